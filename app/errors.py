@@ -1,0 +1,112 @@
+"""Every error a caller can meet. Each class knows its HTTP status, its problem type and its title.
+
+AppError
+├── InvalidRequest 422           the body or a parameter is not what the route takes
+│   └── ContextTooLong 422       the conversation does not fit the model's context window
+├── NotFound 404                 unknown tool, session, model or agent; or another user's
+├── BodyTooLarge 413
+├── UnsupportedMediaType 415
+├── ModelError                   raised by app/models
+│   ├── ModelRateLimited 429     the provider's own limit
+│   └── ModelUnavailable 503     unreachable, overloaded, misconfigured, or answers what cannot be read
+├── StateUnavailable 503         raised by app/state when Redis is away and the request cannot do without it
+├── ShuttingDown 503             the process leaves before the run could end
+├── DeadlineExceeded 504         raised by the runner
+└── InternalError 500            stands for any other exception; the cause is in the log only
+
+ConfigurationError               not a caller's: it stops the start with exit 2
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class ConfigurationError(Exception):
+    """A setting that the process cannot start with; the message names it and says what to do."""
+
+
+class AppError(Exception):
+    """Base of the errors that become a problem document (RFC 9457). The message is its `detail`."""
+
+    status: ClassVar[int] = 500
+    slug: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, *, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after = retry_after
+        """Seconds after which another try makes sense; None: unknown or never."""
+
+    def members(self) -> Mapping[str, Any]:
+        """Further members of the problem document."""
+        return {}
+
+
+class InvalidRequest(AppError):
+    status, slug, title = 422, "invalid-request", "Invalid request"
+
+    def __init__(self, detail: str, errors: Sequence[Mapping[str, str]] = ()) -> None:
+        super().__init__(detail)
+        self.errors = tuple(errors)
+
+    def members(self) -> Mapping[str, Any]:
+        return {"errors": self.errors} if self.errors else {}
+
+
+class ContextTooLong(InvalidRequest):
+    slug, title = "context-too-long", "Conversation too long for the model"
+
+
+class NotFound(AppError):
+    status, slug, title = 404, "not-found", "Not found"
+
+
+class BodyTooLarge(AppError):
+    status, slug, title = 413, "body-too-large", "Body too large"
+
+
+class UnsupportedMediaType(AppError):
+    status, slug, title = 415, "unsupported-media-type", "Unsupported media type"
+
+
+class ModelError(AppError):
+    """A model call that failed. `reason` is a short, fixed word for metrics and logs, never shown to the caller;
+    `cause` may carry the provider's own words, for the log only."""
+
+    status, slug, title = 503, "model-unavailable", "Model unavailable"
+
+    def __init__(
+        self, detail: str, *, reason: str, cause: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.reason = reason
+        self.cause = cause
+
+
+class ModelRateLimited(ModelError):
+    status, slug, title = 429, "model-rate-limited", "Model rate limit reached"
+
+
+class ModelUnavailable(ModelError):
+    """Reasons: `unreachable`, `timeout`, `overloaded`, `server_error`, `auth`, `not_found`, `bad_request`,
+    `broken_answer`, `cut_stream`."""
+
+
+class StateUnavailable(AppError):
+    status, slug, title = 503, "state-unavailable", "State unavailable"
+
+
+class ShuttingDown(AppError):
+    status, slug, title = 503, "shutting-down", "Shutting down"
+
+
+class DeadlineExceeded(AppError):
+    status, slug, title = 504, "deadline-exceeded", "Deadline exceeded"
+
+    def members(self) -> Mapping[str, Any]:
+        return {"finish_reason": "deadline"}
+
+
+class InternalError(AppError):
+    pass

@@ -1,0 +1,124 @@
+"""What a run can emit. `Run` iterates over these; every interface is a rendering of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from app.errors import AppError
+
+FinishReason = Literal["stop", "max_tokens", "max_iterations", "max_cost"]
+ToolStatus = Literal["ok", "error", "timeout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one model call or of a whole run. `input_tokens` includes those read from and written to a cache."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+        )
+
+    @property
+    def total(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallRecord:
+    """A tool call as the caller of a run sees it afterwards."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    status: ToolStatus
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finished run, whole."""
+
+    answer: str
+    session_id: str
+    message_id: str
+    model: str
+    finish_reason: FinishReason
+    usage: Usage
+    tokens_used: int
+    cost_usd: float
+    latency_ms: float
+    trace_id: str
+    request_id: str
+    cached: bool = False
+    sources: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
+    tool_calls: tuple[ToolCallRecord, ...] = ()
+    iterations: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    name: ClassVar[str] = "run.started"
+    session_id: str
+    message_id: str
+    model: str
+    request_id: str
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of the answer, as the model cut it."""
+
+    name: ClassVar[str] = "token"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    name: ClassVar[str] = "tool.started"
+    id: str
+    tool: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    name: ClassVar[str] = "tool.finished"
+    id: str
+    tool: str
+    status: ToolStatus
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReported:
+    """What one model call used."""
+
+    name: ClassVar[str] = "usage"
+    model: str
+    usage: Usage
+    cost_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    name: ClassVar[str] = "run.finished"
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailed:
+    name: ClassVar[str] = "run.failed"
+    error: AppError
+
+
+Event = RunStarted | Token | ToolStarted | ToolFinished | UsageReported | RunFinished | RunFailed

@@ -1,0 +1,47 @@
+"""What a conversation consists of: the messages that models read and write and that sessions keep."""
+
+from typing import Any
+
+from msgspec import Struct
+
+
+class ToolCall(Struct, frozen=True, omit_defaults=True):
+    """A model's wish to have a tool called; `id` ties the result to it.
+
+    `malformed` holds what the model wrote when that is not a JSON object; `arguments` is empty then, and the executor
+    answers with an error that lets the model try again.
+    """
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+    malformed: str = ""
+
+
+class UserMessage(Struct, frozen=True, tag_field="role", tag="user"):
+    content: str
+
+
+class AssistantMessage(Struct, frozen=True, tag_field="role", tag="assistant", omit_defaults=True):
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+class ToolMessage(Struct, frozen=True, tag_field="role", tag="tool", omit_defaults=True):
+    """A tool's result, or with `is_error` the reason why there is none."""
+
+    tool_call_id: str
+    name: str
+    content: str
+    is_error: bool = False
+
+
+Message = UserMessage | AssistantMessage | ToolMessage
+
+
+class Turn(Struct, frozen=True):
+    """A user's message and everything up to the answer to it: what is kept or trimmed as a whole."""
+
+    message_id: str
+    created_at: float  # seconds since the epoch
+    messages: tuple[Message, ...]

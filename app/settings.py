@@ -1,0 +1,121 @@
+"""Every setting, once, read from the environment (and from `.env` in the working directory, if there is one)."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.errors import ConfigurationError
+
+List = Annotated[tuple[str, ...], NoDecode]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """Read with `load()`, which turns a bad value into a ConfigurationError that names it."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on; the image sets 0.0.0.0")
+    port: Port = Field(8000, description="Port of the API")
+    metrics_port: Port = Field(9090, description="Port of `/metrics`, never the API's own")
+
+    models: List = Field(
+        ("demo",),
+        description="Models by preference, comma-separated: `demo`, `ollama/NAME`, `anthropic/NAME`, `openai/NAME`. "
+        "The first answers unless a request names another",
+    )
+    ollama_api_base: str = Field("http://127.0.0.1:11434", description="Ollama server; a `/v1` at its end is taken off")
+    ollama_num_ctx: int = Field(8192, ge=256, description="Context window asked of Ollama, in tokens")
+    ollama_keep_alive: str = Field("5m", description="How long Ollama keeps the model loaded after a call")
+    anthropic_api_key: SecretStr | None = Field(None, description="Key for `anthropic/…` models")
+    anthropic_base_url: str = Field("https://api.anthropic.com", description="Anthropic API")
+    openai_api_key: SecretStr | None = Field(None, description="Key for `openai/…` models, if the server wants one")
+    openai_base_url: str = Field("https://api.openai.com/v1", description="Any OpenAI-compatible server, with its `/v1`")
+    unknown_price: Literal["error", "allow"] = Field(
+        "error", description="`allow` starts with models that have no known price and counts them as $0"
+    )
+
+    redis_url: str | None = Field(
+        None, description="Valkey or Redis, `redis://` or `rediss://`; unset: an in-process server, for one process"
+    )
+    auth: Literal["none"] = Field("none", description="Who may call: `none` lets everyone in")
+    cors_origins: List = Field((), description="Origins that browsers may call from, comma-separated; `*` for all")
+
+    system_prompt: str = Field(
+        "You are a helpful assistant. Use a tool where it gives a better answer than you can give from memory.",
+        description="What the agent is told before every conversation",
+    )
+    max_message_chars: int = Field(10_000, ge=1, description="Longest message, in characters")
+    max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes")
+    max_iterations: int = Field(10, ge=1, le=100, description="Most model calls a run may make")
+    max_tokens: int = Field(4096, ge=1, description="Most tokens a run's model calls may write, together")
+    max_cost_usd: float = Field(0.5, gt=0, description="Cost at which a run ends, in US dollars")
+    run_timeout_seconds: float = Field(120, gt=0, description="Deadline of a run")
+    history_max_tokens: int = Field(4096, ge=0, description="Most of a session's history that a run is given, in tokens")
+    session_ttl_seconds: int = Field(604_800, ge=1, description="How long an unused session is kept")
+    session_max_turns: int = Field(100, ge=1, description="Most turns kept a session; the oldest go first")
+
+    drain_seconds: float = Field(25, ge=0, description="How long open requests may go on after SIGTERM")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
+    log_format: Literal["json", "console"] = Field("json", description="`console` for people")
+    log_content: bool = Field(False, description="Also log what users, models and tools say")
+
+    @field_validator("models", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("models")
+    @classmethod
+    def _check_models(cls, refs: tuple[str, ...]) -> tuple[str, ...]:
+        if not refs:
+            raise ValueError("names no model; try `demo`")
+        if len(set(refs)) < len(refs):
+            raise ValueError("names a model twice")
+        return refs
+
+    @field_validator("ollama_api_base", "openai_base_url", "anthropic_base_url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("is not an http:// or https:// address")
+        return url.rstrip("/")
+
+    @field_validator("ollama_api_base")
+    @classmethod
+    def _drop_v1(cls, url: str) -> str:
+        return url.removesuffix("/v1")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis(cls, url: str | None) -> str | None:
+        if url and not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("is not a redis://, rediss:// or unix:// address")
+        return url or None
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> Self:
+        if self.port and self.port == self.metrics_port:
+            raise ValueError("METRICS_PORT: must differ from PORT")
+        return self
+
+
+def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
+    """The settings of this process. Raises ConfigurationError with every bad setting's name and problem."""
+    try:
+        return Settings(_env_file=env_file, **overrides)
+    except ValidationError as error:
+        problems = [
+            f"{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg'].removeprefix('Value error, ')}".lstrip(": ")
+            for item in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise ConfigurationError("\n".join(problems)) from None
