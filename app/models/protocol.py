@@ -23,8 +23,8 @@ class ToolSpec:
 class ModelRequest:
     """One call of a model.
 
-    `stream` asks the provider for tokens as they come; without it the text comes as one `Text` event, which costs
-    less. `max_tokens` bounds what the model may write.
+    `stream` asks the provider for tokens as they come; without it the text comes as one `Text` event, which
+    costs less. `max_tokens` bounds what the model may write.
     """
 
     system: str

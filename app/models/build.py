@@ -1,0 +1,114 @@
+"""From the references in MODELS to models with their prices."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from app.errors import ConfigurationError, NotFound
+from app.models.demo import DemoModel
+from app.models.http import Http
+from app.models.ollama import OllamaModel
+from app.models.openai import OpenAIModel
+from app.models.prices import FREE, Price, price_of
+from app.models.protocol import Model
+from app.settings import Settings
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class PricedModel:
+    model: Model
+    price: Price
+
+
+class Models(Mapping[str, PricedModel]):
+    """The configured models by reference, in order of preference. Built once a process."""
+
+    def __init__(self, by_ref: Mapping[str, PricedModel], http: Http) -> None:
+        self._by_ref = by_ref
+        self._http = http
+
+    def __getitem__(self, ref: str) -> PricedModel:
+        return self._by_ref[ref]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_ref)
+
+    def __len__(self) -> int:
+        return len(self._by_ref)
+
+    @property
+    def primary(self) -> PricedModel:
+        return next(iter(self._by_ref.values()))
+
+    def find(self, name: str | None) -> PricedModel:
+        """The model a request asks for: by reference, or by the provider's name where only one has that; for
+        None the primary. Raises NotFound."""
+        if name is None:
+            return self.primary
+        if found := self._by_ref.get(name):
+            return found
+        same = [priced for priced in self._by_ref.values() if priced.model.name == name]
+        if len(same) == 1:
+            return same[0]
+        raise NotFound(f"There is no such model here; there is {', '.join(self._by_ref)}.")
+
+    async def aclose(self) -> None:
+        for priced in self._by_ref.values():
+            await priced.model.aclose()
+        await self._http.aclose()
+
+
+def build_models(settings: Settings) -> Models:
+    """The models of MODELS; nothing is connected yet. Raises ConfigurationError."""
+    http = Http()
+    models = [_build(ref, settings, http) for ref in settings.models]
+    prices = {model.ref: price_of(model.ref, settings.openai_base_url) for model in models}
+    unknown = [ref for ref, price in prices.items() if price is None]
+    if unknown and settings.unknown_price == "error":
+        raise ConfigurationError(
+            f"MODELS: no price is known for {', '.join(unknown)}; UNKNOWN_PRICE=allow counts such calls as $0"
+        )
+    if unknown:
+        _log.warning("models.price_unknown", models=unknown)
+    return Models({model.ref: PricedModel(model, prices[model.ref] or FREE) for model in models}, http)
+
+
+def _build(ref: str, settings: Settings, http: Http) -> Model:
+    if ref == "demo":
+        return DemoModel()
+    provider, _, name = ref.partition("/")
+    build = _PROVIDERS.get(provider)
+    if build is None or not name:
+        known = ", ".join(["demo", *(f"{known}/NAME" for known in _PROVIDERS)])
+        raise ConfigurationError(f"MODELS: `{ref}` is not a model reference; known are {known}")
+    return build(name, settings, http)
+
+
+def _ollama(name: str, settings: Settings, http: Http) -> Model:
+    return OllamaModel(
+        name, settings.ollama_api_base, settings.ollama_num_ctx, settings.ollama_keep_alive, http
+    )
+
+
+def _anthropic(name: str, settings: Settings, _: Http) -> Model:
+    if settings.anthropic_api_key is None or not settings.anthropic_api_key.get_secret_value():
+        raise ConfigurationError(f"ANTHROPIC_API_KEY: is not set, and MODELS has `anthropic/{name}`")
+    # Costs 77 MB and more than a second, which a service without Anthropic's models need not spend.
+    from app.models.anthropic import AnthropicModel
+
+    return AnthropicModel(name, settings.anthropic_base_url, settings.anthropic_api_key.get_secret_value())
+
+
+def _openai(name: str, settings: Settings, http: Http) -> Model:
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
+    return OpenAIModel(name, settings.openai_base_url, key, http)
+
+
+_PROVIDERS: Mapping[str, Callable[[str, Settings, Http], Model]] = {
+    "ollama": _ollama,
+    "anthropic": _anthropic,
+    "openai": _openai,
+}

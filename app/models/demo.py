@@ -1,0 +1,164 @@
+"""The embedded model: no network, no key, simple rules. With it one command shows the whole service."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from typing import Any
+
+from app.events import Usage
+from app.messages import Message, ToolCall, ToolMessage, UserMessage
+from app.models.calls import new_id
+from app.models.protocol import ModelEvent, ModelRequest, Stop, Text, ToolCallRequested
+from app.models.tokens import estimated_input_tokens, estimated_tokens
+
+WORD_SECONDS = 0.01
+"""Between two words of a stream, so that a person sees that it is one."""
+
+INTRODUCTION = "I am a demo model: a few rules, no language model."
+QUOTED_CHARS = 200
+
+ZONES: Mapping[str, str] = {
+    "amsterdam": "Europe/Amsterdam",
+    "bangalore": "Asia/Kolkata",
+    "beijing": "Asia/Shanghai",
+    "berlin": "Europe/Berlin",
+    "cairo": "Africa/Cairo",
+    "chicago": "America/Chicago",
+    "delhi": "Asia/Kolkata",
+    "dubai": "Asia/Dubai",
+    "hong kong": "Asia/Hong_Kong",
+    "istanbul": "Europe/Istanbul",
+    "johannesburg": "Africa/Johannesburg",
+    "lagos": "Africa/Lagos",
+    "london": "Europe/London",
+    "los angeles": "America/Los_Angeles",
+    "madrid": "Europe/Madrid",
+    "mexico city": "America/Mexico_City",
+    "moscow": "Europe/Moscow",
+    "mumbai": "Asia/Kolkata",
+    "nairobi": "Africa/Nairobi",
+    "new york": "America/New_York",
+    "paris": "Europe/Paris",
+    "rome": "Europe/Rome",
+    "san francisco": "America/Los_Angeles",
+    "sao paulo": "America/Sao_Paulo",
+    "seoul": "Asia/Seoul",
+    "shanghai": "Asia/Shanghai",
+    "singapore": "Asia/Singapore",
+    "sydney": "Australia/Sydney",
+    "tokyo": "Asia/Tokyo",
+    "toronto": "America/Toronto",
+    "zurich": "Europe/Zurich",
+}
+
+_ISO_DATE = re.compile(r"\b\d{4}-\d\d?-\d\d?\b")
+_ARITHMETIC = re.compile(r"[-(]?[ (-]*\d[\d., ]*(?:[-+*/%()][-+*/%()\d., ]*)+")
+_TIME = re.compile(r"\b(?:time|date|today|clock)\b", re.IGNORECASE)
+_IANA_ZONE = re.compile(r"\b[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?\b")
+_CITY = re.compile(rf"\b(?:{'|'.join(ZONES)})\b", re.IGNORECASE)
+_EARLIER = re.compile(r"\b(?:before|earlier|previous(?:ly)?|remember|history|last message)\b", re.IGNORECASE)
+_WORD = re.compile(r"\s*\S+\s*")
+
+
+class DemoModel:
+    """Calls the calculator for arithmetic and the clock for the time, where they are offered; tells what was
+    said before when it is asked; else repeats the message. Its tokens are estimated."""
+
+    ref = "demo"
+    provider = "demo"
+    name = "demo"
+
+    def __init__(self, word_seconds: float = WORD_SECONDS) -> None:
+        self._word_seconds = word_seconds
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        input_tokens = estimated_input_tokens(request)
+        calls = tuple(_calls(request))
+        for call in calls:
+            yield ToolCallRequested(call)
+        if calls:
+            output_tokens = sum(estimated_tokens(f"{call.name}{call.arguments}") for call in calls)
+            yield Stop("tool_calls", Usage(input_tokens, output_tokens))
+            return
+        answer = _answer(request.messages)
+        text = _cut(answer, request.max_tokens)
+        for piece in _WORD.findall(text) if request.stream else (text,):
+            yield Text(piece)
+            if request.stream and self._word_seconds:
+                await asyncio.sleep(self._word_seconds)
+        yield Stop("stop" if text == answer else "max_tokens", Usage(input_tokens, estimated_tokens(text)))
+
+    async def probe(self) -> None:
+        """Always alive."""
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+def _calls(request: ModelRequest) -> Iterator[ToolCall]:
+    last = request.messages[-1] if request.messages else None
+    if not isinstance(last, UserMessage):
+        return
+    offered = {tool.name for tool in request.tools}
+    expression = _expression(last.content)
+    if expression and "calculator" in offered:
+        yield _call("calculator", {"expression": expression})
+    if _TIME.search(last.content) and "clock" in offered:
+        yield _call("clock", {"zone": _zone(last.content)})
+
+
+def _call(name: str, arguments: dict[str, Any]) -> ToolCall:
+    return ToolCall(new_id(), name, arguments)
+
+
+def _expression(message: str) -> str | None:
+    for match in _ARITHMETIC.finditer(_ISO_DATE.sub(" ", message)):
+        expression = match.group().strip(" .,")
+        if re.search(r"[-+*/%]\s*[-(]*\s*\d", expression[1:]):
+            return expression.replace(",", "")
+    return None
+
+
+def _zone(message: str) -> str:
+    if zone := _IANA_ZONE.search(message):
+        return zone.group()
+    city = _CITY.search(message)
+    return ZONES[city.group().lower()] if city else "UTC"
+
+
+def _answer(messages: Sequence[Message]) -> str:
+    results = []
+    for message in reversed(messages):
+        if not isinstance(message, ToolMessage):
+            break
+        verb = "could not help" if message.is_error else "says"
+        results.append(f"The {message.name} {verb}: {message.content}.")
+    if results:
+        return " ".join([INTRODUCTION, *reversed(results)])
+    said = [message.content for message in messages if isinstance(message, UserMessage)]
+    if not said:
+        return INTRODUCTION
+    if _EARLIER.search(said[-1]):
+        return f"{INTRODUCTION} {_memory(said[:-1])}"
+    return f"{INTRODUCTION} You said: {_quoted(said[-1])}"
+
+
+def _memory(earlier: Sequence[str]) -> str:
+    if not earlier:
+        return "This is the first message I see of this session."
+    count = "1 earlier message" if len(earlier) == 1 else f"{len(earlier)} earlier messages"
+    return f"I see {count} of yours in this session; the last one: {_quoted(earlier[-1])}"
+
+
+def _quoted(text: str) -> str:
+    return f"“{text}”" if len(text) <= QUOTED_CHARS else f"“{text[:QUOTED_CHARS]}…”"
+
+
+def _cut(text: str, max_tokens: int) -> str:
+    """As much of the text as the tokens allow, at least one word."""
+    kept = ""
+    for word in _WORD.findall(text):
+        if kept and estimated_tokens(kept + word) > max_tokens:
+            return kept
+        kept += word
+    return text

@@ -1,0 +1,96 @@
+"""The client session that carries the calls of every provider that is spoken to in plain HTTP."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from urllib.request import getproxies
+
+import aiohttp
+
+from app.models.failures import from_exception, from_status, unavailable
+
+CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 300.0
+"""Longest wait for the next byte: a model may have to be loaded, or thinks. Deadlines are the caller's."""
+
+KEEP_ALIVE_SECONDS = 4.0
+"""Below the 5 s after which uvicorn, and so vLLM, closes an idle connection: a call sent on it is lost."""
+
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+DRAIN_SECONDS = 0.1
+
+
+class Http:
+    """One aiohttp session, made at the first call inside the running loop and shared by all providers.
+
+    Any number of calls may be open at once: how many is limited where requests come in, not in a pool where
+    they would wait unseen.
+    """
+
+    def __init__(
+        self, connect_seconds: float = CONNECT_SECONDS, silence_seconds: float = SILENCE_SECONDS
+    ) -> None:
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, connect=None, sock_connect=connect_seconds, sock_read=silence_seconds
+        )
+        self._session: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def call(
+        self, method: str, url: str, body: bytes | None, headers: dict[str, str]
+    ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+        """An answer of status 200. Leaving the block before the answer's end closes the connection.
+
+        aiohttp's exceptions in the block become ModelUnavailable, another status what `from_status` makes.
+        """
+        answering = False
+        try:
+            async with self._open().request(
+                method, url, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                if response.status != 200:
+                    raise from_status(response.status, response.headers, await read(response))
+                answering = True
+                yield response
+        except aiohttp.ClientError as error:
+            raise from_exception(error, answering) from error
+
+    async def aclose(self) -> None:
+        if self._session:
+            await self._session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+                timeout=self._timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"Accept-Encoding": "identity"},
+                trust_env=not getproxies().keys().isdisjoint(("http", "https")),
+            )
+        return self._session
+
+
+async def read(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body, if it has a sane size. Raises ModelUnavailable."""
+    content = response.content
+    pieces = []
+    size = 0
+    while piece := await content.readany():
+        pieces.append(piece)
+        size += len(piece)
+        if size > MAX_ANSWER_BYTES:
+            raise unavailable("broken_answer", f"more than {MAX_ANSWER_BYTES} bytes")
+    return b"".join(pieces)
+
+
+async def drain(response: aiohttp.ClientResponse) -> None:
+    """Read what follows the last event of a stream, mostly nothing, to use its connection again."""
+    if response.content.at_eof():
+        return
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while not response.content.at_eof():
+                await response.content.readany()
+    except TimeoutError:
+        pass

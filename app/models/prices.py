@@ -1,0 +1,100 @@
+"""What a model call costs, by the maintained list of `genai-prices` as it is installed; never fetched."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.events import Usage
+
+OPENAI_BASE_URL = "https://api.openai.com/v1"
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """US dollars a million tokens, for calls whose whole input is over `above` tokens."""
+
+    above: int
+    input: float
+    output: float
+    cache_read: float
+    cache_write: float
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """The rates of a model, the highest tier first; the last one is for `above=0`."""
+
+    tiers: tuple[Rates, ...]
+
+    def cost_usd(self, usage: Usage) -> float:
+        """The cost of one call. It may not be asked for the sum of several: tiers go by a call's input."""
+        rates = self.tiers[-1]
+        for tier in self.tiers:
+            if usage.input_tokens > tier.above:
+                rates = tier
+                break
+        read, written = usage.cache_read_tokens, usage.cache_write_tokens
+        fresh = max(0, usage.input_tokens - read - written)
+        return (
+            fresh * rates.input
+            + usage.output_tokens * rates.output
+            + read * rates.cache_read
+            + written * rates.cache_write
+        ) / MILLION
+
+
+FREE = Price((Rates(0, 0.0, 0.0, 0.0, 0.0),))
+"""Of what runs on one's own machines, and of a model that UNKNOWN_PRICE=allow lets in."""
+
+
+def price_of(ref: str, openai_base_url: str = OPENAI_BASE_URL) -> Price | None:
+    """The price of the model that `provider/name` stands for; None: not known.
+
+    `demo` and `ollama/…` are free. `openai/…` has OpenAI's price only at OpenAI: elsewhere the same name says
+    nothing about the cost. A price that changes on a date in the list does so at the next start.
+    """
+    provider, _, name = ref.partition("/")
+    if provider in ("demo", "ollama"):
+        return FREE
+    if provider == "anthropic" or (provider == "openai" and is_openai(openai_base_url)):
+        return _listed(provider, name)
+    return None
+
+
+def is_openai(base_url: str) -> bool:
+    """Whether this address is OpenAI's own, regional ones included."""
+    host = urlsplit(base_url).hostname or ""
+    return host == "api.openai.com" or host.endswith(".api.openai.com")
+
+
+def _listed(provider: str, name: str) -> Price | None:
+    # Costs 12 MB and a third of a second, which a service without paid models need not spend.
+    from genai_prices import data_snapshot
+
+    try:
+        _, model = data_snapshot.get_snapshot().find_provider_model(name, None, provider, None)
+    except LookupError:
+        return None
+    prices = model.get_prices(datetime.now(UTC))
+    if prices.input_mtok is None or prices.output_mtok is None:
+        return None
+    read = prices.input_mtok if prices.cache_read_mtok is None else prices.cache_read_mtok
+    write = prices.input_mtok if prices.cache_write_mtok is None else prices.cache_write_mtok
+    listed = (prices.input_mtok, prices.output_mtok, read, write)
+    starts = {0} | {tier.start for price in listed for tier in getattr(price, "tiers", ())}
+    return Price(
+        tuple(
+            Rates(start, *(_rate(price, start) for price in listed)) for start in sorted(starts, reverse=True)
+        )
+    )
+
+
+def _rate(price: Any, above: int) -> float:
+    """Of a `Decimal`, or of `TieredPrices` for an input of more than `above` tokens."""
+    rate = getattr(price, "base", price)
+    for tier in getattr(price, "tiers", ()):
+        if tier.start <= above:
+            rate = tier.price
+    return float(rate)
