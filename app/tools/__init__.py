@@ -1,0 +1,8 @@
+"""What the agent can do besides writing: tools, found here and in other packages, run within bounds.
+
+A tool package needs `tool`, and `ToolError` to tell the model what is wrong with its call.
+"""
+
+from app.tools.tool import Risk, Tool, ToolError, tool
+
+__all__ = ["Risk", "Tool", "ToolError", "tool"]

@@ -1,0 +1,135 @@
+"""`@tool`: a typed async function with a docstring becomes a tool."""
+
+import inspect
+import re
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, cast, get_args, overload
+
+from pydantic import PydanticUserError, TypeAdapter
+from typing_extensions import ParamSpec, TypeVar
+
+from app.tools.schema import parameters_schema
+
+Risk = Literal["low", "medium", "high"]
+P = ParamSpec("P", default=...)
+R = TypeVar("R", default=Any)
+AsyncFunction = Callable[P, Coroutine[Any, Any, R]]
+
+NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""What every provider takes as the name of a tool."""
+
+
+class ToolError(Exception):
+    """Raised by a tool when the call itself is at fault. The model reads the message; no stack is logged."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tool(Generic[P, R]):
+    """A tool. Calling it calls the function as written, without validation or bounds: for unit tests.
+
+    `parameters` is a JSON schema of type object. `bind` checks arguments against it and returns the coroutine
+    to await; it raises pydantic's ValidationError.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    timeout_seconds: float
+    max_output_chars: int
+    risk: Risk
+    function: AsyncFunction[P, R]
+    bind: Callable[[Mapping[str, Any]], Coroutine[Any, Any, Any]]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        return self.function(*args, **kwargs)
+
+
+@overload
+def tool(function: AsyncFunction[P, R], /) -> Tool[P, R]: ...
+
+
+@overload
+def tool(
+    *,
+    timeout_seconds: float = 30,
+    max_output_chars: int = 10_000,
+    risk: Risk = "low",
+    name: str | None = None,
+) -> Callable[[AsyncFunction[P, R]], Tool[P, R]]: ...
+
+
+def tool(
+    function: AsyncFunction[..., Any] | None = None,
+    /,
+    *,
+    timeout_seconds: float = 30,
+    max_output_chars: int = 10_000,
+    risk: Risk = "low",
+    name: str | None = None,
+) -> Any:
+    """Make a tool of an async function; the docstring is what models read about it.
+
+    Parameters are described with `Annotated[str, pydantic.Field(description="...")]`. After `timeout_seconds`
+    the call is cancelled; of the output the first `max_output_chars` are kept. `name` is the function's own
+    unless given. `risk` says how much harm a wrong call can do.
+
+    The function shares the event loop with every other request: one that blocks (time.sleep, requests, a long
+    computation) stops them all, and no timeout can end it. Put blocking work into `asyncio.to_thread`.
+
+    Raises TypeError for whatever cannot become a tool.
+    """
+    if function is None:
+        return lambda f: _tool(f, name, timeout_seconds, max_output_chars, risk)
+    return _tool(function, name, timeout_seconds, max_output_chars, risk)
+
+
+def _tool(
+    function: AsyncFunction[..., Any],
+    name: str | None,
+    timeout_seconds: float,
+    max_output_chars: int,
+    risk: Risk,
+) -> Tool:
+    name = _checked_name(function, name)
+    if not timeout_seconds > 0 or not max_output_chars > 0 or risk not in get_args(Risk):
+        raise TypeError(
+            f"tool {name!r}: timeout_seconds and max_output_chars are above 0, risk one of {get_args(Risk)}"
+        )
+    _check_signature(name, function)
+    try:
+        adapter = TypeAdapter(cast(Any, function))
+        parameters = parameters_schema(adapter)
+    except (PydanticUserError, NameError) as error:
+        raise TypeError(f"tool {name!r}: a parameter's type has no JSON schema: {error}") from error
+    return Tool(
+        name=name,
+        description=inspect.cleandoc(function.__doc__ or ""),
+        parameters=parameters,
+        timeout_seconds=timeout_seconds,
+        max_output_chars=max_output_chars,
+        risk=risk,
+        function=function,
+        bind=adapter.validator.validate_python,
+    )
+
+
+def _checked_name(function: AsyncFunction[..., Any], name: str | None) -> str:
+    if not inspect.iscoroutinefunction(function):
+        raise TypeError(f"a tool is an async function (async def), not {function!r}")
+    name = function.__name__ if name is None else name
+    if not NAME.fullmatch(name):
+        raise TypeError(f"tool {name!r}: a name is 1 to 64 of the characters a-z A-Z 0-9 _ -")
+    return name
+
+
+def _check_signature(name: str, function: AsyncFunction[..., Any]) -> None:
+    if not (function.__doc__ or "").strip():
+        raise TypeError(f"tool {name!r} has no docstring; models read it to know what the tool does")
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise TypeError(
+                f"tool {name!r}: {parameter} can't be given by name; tools have named parameters only"
+            )
+        if parameter.annotation is parameter.empty:
+            raise TypeError(f"tool {name!r}: parameter {parameter.name!r} has no type")
