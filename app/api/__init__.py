@@ -1,0 +1,1 @@
+"""HTTP: each file translates one resource's requests into a run and its events back."""

@@ -1,0 +1,1 @@
+"""What outlives a run, on the Redis protocol: Valkey or Redis, or an in-process server of the same protocol."""

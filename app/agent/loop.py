@@ -1,0 +1,125 @@
+"""The agent loop: the model asks for tools, they run, their results go back, until it answers or a limit ends it."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from opentelemetry.trace import Span
+
+from app.agent.definition import Agent, RunLimits
+from app.agent.model_call import Reply, call_model
+from app.events import Event, FinishReason, ToolCallRecord, ToolFinished, ToolStarted, Usage
+from app.messages import AssistantMessage, Message, ToolCall, ToolMessage
+from app.models.build import PricedModel
+from app.models.protocol import ModelRequest, ToolSpec
+from app.telemetry.traces import Tracing
+from app.tools.executor import ToolResult, execute
+from app.tools.registry import Registry
+
+Emit = Callable[[Event], None]
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a run has come to so far. It outlives a loop that fails, so that what was used is known even then."""
+
+    messages: list[Message] = field(default_factory=list)  # the turn's, after the user's
+    text: str = ""  # of the last model call
+    finish_reason: FinishReason = "stop"
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float = 0.0
+    tool_calls: list[ToolCallRecord] = field(default_factory=list)
+    iterations: int = 0
+    outside_seconds: float = 0.0  # spent in models and tools
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """One run's way through the loop; `run` is called once."""
+
+    tracing: Tracing
+    agent: Agent
+    model: PricedModel
+    tools: Registry
+    limits: RunLimits
+    stream: bool
+    emit: Emit
+
+    async def run(self, conversation: Sequence[Message], progress: Progress) -> None:
+        """Answer the conversation, whose last message is the user's. Raises what a model call raises."""
+        specs = [ToolSpec(tool.name, tool.description, tool.parameters) for tool in self.tools.values()]
+        while True:
+            progress.iterations += 1
+            with self.tracing.span("agent.iteration", {"agent.iteration.index": progress.iterations}):
+                started = perf_counter()
+                try:
+                    finished = await self._iterate(conversation, specs, progress)
+                finally:
+                    progress.outside_seconds += perf_counter() - started
+            if finished is not None:
+                progress.finish_reason = finished
+                return
+
+    async def _iterate(
+        self, conversation: Sequence[Message], specs: Sequence[ToolSpec], progress: Progress
+    ) -> FinishReason | None:
+        request = ModelRequest(
+            system=self.agent.system_prompt,
+            messages=[*conversation, *progress.messages],
+            tools=specs,
+            max_tokens=self.limits.max_tokens - progress.usage.output_tokens,
+            stream=self.stream,
+        )
+        reply = await call_model(self.tracing, self.model, request, self.emit)
+        progress.usage += reply.usage
+        progress.cost_usd += reply.cost_usd
+        progress.text = reply.text
+        finished = self._finish_reason(reply, progress)
+        if finished is not None:
+            progress.messages.append(AssistantMessage(reply.text))
+            return finished
+        results = await self._call_tools(reply.tool_calls, progress)
+        progress.messages.append(AssistantMessage(reply.text, reply.tool_calls))
+        progress.messages.extend(results)
+        return None
+
+    def _finish_reason(self, reply: Reply, progress: Progress) -> FinishReason | None:
+        if reply.stop_reason == "max_tokens":
+            return "max_tokens"
+        if not reply.tool_calls:
+            return "stop"
+        if progress.iterations >= self.limits.max_iterations:
+            return "max_iterations"
+        if progress.usage.output_tokens >= self.limits.max_tokens:
+            return "max_tokens"
+        if progress.cost_usd >= self.limits.max_cost_usd:
+            return "max_cost"
+        return None
+
+    async def _call_tools(self, calls: Sequence[ToolCall], progress: Progress) -> list[ToolMessage]:
+        if len(calls) == 1:
+            return [await self._call_tool(calls[0], progress)]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._call_tool(call, progress)) for call in calls]
+        return [task.result() for task in tasks]
+
+    async def _call_tool(self, call: ToolCall, progress: Progress) -> ToolMessage:
+        attributes = {
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": call.name,
+            "gen_ai.tool.call.id": call.id,
+            "gen_ai.tool.type": "function",
+        }
+        self.emit(ToolStarted(call.id, call.name, call.arguments))
+        with self.tracing.span(f"execute_tool {call.name}", attributes) as span:
+            result = await execute(self.tools, call)
+            _mark(span, result)
+        self.emit(ToolFinished(call.id, call.name, result.status, result.latency_ms))
+        progress.tool_calls.append(ToolCallRecord(call.name, call.arguments, result.status, result.latency_ms))
+        return ToolMessage(call.id, call.name, result.content, is_error=result.status != "ok")
+
+
+def _mark(span: Span, result: ToolResult) -> None:
+    if result.status != "ok":
+        span.set_attribute("error.type", result.status)

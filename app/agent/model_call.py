@@ -1,0 +1,133 @@
+"""One call of a model: its events forwarded and folded, counted, priced, logged and traced."""
+
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from time import perf_counter
+
+import structlog
+from opentelemetry.trace import Span, SpanKind
+
+from app.errors import AppError, ModelError, ModelUnavailable
+from app.events import Event, Token, Usage, UsageReported
+from app.messages import ToolCall
+from app.models.build import PricedModel
+from app.models.protocol import ModelRequest, Stop, StopReason, Text, ToolCallRequested
+from app.telemetry import metrics
+from app.telemetry.traces import Tracing
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A model's complete answer."""
+
+    text: str
+    tool_calls: tuple[ToolCall, ...]
+    stop_reason: StopReason
+    usage: Usage
+    cost_usd: float
+
+
+async def call_model(
+    tracing: Tracing, priced: PricedModel, request: ModelRequest, emit: Callable[[Event], None]
+) -> Reply:
+    """Emits a Token for each piece of text, then UsageReported.
+
+    Raises what Model.stream does, and ModelUnavailable if the answer has no end.
+    """
+    model = priced.model
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": model.provider,
+        "gen_ai.request.model": model.name,
+        "gen_ai.request.max_tokens": request.max_tokens,
+        "gen_ai.request.stream": request.stream,
+    }
+    started = perf_counter()
+    with tracing.span(f"chat {model.name}", attributes, SpanKind.CLIENT) as span:
+        try:
+            reply = await _fold(priced, request, emit, started)
+        except BaseException as error:
+            _record_failure(model.ref, error, started)
+            raise
+        _record_success(model.ref, reply, started, span)
+    emit(UsageReported(model.ref, reply.usage, reply.cost_usd))
+    return reply
+
+
+async def _fold(
+    priced: PricedModel, request: ModelRequest, emit: Callable[[Event], None], started: float
+) -> Reply:
+    pieces: list[str] = []
+    calls: list[ToolCall] = []
+    async with aclosing(priced.model.stream(request)) as events:
+        async for event in events:
+            match event:
+                case Text(text):
+                    if not pieces and request.stream:
+                        metrics.TIME_TO_FIRST_TOKEN.labels(priced.model.ref).observe(perf_counter() - started)
+                    pieces.append(text)
+                    emit(Token(text))
+                case ToolCallRequested(call):
+                    calls.append(call)
+                case Stop(reason, usage):
+                    return Reply("".join(pieces), tuple(calls), reason, usage, priced.price.cost_usd(usage))
+    raise ModelUnavailable("The model's answer broke off. Try again.", reason="cut_stream")
+
+
+def _record_success(ref: str, reply: Reply, started: float, span: Span) -> None:
+    usage = reply.usage
+    log.info(
+        "llm_call",
+        model=ref,
+        tokens=usage.total,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        latency_ms=round((perf_counter() - started) * 1000, 1),
+        cost_usd=reply.cost_usd,
+        success=True,
+    )
+    metrics.MODEL_REQUESTS.labels(ref, "ok").inc()
+    metrics.COST.labels(ref).inc(reply.cost_usd)
+    for kind, count in zip(
+        metrics.TOKEN_TYPES,
+        (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens),
+        strict=True,
+    ):
+        if count:
+            metrics.TOKENS.labels(ref, kind).inc(count)
+    if span.is_recording():
+        span.set_attributes(
+            {
+                "gen_ai.response.model": ref.rpartition("/")[2],
+                "gen_ai.response.finish_reasons": [reply.stop_reason],
+                "gen_ai.usage.input_tokens": usage.input_tokens,
+                "gen_ai.usage.output_tokens": usage.output_tokens,
+                "gen_ai.usage.cache_read.input_tokens": usage.cache_read_tokens,
+                "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
+                "agent.cost_usd": reply.cost_usd,
+            }
+        )
+
+
+def _record_failure(ref: str, error: BaseException, started: float) -> None:
+    match error:
+        case ModelError():
+            outcome, cause = error.reason, error.cause
+        case AppError():
+            outcome, cause = error.slug, ""
+        case Exception():
+            outcome, cause = "error", ""
+        case _:
+            outcome, cause = "cancelled", ""
+    metrics.MODEL_REQUESTS.labels(ref, outcome).inc()
+    log.warning(
+        "llm_call",
+        model=ref,
+        latency_ms=round((perf_counter() - started) * 1000, 1),
+        success=False,
+        error=outcome,
+        cause=cause,
+    )

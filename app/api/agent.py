@@ -1,0 +1,30 @@
+"""`/agent/run`: a run with its limits, its tools and an account of what it did."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.api.caller import check_text, principal_of
+from app.api.chat import RUN_PROBLEMS, answer
+from app.api.schemas import AgentAnswer, AgentRunRequest, agent_answer
+from app.runner import Runner, RunRequest
+
+
+def routes(runner: Runner, max_message_chars: int) -> APIRouter:
+    router = APIRouter(tags=["agent"], responses=RUN_PROBLEMS)
+
+    @router.post("/agent/run", response_model=AgentAnswer, summary="Run the agent")
+    async def run_agent(body: AgentRunRequest, request: Request) -> Response:
+        """Give the agent a task; the answer tells which tools it called and how many model calls it took."""
+        run = runner.run(
+            principal_of(body.user_id),
+            RunRequest(
+                message=check_text("query", body.query, max_message_chars),
+                session_id=body.session_id,
+                tools=None if body.tools is None else tuple(body.tools),
+                max_iterations=body.max_iterations,
+                max_cost_usd=body.max_cost_usd,
+            ),
+        )
+        return await answer(run, request, agent_answer)
+
+    return router

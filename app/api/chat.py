@@ -1,0 +1,70 @@
+"""`/chat` and `/chat/stream`, also under `/api`: a conversation with an agent."""
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.api.caller import check_text, principal_of
+from app.api.problems import documented
+from app.api.schemas import ChatAnswer, ChatRequest, chat_answer
+from app.api.streams import ClientGone, EventStream, Render, fold
+from app.events import RunFailed
+from app.run import Run
+from app.runner import Runner, RunRequest
+
+RUN_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503, 504)
+STREAM = {
+    "description": "The run's events: `run.started`, `token`, `tool.started`, `tool.finished`, `usage`, then "
+    "`run.finished` or `run.failed`; the last line of a complete stream is `data: [DONE]`.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+_CLIENT_CLOSED_REQUEST = 499  # nginx's name for it; nobody is there to read it
+
+
+async def answer(run: Run, request: Request, render: Render) -> Response:
+    """The run's answer, whole."""
+    try:
+        body = render(await fold(run, request))
+    except ClientGone:
+        return Response(status_code=_CLIENT_CLOSED_REQUEST)
+    return Response(msgspec.json.encode(body), media_type="application/json")
+
+
+async def stream(run: Run, render: Render) -> Response:
+    """The run's events. A run that fails before it starts raises its error, which then has a status of its own."""
+    await run.wait()
+    events = run.take()
+    if events and isinstance(events[0], RunFailed):
+        raise events[0].error
+    return EventStream(run, events, render)
+
+
+def routes(runner: Runner, max_message_chars: int) -> APIRouter:
+    router = APIRouter(tags=["chat"], responses=RUN_PROBLEMS)
+
+    def start(body: ChatRequest, *, streamed: bool) -> Run:
+        return runner.run(
+            principal_of(body.user_id),
+            RunRequest(
+                message=check_text("message", body.message, max_message_chars),
+                session_id=body.session_id,
+                model=body.model,
+                agent=body.agent,
+                stream=streamed,
+            ),
+        )
+
+    @router.post("/chat", response_model=ChatAnswer, summary="Chat")
+    @router.post("/api/chat", response_model=ChatAnswer, summary="Chat")
+    async def chat(body: ChatRequest, request: Request) -> Response:
+        """Ask; the answer comes whole, or with `stream` as server-sent events."""
+        run = start(body, streamed=body.stream)
+        return await (stream(run, chat_answer) if body.stream else answer(run, request, chat_answer))
+
+    @router.post("/chat/stream", responses={200: STREAM}, summary="Chat, streamed")
+    @router.post("/api/chat/stream", responses={200: STREAM}, summary="Chat, streamed")
+    async def chat_stream(body: ChatRequest) -> Response:
+        """Ask; the run's events come as they happen (server-sent events)."""
+        return await stream(start(body, streamed=True), chat_answer)
+
+    return router

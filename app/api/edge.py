@@ -1,0 +1,131 @@
+"""The outermost layer: ids, sampling, body limits, headers, the access log. Pure ASGI, one pass over the headers."""
+
+import re
+from dataclasses import dataclass
+from time import perf_counter
+from uuid import uuid4
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.lifecycle import Lifecycle
+from app.api.problems import respond
+from app.errors import BodyTooLarge, UnsupportedMediaType
+from app.telemetry.context import RequestContext, current
+from app.telemetry.traces import Tracing
+
+log = structlog.get_logger()
+
+PROBES = frozenset({"/live", "/ready", "/health"})
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
+_JSON = re.compile(rb"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Wraps two stacks around the same routes: `traced` is entered by requests that are sampled, `plain` by others."""
+
+    plain: ASGIApp
+    traced: ASGIApp
+    tracing: Tracing
+    lifecycle: Lifecycle
+    max_body_bytes: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.plain(scope, receive, send)
+            return
+        started = perf_counter()
+        headers = dict(scope["headers"])
+        probe = scope["path"] in PROBES
+        given_id = headers.get(b"x-request-id", b"")
+        request_id = given_id.decode() if _SANE_ID(given_id) else str(uuid4())
+        traceparent = headers.get(b"traceparent")
+        trace_id, sampled = self.tracing.decide(traceparent.decode("latin-1") if traceparent else None)
+        sampled = sampled and not probe
+        token = current.set(RequestContext(request_id, trace_id, sampled))
+        exchange = _Exchange(send, request_id, trace_id, started, self.lifecycle)
+        if not probe:
+            self.lifecycle.request_started()
+        try:
+            refusal = self._refusal(scope["method"], headers)
+            if refusal is not None:
+                await respond(refusal, scope["path"], {"Connection": "close"})(scope, receive, exchange.send)
+                return
+            if b"content-length" not in headers and scope["method"] in _WITH_BODY:
+                receive = self._bounded(receive)
+            await (self.traced if sampled else self.plain)(scope, receive, exchange.send)
+        except Exception:  # answered with 500 further in; a client never makes this server fall
+            log.exception("request.crashed", method=scope["method"], path=scope["path"])
+        finally:
+            if not probe:
+                self.lifecycle.request_finished()
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=exchange.status,
+                    latency_ms=round((perf_counter() - started) * 1000, 2),
+                )
+            current.reset(token)
+
+    def _refusal(self, method: str, headers: dict[bytes, bytes]) -> BodyTooLarge | UnsupportedMediaType | None:
+        """What is refused before a byte of the body is read."""
+        if method not in _WITH_BODY:
+            return None
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > self.max_body_bytes:
+            return BodyTooLarge(self._too_large)
+        if not _JSON(headers.get(b"content-type", b"")):
+            return UnsupportedMediaType("Send JSON, with the header `Content-Type: application/json`.")
+        return None
+
+    @property
+    def _too_large(self) -> str:
+        return f"The body may have at most {self.max_body_bytes} bytes."
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """For bodies that come without a length: counts what arrives."""
+        left = self.max_body_bytes
+
+        async def bounded() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise HTTPException(413, self._too_large)
+            return message
+
+        return bounded
+
+
+class _Exchange:
+    """One answer on its way out: adds the headers that every answer has, and notes the status."""
+
+    __slots__ = ("_lifecycle", "_request_id", "_send", "_started", "_trace_id", "status")
+
+    def __init__(self, send: Send, request_id: str, trace_id: str, started: float, lifecycle: Lifecycle) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._trace_id = trace_id
+        self._started = started
+        self._lifecycle = lifecycle
+        self.status = 499  # the client left before there was an answer
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = [
+                *message["headers"],
+                (b"x-request-id", self._request_id.encode()),
+                (b"x-trace-id", self._trace_id.encode()),
+            ]
+            if (b"content-type", b"text/event-stream") not in headers:
+                latency = (perf_counter() - self._started) * 1000
+                headers.append((b"x-request-latency", b"%.2f" % latency))
+            if self._lifecycle.draining:
+                headers.append((b"connection", b"close"))
+            message["headers"] = headers
+        await self._send(message)

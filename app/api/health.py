@@ -1,0 +1,44 @@
+"""`/live`, `/ready` and `/health`: three questions, none of which costs I/O to answer."""
+
+import time
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from app import __version__
+from app.api.lifecycle import Lifecycle
+from app.api.schemas import Status
+from app.prober import Prober
+
+
+def routes(lifecycle: Lifecycle, prober: Prober) -> APIRouter:
+    router = APIRouter(tags=["health"])
+    alive = msgspec.json.encode(Status("alive"))
+
+    @router.get("/live", response_model=Status, summary="Is the process alive?")
+    async def live() -> Response:
+        """200 as long as the event loop turns, also while draining."""
+        return Response(alive, media_type="application/json")
+
+    @router.get(
+        "/ready",
+        response_model=Status,
+        responses={503: {"model": Status, "description": "Starting or draining"}},
+        summary="Should this process get requests?",
+    )
+    async def ready() -> Response:
+        return JSONResponse({"status": lifecycle.state}, 200 if lifecycle.state == "ready" else 503)
+
+    @router.get("/health", summary="How are the things it depends on?")
+    async def health() -> dict[str, Any]:
+        """From the last background probes; always 200, for people and dashboards, not for the kubelet."""
+        return {
+            "status": "ok" if prober.all_up else "degraded",
+            "version": __version__,
+            "uptime_seconds": round(time.monotonic() - lifecycle.started_at, 1),
+            "checks": {"api": "ok", "redis": prober.redis(), "models": prober.models()},
+        }
+
+    return router

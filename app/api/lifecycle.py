@@ -1,0 +1,33 @@
+"""Where the process is in its life, and what it is busy with. One object a process, owned by the server."""
+
+import time
+from typing import Literal
+
+from app.telemetry import metrics
+
+State = Literal["starting", "ready", "draining"]
+
+
+class Lifecycle:
+    def __init__(self) -> None:
+        self.state: State = "starting"
+        self.started_at = time.monotonic()
+        self.active = 0  # requests being answered, probes left out
+        self._last_arrival = 0.0
+
+    @property
+    def draining(self) -> bool:
+        return self.state == "draining"
+
+    def request_started(self) -> None:
+        self.active += 1
+        self._last_arrival = time.monotonic()
+        metrics.ACTIVE_REQUESTS.inc()
+
+    def request_finished(self) -> None:
+        self.active -= 1
+        metrics.ACTIVE_REQUESTS.dec()
+
+    def quiet_seconds(self) -> float:
+        """How long nothing has arrived; 0 while a request is being answered."""
+        return 0.0 if self.active else time.monotonic() - self._last_arrival

@@ -1,0 +1,124 @@
+"""Errors as problem documents (RFC 9457), for every way in which a request can fail."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app.errors import AppError, BodyTooLarge, InternalError, InvalidRequest, NotFound
+from app.telemetry.context import current
+
+MEDIA_TYPE = "application/problem+json"
+_TYPE = "urn:agent-api:problem:"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem document (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str
+    errors: Sequence[Mapping[str, str]] = field(default_factory=tuple)
+    """For invalid requests: which field, and what is wrong with it."""
+
+
+def document(error: AppError, instance: str) -> dict[str, Any]:
+    """The error's problem document; `instance` is the path that was asked for."""
+    return {
+        "type": _TYPE + error.slug,
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "instance": instance,
+        "request_id": current.get().request_id,
+        **error.members(),
+    }
+
+
+def respond(error: AppError, instance: str, headers: Mapping[str, str] | None = None) -> Response:
+    return _response(document(error, instance), {**_retry_after(error), **(headers or {})})
+
+
+def _response(body: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
+    return Response(msgspec.json.encode(body), body["status"], headers, MEDIA_TYPE)
+
+
+def _retry_after(error: AppError) -> dict[str, str]:
+    return {} if error.retry_after is None else {"Retry-After": str(max(1, round(error.retry_after)))}
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of `app` answer with a problem document."""
+    app.add_exception_handler(AppError, _on_app_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_crash)
+
+
+async def _on_app_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AppError)  # noqa: S101 - narrows what Starlette's signature leaves wide
+    return respond(error, request.url.path)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    errors = [
+        {"field": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]), "problem": item["msg"]}
+        for item in error.errors()
+    ]
+    detail = "; ".join(f"{item['field']}: {item['problem']}" for item in errors)
+    return respond(InvalidRequest(_printable(detail), [_printable_item(item) for item in errors]), request.url.path)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    """What the framework itself refuses: no such route, wrong method, a body it cannot read."""
+    assert isinstance(error, HTTPException)  # noqa: S101
+    path, headers = request.url.path, dict(error.headers or {})
+    match error.status_code:
+        case 400:
+            return respond(InvalidRequest("The body is not JSON in UTF-8."), path, headers)
+        case 404:
+            return respond(NotFound(f"There is no {path} here. See /docs."), path, headers)
+        case 413:
+            return respond(BodyTooLarge(str(error.detail)), path, {**headers, "Connection": "close"})
+        case status:
+            phrase = HTTPStatus(status).phrase
+            slug = phrase.lower().replace(" ", "-")
+            detail = f"{request.method} is not possible here." if status == 405 else phrase
+            return _response(
+                {**document(InternalError(detail), path), "type": _TYPE + slug, "title": phrase, "status": status},
+                headers,
+            )
+
+
+async def _on_crash(request: Request, _: Exception) -> Response:
+    return respond(InternalError("Something went wrong on our side."), request.url.path)
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _printable_item(item: Mapping[str, str]) -> dict[str, str]:
+    return {key: _printable(value) for key, value in item.items()}
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that can fail in these ways, for the OpenAPI document."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }

@@ -1,0 +1,129 @@
+"""What the routes take and give, for validation and for the OpenAPI document."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+from app.events import Answer, ToolCallRecord, Usage
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["ada"])]
+
+
+class ChatRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    message: str = Field(validation_alias=AliasChoices("message", "query"), min_length=1, examples=["What is 6 * 7?"])
+    session_id: Id | None = Field(None, description="Continues a conversation; made up when left out")
+    user_id: Id | None = None
+    model: str | None = Field(None, description="One of the service's models; the first when left out")
+    agent: str | None = None
+    stream: bool = Field(False, description="Answer with server-sent events")
+
+
+class AgentRunRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    query: str = Field(min_length=1, examples=["What is 6 * 7?"])
+    session_id: Id | None = None
+    user_id: Id | None = None
+    max_iterations: int | None = Field(None, ge=1, le=100, description="Most model calls")
+    max_cost_usd: float | None = Field(None, gt=0, allow_inf_nan=False, description="Cost that ends the run")
+    tools: list[str] | None = Field(None, max_length=100, description="The tools it may call; all when left out")
+
+
+class ToolCallBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    arguments: dict[str, Any] = Field(default_factory=dict, examples=[{"expression": "6 * 7"}])
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswer:
+    answer: str
+    session_id: str
+    message_id: str
+    sources: tuple[str, ...]
+    model: str
+    finish_reason: str
+    usage: Usage
+    tokens_used: int
+    cost_usd: float
+    latency_ms: float
+    cached: bool
+    degraded: tuple[str, ...]
+    """What the service had to do without, such as `sessions`."""
+    trace_id: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentAnswer(ChatAnswer):
+    tool_calls: tuple[ToolCallRecord, ...]
+    iterations: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDescription:
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    """The JSON schema of the arguments."""
+    risk: Literal["low", "medium", "high"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswer:
+    success: bool
+    result: Any
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionMessage:
+    role: Literal["user", "assistant", "tool"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTurn:
+    message_id: str
+    created_at: float
+    """Seconds since the epoch."""
+    messages: tuple[SessionMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAnswer:
+    session_id: str
+    turns: tuple[SessionTurn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    status: str
+
+
+def chat_answer(answer: Answer) -> dict[str, Any]:
+    """A finished run as `/chat` shows it."""
+    return {
+        "answer": answer.answer,
+        "session_id": answer.session_id,
+        "message_id": answer.message_id,
+        "sources": answer.sources,
+        "model": answer.model,
+        "finish_reason": answer.finish_reason,
+        "usage": answer.usage,
+        "tokens_used": answer.tokens_used,
+        "cost_usd": answer.cost_usd,
+        "latency_ms": answer.latency_ms,
+        "cached": answer.cached,
+        "degraded": answer.degraded,
+        "trace_id": answer.trace_id,
+        "request_id": answer.request_id,
+    }
+
+
+def agent_answer(answer: Answer) -> dict[str, Any]:
+    """A finished run as `/agent/run` shows it."""
+    return {**chat_answer(answer), "tool_calls": answer.tool_calls, "iterations": answer.iterations}

@@ -1,0 +1,38 @@
+"""`/sessions/{id}`: what a conversation holds, and forgetting it. Another user's session is one that is not there."""
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from app.api.caller import principal_of
+from app.api.problems import documented
+from app.api.schemas import Id, SessionAnswer
+from app.errors import NotFound
+from app.state.sessions import Sessions
+
+SessionId = Annotated[Id, Path()]
+UserId = Annotated[Id | None, Query()]
+
+
+def routes(sessions: Sessions) -> APIRouter:
+    router = APIRouter(prefix="/sessions", tags=["sessions"], responses=documented(404, 422, 503))
+
+    def unknown(session_id: str) -> NotFound:
+        return NotFound(f"There is no session {session_id!r}.")
+
+    @router.get("/{session_id}", response_model=SessionAnswer, summary="Read a session")
+    async def read_session(session_id: SessionId, user_id: UserId = None) -> Response:
+        turns = await sessions.load(principal_of(user_id).user, session_id)
+        if not turns:
+            raise unknown(session_id)
+        body = msgspec.json.encode({"session_id": session_id, "turns": turns})
+        return Response(body, media_type="application/json")
+
+    @router.delete("/{session_id}", status_code=204, summary="Forget a session")
+    async def delete_session(session_id: SessionId, user_id: UserId = None) -> None:
+        if not await sessions.delete(principal_of(user_id).user, session_id):
+            raise unknown(session_id)
+
+    return router

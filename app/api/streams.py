@@ -1,0 +1,137 @@
+"""A run as server-sent events, and a run as one answer. Both end the run when its client goes away."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from app.api.problems import document
+from app.events import Answer, Event, RunFailed, RunFinished, Token
+from app.run import Run
+from app.telemetry import metrics
+
+HEARTBEAT_SECONDS = 15.0
+_HEARTBEAT = b": still here\n\n"
+_DONE = b"data: [DONE]\n\n"
+
+Render = Callable[[Answer], dict[str, Any]]
+_encode = msgspec.json.Encoder().encode
+
+
+class ClientGone(Exception):
+    """The client left; there is nobody to answer."""
+
+
+async def fold(run: Run, request: Request) -> Answer:
+    """The run's answer. Raises its error, or ClientGone when the client left before it was there."""
+    watcher = asyncio.create_task(_cancel_when_gone(run, request.receive))
+    try:
+        async with run:
+            async for event in run:
+                match event:
+                    case RunFinished(answer):
+                        return answer
+                    case RunFailed(error):
+                        raise error
+    finally:
+        watcher.cancel()
+    raise ClientGone
+
+
+async def _cancel_when_gone(run: Run, receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    run.cancel()
+
+
+class EventStream(Response):
+    """Sends a run's events as they come; those that are ready together are written together.
+
+    A complete stream ends with `data: [DONE]`; one without it was cut.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, run: Run, events: list[Event], render: Render) -> None:
+        super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self.headers["content-type"] = "text/event-stream"
+        self._run = run
+        self._events = events
+        self._render = render
+        self._sent = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        watcher = asyncio.create_task(_cancel_when_gone(self._run, receive))
+        metrics.ACTIVE_STREAMS.inc()
+        try:
+            async with self._run:
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                await self._send_events(send, scope["path"])
+        finally:
+            metrics.ACTIVE_STREAMS.dec()
+            watcher.cancel()
+
+    async def _send_events(self, send: Send, path: str) -> None:
+        run, events = self._run, self._events
+        with _Heartbeat(run) as heartbeat:
+            while True:
+                if events:
+                    body = b"".join([self._frame(event, path) for event in events])
+                elif run.over:  # cancelled: the client is gone
+                    return
+                else:
+                    body = _HEARTBEAT
+                whole = bool(events) and isinstance(events[-1], RunFinished | RunFailed)
+                await send(
+                    {"type": "http.response.body", "body": body + _DONE if whole else body, "more_body": not whole}
+                )
+                if whole:
+                    return
+                heartbeat.written()
+                await run.wait()
+                events = run.take()
+
+    def _frame(self, event: Event, path: str) -> bytes:
+        self._sent += 1
+        data: Any
+        match event:
+            case Token():
+                return b"id: %d\nevent: token\ndata: %b\n\n" % (self._sent, _encode(event))
+            case RunFinished(answer):
+                data = self._render(answer)
+            case RunFailed(error):
+                data = document(error, path)
+            case _:
+                data = event
+        return b"id: %d\nevent: %b\ndata: %b\n\n" % (self._sent, event.name.encode(), _encode(data))
+
+
+class _Heartbeat:
+    """Wakes a run's reader when nothing has been written for a while. One timer, not one a write."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._loop = asyncio.get_running_loop()
+        self._written = self._loop.time()
+        self._timer = self._loop.call_later(HEARTBEAT_SECONDS, self._beat)
+
+    def written(self) -> None:
+        self._written = self._loop.time()
+
+    def _beat(self) -> None:
+        due = self._written + HEARTBEAT_SECONDS - self._loop.time()
+        if due <= 0:
+            self._run.wake()
+            due = HEARTBEAT_SECONDS
+        self._timer = self._loop.call_later(due, self._beat)
+
+    def __enter__(self) -> "_Heartbeat":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()

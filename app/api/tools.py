@@ -1,0 +1,34 @@
+"""`/api/tools`: what the agent can do, and doing one of it by hand."""
+
+from uuid import uuid4
+
+import msgspec
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from app.api.problems import documented
+from app.api.schemas import ToolAnswer, ToolCallBody, ToolDescription
+from app.messages import ToolCall
+from app.tools.executor import execute
+from app.tools.registry import Registry
+
+
+def routes(tools: Registry) -> APIRouter:
+    router = APIRouter(prefix="/api/tools", tags=["tools"])
+    listing = msgspec.json.encode(
+        [ToolDescription(tool.name, tool.description, dict(tool.parameters), tool.risk) for tool in tools.values()]
+    )
+
+    @router.get("", response_model=list[ToolDescription], summary="List the tools")
+    async def list_tools() -> Response:
+        return Response(listing, media_type="application/json")
+
+    @router.post("/{name}", response_model=ToolAnswer, responses=documented(404, 413, 415, 422), summary="Call a tool")
+    async def call_tool(name: str, body: ToolCallBody) -> Response:
+        """A tool that fails answers 200 with `success` false and the reason in `error`, as the model would see it."""
+        known = tools.subset((name,))
+        result = await execute(known, ToolCall(str(uuid4()), name, body.arguments))
+        answer = ToolAnswer(result.status == "ok", result.result, result.error)
+        return Response(msgspec.json.encode(answer), media_type="application/json")
+
+    return router

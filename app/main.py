@@ -1,0 +1,89 @@
+"""Wiring: what is built once a process, and how its parts find each other."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from app import __version__
+from app.agent.definition import Agent
+from app.api import agent, chat, health, problems, sessions, tools
+from app.api.edge import Edge
+from app.api.instrumentation import count_requests, trace_requests
+from app.api.lifecycle import Lifecycle
+from app.models.build import build_models
+from app.prober import Prober
+from app.runner import DEFAULT_AGENT, Runner
+from app.settings import Settings
+from app.state.redis import connect
+from app.state.sessions import Sessions
+from app.telemetry import metrics, traces
+from app.tools import registry as tool_registry
+
+
+def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAPI:
+    """The service. Raises ConfigurationError for settings that it cannot work with."""
+    lifecycle = lifecycle or Lifecycle()
+    tracing = traces.configure()
+    models = build_models(settings)
+    registry = tool_registry.load()
+    store = Sessions(
+        connect(settings.redis_url), ttl_seconds=settings.session_ttl_seconds, max_turns=settings.session_max_turns
+    )
+    runner = Runner(
+        settings,
+        agents={DEFAULT_AGENT: Agent(DEFAULT_AGENT, settings.system_prompt, tuple(registry))},
+        models=models,
+        tools=registry,
+        sessions=store,
+        tracing=tracing,
+    )
+    prober = Prober(
+        {ref: priced.model.probe for ref, priced in models.items()}, store.probe if settings.redis_url else None
+    )
+    metrics.start_at_zero(models, registry)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(prober.watch())
+        lifecycle.state = "ready"
+        yield
+        watching.cancel()
+        runner.stop()
+        await models.aclose()
+        await store.aclose()
+        await asyncio.to_thread(tracing.shutdown)
+
+    app = FastAPI(
+        title="agent-api", version=__version__, summary="Run an LLM agent for many users.", lifespan=lifespan
+    )
+    app.state.runner = runner
+    problems.install(app)
+    for router in (
+        chat.routes(runner, settings.max_message_chars),
+        agent.routes(runner, settings.max_message_chars),
+        tools.routes(registry),
+        sessions.routes(store),
+        health.routes(lifecycle, prober),
+    ):
+        app.include_router(router)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["X-Request-Id", "X-Trace-Id", "X-Request-Latency", "Retry-After"],
+        )
+    count_requests(app)
+    plain = app.build_middleware_stack()
+    app.middleware_stack = Edge(
+        plain=plain,
+        traced=trace_requests(app, tracing) or plain,
+        tracing=tracing,
+        lifecycle=lifecycle,
+        max_body_bytes=settings.max_body_bytes,
+    )
+    return app

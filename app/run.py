@@ -1,0 +1,96 @@
+"""A run in progress: an iterator over its events, and the power to end it."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from app.errors import AppError, InternalError
+from app.events import Event, RunFailed
+
+log = structlog.get_logger()
+
+Emit = Callable[[Event], None]
+
+
+class Run(AsyncIterator[Event]):
+    """The events of one run, which goes on in a task of its own, in the context it was made in.
+
+    Iterate once, in `async with`: leaving the block before the last event cancels the run. Events wait here without
+    limit; what bounds them is the run's `max_tokens`. A slow reader thus never holds a model's connection open.
+    """
+
+    def __init__(
+        self, work: Callable[[Emit], Coroutine[Any, Any, None]], on_over: Callable[["Run"], None] | None = None
+    ) -> None:
+        self._ready: deque[Event] = deque()
+        self._reader: asyncio.Future[None] | None = None
+        self._failed_by: AppError | None = None
+        self._on_over = on_over
+        self._task = asyncio.create_task(work(self._emit))
+        self._task.add_done_callback(self._finish)
+
+    def _emit(self, event: Event) -> None:
+        self._ready.append(event)
+        self.wake()
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            if self._failed_by is not None:
+                self._ready.append(RunFailed(self._failed_by))
+        elif error := task.exception():
+            log.error("run.crashed", exc_info=error)
+            self._ready.append(RunFailed(InternalError("Something went wrong on our side.")))
+        if self._on_over is not None:
+            self._on_over(self)
+        self.wake()
+
+    @property
+    def over(self) -> bool:
+        """Whether no event is ready and none will come."""
+        return not self._ready and self._task.done()
+
+    async def wait(self) -> None:
+        """Return when an event is ready, the run is over, or `wake` was called."""
+        if not self._ready and not self._task.done():
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+
+    def wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def take(self) -> list[Event]:
+        """The events that are ready, without waiting."""
+        events = list(self._ready)
+        self._ready.clear()
+        return events
+
+    async def __anext__(self) -> Event:
+        while not self._ready:
+            if self._task.done():
+                raise StopAsyncIteration
+            await self.wait()
+        return self._ready.popleft()
+
+    def cancel(self) -> None:
+        """End the run without another event: nobody is there to read it."""
+        self._task.cancel()
+
+    def fail(self, error: AppError) -> None:
+        """End the run with `error` as its last event."""
+        self._failed_by = error
+        self._task.cancel()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
+    ) -> None:
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])

@@ -1,0 +1,50 @@
+"""Every metric, once. No user, session, key or free text is ever a label."""
+
+from collections.abc import Iterable
+
+from prometheus_client import Counter, Gauge, Histogram
+
+# Up to 300 s: a slow model is what these are looked at for.
+LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
+OVERHEAD_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+REQUESTS = Counter("agent_requests", "HTTP requests answered", ["endpoint", "method", "status"])
+REQUEST_LATENCY = Histogram(
+    "agent_request_latency_seconds",
+    "Time from a request's arrival to the end of its answer",
+    ["endpoint"],
+    buckets=LATENCY_BUCKETS,
+)
+ACTIVE_REQUESTS = Gauge("agent_active_requests", "Requests being answered, probes left out")
+ACTIVE_STREAMS = Gauge("agent_active_streams", "Event streams being sent")
+TIME_TO_FIRST_TOKEN = Histogram(
+    "agent_time_to_first_token_seconds",
+    "Time from a streamed model call to its first text",
+    ["model"],
+    buckets=LATENCY_BUCKETS,
+)
+OVERHEAD = Histogram(
+    "agent_overhead_seconds", "A run's time outside models and tools", buckets=OVERHEAD_BUCKETS
+)
+TOKENS = Counter("agent_tokens", "Tokens by the provider's count", ["model", "type"])
+COST = Counter("agent_cost_usd", "Cost of model calls in US dollars", ["model"])
+MODEL_REQUESTS = Counter("agent_model_requests", "Model calls by their outcome", ["model", "outcome"])
+TOOL_CALLS = Counter("agent_tool_calls", "Tool calls", ["tool", "status"])
+TOOL_LATENCY = Histogram("agent_tool_latency_seconds", "Time of a tool call", ["tool"], buckets=LATENCY_BUCKETS)
+DEPENDENCY_UP = Gauge("agent_dependency_up", "1 if the dependency answered its last probe, else 0", ["dependency"])
+
+TOKEN_TYPES = ("input", "output", "cache_read", "cache_write")
+
+
+def start_at_zero(models: Iterable[str], tools: Iterable[str]) -> None:
+    """Make the series that are known in advance, so that a rate over their first increase is seen."""
+    for model in models:
+        TIME_TO_FIRST_TOKEN.labels(model)
+        COST.labels(model)
+        MODEL_REQUESTS.labels(model, "ok")
+        for kind in TOKEN_TYPES:
+            TOKENS.labels(model, kind)
+    for tool in tools:
+        TOOL_LATENCY.labels(tool)
+        for status in ("ok", "error", "timeout"):
+            TOOL_CALLS.labels(tool, status)

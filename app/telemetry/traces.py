@@ -1,0 +1,110 @@
+"""OpenTelemetry traces over OTLP/gRPC, off unless an endpoint is set.
+
+Whether a request is sampled is decided once, before it enters the instrumentation, from a trace id made here; an
+unsampled request then meets no instrumentation at all, yet has a trace id for its answer and its log lines. The SDK
+reaches the same decision, since it samples by that id.
+
+The SDK, gRPC and protobuf are imported only when tracing is on.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from random import getrandbits
+from typing import TYPE_CHECKING
+
+from opentelemetry import trace
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import AttributeValue
+
+from app import __version__
+from app.errors import AppError
+from app.telemetry.context import current
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+_FLUSH_MILLISECONDS = 3_000
+_propagator = TraceContextTextMapPropagator()
+
+
+class Tracing:
+    """The process's tracing. `Tracing(None)` is off: it hands out trace ids and samples nothing."""
+
+    def __init__(self, provider: "TracerProvider | None") -> None:
+        self.provider = provider
+        self.tracer = trace.get_tracer("agent-api", __version__, provider)
+
+    def decide(self, traceparent: str | None) -> tuple[str, bool]:
+        """The trace id of a request, and whether it is sampled. `traceparent` is the request's W3C header."""
+        context = _propagator.extract({"traceparent": traceparent}) if traceparent else None
+        parent = trace.get_current_span(context).get_span_context() if context is not None else None
+        known = parent is not None and parent.is_valid
+        trace_id = parent.trace_id if parent is not None and known else getrandbits(128) or 1
+        if self.provider is None:
+            return f"{trace_id:032x}", False
+        result = self.provider.sampler.should_sample(context if known else None, trace_id, "request", SpanKind.SERVER)
+        return f"{trace_id:032x}", result.decision.is_sampled()
+
+    @contextmanager
+    def span(
+        self, name: str, attributes: Mapping[str, AttributeValue], kind: SpanKind = SpanKind.INTERNAL
+    ) -> Iterator[Span]:
+        """A span under the current one if the request is sampled, else one that records nothing."""
+        if not current.get().sampled:
+            yield INVALID_SPAN
+            return
+        with self.tracer.start_as_current_span(
+            name, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                yield span
+            except BaseException as error:
+                fail(span, error)
+                raise
+
+    def shutdown(self) -> None:
+        """Export what is left, for at most a few seconds. Blocks: call it off the event loop."""
+        if self.provider is not None:
+            self.provider.force_flush(_FLUSH_MILLISECONDS)
+            self.provider.shutdown()
+
+
+def fail(span: Span, error: BaseException) -> None:
+    """Mark a span as failed by the error's kind; its words may hold what users said and stay out of traces."""
+    kind = error.slug if isinstance(error, AppError) else type(error).__name__
+    span.set_attribute("error.type", kind)
+    span.set_status(Status(StatusCode.ERROR, kind))
+
+
+def endpoint_is_set() -> bool:
+    """Whether the environment names an OTLP endpoint; OTEL_SDK_DISABLED and OTEL_TRACES_EXPORTER=none win."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
+        return False
+    return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
+
+
+def configure() -> Tracing:
+    """Tracing as OpenTelemetry's own environment variables (`OTEL_*`) describe it."""
+    if not endpoint_is_set():
+        return Tracing(None)
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import RandomIdGenerator, TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    class RequestIds(RandomIdGenerator):
+        """Gives a request's first span the trace id that the request was sampled by."""
+
+        def generate_trace_id(self) -> int:
+            trace_id = current.get().trace_id
+            return int(trace_id, 16) if trace_id else super().generate_trace_id()
+
+    os.environ.setdefault("OTEL_SERVICE_NAME", "agent-api")
+    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")  # today's HTTP attribute names, not the old ones
+    provider = TracerProvider(
+        resource=Resource.create({"service.version": __version__}), id_generator=RequestIds(), shutdown_on_exit=False
+    )
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return Tracing(provider)
