@@ -20,6 +20,7 @@ _TIMEOUT_SECONDS = 300
 
 def over_aiohttp(url: str) -> FastAPI:
     """The pass-through with one `aiohttp.ClientSession`, without a limit on its connections."""
+    session: aiohttp.ClientSession
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -28,7 +29,6 @@ def over_aiohttp(url: str) -> FastAPI:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
             yield
 
-    session: aiohttp.ClientSession
     app = FastAPI(lifespan=lifespan)
 
     @app.post("/chat")
@@ -55,6 +55,7 @@ def over_httpx(url: str) -> FastAPI:
 
     With httpx's own limits (100 connections, 20 kept) it would fail at 256 for want of a connection.
     """
+    client: httpx.AsyncClient
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -63,7 +64,6 @@ def over_httpx(url: str) -> FastAPI:
         async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, limits=limits) as client:
             yield
 
-    client: httpx.AsyncClient
     app = FastAPI(lifespan=lifespan)
 
     @app.post("/chat")
@@ -88,9 +88,8 @@ def over_httpx(url: str) -> FastAPI:
 def main(library: str, upstream: str, port: int) -> None:
     """Serves one floor in this process."""
     app = {"aiohttp": over_aiohttp, "httpx": over_httpx}[library](upstream + "/v1/chat/completions")
-    uvicorn.run(
-        app, host="127.0.0.1", port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning"
-    )
+    config = uvicorn.Config(app, port=port, loop="uvloop", http="httptools", access_log=False)
+    uvicorn.Server(config).run()
 
 
 if __name__ == "__main__":

@@ -43,8 +43,9 @@ async def hold(port: int, path: str, body: str, streams: int) -> None:
 
     async def one(number: int) -> bool:
         data = body.encode() % {b"turn": number, b"session": number}
-        head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
-        request = f"{head}content-length: {len(data)}\r\n\r\n".encode() + data
+        head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n"
+        head += f"content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
+        request = head.encode() + data
         _, stream = await loop.create_connection(lambda: Stream(request), "127.0.0.1", port)
         return await stream.started
 

@@ -21,14 +21,9 @@ def serve(port: int) -> Counter[str]:
     spans: Counter[str] = Counter()
     stop = Event()
 
-    def export(
-        request: trace.ExportTraceServiceRequest, _: grpc.ServicerContext
-    ) -> trace.ExportTraceServiceResponse:
+    def export(request: trace.ExportTraceServiceRequest, _: grpc.ServicerContext) -> trace.ExportTraceServiceResponse:
         spans.update(
-            span.name
-            for resource in request.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
+            span.name for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans
         )
         return trace.ExportTraceServiceResponse()
 
@@ -38,7 +33,6 @@ def serve(port: int) -> Counter[str]:
         response_serializer=trace.ExportTraceServiceResponse.SerializeToString,
     )
     server = grpc.server(ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", 64 << 20)])
-    server.add_registered_method_handlers(_SERVICE, {"Export": handler})
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"Export": handler}),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()

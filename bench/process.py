@@ -10,7 +10,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 _PR_SET_PDEATHSIG = 1
@@ -22,7 +21,7 @@ OTHER_CPUS = frozenset(os.sched_getaffinity(0)) - {SERVER_CPU} or frozenset({SER
 
 
 class Child:
-    """A running child process; its standard output and error go where `output` says."""
+    """A running child process; its output goes to `log`, if there is one."""
 
     def __init__(
         self,
@@ -31,25 +30,29 @@ class Child:
         *,
         cpus: frozenset[int] = OTHER_CPUS,
         env: Mapping[str, str] | None = None,
-        stdin: int | IO[bytes] | None = subprocess.DEVNULL,
-        stdout: int | IO[bytes] | None = None,
-        stderr: int | IO[bytes] | None = None,
+        cwd: Path = ROOT,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | None = None,
+        log: Path | None = None,
     ) -> None:
         def prepare() -> None:
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             os.sched_setaffinity(0, cpus)
 
         self.name = name
+        sink = log.open("wb") if log else None
         self.popen = subprocess.Popen(
             [str(part) for part in argv],
-            cwd=ROOT,
+            cwd=cwd,
             env=None if env is None else dict(env),
             stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
+            stdout=sink or stdout,
+            stderr=subprocess.STDOUT if sink else None,
             preexec_fn=prepare,
             start_new_session=True,
         )
+        if sink:
+            sink.close()
 
     @property
     def pid(self) -> int:
@@ -109,7 +112,7 @@ def wait_until_ready(child: Child, url: str, seconds: float) -> None:
         if (code := child.popen.poll()) is not None:
             raise RuntimeError(f"{child.name} ended with exit code {code} before it was ready")
         try:
-            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - always http on the loopback
+            with urllib.request.urlopen(url, timeout=2) as answer:
                 if answer.status == 200:
                     return
         except (urllib.error.URLError, OSError):

@@ -130,7 +130,7 @@ def _ollama_stream(model: str) -> tuple[list[bytes], list[bytes], list[bytes]]:
     return [], [line(token) for token in TOKENS], [_dump(_ollama_end(model, "")) + b"\n"]
 
 
-def _anthropic_message(model: str, content: list[Any], stop: str | None, output_tokens: int) -> dict[str, Any]:
+def _anthropic_message(model: str, content: list[Any], stop: str | None, output: int) -> dict[str, Any]:
     return {
         "id": "msg_bench",
         "type": "message",
@@ -143,14 +143,15 @@ def _anthropic_message(model: str, content: list[Any], stop: str | None, output_
             "input_tokens": INPUT_TOKENS,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
-            "output_tokens": output_tokens,
+            "output_tokens": output,
         },
     }
 
 
 def _anthropic_stream(model: str) -> tuple[list[bytes], list[bytes], list[bytes]]:
     def delta(text: str) -> bytes:
-        return _event({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}})
+        part = {"type": "text_delta", "text": text}
+        return _event({"type": "content_block_delta", "index": 0, "delta": part})
 
     block = {"type": "text", "text": ""}
     stop = {"stop_reason": "end_turn", "stop_sequence": None}
@@ -169,13 +170,15 @@ def _anthropic_stream(model: str) -> tuple[list[bytes], list[bytes], list[bytes]
     )
 
 
-_PLAIN = {
-    "openai": _openai_plain,
-    "ollama": lambda model: _ollama_end(model, TEXT),
-    "anthropic": lambda model: _anthropic_message(
-        model, [{"type": "text", "text": TEXT}], "end_turn", len(TOKENS)
-    ),
-}
+def _anthropic_plain(model: str) -> dict[str, Any]:
+    return _anthropic_message(model, [{"type": "text", "text": TEXT}], "end_turn", len(TOKENS))
+
+
+def _ollama_plain(model: str) -> dict[str, Any]:
+    return _ollama_end(model, TEXT)
+
+
+_PLAIN = {"openai": _openai_plain, "ollama": _ollama_plain, "anthropic": _anthropic_plain}
 _STREAMS = {"openai": _openai_stream, "ollama": _ollama_stream, "anthropic": _anthropic_stream}
 
 
@@ -194,10 +197,8 @@ def _static() -> dict[bytes, bytes]:
     ]
     models = {"object": "list", "data": listed, "has_more": False, "first_id": "fast", "last_id": "hold"}
     details = {"format": "gguf", "family": "bench", "parameter_size": "1B", "quantization_level": "Q4_K_M"}
-    tags = [
-        {"name": name, "model": name, "modified_at": _CREATED_AT, "size": 1, "digest": "0" * 64, "details": details}
-        for name in MODELS
-    ]
+    about = {"modified_at": _CREATED_AT, "size": 1, "digest": "0" * 64, "details": details}
+    tags = [{"name": name, "model": name} | about for name in MODELS]
     info = {"general.architecture": "bench", "bench.context_length": 32_768}
     show = {"details": details, "model_info": info, "capabilities": ["completion", "tools"]}
     return {

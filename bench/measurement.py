@@ -1,0 +1,42 @@
+"""What the load generator is told and what it tells."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What to send, how, and whose CPU time to read meanwhile.
+
+    `body` may hold `%(turn)08d` and `%(session)08d`. A session has `turns` turns, so that its history is
+    bounded. The window lasts `seconds` after `warmup` seconds; longer, up to four times, until every
+    connection had one answer in it.
+    """
+
+    port: int
+    path: str
+    body: str
+    stream: bool
+    connections: int
+    seconds: float
+    warmup: float
+    server_pid: int
+    tokens: int = 64
+    turns: int = 4
+    stagger: float = 0.0
+
+
+@dataclass(slots=True)
+class Result:
+    """What came back within the window; latencies in milliseconds."""
+
+    seconds: float = 0.0
+    requests: int = 0
+    errors: int = 0
+    error_samples: list[str] = field(default_factory=list)
+    server_cpu_seconds: float = 0.0
+    server_rss_bytes: int = 0
+    load_cpu_share: float = 0.0
+    p50_ms: float = 0.0
+    p95_ms: float = 0.0
+    p99_ms: float = 0.0
+    first_byte_p50_ms: float = 0.0

@@ -1,0 +1,136 @@
+"""The servers that are measured: how each is started, and what is sent to it."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import litellm
+from bench.process import SERVER_CPU, Child, free_port, wait_until_ready
+from bench.wire import MODELS
+
+AGENT_API = "agent-api"
+AIOHTTP = "floor-aiohttp"
+HTTPX = "floor-httpx"
+LITELLM = "litellm"
+RAW = "raw"
+NAMES = (AGENT_API, AIOHTTP, HTTPX, LITELLM, RAW)
+PROVIDERS = ("openai", "ollama", "anthropic")
+_SERVER = frozenset({SERVER_CPU})
+_START_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """What the servers talk to: the addresses of the upstream, the store and the span collector."""
+
+    upstream: str
+    redis_port: int
+    otlp_port: int
+    provider: str
+    directory: Path
+    profile: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A running server under test; `body(model, stream)` is what `bench.load` sends it."""
+
+    name: str
+    child: Child
+    port: int
+    plain_path: str
+    stream_path: str
+    body: Callable[[str, bool], str]
+    log: Path | None = None
+    metrics_port: int | None = None
+
+    def path(self, stream: bool) -> str:
+        return self.stream_path if stream else self.plain_path
+
+
+def start(name: str, neighbours: Neighbours, stack: ExitStack) -> Target:
+    """Starts one of `NAMES` on the server's core; it is ready when this returns and ends with `stack`."""
+    if name == AGENT_API:
+        return _agent_api(neighbours, stack)
+    if name == LITELLM:
+        return _litellm(neighbours, stack)
+    port = free_port()
+    paths = ("/chat", "/chat/stream")
+    if name == RAW:
+        argv = [sys.executable, "-m", "bench.upstream", str(port)]
+        paths = ("/v1/chat/completions", "/v1/chat/completions")
+    else:
+        library = {AIOHTTP: "aiohttp", HTTPX: "httpx"}[name]
+        argv = [sys.executable, "-m", "bench.floor", library, neighbours.upstream, str(port)]
+    child = stack.enter_context(Child(name, argv, cpus=_SERVER))
+    ready = "/" if name == RAW else "/openapi.json"
+    wait_until_ready(child, f"http://127.0.0.1:{port}{ready}", _START_SECONDS)
+    return Target(name, child, port, *paths, body=_completion)
+
+
+def _completion(model: str, stream: bool) -> str:
+    messages = [
+        {"role": "system", "content": "You are a helpful assistant."},
+        {"role": "user", "content": "Question %(turn)08d: what is the answer?"},
+    ]
+    body = {"model": model, "messages": messages, "user": "u%(session)08d"}
+    return json.dumps(body | ({"stream": True, "stream_options": {"include_usage": True}} if stream else {}))
+
+
+def _agent_api(neighbours: Neighbours, stack: ExitStack) -> Target:
+    """Everything on: sessions in the store, metrics, JSON logs to a file, spans sampled at 10 %."""
+    port, metrics_port = free_port(), free_port()
+    provider = neighbours.provider
+    env = {
+        "PATH": os.environ.get("PATH", ""),
+        "HOME": str(neighbours.directory),
+        "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+        "PORT": str(port),
+        "METRICS_PORT": str(metrics_port),
+        "MODELS": ",".join(f"{provider}/{model}" for model in MODELS),
+        "UNKNOWN_PRICE": "allow",
+        "OPENAI_BASE_URL": f"{neighbours.upstream}/v1",
+        "OPENAI_API_KEY": "bench",
+        "ANTHROPIC_BASE_URL": neighbours.upstream,
+        "ANTHROPIC_API_KEY": "bench",
+        "OLLAMA_API_BASE": neighbours.upstream,
+        "REDIS_URL": f"redis://127.0.0.1:{neighbours.redis_port}/0",
+        "LOG_FORMAT": "json",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{neighbours.otlp_port}",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "0.1",
+    }
+    log = neighbours.directory / f"agent-api-{port}.log"
+    argv: list[str | Path] = [sys.executable, "-m", "app"]
+    if neighbours.profile:
+        argv = [sys.executable, "-m", "bench.sampler", neighbours.profile]
+    child = stack.enter_context(Child(AGENT_API, argv, cpus=_SERVER, env=env, cwd=neighbours.directory, log=log))
+    try:
+        wait_until_ready(child, f"http://127.0.0.1:{port}/ready", _START_SECONDS)
+    except RuntimeError as error:
+        raise RuntimeError(f"{error}; its log ends:\n{log.read_text()[-2000:]}") from None
+
+    def body(model: str, stream: bool) -> str:
+        request = {
+            "message": "Question %(turn)08d: what is the answer?",
+            "session_id": "s%(session)08d",
+            "model": f"{provider}/{model}",
+        }
+        return json.dumps(request)
+
+    return Target(AGENT_API, child, port, "/chat", "/chat/stream", body, log=log, metrics_port=metrics_port)
+
+
+def _litellm(neighbours: Neighbours, stack: ExitStack) -> Target:
+    port = free_port()
+    log = neighbours.directory / f"litellm-{port}.log"
+    argv, env = litellm.command(neighbours.directory, neighbours.upstream, port)
+    child = stack.enter_context(Child(LITELLM, argv, cpus=_SERVER, env=env, log=log))
+    wait_until_ready(child, f"http://127.0.0.1:{port}/health/liveliness", _START_SECONDS)
+    path = "/v1/chat/completions"
+    return Target(LITELLM, child, port, path, path, body=_completion, log=log)
