@@ -104,7 +104,9 @@ def main() -> int:
 
 def _listen(setting: str, host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
+        )
     except OSError as error:
         raise ConfigurationError(f"{setting}: cannot listen on {host}:{port}: {error.strerror}") from None
 

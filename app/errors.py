@@ -76,9 +76,7 @@ class ModelError(AppError):
 
     status, slug, title = 503, "model-unavailable", "Model unavailable"
 
-    def __init__(
-        self, detail: str, *, reason: str, cause: str = "", retry_after: float | None = None
-    ) -> None:
+    def __init__(self, detail: str, *, reason: str, cause: str = "", retry_after: float | None = None) -> None:
         super().__init__(detail, retry_after=retry_after)
         self.reason = reason
         self.cause = cause

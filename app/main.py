@@ -30,7 +30,9 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     models = build_models(settings)
     registry = tool_registry.load()
     store = Sessions(
-        connect(settings.redis_url), ttl_seconds=settings.session_ttl_seconds, max_turns=settings.session_max_turns
+        connect(settings.redis_url),
+        ttl_seconds=settings.session_ttl_seconds,
+        max_turns=settings.session_max_turns,
     )
     runner = Runner(
         settings,
@@ -41,7 +43,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         tracing=tracing,
     )
     prober = Prober(
-        {ref: priced.model.probe for ref, priced in models.items()}, store.probe if settings.redis_url else None
+        {ref: priced.model.probe for ref, priced in models.items()},
+        store.probe if settings.redis_url else None,
     )
     metrics.start_at_zero(models, registry)
 
@@ -56,9 +59,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         await store.aclose()
         await asyncio.to_thread(tracing.shutdown)
 
-    app = FastAPI(
-        title="agent-api", version=__version__, summary="Run an LLM agent for many users.", lifespan=lifespan
-    )
+    app = FastAPI(title="agent-api", version=__version__, summary="Run an LLM agent for many users.", lifespan=lifespan)
     app.state.runner = runner
     problems.install(app)
     for router in (

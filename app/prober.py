@@ -76,6 +76,10 @@ class Prober:
 
     def models(self) -> dict[str, dict[str, Any]]:
         return {
-            ref: {"status": check.status, "last_ok_seconds": check.last_ok_seconds, "reason": check.reason or None}
+            ref: {
+                "status": check.status,
+                "last_ok_seconds": check.last_ok_seconds,
+                "reason": check.reason or None,
+            }
             for ref, check in self._models.items()
         }

@@ -24,7 +24,9 @@ class Run(AsyncIterator[Event]):
     """
 
     def __init__(
-        self, work: Callable[[Emit], Coroutine[Any, Any, None]], on_over: Callable[["Run"], None] | None = None
+        self,
+        work: Callable[[Emit], Coroutine[Any, Any, None]],
+        on_over: Callable[["Run"], None] | None = None,
     ) -> None:
         self._ready: deque[Event] = deque()
         self._reader: asyncio.Future[None] | None = None

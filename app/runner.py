@@ -139,7 +139,12 @@ class Runner:
         history = await self._recall(work)
         request_id, trace_id, _ = current.get()
         work.emit(RunStarted(work.session_id, work.message_id, work.model.model.ref, request_id, trace_id))
-        log.info("agent.request.start", user=work.principal.user, session_id=work.session_id, **self._content(work.request.message))
+        log.info(
+            "agent.request.start",
+            user=work.principal.user,
+            session_id=work.session_id,
+            **self._content(work.request.message),
+        )
         await self._loop(work, [*history, user_message])
         await self._remember(work, user_message)
         progress = work.progress
@@ -239,4 +244,3 @@ class Runner:
 
     def _content(self, text: str) -> dict[str, str]:
         return {"content": text} if self._settings.log_content else {}
-

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigurationError
@@ -15,7 +16,9 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 class Settings(BaseSettings):
     """Read with `load()`, which turns a bad value into a ConfigurationError that names it."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on; the image sets 0.0.0.0")
     port: Port = Field(8000, description="Port of the API")
@@ -32,13 +35,16 @@ class Settings(BaseSettings):
     anthropic_api_key: SecretStr | None = Field(None, description="Key for `anthropic/…` models")
     anthropic_base_url: str = Field("https://api.anthropic.com", description="Anthropic API")
     openai_api_key: SecretStr | None = Field(None, description="Key for `openai/…` models, if the server wants one")
-    openai_base_url: str = Field("https://api.openai.com/v1", description="Any OpenAI-compatible server, with its `/v1`")
+    openai_base_url: str = Field(
+        "https://api.openai.com/v1", description="Any OpenAI-compatible server, with its `/v1`"
+    )
     unknown_price: Literal["error", "allow"] = Field(
         "error", description="`allow` starts with models that have no known price and counts them as $0"
     )
 
     redis_url: str | None = Field(
-        None, description="Valkey or Redis, `redis://` or `rediss://`; unset: an in-process server, for one process"
+        None,
+        description="Valkey or Redis, `redis://` or `rediss://`; unset: an in-process server, for one process",
     )
     auth: Literal["none"] = Field("none", description="Who may call: `none` lets everyone in")
     cors_origins: List = Field((), description="Origins that browsers may call from, comma-separated; `*` for all")
@@ -53,7 +59,9 @@ class Settings(BaseSettings):
     max_tokens: int = Field(4096, ge=1, description="Most tokens a run's model calls may write, together")
     max_cost_usd: float = Field(0.5, gt=0, description="Cost at which a run ends, in US dollars")
     run_timeout_seconds: float = Field(120, gt=0, description="Deadline of a run")
-    history_max_tokens: int = Field(4096, ge=0, description="Most of a session's history that a run is given, in tokens")
+    history_max_tokens: int = Field(
+        4096, ge=0, description="Most of a session's history that a run is given, in tokens"
+    )
     session_ttl_seconds: int = Field(604_800, ge=1, description="How long an unused session is kept")
     session_max_turns: int = Field(100, ge=1, description="Most turns kept a session; the oldest go first")
 
@@ -114,8 +122,10 @@ def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
     try:
         return Settings(_env_file=env_file, **overrides)
     except ValidationError as error:
-        problems = [
-            f"{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg'].removeprefix('Value error, ')}".lstrip(": ")
-            for item in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
+        problems = [_describe(item) for item in error.errors(include_url=False, include_input=False)]
         raise ConfigurationError("\n".join(problems)) from None
+
+
+def _describe(item: ErrorDetails) -> str:
+    name = str(item["loc"][0]).upper() + ": " if item["loc"] else ""  # a check across settings names them itself
+    return name + item["msg"].removeprefix("Value error, ")

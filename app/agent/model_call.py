@@ -7,6 +7,7 @@ from time import perf_counter
 
 import structlog
 from opentelemetry.trace import Span, SpanKind
+from opentelemetry.util.types import AttributeValue
 
 from app.errors import AppError, ModelError, ModelUnavailable
 from app.events import Event, Token, Usage, UsageReported
@@ -38,7 +39,7 @@ async def call_model(
     Raises what Model.stream does, and ModelUnavailable if the answer has no end.
     """
     model = priced.model
-    attributes = {
+    attributes: dict[str, AttributeValue] = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": model.provider,
         "gen_ai.request.model": model.name,
@@ -57,9 +58,7 @@ async def call_model(
     return reply
 
 
-async def _fold(
-    priced: PricedModel, request: ModelRequest, emit: Callable[[Event], None], started: float
-) -> Reply:
+async def _fold(priced: PricedModel, request: ModelRequest, emit: Callable[[Event], None], started: float) -> Reply:
     pieces: list[str] = []
     calls: list[ToolCall] = []
     async with aclosing(priced.model.stream(request)) as events:

@@ -25,7 +25,9 @@ def trace_requests(app: FastAPI, tracing: Tracing) -> ASGIApp | None:
     """The app's routes within OpenTelemetry's instrumentation, beside those without; None while tracing is off."""
     if tracing.provider is None:
         return None
-    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # costs memory that only tracing is worth
+    from opentelemetry.instrumentation.fastapi import (
+        FastAPIInstrumentor,
+    )  # costs memory that only tracing is worth
 
     FastAPIInstrumentor.instrument_app(app, tracer_provider=tracing.provider, exclude_spans=["receive", "send"])
     return app.build_middleware_stack()

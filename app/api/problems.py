@@ -73,7 +73,10 @@ async def _on_app_error(request: Request, error: Exception) -> Response:
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     errors = [
-        {"field": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]), "problem": item["msg"]}
+        {
+            "field": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]),
+            "problem": item["msg"],
+        }
         for item in error.errors()
     ]
     detail = "; ".join(f"{item['field']}: {item['problem']}" for item in errors)
@@ -96,7 +99,12 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
             slug = phrase.lower().replace(" ", "-")
             detail = f"{request.method} is not possible here." if status == 405 else phrase
             return _response(
-                {**document(InternalError(detail), path), "type": _TYPE + slug, "title": phrase, "status": status},
+                {
+                    **document(InternalError(detail), path),
+                    "type": _TYPE + slug,
+                    "title": phrase,
+                    "status": status,
+                },
                 headers,
             )
 

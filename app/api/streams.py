@@ -88,7 +88,11 @@ class EventStream(Response):
                     body = _HEARTBEAT
                 whole = bool(events) and isinstance(events[-1], RunFinished | RunFailed)
                 await send(
-                    {"type": "http.response.body", "body": body + _DONE if whole else body, "more_body": not whole}
+                    {
+                        "type": "http.response.body",
+                        "body": body + _DONE if whole else body,
+                        "more_body": not whole,
+                    }
                 )
                 if whole:
                     return

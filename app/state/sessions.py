@@ -43,9 +43,7 @@ class Sessions:
 
     async def append(self, user: str, session_id: str, turn: Turn) -> None:
         with state_errors():
-            await self._append(
-                keys=[_key(user, session_id)], args=[_encode(turn), self._max_turns, self._ttl_seconds]
-            )
+            await self._append(keys=[_key(user, session_id)], args=[_encode(turn), self._max_turns, self._ttl_seconds])
 
     async def delete(self, user: str, session_id: str) -> bool:
         """Forget the session. False if there was none."""

@@ -1,8 +1,8 @@
-"""Structured logs: one JSON object a line on stdout, each with `request_id` and `trace_id`; nothing else writes there."""
+"""Structured logs: one JSON object a line on stdout, each with `request_id` and `trace_id`."""
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 import msgspec
@@ -15,41 +15,45 @@ from app.telemetry.context import current
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-def add_request_ids(_: Any, __: str, event: EventDict) -> EventDict:
+def complete(_: Any, level: str, event: EventDict) -> EventDict:
+    """Put what every line has in front: time (UTC), level, event and the request's ids."""
     request_id, trace_id, _sampled = current.get()
-    event.setdefault("request_id", request_id)
-    event.setdefault("trace_id", trace_id)
-    return event
+    return {
+        "timestamp": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "level": "error" if level == "exception" else level,
+        "event": event.pop("event", ""),
+        "request_id": request_id,
+        "trace_id": trace_id,
+        **event,
+    }
 
 
 def _render_bytes(_: Any, __: str, event: EventDict) -> bytes:
-    return _encode(_without_surrogates(event))
+    try:
+        return _encode(event)
+    except UnicodeEncodeError:  # a lone surrogate has no UTF-8 form; it must not cost the whole line
+        return _encode({key: _encodable(value) for key, value in event.items()})
+
+
+def _encodable(value: Any) -> Any:
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def _render_text(logger: Any, method: str, event: EventDict) -> str:
     return _render_bytes(logger, method, event).decode()
 
 
-def _without_surrogates(event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A string with a lone surrogate has no UTF-8 form; it must not cost the whole line."""
-    for key, value in event.items():
-        if isinstance(value, str) and not value.isascii():
-            event[key] = value.encode("utf-8", "replace").decode()
-    return event
-
-
 def configure(settings: Settings, stream: BinaryIO | None = None) -> None:
     """Send structlog's and the standard library's records (uvicorn, asyncio, exporters) to the same place."""
     out = stream or sys.stdout.buffer
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    shared: list[Processor] = [
-        add_request_ids,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
+    shared: list[Processor] = [complete, structlog.processors.format_exc_info]
+    renderer: Processor
+    text_renderer: Processor
     if settings.log_format == "console":
-        console = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        console = structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
         renderer, text_renderer = _to_bytes(console), console
     else:
         renderer, text_renderer = _render_bytes, _render_text

@@ -23,9 +23,7 @@ TIME_TO_FIRST_TOKEN = Histogram(
     ["model"],
     buckets=LATENCY_BUCKETS,
 )
-OVERHEAD = Histogram(
-    "agent_overhead_seconds", "A run's time outside models and tools", buckets=OVERHEAD_BUCKETS
-)
+OVERHEAD = Histogram("agent_overhead_seconds", "A run's time outside models and tools", buckets=OVERHEAD_BUCKETS)
 TOKENS = Counter("agent_tokens", "Tokens by the provider's count", ["model", "type"])
 COST = Counter("agent_cost_usd", "Cost of model calls in US dollars", ["model"])
 MODEL_REQUESTS = Counter("agent_model_requests", "Model calls by their outcome", ["model", "outcome"])

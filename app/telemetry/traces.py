@@ -45,7 +45,10 @@ class Tracing:
         if self.provider is None:
             return f"{trace_id:032x}", False
         result = self.provider.sampler.should_sample(context if known else None, trace_id, "request", SpanKind.SERVER)
-        return f"{trace_id:032x}", result.decision.is_sampled()
+        return (
+            f"{trace_id:032x}",
+            result.decision.value != 0,
+        )  # Decision.DROP, whose module is not loaded while tracing is off
 
     @contextmanager
     def span(
@@ -91,8 +94,9 @@ def configure() -> Tracing:
         return Tracing(None)
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import RandomIdGenerator, TracerProvider
+    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
     class RequestIds(RandomIdGenerator):
         """Gives a request's first span the trace id that the request was sampled by."""
@@ -102,9 +106,11 @@ def configure() -> Tracing:
             return int(trace_id, 16) if trace_id else super().generate_trace_id()
 
     os.environ.setdefault("OTEL_SERVICE_NAME", "agent-api")
-    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")  # today's HTTP attribute names, not the old ones
+    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")  # today's names of HTTP attributes
     provider = TracerProvider(
-        resource=Resource.create({"service.version": __version__}), id_generator=RequestIds(), shutdown_on_exit=False
+        resource=Resource.create({"service.version": __version__}),
+        id_generator=RequestIds(),
+        shutdown_on_exit=False,
     )
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return Tracing(provider)
