@@ -117,11 +117,9 @@ async def _sdk(make: Callable[[], Any], how: str, stack: AsyncExitStack, url: st
         return block.text if block.type == "text" else ""
 
     async def typed() -> str:
-        parts = []
-        async for event in await create(stream=True):
-            if event.type == "content_block_delta" and event.delta.type == "text_delta":
-                parts.append(event.delta.text)
-        return "".join(parts)
+        events = await client.messages.create(model=model, max_tokens=1000, messages=messages, stream=True)
+        deltas = [event.delta async for event in events if event.type == "content_block_delta"]
+        return "".join(delta.text for delta in deltas if delta.type == "text_delta")
 
     async def helper() -> str:
         async with client.messages.stream(model=model, max_tokens=1000, messages=messages) as stream:
