@@ -88,9 +88,7 @@ def _build(ref: str, settings: Settings, http: Http) -> Model:
 
 
 def _ollama(name: str, settings: Settings, http: Http) -> Model:
-    return OllamaModel(
-        name, settings.ollama_api_base, settings.ollama_num_ctx, settings.ollama_keep_alive, http
-    )
+    return OllamaModel(name, settings.ollama_api_base, settings.ollama_num_ctx, settings.ollama_keep_alive, http)
 
 
 def _anthropic(name: str, settings: Settings, _: Http) -> Model:

@@ -110,8 +110,7 @@ def is_too_long(words: str) -> bool:
 
 def context_too_long() -> ContextTooLong:
     return ContextTooLong(
-        "The conversation does not fit the model's context window. "
-        "Send a shorter message or start a new session."
+        "The conversation does not fit the model's context window. Send a shorter message or start a new session."
     )
 
 

@@ -27,9 +27,7 @@ class Http:
     they would wait unseen.
     """
 
-    def __init__(
-        self, connect_seconds: float = CONNECT_SECONDS, silence_seconds: float = SILENCE_SECONDS
-    ) -> None:
+    def __init__(self, connect_seconds: float = CONNECT_SECONDS, silence_seconds: float = SILENCE_SECONDS) -> None:
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=None, sock_connect=connect_seconds, sock_read=silence_seconds
         )
@@ -45,9 +43,7 @@ class Http:
         """
         answering = False
         try:
-            async with self._open().request(
-                method, url, data=body, headers=headers, allow_redirects=False
-            ) as response:
+            async with self._open().request(method, url, data=body, headers=headers, allow_redirects=False) as response:
                 if response.status != 200:
                     raise from_status(response.status, response.headers, await read(response))
                 answering = True

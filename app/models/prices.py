@@ -85,9 +85,7 @@ def _listed(provider: str, name: str) -> Price | None:
     listed = (prices.input_mtok, prices.output_mtok, read, write)
     starts = {0} | {tier.start for price in listed for tier in getattr(price, "tiers", ())}
     return Price(
-        tuple(
-            Rates(start, *(_rate(price, start) for price in listed)) for start in sorted(starts, reverse=True)
-        )
+        tuple(Rates(start, *(_rate(price, start) for price in listed)) for start in sorted(starts, reverse=True))
     )
 
 

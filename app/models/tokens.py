@@ -19,8 +19,7 @@ def estimated_tokens(text: str) -> int:
 def estimated_input_tokens(request: ModelRequest) -> int:
     """Of the system prompt, the messages and the tools' descriptions."""
     tools = sum(
-        estimated_tokens(tool.name + tool.description)
-        + len(msgspec.json.encode(tool.parameters)) // BYTES_A_TOKEN
+        estimated_tokens(tool.name + tool.description) + len(msgspec.json.encode(tool.parameters)) // BYTES_A_TOKEN
         for tool in request.tools
     )
     return estimated_tokens(request.system) + _of_messages(request.messages) + tools
