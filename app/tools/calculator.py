@@ -22,7 +22,7 @@ async def calculator(
         str, Field(description="For example (1 + 2.5) * 3 ^ 2 / sqrt(16)", min_length=1, max_length=MAX_CHARS)
     ],
 ) -> str:
-    """Compute an arithmetic expression: numbers, + - * / // % ^ (or **), parentheses, pi, e, tau and functions.
+    """Compute an arithmetic expression: numbers, + - * / // % ^ (or **), parentheses, pi, e, tau, functions.
 
     Functions: sqrt, cbrt, abs, round, floor, ceil, trunc, min, max, sum, pow, exp, log (natural), log(x, base),
     ln, log2, log10, sin, cos, tan, asin, acos, atan (radians), degrees, radians, factorial, gcd, lcm.

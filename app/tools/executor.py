@@ -68,12 +68,13 @@ async def _bounded(tool: Tool, arguments: Mapping[str, Any]) -> Outcome:
     # A task of its own, because a tool that swallows its cancellation would otherwise hold the run for ever.
     task = asyncio.create_task(invoke(tool, arguments), name=f"tool {tool.name}")
     try:
-        await asyncio.wait((task,), timeout=tool.timeout_seconds)
-        if task.done():
-            return task.result()
-    finally:
-        if not task.done():
-            await _stop(task, tool)
+        done, _ = await asyncio.wait((task,), timeout=tool.timeout_seconds)
+    except asyncio.CancelledError:
+        await _stop(task, tool)
+        raise
+    if done:
+        return task.result()
+    await _stop(task, tool)
     message = f"The tool gave no result within {tool.timeout_seconds:g} seconds and was stopped."
     return Outcome("timeout", message, fault="timeout")
 

@@ -84,9 +84,7 @@ class _Parser:
     def unexpected(self) -> ToolError:
         kind, text = self.token
         if text == ",":
-            return ToolError(
-                "A comma groups thousands (1,234.5) or separates arguments; this one does neither."
-            )
+            return ToolError("A comma groups thousands (1,234.5) or separates arguments; this one does neither.")
         where = text if kind == "end" else repr(text[:20])
         return ToolError(f"The expression makes no sense at {where}: expected a number or an operator.")
 

@@ -128,8 +128,6 @@ def _check_signature(name: str, function: AsyncFunction[..., Any]) -> None:
         raise TypeError(f"tool {name!r} has no docstring; models read it to know what the tool does")
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise TypeError(
-                f"tool {name!r}: {parameter} can't be given by name; tools have named parameters only"
-            )
+            raise TypeError(f"tool {name!r}: {parameter} can't be given by name; tools have named parameters only")
         if parameter.annotation is parameter.empty:
             raise TypeError(f"tool {name!r}: parameter {parameter.name!r} has no type")
