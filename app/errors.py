@@ -3,12 +3,15 @@
 AppError
 ├── InvalidRequest 422           the body or a parameter is not what the route takes
 │   └── ContextTooLong 422       the conversation does not fit the model's context window
+├── Unauthorized 401             no credentials, or some that are expired or invalid; raised by app/api/caller.py
+├── Forbidden 403                a known caller without the scope, or in another user's name
 ├── NotFound 404                 unknown tool, session, model or agent; or another user's
 ├── BodyTooLarge 413
 ├── UnsupportedMediaType 415
 ├── ModelError                   raised by app/models
 │   ├── ModelRateLimited 429     the provider's own limit
 │   └── ModelUnavailable 503     unreachable, overloaded, misconfigured, or answers what cannot be read
+├── IdentityUnavailable 503      the keys that tokens are verified with could not be fetched yet
 ├── StateUnavailable 503         raised by app/state when Redis is away and the request cannot do without it
 ├── ShuttingDown 503             the process leaves before the run could end
 ├── DeadlineExceeded 504         raised by the runner
@@ -17,8 +20,12 @@ AppError
 ConfigurationError               not a caller's: it stops the start with exit 2
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
+
+_CHALLENGE = 'Bearer realm="agent-api"'
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+").fullmatch  # RFC 6749, section 3.3
 
 
 class ConfigurationError(Exception):
@@ -42,6 +49,10 @@ class AppError(Exception):
         """Further members of the problem document."""
         return {}
 
+    def headers(self) -> Mapping[str, str]:
+        """Headers of the answer, beside Retry-After."""
+        return {}
+
 
 class InvalidRequest(AppError):
     status, slug, title = 422, "invalid-request", "Invalid request"
@@ -56,6 +67,43 @@ class InvalidRequest(AppError):
 
 class ContextTooLong(InvalidRequest):
     slug, title = "context-too-long", "Conversation too long for the model"
+
+
+class Unauthorized(AppError):
+    """`expired` is all that a caller learns about why their credentials were refused; `missing`: there were none."""
+
+    status, slug, title = 401, "unauthorized", "Unauthorized"
+
+    def __init__(self, problem: Literal["missing", "expired", "invalid"]) -> None:
+        missing = "Credentials are missing. Send the header `Authorization: Bearer KEY_OR_TOKEN`."
+        super().__init__(missing if problem == "missing" else f"The credentials are {problem}.")
+        self.problem = problem
+
+    def headers(self) -> Mapping[str, str]:
+        """RFC 6750, section 3."""
+        if self.problem == "missing":
+            return {"WWW-Authenticate": _CHALLENGE}
+        return {
+            "WWW-Authenticate": f'{_CHALLENGE}, error="invalid_token", error_description="The token is {self.problem}"'
+        }
+
+
+class Forbidden(AppError):
+    status, slug, title = 403, "forbidden", "Forbidden"
+
+    def __init__(self, detail: str, scope: str = "") -> None:
+        super().__init__(detail)
+        self.missing_scope = scope
+
+    @classmethod
+    def lacking(cls, scope: str) -> Self:
+        return cls(f"This needs the scope {scope!r}.", scope)
+
+    def headers(self) -> Mapping[str, str]:
+        """RFC 6750, section 3. A scope that is not printable ASCII without quotes has no place in the header."""
+        if not _SCOPE(self.missing_scope):
+            return {}
+        return {"WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{self.missing_scope}"'}
 
 
 class NotFound(AppError):
@@ -89,6 +137,10 @@ class ModelRateLimited(ModelError):
 class ModelUnavailable(ModelError):
     """Reasons: `unreachable`, `timeout`, `overloaded`, `server_error`, `auth`, `not_found`, `bad_request`,
     `broken_answer`, `cut_stream`."""
+
+
+class IdentityUnavailable(AppError):
+    status, slug, title = 503, "identity-unavailable", "Identity unavailable"
 
 
 class StateUnavailable(AppError):

@@ -46,7 +46,7 @@ def document(error: AppError, instance: str) -> dict[str, Any]:
 
 
 def respond(error: AppError, instance: str, headers: Mapping[str, str] | None = None) -> Response:
-    return _response(document(error, instance), {**_retry_after(error), **(headers or {})})
+    return _response(document(error, instance), {**_retry_after(error), **error.headers(), **(headers or {})})
 
 
 def _response(body: Mapping[str, Any], headers: Mapping[str, str]) -> Response:

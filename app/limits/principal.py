@@ -1,8 +1,43 @@
-"""On whose behalf a run goes."""
+"""On whose behalf a run goes, and what they may do."""
 
 from dataclasses import dataclass
+
+from app.errors import Forbidden
+
+ANY_TOOL = "tools:*"
+DEFAULT_TIER = "default"
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
+    """A caller. Holds nothing secret: it can be logged."""
+
     user: str  # 1 to 64 of [A-Za-z0-9_-]
+    team: str | None = None  # likewise
+    tier: str = DEFAULT_TIER  # likewise
+    scopes: frozenset[str] = frozenset()
+    address: str = ""
+    """Where the request comes from, to count anonymous callers by: an IPv4 address or an IPv6 /64 network."""
+    authenticated: bool = False
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes
+
+    def require(self, scope: str) -> None:
+        """Raises Forbidden, which names the scope."""
+        if scope not in self.scopes:
+            raise Forbidden.lacking(scope)
+
+    def may_use(self, tool: str) -> bool:
+        return ANY_TOOL in self.scopes or f"tools:{tool}" in self.scopes
+
+    def require_tool(self, tool: str) -> None:
+        """Raises Forbidden, which names the scope."""
+        if not self.may_use(tool):
+            raise Forbidden.lacking(f"tools:{tool[:64]}")
+
+    def usable(self, tools: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of `tools` that the caller may use."""
+        if ANY_TOOL in self.scopes:
+            return tools
+        return tuple(tool for tool in tools if self.may_use(tool))
