@@ -49,7 +49,7 @@ async def _loop(call: Callable[[], Awaitable[str]], calls: int, seconds: float, 
     async with asyncio.TaskGroup() as tasks:
         for number in range(calls):
             tasks.create_task(caller(number))
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.8)
         gc.collect()
         first, start, cpu = done, time.perf_counter(), time.process_time()
         await asyncio.sleep(seconds)
@@ -74,7 +74,7 @@ def main() -> None:
     """Prints CPU time a call and a token, and calls a second, as a markdown table of medians."""
     parser = argparse.ArgumentParser(prog="python -m bench.clients", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--only", default=",".join(CALLERS))
     parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
