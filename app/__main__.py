@@ -55,7 +55,8 @@ class Server(uvicorn.Server):
         log.info("drain.start", drain_seconds=self._drain_seconds)
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._drain_seconds
-        while clock() < deadline and not self.force_exit and self._lifecycle.quiet_seconds() < _QUIET_SECONDS:
+        quiet = self._lifecycle.quiet_seconds
+        while clock() < deadline and not self.force_exit and quiet() < _QUIET_SECONDS:  # noqa: ASYNC110 - waits for time
             await asyncio.sleep(0.05)
         log.info("drain.end", cut=self._lifecycle.active)
         self._cut_off()
@@ -82,6 +83,7 @@ def main() -> int:
             lifespan="on",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(_LAST_WORDS_SECONDS),

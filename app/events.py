@@ -1,8 +1,9 @@
 """What a run can emit. `Run` iterates over these; every interface is a rendering of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
+
+from msgspec import Struct
 
 from app.errors import AppError
 
@@ -10,8 +11,7 @@ FinishReason = Literal["stop", "max_tokens", "max_iterations", "max_cost"]
 ToolStatus = Literal["ok", "error", "timeout"]
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """Tokens of one model call or of a whole run. `input_tokens` includes those read from and written to a cache."""
 
     input_tokens: int = 0
@@ -32,8 +32,7 @@ class Usage:
         return self.input_tokens + self.output_tokens
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCallRecord:
+class ToolCallRecord(Struct, frozen=True):
     """A tool call as the caller of a run sees it afterwards."""
 
     name: str
@@ -42,8 +41,7 @@ class ToolCallRecord:
     latency_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A finished run, whole."""
 
     answer: str
@@ -64,8 +62,7 @@ class Answer:
     iterations: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(Struct, frozen=True):
     name: ClassVar[str] = "run.started"
     session_id: str
     message_id: str
@@ -74,24 +71,21 @@ class RunStarted:
     trace_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """A piece of the answer, as the model cut it."""
 
     name: ClassVar[str] = "token"
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolStarted:
+class ToolStarted(Struct, frozen=True):
     name: ClassVar[str] = "tool.started"
     id: str
     tool: str
     arguments: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ToolFinished:
+class ToolFinished(Struct, frozen=True):
     name: ClassVar[str] = "tool.finished"
     id: str
     tool: str
@@ -99,8 +93,7 @@ class ToolFinished:
     latency_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class UsageReported:
+class UsageReported(Struct, frozen=True):
     """What one model call used."""
 
     name: ClassVar[str] = "usage"
@@ -109,14 +102,12 @@ class UsageReported:
     cost_usd: float
 
 
-@dataclass(frozen=True, slots=True)
-class RunFinished:
+class RunFinished(Struct, frozen=True):
     name: ClassVar[str] = "run.finished"
     answer: Answer
 
 
-@dataclass(frozen=True, slots=True)
-class RunFailed:
+class RunFailed(Struct, frozen=True):
     name: ClassVar[str] = "run.failed"
     error: AppError
 

@@ -12,6 +12,7 @@ from app.agent.definition import Agent
 from app.api import agent, chat, health, problems, sessions, tools
 from app.api.edge import Edge
 from app.api.instrumentation import count_requests, trace_requests
+from app.api.lean_route import LeanRoute
 from app.api.lifecycle import Lifecycle
 from app.models.build import build_models
 from app.prober import Prober
@@ -61,15 +62,13 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
 
     app = FastAPI(title="agent-api", version=__version__, summary="Run an LLM agent for many users.", lifespan=lifespan)
     app.state.runner = runner
+    app.router.route_class = LeanRoute
     problems.install(app)
-    for router in (
-        chat.routes(runner, settings.max_message_chars),
-        agent.routes(runner, settings.max_message_chars),
-        tools.routes(registry),
-        sessions.routes(store),
-        health.routes(lifecycle, prober),
-    ):
-        app.include_router(router)
+    chat.routes(app, runner, settings.max_message_chars)
+    agent.routes(app, runner, settings.max_message_chars)
+    tools.routes(app, registry)
+    sessions.routes(app, store)
+    health.routes(app, lifecycle, prober)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -1,6 +1,6 @@
 """`/agent/run`: a run with its limits, its tools and an account of what it did."""
 
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from app.api.caller import check_text, principal_of
@@ -9,10 +9,8 @@ from app.api.schemas import AgentAnswer, AgentRunRequest, agent_answer
 from app.runner import Runner, RunRequest
 
 
-def routes(runner: Runner, max_message_chars: int) -> APIRouter:
-    router = APIRouter(tags=["agent"], responses=RUN_PROBLEMS)
-
-    @router.post("/agent/run", response_model=AgentAnswer, summary="Run the agent")
+def routes(app: FastAPI, runner: Runner, max_message_chars: int) -> None:
+    @app.post("/agent/run", tags=["agent"], response_model=AgentAnswer, responses=RUN_PROBLEMS)
     async def run_agent(body: AgentRunRequest, request: Request) -> Response:
         """Give the agent a task; the answer tells which tools it called and how many model calls it took."""
         run = runner.run(
@@ -26,5 +24,3 @@ def routes(runner: Runner, max_message_chars: int) -> APIRouter:
             ),
         )
         return await answer(run, request, agent_answer)
-
-    return router

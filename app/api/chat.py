@@ -1,7 +1,7 @@
 """`/chat` and `/chat/stream`, also under `/api`: a conversation with an agent."""
 
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from app.api.caller import check_text, principal_of
@@ -39,9 +39,7 @@ async def stream(run: Run, render: Render) -> Response:
     return EventStream(run, events, render)
 
 
-def routes(runner: Runner, max_message_chars: int) -> APIRouter:
-    router = APIRouter(tags=["chat"], responses=RUN_PROBLEMS)
-
+def routes(app: FastAPI, runner: Runner, max_message_chars: int) -> None:
     def start(body: ChatRequest, *, streamed: bool) -> Run:
         return runner.run(
             principal_of(body.user_id),
@@ -54,17 +52,15 @@ def routes(runner: Runner, max_message_chars: int) -> APIRouter:
             ),
         )
 
-    @router.post("/chat", response_model=ChatAnswer, summary="Chat")
-    @router.post("/api/chat", response_model=ChatAnswer, summary="Chat")
     async def chat(body: ChatRequest, request: Request) -> Response:
         """Ask; the answer comes whole, or with `stream` as server-sent events."""
         run = start(body, streamed=body.stream)
         return await (stream(run, chat_answer) if body.stream else answer(run, request, chat_answer))
 
-    @router.post("/chat/stream", responses={200: STREAM}, summary="Chat, streamed")
-    @router.post("/api/chat/stream", responses={200: STREAM}, summary="Chat, streamed")
-    async def chat_stream(body: ChatRequest) -> Response:
+    async def chat_stream(body: ChatRequest, request: Request) -> Response:
         """Ask; the run's events come as they happen (server-sent events)."""
         return await stream(start(body, streamed=True), chat_answer)
 
-    return router
+    for prefix in ("", "/api"):
+        app.post(f"{prefix}/chat", tags=["chat"], response_model=ChatAnswer, responses=RUN_PROBLEMS)(chat)
+        app.post(f"{prefix}/chat/stream", tags=["chat"], responses={200: STREAM, **RUN_PROBLEMS})(chat_stream)

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import FastAPI
 from starlette.responses import JSONResponse, Response
 
 from app import __version__
@@ -13,25 +13,25 @@ from app.api.schemas import Status
 from app.prober import Prober
 
 
-def routes(lifecycle: Lifecycle, prober: Prober) -> APIRouter:
-    router = APIRouter(tags=["health"])
+def routes(app: FastAPI, lifecycle: Lifecycle, prober: Prober) -> None:
     alive = msgspec.json.encode(Status("alive"))
 
-    @router.get("/live", response_model=Status, summary="Is the process alive?")
+    @app.get("/live", tags=["health"], response_model=Status)
     async def live() -> Response:
         """200 as long as the event loop turns, also while draining."""
         return Response(alive, media_type="application/json")
 
-    @router.get(
+    @app.get(
         "/ready",
+        tags=["health"],
         response_model=Status,
         responses={503: {"model": Status, "description": "Starting or draining"}},
-        summary="Should this process get requests?",
     )
     async def ready() -> Response:
+        """Whether this process should get requests."""
         return JSONResponse({"status": lifecycle.state}, 200 if lifecycle.state == "ready" else 503)
 
-    @router.get("/health", summary="How are the things it depends on?")
+    @app.get("/health", tags=["health"])
     async def health() -> dict[str, Any]:
         """From the last background probes; always 200, for people and dashboards, not for the kubelet."""
         return {
@@ -40,5 +40,3 @@ def routes(lifecycle: Lifecycle, prober: Prober) -> APIRouter:
             "uptime_seconds": round(time.monotonic() - lifecycle.started_at, 1),
             "checks": {"api": "ok", "redis": prober.redis(), "models": prober.models()},
         }
-
-    return router

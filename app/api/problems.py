@@ -63,6 +63,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_crash)
+    _describe_media_type(app)
 
 
 async def _on_app_error(request: Request, error: Exception) -> Response:
@@ -72,15 +73,16 @@ async def _on_app_error(request: Request, error: Exception) -> Response:
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
+    return respond(invalid([{**item, "loc": item["loc"][1:]} for item in error.errors()]), request.url.path)
+
+
+def invalid(items: Sequence[Mapping[str, Any]]) -> InvalidRequest:
+    """Pydantic's errors as ours, each with the field's name; what was sent is not repeated."""
     errors = [
-        {
-            "field": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]),
-            "problem": item["msg"],
-        }
-        for item in error.errors()
+        {"field": _printable(".".join(str(part) for part in item["loc"]) or "body"), "problem": _printable(item["msg"])}
+        for item in items
     ]
-    detail = "; ".join(f"{item['field']}: {item['problem']}" for item in errors)
-    return respond(InvalidRequest(_printable(detail), [_printable_item(item) for item in errors]), request.url.path)
+    return InvalidRequest("; ".join(f"{item['field']}: {item['problem']}" for item in errors), errors)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -117,16 +119,22 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _printable_item(item: Mapping[str, str]) -> dict[str, str]:
-    return {key: _printable(value) for key, value in item.items()}
-
-
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that can fail in these ways, for the OpenAPI document."""
-    return {
-        status: {
-            "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-        for status in statuses
-    }
+    return {status: {"description": HTTPStatus(status).phrase, "model": Problem} for status in statuses}
+
+
+def _describe_media_type(app: FastAPI) -> None:
+    """FastAPI documents every model as application/json; problems are sent as what they are."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            for path in generate()["paths"].values():
+                for operation in path.values():
+                    for status, response in operation["responses"].items():
+                        if "/Problem" in str(response.get("content")) and status >= "400":
+                            response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
+        return generate()
+
+    app.openapi = openapi  # type: ignore[method-assign] - FastAPI's documented way to extend the document

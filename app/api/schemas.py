@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from app.events import Answer, ToolCallRecord, Usage
+from app.events import Answer
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["ada"])]
 
@@ -39,6 +39,23 @@ class ToolCallBody(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    input_tokens: int
+    """Includes those read from and written to the provider's cache."""
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallAnswer:
+    name: str
+    arguments: dict[str, Any]
+    status: Literal["ok", "error", "timeout"]
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class ChatAnswer:
     answer: str
     session_id: str
@@ -59,7 +76,7 @@ class ChatAnswer:
 
 @dataclass(frozen=True, slots=True)
 class AgentAnswer(ChatAnswer):
-    tool_calls: tuple[ToolCallRecord, ...]
+    tool_calls: tuple[ToolCallAnswer, ...]
     iterations: int
 
 

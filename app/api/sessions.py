@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Path, Query
+from fastapi import FastAPI, Path, Query
 from starlette.responses import Response
 
 from app.api.caller import principal_of
@@ -16,13 +16,14 @@ SessionId = Annotated[Id, Path()]
 UserId = Annotated[Id | None, Query()]
 
 
-def routes(sessions: Sessions) -> APIRouter:
-    router = APIRouter(prefix="/sessions", tags=["sessions"], responses=documented(404, 422, 503))
+PROBLEMS = documented(404, 422, 503)
 
+
+def routes(app: FastAPI, sessions: Sessions) -> None:
     def unknown(session_id: str) -> NotFound:
         return NotFound(f"There is no session {session_id!r}.")
 
-    @router.get("/{session_id}", response_model=SessionAnswer, summary="Read a session")
+    @app.get("/sessions/{session_id}", tags=["sessions"], response_model=SessionAnswer, responses=PROBLEMS)
     async def read_session(session_id: SessionId, user_id: UserId = None) -> Response:
         turns = await sessions.load(principal_of(user_id).user, session_id)
         if not turns:
@@ -30,9 +31,7 @@ def routes(sessions: Sessions) -> APIRouter:
         body = msgspec.json.encode({"session_id": session_id, "turns": turns})
         return Response(body, media_type="application/json")
 
-    @router.delete("/{session_id}", status_code=204, summary="Forget a session")
+    @app.delete("/sessions/{session_id}", tags=["sessions"], status_code=204, responses=PROBLEMS)
     async def delete_session(session_id: SessionId, user_id: UserId = None) -> None:
         if not await sessions.delete(principal_of(user_id).user, session_id):
             raise unknown(session_id)
-
-    return router

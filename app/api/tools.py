@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import FastAPI
 from starlette.responses import Response
 
 from app.api.problems import documented
@@ -13,22 +13,19 @@ from app.tools.executor import execute
 from app.tools.registry import Registry
 
 
-def routes(tools: Registry) -> APIRouter:
-    router = APIRouter(prefix="/api/tools", tags=["tools"])
+def routes(app: FastAPI, tools: Registry) -> None:
     listing = msgspec.json.encode(
         [ToolDescription(tool.name, tool.description, dict(tool.parameters), tool.risk) for tool in tools.values()]
     )
 
-    @router.get("", response_model=list[ToolDescription], summary="List the tools")
+    @app.get("/api/tools", tags=["tools"], response_model=list[ToolDescription])
     async def list_tools() -> Response:
         return Response(listing, media_type="application/json")
 
-    @router.post("/{name}", response_model=ToolAnswer, responses=documented(404, 413, 415, 422), summary="Call a tool")
+    @app.post("/api/tools/{name}", tags=["tools"], response_model=ToolAnswer, responses=documented(404, 413, 415, 422))
     async def call_tool(name: str, body: ToolCallBody) -> Response:
         """A tool that fails answers 200 with `success` false and the reason in `error`, as the model would see it."""
         known = tools.subset((name,))
         result = await execute(known, ToolCall(str(uuid4()), name, body.arguments))
         answer = ToolAnswer(result.status == "ok", result.result, result.error)
         return Response(msgspec.json.encode(answer), media_type="application/json")
-
-    return router

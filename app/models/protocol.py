@@ -1,8 +1,9 @@
 """The one protocol behind which every provider stands."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+from msgspec import Struct
 
 from app.events import Usage
 from app.messages import Message, ToolCall
@@ -10,8 +11,7 @@ from app.messages import Message, ToolCall
 StopReason = Literal["stop", "max_tokens", "tool_calls"]
 
 
-@dataclass(frozen=True, slots=True)
-class ToolSpec:
+class ToolSpec(Struct, frozen=True):
     """A tool as a model is told of it; `parameters` is a JSON schema of type object."""
 
     name: str
@@ -19,8 +19,7 @@ class ToolSpec:
     parameters: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRequest:
+class ModelRequest(Struct, frozen=True):
     """One call of a model.
 
     `stream` asks the provider for tokens as they come; without it the text comes as one `Text` event, which
@@ -34,22 +33,19 @@ class ModelRequest:
     stream: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """A piece of the answer; never empty."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCallRequested:
+class ToolCallRequested(Struct, frozen=True):
     """A complete tool call: its arguments are parsed."""
 
     call: ToolCall
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """The end of a complete answer, always the last event. Without it the answer was cut."""
 
     reason: StopReason
