@@ -1,0 +1,97 @@
+"""The chart, rendered by a real helm; no cluster is needed."""
+
+import functools
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+Manifest = dict[str, Any]
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "agent-api"
+KIND_VALUES = CHART / "values-kind.yaml"
+
+
+class RenderError(Exception):
+    """What helm wrote when it refused the values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    manifests: tuple[Manifest, ...]
+
+    def of(self, kind: str) -> list[Manifest]:
+        """The manifests of a kind, those of `helm test` left out."""
+        return [one for one in self.manifests if one["kind"] == kind and "helm.sh/hook" not in annotations(one)]
+
+    def one(self, kind: str) -> Manifest:
+        found = self.of(kind)
+        assert len(found) == 1, f"{len(found)} manifests of kind {kind}"
+        return found[0]
+
+    def pod(self) -> Manifest:
+        """The specification of the Deployment's pods."""
+        spec: Manifest = self.one("Deployment")["spec"]["template"]["spec"]
+        return spec
+
+    def app(self) -> Manifest:
+        """The service's own container."""
+        container: Manifest = self.pod()["containers"][0]
+        assert container["name"] == "agent-api"
+        return container
+
+    def settings(self) -> dict[str, str]:
+        for one in self.of("ConfigMap"):
+            if "MODELS" in one["data"]:
+                data: dict[str, str] = one["data"]
+                return data
+        raise AssertionError("no ConfigMap with the settings")
+
+
+def annotations(manifest: Manifest) -> dict[str, str]:
+    return manifest["metadata"].get("annotations") or {}
+
+
+Render = Callable[..., Rendered]
+
+
+@pytest.fixture(scope="session")
+def helm() -> str:
+    """The path of a helm binary, which a first run may have to make."""
+    found = subprocess.run([ROOT / "scripts" / "helm"], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    return found.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def template(helm: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Renders values given as YAML; raises RenderError with what helm says."""
+    folder = tmp_path_factory.mktemp("values")
+
+    @functools.cache
+    def run(values: str) -> str:
+        path = folder / "values.yaml"
+        path.write_text(values)
+        command = [helm, "template", "agent-api", str(CHART), "--namespace", "agents", "--kube-version", "1.34.0"]
+        done = subprocess.run([*command, "--values", str(path)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RenderError(done.stderr)
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def render(template: Callable[[str], str]) -> Render:
+    """Renders values given as nested keywords: render(ollama={"enabled": True})."""
+
+    def run(**values: Any) -> Rendered:
+        documents: Iterator[Any] = yaml.safe_load_all(template(yaml.safe_dump(values)))
+        return Rendered(tuple(one for one in documents if one))
+
+    return run

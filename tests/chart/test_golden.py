@@ -1,0 +1,99 @@
+"""The rendered manifests, whole: a difference to tests/chart/golden that nobody explains fails.
+
+`make chart-golden` accepts what is rendered now; the diff is then part of the change.
+"""
+
+import difflib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.conftest import KIND_VALUES
+
+GOLDEN = Path(__file__).parent / "golden"
+
+# Every switch at once.
+EVERYTHING: dict[str, Any] = {
+    "models": ["anthropic/some-model", "openai/some-model", "ollama/some-model", "demo"],
+    "systemPrompt": "Be brief.",
+    "imagePullSecrets": [{"name": "registry"}],
+    "ollama": {
+        "enabled": True,
+        "gpu": {"enabled": True},
+        "persistence": {"enabled": True, "accessMode": "ReadWriteMany", "storageClass": "shared"},
+        "extraEnv": [{"name": "OLLAMA_NUM_PARALLEL", "value": "4"}],
+    },
+    "anthropic": {"existingSecret": "anthropic"},
+    "openai": {"apiKey": "sk-trial", "baseUrl": "http://vllm.models:8000/v1"},
+    "redis": {"existingSecret": "redis"},
+    "corsOrigins": ["https://chat.example"],
+    "tracing": {"endpoint": "http://jaeger:4317", "ratio": 0.1},
+    "extraEnv": [{"name": "MAX_ITERATIONS", "value": "5"}],
+    "extraEnvFrom": [{"configMapRef": {"name": "more"}}],
+    "autoscaling": {"enabled": True, "activeRequests": {"enabled": True}},
+    "nodeSelector": {"kubernetes.io/os": "linux"},
+    "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+    "topologySpreadConstraints": [
+        {
+            "maxSkew": 1,
+            "topologyKey": "topology.kubernetes.io/zone",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": {"app.kubernetes.io/instance": "agent-api"}},
+        }
+    ],
+    "priorityClassName": "high",
+    "ingress": {"enabled": True, "className": "nginx", "tls": [{"secretName": "tls", "hosts": ["agent-api.local"]}]},
+    "httpRoute": {"enabled": True, "parentRefs": [{"name": "gateway"}], "hostnames": ["agent-api.local"]},
+    "networkPolicy": {
+        "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+        "extraEgress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 8443, "protocol": "TCP"}]}],
+    },
+    "metrics": {
+        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "prometheusRule": {"enabled": True},
+        "dashboard": {"enabled": True},
+    },
+    "commonLabels": {"team": "search"},
+    "podAnnotations": {"note": "a"},
+    "podLabels": {"tier": "api"},
+    "extraVolumes": [{"name": "data", "emptyDir": {}}],
+    "extraVolumeMounts": [{"name": "data", "mountPath": "/data"}],
+    "extraContainers": [
+        {
+            "name": "proxy",
+            "image": "proxy:1",
+            "resources": {
+                "requests": {"cpu": "10m", "memory": "16Mi", "ephemeral-storage": "8Mi"},
+                "limits": {"cpu": "100m", "memory": "32Mi", "ephemeral-storage": "8Mi"},
+            },
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            },
+        }
+    ],
+}
+
+CASES = {"default": "", "kind": KIND_VALUES.read_text(), "everything": yaml.safe_dump(EVERYTHING)}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_rendered_manifests_are_the_accepted_ones(template: Callable[[str], str], case: str) -> None:
+    path = GOLDEN / f"{case}.yaml"
+    manifests = sorted(
+        (one for one in yaml.safe_load_all(template(CASES[case])) if one),
+        key=lambda one: (one["kind"], one["metadata"]["name"]),
+    )
+    rendered = yaml.safe_dump_all(manifests, width=1000)
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.mkdir(exist_ok=True)
+        path.write_text(rendered)
+    diff = difflib.unified_diff(
+        path.read_text().splitlines(), rendered.splitlines(), str(path.name), "rendered", lineterm="", n=8
+    )
+    assert not (found := "\n".join(diff)), f"{found}\nIf it is meant: make chart-golden"
