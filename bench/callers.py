@@ -157,14 +157,14 @@ def _httpx_over_aiohttp() -> httpx.AsyncClient:
 
 CALLERS: dict[str, Caller] = {
     "aiohttp": _aiohttp,
-    "httpx (its own limits)": partial(_httpx, lambda: httpx.AsyncClient(timeout=_TIMEOUT_SECONDS)),
-    "httpx (no limits)": partial(_httpx, _wide_httpx),
-    "httpx2 (no limits)": partial(_httpx, _wide_httpx2),
+    "httpx as it comes": partial(_httpx, lambda: httpx.AsyncClient(timeout=_TIMEOUT_SECONDS)),
+    "httpx": partial(_httpx, _wide_httpx),
+    "httpx2": partial(_httpx, _wide_httpx2),
     "httpx over aiohttp": partial(_httpx, _httpx_over_aiohttp),
-    "Anthropic SDK, typed events": partial(_sdk, lambda: None, "typed"),
-    "Anthropic SDK, its stream helper": partial(_sdk, lambda: None, "helper"),
-    "Anthropic SDK, raw stream": partial(_sdk, lambda: None, "raw"),
-    "Anthropic SDK over aiohttp, typed events": partial(_sdk, anthropic.DefaultAioHttpClient, "typed"),
-    "Anthropic SDK over aiohttp, its stream helper": partial(_sdk, anthropic.DefaultAioHttpClient, "helper"),
-    "Anthropic SDK over aiohttp, raw stream": partial(_sdk, anthropic.DefaultAioHttpClient, "raw"),
+    "Anthropic SDK: typed events": partial(_sdk, lambda: None, "typed"),
+    "Anthropic SDK: stream helper": partial(_sdk, lambda: None, "helper"),
+    "Anthropic SDK: raw stream": partial(_sdk, lambda: None, "raw"),
+    "Anthropic SDK over aiohttp: typed events": partial(_sdk, anthropic.DefaultAioHttpClient, "typed"),
+    "Anthropic SDK over aiohttp: stream helper": partial(_sdk, anthropic.DefaultAioHttpClient, "helper"),
+    "Anthropic SDK over aiohttp: raw stream": partial(_sdk, anthropic.DefaultAioHttpClient, "raw"),
 }

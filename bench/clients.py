@@ -22,26 +22,31 @@ from bench.callers import CALLERS
 from bench.process import SERVER_CPU, Child, free_port, wait_until_ready
 from bench.wire import TEXT, TOKENS
 
-_CELLS = [("plain", 16), ("plain", 64), ("plain", 256), ("stream", 16), ("stream", 64), ("stream", 256)]
-_CELLS += [("paced", 64)]
+Figures = dict[str, dict[str, float]]
+
+_CELLS = {f"{kind} {calls}": (kind, calls) for kind in ("plain", "stream") for calls in (16, 64, 256)}
+_CELLS["paced 64"] = ("paced", 64)
 _PACED_SECONDS = 0.010 * len(TOKENS)
 
 
-async def measure(caller: str, kind: str, calls: int, seconds: float, url: str) -> dict[str, float]:
-    """Calls a second and CPU microseconds a call, `calls` of them open at any time."""
-    model = "paced-10ms" if kind == "paced" else "fast"
-    async with AsyncExitStack() as stack:
-        plain, stream = await CALLERS[caller](stack, url, model)
-        return await _loop(plain if kind == "plain" else stream, calls, seconds, kind == "paced")
+async def measure(caller: str, seconds: float, url: str) -> Figures:
+    """For each cell calls a second and CPU microseconds a call, with that many calls open at any time."""
+    figures = {}
+    for cell, (kind, calls) in _CELLS.items():
+        async with AsyncExitStack() as stack:
+            plain, stream = await CALLERS[caller](stack, url, "paced-10ms" if kind == "paced" else "fast")
+            call = plain if kind == "plain" else stream
+            figures[cell] = await _loop(call, calls, seconds, _PACED_SECONDS if kind == "paced" else 0.2)
+    return figures
 
 
-async def _loop(call: Callable[[], Awaitable[str]], calls: int, seconds: float, paced: bool) -> dict[str, float]:
+async def _loop(call: Callable[[], Awaitable[str]], calls: int, seconds: float, stagger: float) -> dict[str, float]:
     done = wrong = 0
     over = False
 
     async def caller(number: int) -> None:
         nonlocal done, wrong
-        await asyncio.sleep(number / calls * (_PACED_SECONDS if paced else 0.2))
+        await asyncio.sleep(number / calls * stagger)
         while not over:
             wrong += await call() != TEXT
             done += 1
@@ -60,13 +65,13 @@ async def _loop(call: Callable[[], Awaitable[str]], calls: int, seconds: float, 
     return {"calls_per_second": count / elapsed, "cpu_us": used / max(count, 1) * 1e6}
 
 
-def _in_a_process(caller: str, kind: str, calls: int, seconds: float, url: str) -> dict[str, float]:
-    argv = [sys.executable, "-m", "bench.clients", "--one", caller, kind, str(calls), str(seconds), url]
+def _in_a_process(caller: str, seconds: float, url: str) -> Figures:
+    argv = [sys.executable, "-m", "bench.clients", "--one", caller, str(seconds), url]
     with Child(caller, argv, cpus=frozenset({SERVER_CPU}), stdout=subprocess.PIPE) as child:
-        out, _ = child.popen.communicate(timeout=120)
+        out, _ = child.popen.communicate(timeout=300)
     if child.popen.returncode:
-        raise RuntimeError(f"{caller}, {kind} {calls} failed")
-    figures: dict[str, float] = json.loads(out)
+        raise RuntimeError(f"{caller} failed")
+    figures: Figures = json.loads(out)
     return figures
 
 
@@ -76,35 +81,34 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--only", default=",".join(CALLERS))
-    parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.one:
-        caller, kind, calls, seconds, url = chosen.one
-        print(json.dumps(uvloop.run(measure(caller, kind, int(calls), float(seconds), url))))
+        caller, seconds, url = chosen.one
+        print(json.dumps(uvloop.run(measure(caller, float(seconds), url))))
         return
     port = free_port()
-    figures: dict[tuple[str, str, int], list[dict[str, float]]] = {}
+    rounds: dict[str, list[Figures]] = {caller: [] for caller in chosen.only.split(",")}
     with Child("upstream", [sys.executable, "-m", "bench.upstream", str(port)]) as upstream:
         wait_until_ready(upstream, f"http://127.0.0.1:{port}", 30)
         for _ in range(chosen.rounds):
-            for kind, calls in _CELLS:
-                for caller in chosen.only.split(","):
-                    one = _in_a_process(caller, kind, calls, chosen.seconds, f"http://127.0.0.1:{port}")
-                    figures.setdefault((caller, kind, calls), []).append(one)
-                    print(f"{caller}, {kind} {calls}: {one['cpu_us']:.0f} µs a call", file=sys.stderr)
-    print(_table(chosen.only.split(","), figures))
+            for caller, figures in rounds.items():
+                figures.append(_in_a_process(caller, chosen.seconds, f"http://127.0.0.1:{port}"))
+                costs = ", ".join(f"{cell} {one['cpu_us']:.0f}" for cell, one in figures[-1].items())
+                print(f"{caller}, µs a call: {costs}", file=sys.stderr)
+    print(_table(rounds))
 
 
-def _table(callers: list[str], figures: dict[tuple[str, str, int], list[dict[str, float]]]) -> str:
-    heads = [f"{kind} {calls}: µs a {'call' if kind == 'plain' else 'token'} (calls/s)" for kind, calls in _CELLS]
+def _table(rounds: dict[str, list[Figures]]) -> str:
+    heads = [f"{cell}: µs a {'call' if kind == 'plain' else 'token'}" for cell, (kind, _) in _CELLS.items()]
     lines = ["| client | " + " | ".join(heads) + " |", "| --- " * (len(heads) + 1) + "|"]
-    for caller in callers:
+    for caller, figures in rounds.items():
         row = [caller]
-        for kind, calls in _CELLS:
-            rounds = figures[caller, kind, calls]
-            cost = statistics.median(one["cpu_us"] for one in rounds)
-            rate = statistics.median(one["calls_per_second"] for one in rounds)
-            row.append(f"{cost:.0f} ({rate:.0f})" if kind == "plain" else f"{cost / len(TOKENS):.1f} ({rate:.0f})")
+        for cell, (kind, _) in _CELLS.items():
+            cost = statistics.median(one[cell]["cpu_us"] for one in figures)
+            rate = statistics.median(one[cell]["calls_per_second"] for one in figures)
+            shown = f"{cost:.0f}" if kind == "plain" else f"{cost / len(TOKENS):.1f}"
+            row.append(f"{shown} ({rate:.0f}/s)")
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
 
