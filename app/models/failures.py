@@ -14,7 +14,7 @@ from app.errors import AppError, ContextTooLong, ModelRateLimited, ModelUnavaila
 CAUSE_CHARS = 500
 
 _TOO_LONG = re.compile(
-    r"context[ _](?:length|window|size)|maximum model length|prompt is too long|too many tokens",
+    r"context[ _](?:length|window|size|limit)|maximum model length|prompt is too long|too many tokens",
     re.IGNORECASE,
 )
 _LIKE_A_KEY = re.compile(r"[\w*.-]{12,}")
