@@ -77,11 +77,8 @@ def test_kubeconform_agrees(template: Callable[[str], str], version: str) -> Non
     for values in VALUES.values():
         run(
             *(kubeconform, "-strict", "-kubernetes-version", version),
-            *(
-                "-schema-location",
-                f"{SCHEMAS}/{{{{.NormalizedKubernetesVersion}}}}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json",
-            ),
-            *("-schema-location", f"{SCHEMAS}/crds/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"),
+            *("-schema-location", f"{SCHEMAS}/{{{{.NormalizedKubernetesVersion}}}}/{name}"),
+            *("-schema-location", f"{SCHEMAS}/crds/{name}"),
             text=template(values),
         )
 

@@ -167,7 +167,7 @@ def test_ingress_and_route_lead_to_the_service(render: Render) -> None:
         "pathType": "Prefix",
         "backend": {"service": {"name": "agent-api", "port": {"name": "http"}}},
     }
-    assert ingress["tls"] == [{"secretName": "t", "hosts": ["a"]}]
+    assert ingress["tls"] == [{"secretName": "t", "hosts": ["a.example"]}]
     route = rendered.one("HTTPRoute")["spec"]
     assert route["rules"][0]["backendRefs"] == [{"name": "agent-api", "port": 80}]
     assert route["hostnames"] == ["a.example"]

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from typing import Any
 
 SERVER = os.environ["OLLAMA_API_BASE"]
-PULL_ATTEMPTS = 5
 
 
 class OllamaError(Exception):
@@ -69,15 +68,15 @@ def pull(model: str) -> None:
 
 def pull_with_retries(model: str) -> None:
     """A pull goes on where the last one stopped, so trying again is cheap. Raises OllamaError."""
-    for attempt in range(1, PULL_ATTEMPTS + 1):
+    for pause in (1, 2, 3, 4):
         try:
-            pull(model)
-            return
+            return pull(model)
         except OllamaError as error:
-            if attempt == PULL_ATTEMPTS or "file does not exist" in str(error):
+            if "file does not exist" in str(error):
                 raise
             print(f"model {model}: {error}; trying again", flush=True)
-            time.sleep(attempt)
+            time.sleep(pause)
+    return pull(model)
 
 
 def main(models: list[str]) -> str | None:
