@@ -46,7 +46,31 @@ class Settings(BaseSettings):
         None,
         description="Valkey or Redis, `redis://` or `rediss://`; unset: an in-process server, for one process",
     )
-    auth: Literal["none"] = Field("none", description="Who may call: `none` lets everyone in")
+    auth: List = Field(
+        ("none",),
+        description="Who may call: holders of an `api-key`, of a `jwt`, or of either (`api-key,jwt`); "
+        "`none` lets everyone in, and takes their word for who they are",
+    )
+    api_keys_file: Path | None = Field(
+        None, description="API keys by their hashes, one JSON object a line; read anew when it changes"
+    )
+    jwt_issuer: str | None = Field(None, description="What a token's `iss` must be")
+    jwt_audience: str | None = Field(None, description="What a token's `aud` must have")
+    jwt_algorithms: List = Field(
+        ("RS256",), description="Signatures taken, comma-separated: HMAC or public-key ones, never both"
+    )
+    jwt_secret: SecretStr | None = Field(None, description="Secret of HMAC signatures, of at least 32 bytes")
+    jwt_public_key: str | None = Field(None, description="Public key of signatures: PEM, or the path of a PEM file")
+    jwt_jwks_url: str | None = Field(None, description="Where the issuer publishes its public keys, `https://`")
+    jwt_jwks_allow_http: bool = Field(False, description="Take public keys over plain http from other hosts too")
+    jwt_scope_claim: str = Field("scope", description="The claim with the scopes, a text with spaces or a list")
+    jwt_team_claim: str = Field("team", description="The claim with the team")
+    jwt_tier_claim: str = Field("tier", description="The claim with the tier")
+    trusted_proxies: List = Field(
+        (),
+        description="Networks (`10.0.0.0/8`) of the proxies whose X-Forwarded-For is believed, comma-separated; "
+        "without it a caller's address is that of the connection",
+    )
     cors_origins: List = Field((), description="Origins that browsers may call from, comma-separated; `*` for all")
 
     system_prompt: str = Field(
@@ -70,7 +94,7 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = Field("json", description="`console` for people")
     log_content: bool = Field(False, description="Also log what users, models and tools say")
 
-    @field_validator("models", "cors_origins", mode="before")
+    @field_validator("models", "cors_origins", "auth", "jwt_algorithms", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -90,6 +114,13 @@ class Settings(BaseSettings):
         if len(set(refs)) < len(refs):
             raise ValueError("names a model twice")
         return refs
+
+    @field_validator("auth")
+    @classmethod
+    def _check_auth(cls, ways: tuple[str, ...]) -> tuple[str, ...]:
+        if ways != ("none",) and (not ways or not {"api-key", "jwt"}.issuperset(ways)):
+            raise ValueError("is none, api-key, jwt or api-key,jwt")
+        return ways
 
     @field_validator("ollama_api_base", "openai_base_url", "anthropic_base_url")
     @classmethod

@@ -6,6 +6,8 @@ from app.errors import Forbidden
 
 ANY_TOOL = "tools:*"
 DEFAULT_TIER = "default"
+SCOPE = r"chat|runs|admin|tools:(?:\*|[A-Za-z0-9_-]{1,64})"
+"""Every scope there is, as a regular expression."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,159 @@
+"""The public keys of an issuer, as it publishes them (JWKS, RFC 7517): fetched, kept, and fetched anew."""
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import aiohttp
+import msgspec
+import structlog
+
+from app.errors import ConfigurationError, IdentityUnavailable
+from app.limits.token_keys import TokenKey, from_jwk
+from app.telemetry import metrics
+
+log = structlog.get_logger()
+
+REFRESH_SECONDS = 600.0
+RETRY_SECONDS = 15.0
+"""After a fetch that failed."""
+
+REFETCH_SECONDS = 60.0
+"""Least time between two fetches for the sake of keys that are not known: anybody can make up such."""
+
+FETCH_SECONDS = 5.0
+MAX_BYTES = 512 * 1024
+MAX_KEYS = 100
+
+_decode = msgspec.json.Decoder().decode
+
+
+class Jwks:
+    """The keys behind a URL. Those that were fetched last stay in use while the issuer is away."""
+
+    def __init__(self, url: str, algorithms: Sequence[str], *, allow_http: bool = False) -> None:
+        """Raises ConfigurationError for an address that keys must not come from. Fetches nothing yet."""
+        self._host = _checked_host(url, allow_http=allow_http)
+        self._url = url
+        self._algorithms = algorithms
+        self._keys: Mapping[str | None, TokenKey] = {}
+        self._published: Any = None
+        self._fetching: asyncio.Task[bool] | None = None
+        self._refetch_at = 0.0
+        self.version = 0
+
+    async def watch(self) -> None:
+        while True:
+            fetched = await self._refresh()
+            await asyncio.sleep(REFRESH_SECONDS if fetched else RETRY_SECONDS)
+
+    async def find(self, kid: str | None) -> TokenKey | None:
+        key = self._keys.get(kid)
+        if key is not None:
+            return key
+        if self._fetching is not None:
+            await self._refresh()
+        elif time.monotonic() >= self._refetch_at:
+            self._refetch_at = time.monotonic() + (REFETCH_SECONDS if self._keys else RETRY_SECONDS)
+            await self._refresh()
+        if not self._keys:
+            raise IdentityUnavailable("Tokens cannot be verified at the moment. Try again.", retry_after=RETRY_SECONDS)
+        return self._keys.get(kid)
+
+    async def _refresh(self) -> bool:
+        """Fetch, or wait for the fetch that is going on; True if it worked. It goes on when its first caller leaves."""
+        if self._fetching is None:
+            self._fetching = asyncio.create_task(self._fetch_and_take())
+            self._fetching.add_done_callback(self._fetched)
+        return await asyncio.shield(self._fetching)
+
+    def _fetched(self, _: asyncio.Task[bool]) -> None:
+        self._fetching = None
+
+    async def _fetch_and_take(self) -> bool:
+        try:
+            async with asyncio.timeout(FETCH_SECONDS):
+                published = _decode(await self._fetch())
+            self._take(published)
+        except Exception as error:  # noqa: BLE001 - whatever an issuer answers, the keys stay and the watch goes on
+            reason = str(error) if isinstance(error, _Unusable) else type(error).__name__
+            log.error("jwks.failed", host=self._host, error=reason, keys=len(self._keys))  # noqa: TRY400
+            metrics.DEPENDENCY_UP.labels("jwks").set(0)
+            return False
+        metrics.DEPENDENCY_UP.labels("jwks").set(1)
+        return True
+
+    def _take(self, published: Any) -> None:
+        if published == self._published:
+            return
+        keys = _keys_of(published, self._algorithms)
+        self._keys, self._published = keys, published
+        self.version += 1
+        log.info("jwks.loaded", host=self._host, keys=len(keys))
+
+    async def _fetch(self) -> bytes:
+        proxied = not getproxies().keys().isdisjoint(("http", "https"))
+        async with (
+            aiohttp.ClientSession(trust_env=proxied, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            session.get(
+                self._url,
+                allow_redirects=False,
+                headers={"Accept": "application/jwk-set+json, application/json", "Accept-Encoding": "identity"},
+            ) as response,
+        ):
+            if response.status != 200:
+                raise _Unusable(f"status {response.status}")
+            body = bytearray()
+            async for piece in response.content.iter_any():
+                body += piece
+                if len(body) > MAX_BYTES:
+                    raise _Unusable(f"more than {MAX_BYTES} bytes")
+            return bytes(body)
+
+
+class _Unusable(ValueError):
+    """An answer that holds no key set; the message repeats nothing of it."""
+
+
+def _keys_of(published: Any, algorithms: Sequence[str]) -> Mapping[str | None, TokenKey]:
+    """Usable keys by their ids; the only one also serves tokens that name none."""
+    entries = published.get("keys") if isinstance(published, dict) else None
+    if not isinstance(entries, list) or len(entries) > MAX_KEYS:
+        raise _Unusable("no key set, or too large a one")
+    keys: dict[str | None, TokenKey] = {}
+    for entry in entries:
+        key = from_jwk(entry, algorithms) if isinstance(entry, dict) else None
+        kid = entry.get("kid") if isinstance(entry, dict) else None
+        if key is not None and (kid is None or isinstance(kid, str)):
+            keys.setdefault(kid, key)
+    if not keys:
+        raise _Unusable("no usable key")
+    if len(keys) == 1:
+        keys[None] = next(iter(keys.values()))
+    else:
+        keys.pop(None, None)
+    return keys
+
+
+def _checked_host(url: str, *, allow_http: bool) -> str:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigurationError("JWT_JWKS_URL: is not an https:// address")
+    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+        raise ConfigurationError(
+            "JWT_JWKS_URL: keys over plain http can be exchanged on their way; use https://, "
+            "or set JWT_JWKS_ALLOW_HTTP=true where the network is trusted"
+        )
+    return host
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,121 @@
+"""What tokens are verified with: which algorithms, and which keys fit them. Nothing here believes a token's header."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from app.errors import ConfigurationError
+
+HMAC = frozenset({"HS256", "HS384", "HS512"})
+PUBLIC_KEY = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+)  # what RFC 7518 and RFC 8037 have, but for `none`
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """A key with the algorithms it may be used with."""
+
+    key: Any = field(repr=False)  # bytes for HMAC, else a public key of `cryptography`
+    algorithms: tuple[str, ...]
+
+
+class TokenKeys(Protocol):
+    """Where the key of a token comes from."""
+
+    version: int
+    """Goes up when a key is taken away; what was verified before then may no longer hold."""
+
+    async def find(self, kid: str | None) -> TokenKey | None:
+        """The key that a token's header names. Raises IdentityUnavailable while no key is known at all."""
+
+    async def watch(self) -> None:
+        """Keep the keys up to date until cancelled."""
+
+
+@dataclass(slots=True)
+class OneKey:
+    """One key for every token, whatever its header names."""
+
+    key: TokenKey
+    version: int = 0
+
+    async def find(self, kid: str | None) -> TokenKey | None:
+        return self.key
+
+    async def watch(self) -> None:
+        return
+
+
+def check_algorithms(algorithms: Sequence[str]) -> tuple[str, ...]:
+    """The algorithms as they are. Raises ConfigurationError unless they are known, and all of one kind."""
+    unknown = [name for name in algorithms if name not in HMAC | PUBLIC_KEY]
+    if unknown or not algorithms:
+        known = ", ".join(sorted(HMAC | PUBLIC_KEY))
+        raise ConfigurationError(f"JWT_ALGORITHMS: {', '.join(unknown) or 'none'} cannot be used; known: {known}")
+    if 0 < len(HMAC.intersection(algorithms)) < len(set(algorithms)):
+        raise ConfigurationError(
+            "JWT_ALGORITHMS: mixes HMAC and public-key algorithms; a public key could then pass for a secret"
+        )
+    return tuple(dict.fromkeys(algorithms))
+
+
+def secret_key(secret: str, algorithms: Sequence[str]) -> OneKey:
+    """Raises ConfigurationError if the secret is too short for an algorithm, or is none."""
+    key = secret.encode("utf-8", "surrogateescape")
+    if fault := next((fault for name in algorithms if (fault := _fault(name, key))), None):
+        raise ConfigurationError(f"JWT_SECRET: {fault}")
+    return OneKey(TokenKey(key, tuple(algorithms)))
+
+
+def public_key(pem: str, algorithms: Sequence[str]) -> OneKey:
+    """The key in `pem`, which is PEM or the path of a PEM file. Raises ConfigurationError."""
+    text = pem.replace("\\n", "\n")
+    if "-----BEGIN" not in text:
+        try:
+            text = Path(pem).read_text("ascii")
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"JWT_PUBLIC_KEY: is not PEM, and no PEM file can be read there ({type(error).__name__})"
+            ) from None
+    if "PRIVATE KEY" in text:
+        raise ConfigurationError("JWT_PUBLIC_KEY: holds a private key; whoever verifies needs the public one only")
+    try:
+        key = load_pem_public_key(text.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise ConfigurationError("JWT_PUBLIC_KEY: is not a public key in PEM") from None
+    if fault := next((fault for name in algorithms if (fault := _fault(name, key))), None):
+        raise ConfigurationError(f"JWT_PUBLIC_KEY: {fault}")
+    return OneKey(TokenKey(key, tuple(algorithms)))
+
+
+def from_jwk(jwk: Mapping[str, Any], algorithms: Sequence[str]) -> TokenKey | None:
+    """The key if it is a public one for signatures by one of `algorithms`, else None."""
+    if jwk.get("kty") == "oct" or "d" in jwk or jwk.get("use", "sig") != "sig":
+        return None
+    if "verify" not in jwk.get("key_ops", ("verify",)):
+        return None
+    for name in algorithms:
+        if jwk.get("alg", name) != name:
+            continue
+        try:
+            key = jwt.get_algorithm_by_name(name).from_jwk(dict(jwk))
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm):
+            continue  # of another kind, or broken
+        usable = tuple(other for other in algorithms if jwk.get("alg", other) == other and not _fault(other, key))
+        return TokenKey(key, usable) if usable else None
+    return None
+
+
+def _fault(algorithm: str, key: Any) -> str | None:
+    """Why the key cannot be used with the algorithm."""
+    implementation = jwt.get_algorithm_by_name(algorithm)
+    try:
+        return implementation.check_key_length(implementation.prepare_key(key))
+    except (jwt.PyJWTError, TypeError, ValueError, AttributeError):
+        return f"cannot be used with {algorithm}"

@@ -1,0 +1,128 @@
+"""JSON Web Tokens: verified once, remembered until they expire."""
+
+import re
+import time
+from base64 import urlsafe_b64encode
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import jwt
+import structlog
+
+from app.errors import Unauthorized
+from app.limits.principal import DEFAULT_TIER, SCOPE, Principal
+from app.limits.token_keys import TokenKeys
+
+log = structlog.get_logger()
+
+LEEWAY_SECONDS = 30
+"""How far clocks may be apart."""
+
+REMEMBERED = 10_000
+_REQUIRED = ["exp", "iss", "aud", "sub"]
+_HASHED = "sub-"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
+_IS_SCOPE = re.compile(SCOPE).fullmatch
+
+# What PyJWT raises for a token that is no good, and what broken claims make Python raise within it.
+_REFUSED = (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What tokens must say, and where they say the rest."""
+
+    issuer: str
+    audience: str
+    scope: str = "scope"
+    team: str = "team"
+    tier: str = "tier"
+
+
+class Tokens:
+    """Verifies tokens. A token that was good stays good until it expires or a key is taken away."""
+
+    def __init__(self, algorithms: Sequence[str], keys: TokenKeys, claims: Claims) -> None:
+        self.keys = keys
+        self._algorithms = algorithms
+        self._claims = claims
+        self._verified: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self._version = keys.version
+
+    async def verify(self, token: str) -> Principal:
+        """On whose behalf the token speaks. Raises Unauthorized, or IdentityUnavailable while there are no keys."""
+        if self.keys.version != self._version:
+            self._verified.clear()
+            self._version = self.keys.version
+        digest = sha256(token.encode()).digest()
+        known = self._verified.get(digest)
+        if known is not None:
+            if time.time() >= known[0]:
+                del self._verified[digest]
+                raise Unauthorized("expired")
+            self._verified.move_to_end(digest)
+            return known[1]
+        try:
+            until, principal = await self._check(token)
+        except jwt.ExpiredSignatureError:
+            raise Unauthorized("expired") from None
+        except _REFUSED as error:
+            log.info("auth.refused", reason=type(error).__name__)
+            raise Unauthorized("invalid") from None
+        self._verified[digest] = until, principal
+        if len(self._verified) > REMEMBERED:
+            self._verified.popitem(last=False)
+        return principal
+
+    async def _check(self, token: str) -> tuple[float, Principal]:
+        header = jwt.get_unverified_header(token)
+        if header.get("alg") not in self._algorithms:
+            raise jwt.InvalidAlgorithmError
+        key = await self.keys.find(header.get("kid"))
+        if key is None:
+            raise jwt.InvalidKeyError
+        claims = jwt.decode(
+            token,
+            key.key,
+            algorithms=key.algorithms,
+            audience=self._claims.audience,
+            issuer=self._claims.issuer,
+            leeway=LEEWAY_SECONDS,
+            options={"require": _REQUIRED, "enforce_minimum_key_length": True},
+        )
+        return int(claims["exp"]) + LEEWAY_SECONDS, self._principal(claims)
+
+    def _principal(self, claims: Mapping[str, Any]) -> Principal:
+        names = self._claims
+        team, tier = claims.get(names.team), claims.get(names.tier)
+        return Principal(
+            user=name_of(claims["sub"]),
+            team=None if team is None else name_of(team),
+            tier=DEFAULT_TIER if tier is None else name_of(tier),
+            scopes=_scopes(claims.get(names.scope, "")),
+            authenticated=True,
+        )
+
+
+def name_of(claim: Any) -> str:
+    """A user or team as the service names them: the claim itself where it is 1 to 64 of [A-Za-z0-9_-].
+
+    Any other claim becomes `sub-` and its SHA-256 in base64url, as does one that begins with `sub-`: two claims never
+    share a name. Raises ValueError for what is no text or empty.
+    """
+    if not isinstance(claim, str) or not claim:
+        raise ValueError("a name is text")
+    if _NAME(claim) and not claim.startswith(_HASHED):
+        return claim
+    return _HASHED + urlsafe_b64encode(sha256(claim.encode("utf-8", "surrogatepass")).digest()).decode().rstrip("=")
+
+
+def _scopes(claim: Any) -> frozenset[str]:
+    """Of a text with spaces (RFC 8693) or a list; scopes of other services are left out."""
+    words = claim.split() if isinstance(claim, str) else claim
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError("scopes are text or a list of texts")
+    return frozenset(word for word in words if _IS_SCOPE(word))
