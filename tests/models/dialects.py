@@ -54,12 +54,14 @@ class OpenAIDialect:
         deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
         deltas += [{"content": text} for text in script.texts]
         for index, call in enumerate(script.calls):
-            function = {"name": call.name, "arguments": ""}
-            deltas.append({"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": function}]})
+            named = {"index": index, "id": call.id, "function": {"name": call.name, "arguments": ""}}
+            deltas.append({"tool_calls": [named]})
             arguments = dump(call.arguments)
             for piece in (arguments[:3], arguments[3:]):
                 deltas.append({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
-        chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+        chunks: list[dict[str, Any]] = [
+            {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas
+        ]
         chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": self._reason(script)}]})
         chunks.append({"choices": [], "usage": self._usage(script.usage)})
         events = [dump({"id": "chatcmpl-1", "object": "chat.completion.chunk", **chunk}) for chunk in chunks]
@@ -139,7 +141,13 @@ class AnthropicDialect:
 
     def streamed(self, script: Script) -> Reply:
         usage = {**self._usage(script.usage), "output_tokens": 1}
-        message = {"id": "msg_1", "role": "assistant", "content": [], "stop_reason": None, "usage": usage}
+        message: dict[str, Any] = {
+            "id": "msg_1",
+            "role": "assistant",
+            "content": [],
+            "stop_reason": None,
+            "usage": usage,
+        }
         events: list[dict[str, Any]] = [{"type": "message_start", "message": message}, {"type": "ping"}]
         if script.texts:
             events.append(self._start(0, {"type": "text", "text": ""}))

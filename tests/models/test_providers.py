@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import ContextTooLong, ModelError, ModelRateLimited, ModelUnavailable
 from app.events import Usage
-from app.messages import AssistantMessage, ToolCall, ToolMessage, UserMessage
+from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from app.models.http import Http
 from app.models.protocol import Model, ModelRequest, Text
 from tests.models.dialects import Dialect, Script
@@ -85,7 +85,7 @@ async def test_a_hundred_and_fifty_calls_at_once(dialect: Dialect, provider: Pro
 
 async def test_tool_results_go_back(dialect: Dialect, provider: Provider, model: Model) -> None:
     provider.will(dialect.streamed(Script()))
-    conversation = [
+    conversation: list[Message] = [
         UserMessage("1 + 2, and the time?"),
         AssistantMessage("Let me see.", CALLS),
         ToolMessage("call_1", "calculator", "3"),

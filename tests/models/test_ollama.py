@@ -1,0 +1,160 @@
+"""What only Ollama does; `test_ollama_server.py` asks a real one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.errors import ContextTooLong, ModelUnavailable
+from app.messages import AssistantMessage, ToolCall, ToolMessage, UserMessage
+from app.models.http import Http
+from app.models.ollama import OllamaModel
+from app.models.protocol import ModelRequest
+from tests.models.dialects import NUM_CTX, OllamaDialect, Script, Usage, dump
+from tests.models.folding import CALCULATOR, ask, fold
+from tests.models.servers import Provider, Reply
+
+dialect = OllamaDialect()
+NO_TOOLS = "registry.ollama.ai/library/gemma:2b does not support tools"
+
+
+@pytest.fixture
+def model(provider: Provider, http: Http) -> OllamaModel:
+    return OllamaModel("qwen2.5:3b", provider.url, NUM_CTX, "5m", http)
+
+
+def lines(*values: Mapping[str, Any]) -> Reply:
+    return Reply([dialect.event(dump(value)) for value in values])
+
+
+async def test_what_is_sent(provider: Provider, model: OllamaModel) -> None:
+    provider.will(dialect.streamed(Script()))
+    conversation = [
+        UserMessage("1 + 2?"),
+        AssistantMessage("", (ToolCall("c1", "calculator", {"expression": "1 + 2"}),)),
+        ToolMessage("c1", "calculator", "3"),
+    ]
+    await fold(model, ModelRequest("Be brief.", conversation, (CALCULATOR,), 100))
+    request = provider.received[0]
+    assert (request.method, request.path) == ("POST", "/api/chat")
+    function = {"index": 0, "name": "calculator", "arguments": {"expression": "1 + 2"}}
+    assert request.body == {
+        "model": "qwen2.5:3b",
+        "stream": True,
+        "truncate": False,
+        "shift": False,
+        "keep_alive": "5m",
+        "options": {"num_ctx": NUM_CTX, "num_predict": 100},
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "1 + 2?"},
+            {"role": "assistant", "content": "", "tool_calls": [{"id": "c1", "function": function}]},
+            {"role": "tool", "tool_name": "calculator", "tool_call_id": "c1", "content": "3"},
+        ],
+        "tools": [
+            {
+                "type": "function",
+                "function": {
+                    "name": "calculator",
+                    "description": "Work out an expression.",
+                    "parameters": CALCULATOR.parameters,
+                },
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_prompt_that_an_old_server_cut_is_an_error(
+    provider: Provider, model: OllamaModel, stream: bool
+) -> None:
+    script = Script(usage=Usage(NUM_CTX, 3))
+    provider.will(dialect.streamed(script) if stream else dialect.plain(script))
+    with pytest.raises(ContextTooLong):
+        await fold(model, ask(stream=stream))
+
+
+async def test_a_prompt_that_just_fits_is_fine(provider: Provider, model: OllamaModel) -> None:
+    provider.will(dialect.streamed(Script(usage=Usage(NUM_CTX - 1, 3))))
+    assert (await fold(model, ask())).text
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_model_that_takes_no_tools_is_called_without_them(
+    provider: Provider, model: OllamaModel, stream: bool
+) -> None:
+    answer = dialect.streamed(Script()) if stream else dialect.plain(Script())
+    provider.will(dialect.error(400, NO_TOOLS), answer)
+    with capture_logs() as logs:
+        for _ in range(2):
+            assert (await fold(model, ask(tools=(CALCULATOR,), stream=stream))).text == "Hello world."
+    assert ["tools" in request.body for request in provider.received] == [True, False, False]
+    assert [entry["event"] for entry in logs] == ["model.takes_no_tools"]
+
+
+async def test_the_same_refusal_without_tools_is_an_error(provider: Provider, model: OllamaModel) -> None:
+    provider.will(dialect.error(400, NO_TOOLS))
+    with pytest.raises(ModelUnavailable) as caught:
+        await fold(model, ask())
+    assert caught.value.reason == "bad_request"
+
+
+async def test_a_missing_model_is_to_be_pulled(provider: Provider, model: OllamaModel) -> None:
+    provider.will(dialect.error(404, "model 'qwen2.5:3b' not found"))
+    for attempt in (fold(model, ask()), model.probe()):
+        with pytest.raises(ModelUnavailable, match=r"ollama pull qwen2\.5:3b"):
+            await attempt
+
+
+async def test_thinking_is_not_the_answer(provider: Provider, model: OllamaModel) -> None:
+    thinking = {"message": {"role": "assistant", "content": "", "thinking": "hm"}, "done": False}
+    provider.will(
+        lines(thinking, {"message": {"content": "42"}, "done": True, "prompt_eval_count": 5, "eval_count": 9})
+    )
+    answer = await fold(model, ask())
+    assert answer.text == "42"
+    assert answer.stop.usage == Usage(5, 9)
+
+
+async def test_an_error_in_the_midst_of_a_stream(provider: Provider, model: OllamaModel) -> None:
+    provider.will(lines({"message": {"content": "x"}}, {"error": "model runner has unexpectedly stopped"}))
+    with pytest.raises(ModelUnavailable) as caught:
+        await fold(model, ask())
+    assert caught.value.reason == "server_error"
+    assert "unexpectedly stopped" in caught.value.cause
+
+
+async def test_a_prompt_found_too_long_in_the_midst_of_a_stream(provider: Provider, model: OllamaModel) -> None:
+    provider.will(lines({"error": "the input length exceeds the context length"}))
+    with pytest.raises(ContextTooLong):
+        await fold(model, ask())
+
+
+async def test_calls_without_ids_are_given_some(provider: Provider, model: OllamaModel) -> None:
+    """As servers before 0.12 send them; a call's arguments may be text, too."""
+    functions = [{"name": "clock", "arguments": {}}, {"name": "clock", "arguments": '{"zone": "UTC"}'}]
+    calls = [{"function": function} for function in functions]
+    provider.will(lines({"message": {"content": "", "tool_calls": calls}}, {"done": True, "prompt_eval_count": 5}))
+    answer = await fold(model, ask())
+    assert [call.arguments for call in answer.calls] == [{}, {"zone": "UTC"}]
+    assert len({call.id for call in answer.calls}) == 2
+
+
+async def test_arguments_of_another_type_are_malformed(provider: Provider, model: OllamaModel) -> None:
+    calls = [{"function": {"name": "clock", "arguments": ["UTC"]}}]
+    provider.will(lines({"message": {"tool_calls": calls}}, {"done": True, "prompt_eval_count": 5}))
+    assert (await fold(model, ask())).calls[0].malformed == '["UTC"]'
+
+
+async def test_a_prompt_that_is_not_counted_is_estimated(provider: Provider, model: OllamaModel) -> None:
+    provider.will(lines({"message": {"content": "x"}}, {"done": True, "eval_count": 1}))
+    assert (await fold(model, ask("word " * 100))).stop.usage.input_tokens > 100
+
+
+async def test_a_last_line_without_its_end_is_cut(provider: Provider, model: OllamaModel) -> None:
+    reply = dialect.streamed(Script())
+    provider.will(Reply([*reply.pieces[:-1], reply.pieces[-1].rstrip(b"\n}")]))
+    with pytest.raises(ModelUnavailable) as caught:
+        await fold(model, ask())
+    assert caught.value.reason == "cut_stream"
