@@ -14,6 +14,7 @@ import prometheus_client
 import structlog
 import uvicorn
 
+from app import keys
 from app.api.lifecycle import Lifecycle
 from app.errors import ConfigurationError
 from app.main import create_app
@@ -64,6 +65,8 @@ class Server(uvicorn.Server):
 
 def main() -> int:
     """Returns the exit status: 0 after an orderly end, 2 for settings that cannot be used."""
+    if sys.argv[1:]:
+        return keys.command(sys.argv[1:])
     try:
         settings = load()
         logs.configure(settings)

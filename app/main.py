@@ -10,10 +10,14 @@ from starlette.middleware.cors import CORSMiddleware
 from app import __version__
 from app.agent.definition import Agent
 from app.api import agent, chat, health, problems, sessions, tools
+from app.api.caller import Callers
 from app.api.edge import Edge
+from app.api.guard import guard
 from app.api.instrumentation import count_requests, trace_requests
 from app.api.lean_route import LeanRoute
 from app.api.lifecycle import Lifecycle
+from app.api.proxies import Proxies
+from app.limits.identity import build_identity
 from app.models.build import build_models
 from app.prober import Prober
 from app.runner import DEFAULT_AGENT, Runner
@@ -47,14 +51,17 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         {ref: priced.model.probe for ref, priced in models.items()},
         store.probe if settings.redis_url else None,
     )
+    identity = build_identity(settings)
+    callers = Callers(identity, Proxies(settings.trusted_proxies))
     metrics.start_at_zero(models, registry)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(prober.watch())
+        watching = [asyncio.create_task(work) for work in (prober.watch(), identity.watch())]
         lifecycle.state = "ready"
         yield
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         runner.stop()
         await models.aclose()
         await store.aclose()
@@ -69,6 +76,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     tools.routes(app, registry)
     sessions.routes(app, store)
     health.routes(app, lifecycle, prober)
+    guard(app, callers.authenticate, documented=not identity.everyone)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

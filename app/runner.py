@@ -89,9 +89,10 @@ class Runner:
     def run(self, principal: Principal, request: RunRequest) -> Run:
         """Start a run. Its last event is RunFinished or RunFailed, unless it is cancelled.
 
-        Raises NotFound for an unknown agent, model or tool, before anything has started.
+        It has the tools that the principal may use. Raises NotFound for an unknown agent, model or tool, Forbidden
+        for a tool asked for that the principal may not use, before anything has started.
         """
-        model, agent, tools = self._choose(request)
+        model, agent, tools = self._choose(principal, request)
         session_id = request.session_id or str(uuid4())
 
         async def execute(emit: Emit) -> None:
@@ -106,12 +107,17 @@ class Runner:
         for run in tuple(self._runs):
             run.fail(ShuttingDown("The service is being stopped. Send the request again.", retry_after=1))
 
-    def _choose(self, request: RunRequest) -> tuple[PricedModel, Agent, Registry]:
+    def _choose(self, principal: Principal, request: RunRequest) -> tuple[PricedModel, Agent, Registry]:
         name = request.agent or DEFAULT_AGENT
         if name not in self._agents:
             raise NotFound(f"There is no agent {name!r}. Known: {', '.join(self._agents)}.")
         agent = self._agents[name]
-        names = agent.tools if request.tools is None else request.tools
+        if request.tools is None:
+            names = principal.usable(agent.tools)
+        else:
+            names = request.tools
+            for tool in names:
+                principal.require_tool(tool)
         return self._models.find(request.model), agent, self._tools.subset(names)
 
     async def _execute(self, work: _Work) -> None:

@@ -13,8 +13,10 @@ def routes(app: FastAPI, runner: Runner, max_message_chars: int) -> None:
     @app.post("/agent/run", tags=["agent"], response_model=AgentAnswer, responses=RUN_PROBLEMS)
     async def run_agent(body: AgentRunRequest, request: Request) -> Response:
         """Give the agent a task; the answer tells which tools it called and how many model calls it took."""
+        principal = principal_of(request, body.user_id)
+        principal.require("chat")
         run = runner.run(
-            principal_of(body.user_id),
+            principal,
             RunRequest(
                 message=check_text("query", body.query, max_message_chars),
                 session_id=body.session_id,

@@ -1,14 +1,63 @@
 """Who calls, and whether what they say can be used."""
 
-from app.errors import InvalidRequest
-from app.limits.principal import Principal
+from collections.abc import Iterable
+
+from fastapi import Request
+from starlette.types import Scope
+
+from app.api.proxies import Proxies
+from app.errors import Forbidden, InvalidRequest, Unauthorized
+from app.limits.identity import Identity
+from app.limits.principal import ANY_TOOL, Principal
 
 ANONYMOUS = "anonymous"
+ANYONE = frozenset({"chat", "runs", ANY_TOOL})
+"""What everyone may do where nobody is authenticated: everything but `admin`."""
+
+MAX_CREDENTIAL_BYTES = 8192
+_PRINCIPAL = "agent_api.principal"
 
 
-def principal_of(user_id: str | None) -> Principal:
-    """The caller by their own word: nobody is authenticated yet (`AUTH=none`)."""
-    return Principal(user_id or ANONYMOUS)
+class Callers:
+    """Tells on whose behalf a request comes, before a byte of its body is read."""
+
+    def __init__(self, identity: Identity, proxies: Proxies) -> None:
+        self._identity = identity
+        self._proxies = proxies
+
+    async def authenticate(self, scope: Scope) -> None:
+        """Raises Unauthorized, or IdentityUnavailable. What it finds is for `principal_of`."""
+        address = self._proxies.address_of(scope)
+        if self._identity.everyone:
+            scope[_PRINCIPAL] = Principal(ANONYMOUS, scopes=ANYONE, address=address)
+            return
+        known = await self._identity.of(_bearer(scope["headers"]))
+        scope[_PRINCIPAL] = Principal(known.user, known.team, known.tier, known.scopes, address, authenticated=True)
+
+
+def principal_of(request: Request, user_id: str | None = None) -> Principal:
+    """The request's caller. `user_id`, the name that the request gives, counts where nobody is authenticated.
+
+    Raises Forbidden if an authenticated caller gives another name than their own.
+    """
+    principal: Principal = request.scope[_PRINCIPAL]
+    if user_id is None or user_id == principal.user:
+        return principal
+    if principal.authenticated:
+        raise Forbidden("The user_id is not that of the credentials. It can be left out.")
+    return Principal(user_id, scopes=principal.scopes, address=principal.address)
+
+
+def _bearer(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The one credential of a request. Raises Unauthorized."""
+    given = [value for name, value in headers if name == b"authorization"]
+    if not given:
+        raise Unauthorized("missing")
+    scheme, _, credential = given[0].partition(b" ")
+    sane = len(given) == 1 and len(credential) <= MAX_CREDENTIAL_BYTES and credential.isascii()
+    if not sane or scheme.lower() != b"bearer":
+        raise Unauthorized("invalid")
+    return credential.strip().decode("ascii")
 
 
 def check_text(field: str, text: str, max_chars: int) -> str:

@@ -40,9 +40,11 @@ async def stream(run: Run, render: Render) -> Response:
 
 
 def routes(app: FastAPI, runner: Runner, max_message_chars: int) -> None:
-    def start(body: ChatRequest, *, streamed: bool) -> Run:
+    def start(body: ChatRequest, request: Request, *, streamed: bool) -> Run:
+        principal = principal_of(request, body.user_id)
+        principal.require("chat")
         return runner.run(
-            principal_of(body.user_id),
+            principal,
             RunRequest(
                 message=check_text("message", body.message, max_message_chars),
                 session_id=body.session_id,
@@ -54,12 +56,12 @@ def routes(app: FastAPI, runner: Runner, max_message_chars: int) -> None:
 
     async def chat(body: ChatRequest, request: Request) -> Response:
         """Ask; the answer comes whole, or with `stream` as server-sent events."""
-        run = start(body, streamed=body.stream)
+        run = start(body, request, streamed=body.stream)
         return await (stream(run, chat_answer) if body.stream else answer(run, request, chat_answer))
 
     async def chat_stream(body: ChatRequest, request: Request) -> Response:
         """Ask; the run's events come as they happen (server-sent events)."""
-        return await stream(start(body, streamed=True), chat_answer)
+        return await stream(start(body, request, streamed=True), chat_answer)
 
     for prefix in ("", "/api"):
         app.post(f"{prefix}/chat", tags=["chat"], response_model=ChatAnswer, responses=RUN_PROBLEMS)(chat)

@@ -137,4 +137,4 @@ def _describe_media_type(app: FastAPI) -> None:
                             response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
         return generate()
 
-    app.openapi = openapi  # type: ignore[method-assign] - FastAPI's documented way to extend the document
+    app.openapi = openapi  # type: ignore[method-assign]

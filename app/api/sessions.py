@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import msgspec
-from fastapi import FastAPI, Path, Query
+from fastapi import FastAPI, Path, Query, Request
 from starlette.responses import Response
 
 from app.api.caller import principal_of
@@ -24,14 +24,18 @@ def routes(app: FastAPI, sessions: Sessions) -> None:
         return NotFound(f"There is no session {session_id!r}.")
 
     @app.get("/sessions/{session_id}", tags=["sessions"], response_model=SessionAnswer, responses=PROBLEMS)
-    async def read_session(session_id: SessionId, user_id: UserId = None) -> Response:
-        turns = await sessions.load(principal_of(user_id).user, session_id)
+    async def read_session(request: Request, session_id: SessionId, user_id: UserId = None) -> Response:
+        principal = principal_of(request, user_id)
+        principal.require("chat")
+        turns = await sessions.load(principal.user, session_id)
         if not turns:
             raise unknown(session_id)
         body = msgspec.json.encode({"session_id": session_id, "turns": turns})
         return Response(body, media_type="application/json")
 
     @app.delete("/sessions/{session_id}", tags=["sessions"], status_code=204, responses=PROBLEMS)
-    async def delete_session(session_id: SessionId, user_id: UserId = None) -> None:
-        if not await sessions.delete(principal_of(user_id).user, session_id):
+    async def delete_session(request: Request, session_id: SessionId, user_id: UserId = None) -> None:
+        principal = principal_of(request, user_id)
+        principal.require("chat")
+        if not await sessions.delete(principal.user, session_id):
             raise unknown(session_id)

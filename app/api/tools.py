@@ -3,9 +3,10 @@
 from uuid import uuid4
 
 import msgspec
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from app.api.caller import principal_of
 from app.api.problems import documented
 from app.api.schemas import ToolAnswer, ToolCallBody, ToolDescription
 from app.messages import ToolCall
@@ -23,8 +24,9 @@ def routes(app: FastAPI, tools: Registry) -> None:
         return Response(listing, media_type="application/json")
 
     @app.post("/api/tools/{name}", tags=["tools"], response_model=ToolAnswer, responses=documented(404, 413, 415, 422))
-    async def call_tool(name: str, body: ToolCallBody) -> Response:
+    async def call_tool(name: str, body: ToolCallBody, request: Request) -> Response:
         """A tool that fails answers 200 with `success` false and the reason in `error`, as the model would see it."""
+        principal_of(request).require_tool(name)
         known = tools.subset((name,))
         result = await execute(known, ToolCall(str(uuid4()), name, body.arguments))
         answer = ToolAnswer(result.status == "ok", result.result, result.error)

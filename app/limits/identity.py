@@ -16,11 +16,15 @@ log = structlog.get_logger()
 
 
 class Identity:
-    """Who a credential belongs to. Built once a process; `watch` keeps its keys up to date."""
+    """Who a credential belongs to. Built once a process; `watch` keeps its keys up to date.
+
+    Without keys and tokens there are no credentials, and everyone may call.
+    """
 
     def __init__(self, keys: KeyFile | None, tokens: Tokens | None) -> None:
         self._keys = keys
         self._tokens = tokens
+        self.everyone = keys is None and tokens is None
 
     async def of(self, credential: str) -> Principal:
         """Raises Unauthorized, or IdentityUnavailable while tokens cannot be verified."""
@@ -40,11 +44,11 @@ class Identity:
                 watching.create_task(self._tokens.keys.watch())
 
 
-def build_identity(settings: Settings) -> Identity | None:
-    """None if everyone may call. Raises ConfigurationError for settings that contradict each other or miss one."""
+def build_identity(settings: Settings) -> Identity:
+    """Raises ConfigurationError for settings that contradict each other or miss one."""
     if settings.auth == ("none",):
         log.warning("auth.none", detail="AUTH=none: everyone who reaches this service may use it")
-        return None
+        return Identity(None, None)
     keys = tokens = None
     if "api-key" in settings.auth:
         if settings.api_keys_file is None:

@@ -1,0 +1,82 @@
+"""Where a request comes from. A header tells only as far as trusted proxies wrote it."""
+
+import ipaddress
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
+
+from starlette.types import Scope
+
+from app.errors import ConfigurationError
+
+UNKNOWN = "unknown"
+"""The address of a connection that has none, such as one over a Unix socket."""
+
+_CACHED = 4096
+
+
+class Proxies:
+    """The proxies whose `X-Forwarded-For` is believed, by their networks."""
+
+    def __init__(self, networks: Sequence[str]) -> None:
+        """Raises ConfigurationError for what is no network, or is every address there is."""
+        self._trusted = tuple(_network(text) for text in networks)
+        self._look_up = lru_cache(_CACHED)(self._judge)
+
+    def address_of(self, scope: Scope) -> str:
+        """The nearest address that is not a trusted proxy's: an IPv4 address, or an IPv6 /64 network.
+
+        A household or a server has a /64 at least; to count single IPv6 addresses would count nothing.
+        """
+        client = scope.get("client")
+        peer = self._look_up(client[0]) if client else None
+        if peer is None:
+            return UNKNOWN
+        address, trusted = peer
+        if trusted:
+            for hop in reversed(_hops(scope)):
+                known = self._look_up(hop)
+                if known is None:  # what a trusted proxy saw is not an address: the proxy is all that is sure
+                    break
+                address, trusted = known
+                if not trusted:
+                    break
+        return address
+
+    def _judge(self, text: str) -> tuple[str, bool] | None:
+        """The address as it is counted, and whether it is a trusted proxy's."""
+        try:
+            address = _parse(text)
+        except ValueError:
+            return None
+        trusted = any(address in network for network in self._trusted)
+        if isinstance(address, IPv6Address):
+            return str(IPv6Network((address, 64), strict=False)), trusted
+        return str(address), trusted
+
+
+def _hops(scope: Scope) -> list[str]:
+    """The addresses of all `X-Forwarded-For` headers, nearest last."""
+    values = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    return [hop.strip() for hop in b",".join(values).decode("latin-1").split(",")] if values else []
+
+
+def _parse(text: str) -> IPv4Address | IPv6Address:
+    """An address, also as `address:port` or `[address]:port`. Raises ValueError."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    address = ipaddress.ip_address(text.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ConfigurationError(f"TRUSTED_PROXIES: {error}") from None
+    if network.prefixlen == 0:
+        raise ConfigurationError(f"TRUSTED_PROXIES: {text} trusts everyone, who could then choose their own address")
+    return network
