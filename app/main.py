@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -34,22 +35,19 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     tracing = traces.configure()
     models = build_models(settings)
     registry = tool_registry.load()
-    store = Sessions(
-        connect(settings.redis_url),
-        ttl_seconds=settings.session_ttl_seconds,
-        max_turns=settings.session_max_turns,
-    )
+    store = connect(settings.redis_url)
+    history = Sessions(store, ttl_seconds=settings.session_ttl_seconds, max_turns=settings.session_max_turns)
     runner = Runner(
         settings,
         agents={DEFAULT_AGENT: Agent(DEFAULT_AGENT, settings.system_prompt, tuple(registry))},
         models=models,
         tools=registry,
-        sessions=store,
+        sessions=history,
         tracing=tracing,
     )
     prober = Prober(
         {ref: priced.model.probe for ref, priced in models.items()},
-        store.probe if settings.redis_url else None,
+        partial(store.call, "PING") if settings.redis_url else None,
     )
     identity = build_identity(settings)
     callers = Callers(identity, Proxies(settings.trusted_proxies))
@@ -57,11 +55,12 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watching = [asyncio.create_task(work) for work in (prober.watch(), identity.watch())]
+        watchers = [asyncio.create_task(work) for work in (prober.watch(), identity.watch())]
         lifecycle.state = "ready"
         yield
-        for task in watching:
-            task.cancel()
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.wait(watchers)
         runner.stop()
         await models.aclose()
         await store.aclose()
@@ -74,7 +73,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     chat.routes(app, runner, settings.max_message_chars)
     agent.routes(app, runner, settings.max_message_chars)
     tools.routes(app, registry)
-    sessions.routes(app, store)
+    sessions.routes(app, history)
     health.routes(app, lifecycle, prober)
     guard(app, callers.authenticate, documented=not identity.everyone)
     if settings.cors_origins:

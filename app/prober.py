@@ -24,7 +24,7 @@ class Check:
     """One dependency's last known state."""
 
     name: str
-    probe: Callable[[], Awaitable[None]]
+    probe: Callable[[], Awaitable[object]]
     status: Health = "unknown"
     last_ok: float | None = None  # time.monotonic()
     reason: str = ""
@@ -54,7 +54,7 @@ class Prober:
     """`redis` is None where the store lives in this process."""
 
     def __init__(
-        self, models: Mapping[str, Callable[[], Awaitable[None]]], redis: Callable[[], Awaitable[None]] | None
+        self, models: Mapping[str, Callable[[], Awaitable[object]]], redis: Callable[[], Awaitable[object]] | None
     ) -> None:
         self._models = {ref: Check(ref, probe) for ref, probe in models.items()}
         self._redis = Check("redis", redis) if redis is not None else None

@@ -1,52 +1,103 @@
-"""The connection to Valkey or Redis, and the one place where its failures become StateUnavailable."""
+"""A store on a server: Valkey or Redis."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+import ssl
+from collections.abc import Awaitable
+from time import monotonic
+from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.asyncio.connection import parse_url
 
 from app.errors import ConfigurationError, StateUnavailable
+from app.state.connection import Connection
+from app.state.store import Argument, Store, unavailable
 
-_CONNECT_SECONDS = 1.0
-_ANSWER_SECONDS = 2.0
-_CONNECTIONS = 64
-_RETRY_AFTER_SECONDS = 5
+CONNECT_SECONDS = 1.0
+PAUSE_SECONDS = 0.5
+"""After a connection that could not be made, before the next is tried; calls in between fail at once."""
 
 
-def connect(url: str | None) -> Redis:
-    """A client for `url`; without one, for a server inside this process, which forgets everything with it.
+def connect(url: str | None) -> Store:
+    """The store at `url`, connected to on first use; without one, a store that lives and dies with this process.
 
-    Connects on first use. One retry covers connections that a restarted server has closed.
     Raises ConfigurationError if the address cannot be read.
     """
     if url is None:
-        from fakeredis import FakeAsyncRedis  # not needed, and not loaded, beside a real server
+        from app.state.in_process import InProcessStore  # fakeredis is not loaded beside a real server
 
-        fake: Redis = FakeAsyncRedis()
-        return fake
+        return InProcessStore()
     try:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=_CONNECTIONS,
-            timeout=_ANSWER_SECONDS,
-            socket_connect_timeout=_CONNECT_SECONDS,
-            socket_timeout=_ANSWER_SECONDS,
-            retry=Retry(NoBackoff(), 1),
-        )
+        return RedisStore(dict(parse_url(url)))
     except ValueError as error:
         raise ConfigurationError(f"REDIS_URL: {error}") from None
-    return Redis(connection_pool=pool)
 
 
-@contextmanager
-def state_errors() -> Iterator[None]:
-    """Turn whatever a Redis call raises into StateUnavailable; the cause stays attached for the log."""
-    try:
-        yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise StateUnavailable(
-            "The store that keeps sessions does not answer. Try again.", retry_after=_RETRY_AFTER_SECONDS
-        ) from error
+class RedisStore:
+    """One connection to a server, made anew after it broke."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        self._connection: Connection | None = None
+        self._connecting: asyncio.Task[Connection] | None = None
+        self._paused_until = 0.0
+
+    def call(self, *command: Argument) -> Awaitable[Any]:
+        connection = self._connection
+        if connection is None or connection.closed:
+            return self._connect_and_call(command)
+        return connection.call(command)
+
+    async def _connect_and_call(self, command: tuple[Argument, ...]) -> Any:
+        return await (await self._connect()).call(command)
+
+    async def _connect(self) -> Connection:
+        if self._connecting is None:
+            if monotonic() < self._paused_until:
+                raise unavailable(ConnectionError("paused after a failed connection"))
+            self._connecting = asyncio.create_task(self._open())
+        return await asyncio.shield(self._connecting)
+
+    async def _open(self) -> Connection:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                connection = self._connection = await _open_connection(self._options)
+        except (OSError, TimeoutError, StateUnavailable) as error:
+            self._paused_until = monotonic() + PAUSE_SECONDS
+            raise unavailable(error.__cause__ or error) from None
+        else:
+            return connection
+        finally:
+            self._connecting = None
+
+    async def aclose(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+async def _open_connection(options: dict[str, Any]) -> Connection:
+    loop = asyncio.get_running_loop()
+    if "path" in options:
+        _, connection = await loop.create_unix_connection(Connection, options["path"])
+    else:
+        host, port = options.get("host", "localhost"), options.get("port", 6379)
+        _, connection = await loop.create_connection(Connection, host, port, ssl=_tls(options))
+    if password := options.get("password"):
+        username = options.get("username")
+        await connection.call(("AUTH", username, password) if username else ("AUTH", password))
+    if database := options.get("db"):
+        await connection.call(("SELECT", database))
+    return connection
+
+
+def _tls(options: dict[str, Any]) -> ssl.SSLContext | None:
+    """`rediss://` checks the server's certificate; `ssl_ca_certs` names an authority of one's own."""
+    connection_class = options.get("connection_class")
+    if connection_class is None or "SSL" not in connection_class.__name__:
+        return None
+    context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
+    if options.get("ssl_cert_reqs") == "none":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if certificate := options.get("ssl_certfile"):
+        context.load_cert_chain(certificate, options.get("ssl_keyfile"))
+    return context

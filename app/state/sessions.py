@@ -2,10 +2,9 @@
 
 import msgspec
 import structlog
-from redis.asyncio import Redis
 
 from app.messages import Turn
-from app.state.redis import state_errors
+from app.state.store import Script, Store
 
 log = structlog.get_logger()
 
@@ -21,20 +20,18 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 
 
 class Sessions:
-    """Histories by user and session. Every method raises StateUnavailable when Redis is away."""
+    """Histories by user and session. Every method raises StateUnavailable when the store is away."""
 
-    def __init__(self, redis: Redis, *, ttl_seconds: int, max_turns: int) -> None:
-        self._redis = redis
+    def __init__(self, store: Store, *, ttl_seconds: int, max_turns: int) -> None:
+        self._store = store
         self._ttl_seconds = ttl_seconds
         self._max_turns = max_turns
-        self._append = redis.register_script(_APPEND)
+        self._append = Script(store, _APPEND)
 
     async def load(self, user: str, session_id: str) -> list[Turn]:
         """The session's turns, oldest first; empty if there is no such session. What cannot be read is left out."""
-        with state_errors():
-            rows = await self._redis.lrange(_key(user, session_id), 0, -1)
         turns = []
-        for row in rows:
+        for row in await self._store.call("LRANGE", _key(user, session_id), 0, -1):
             try:
                 turns.append(_decode(row))
             except msgspec.DecodeError as error:
@@ -42,20 +39,11 @@ class Sessions:
         return turns
 
     async def append(self, user: str, session_id: str, turn: Turn) -> None:
-        with state_errors():
-            await self._append(keys=[_key(user, session_id)], args=[_encode(turn), self._max_turns, self._ttl_seconds])
+        await self._append((_key(user, session_id),), _encode(turn), self._max_turns, self._ttl_seconds)
 
     async def delete(self, user: str, session_id: str) -> bool:
         """Forget the session. False if there was none."""
-        with state_errors():
-            return bool(await self._redis.delete(_key(user, session_id)))
-
-    async def probe(self) -> None:
-        with state_errors():
-            await self._redis.ping()
-
-    async def aclose(self) -> None:
-        await self._redis.aclose()
+        return bool(await self._store.call("DEL", _key(user, session_id)))
 
 
 def _key(user: str, session_id: str) -> str:

@@ -1,0 +1,47 @@
+"""The store as the rest of the service sees it: commands of the Redis protocol in, replies out.
+
+Commands issued in the same turn of the event loop leave in one write and their replies come back in order, so that what
+is awaited together (`asyncio.gather`) costs one round trip, whoever issues it.
+"""
+
+from collections.abc import Awaitable
+from hashlib import sha1
+from typing import Any, Protocol
+
+from app.errors import StateUnavailable
+
+_RETRY_AFTER_SECONDS = 5
+
+Argument = str | bytes | int | float
+
+
+class Store(Protocol):
+    """Commands in, replies out: integers, bytes, None, or lists of these."""
+
+    def call(self, *command: Argument) -> Awaitable[Any]:
+        """One command's reply. Raises StateUnavailable; its `__cause__` is for the log."""
+
+    async def aclose(self) -> None: ...
+
+
+class Script:
+    """A Lua script: atomic, one round trip, sent whole only to a server that does not know it yet."""
+
+    def __init__(self, store: Store, source: str) -> None:
+        self._store = store
+        self._source = source
+        self._sha = sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+    async def __call__(self, keys: tuple[str, ...], *arguments: Argument) -> Any:
+        try:
+            return await self._store.call("EVALSHA", self._sha, len(keys), *keys, *arguments)
+        except StateUnavailable as error:
+            if not str(error.__cause__).startswith("NOSCRIPT"):
+                raise
+            return await self._store.call("EVAL", self._source, len(keys), *keys, *arguments)
+
+
+def unavailable(cause: BaseException) -> StateUnavailable:
+    error = StateUnavailable("The store does not answer. Try again.", retry_after=_RETRY_AFTER_SECONDS)
+    error.__cause__ = cause
+    return error
