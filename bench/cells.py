@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
 from bench import targets
@@ -51,24 +51,29 @@ def plan(connections: list[int], kinds: list[Kind], paced_streams: int) -> tuple
 
 def run(target: targets.Target, cell: Cell, seconds: float, warmup: float) -> Result:
     """Loads `target` from a process of its own and returns what that saw."""
-    stream = cell.kind != "plain"
-    spec = Spec(
-        port=target.port,
-        path=target.path(stream),
-        body=target.body(cell.model, stream),
-        stream=stream,
-        connections=cell.connections,
-        seconds=seconds,
-        warmup=warmup,
-        server_pid=target.child.pid,
-        stagger=_STREAM_SECONDS if cell.kind == "paced" else 0.0,
-    )
+    spec = _spec(target, cell.model, cell.kind != "plain", cell.connections)
+    stagger = _STREAM_SECONDS if cell.kind == "paced" else 0.0
+    spec = replace(spec, seconds=seconds, warmup=warmup, stagger=stagger)
     argv = [sys.executable, "-m", "bench.load", json.dumps(asdict(spec))]
     with Child("load", argv, stdout=subprocess.PIPE) as child:
         out, _ = child.popen.communicate(timeout=60 + warmup + 4 * seconds)
     if child.popen.returncode:
         raise RuntimeError(f"the load generator failed at {target.name}, {cell}")
     return Result(**json.loads(out))
+
+
+def _spec(target: targets.Target, model: str, stream: bool, connections: int) -> Spec:
+    return Spec(
+        port=target.port,
+        path=target.stream_path if stream else target.plain_path,
+        body=target.body(model, stream),
+        headers=target.headers,
+        stream=stream,
+        connections=connections,
+        seconds=0,
+        warmup=0,
+        server_pid=target.child.pid,
+    )
 
 
 def memory(name: str, neighbours: targets.Neighbours, streams: int) -> Memory:
@@ -79,8 +84,8 @@ def memory(name: str, neighbours: targets.Neighbours, streams: int) -> Memory:
         run(target, Cell("stream", 16), seconds=1.0, warmup=0.2)
         time.sleep(1)
         idle = resident_bytes(target.child.pid)
-        body = target.body("hold", True)
-        argv = [sys.executable, "-m", "bench.hold", str(target.port), target.stream_path, body, str(streams)]
+        spec = _spec(target, "hold", True, streams)
+        argv = [sys.executable, "-m", "bench.hold", json.dumps(asdict(spec))]
         with Child("hold", argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
             assert child.popen.stdout
             opened = int(child.popen.stdout.readline() or 0)

@@ -24,10 +24,7 @@ class Run:
         self.errors: Counter[str] = Counter()
         self._turn = 0
         self._session = 0
-        length = len(spec.body.encode() % {b"turn": 0, b"session": 0})
-        head = f"POST {spec.path} HTTP/1.1\r\nhost: 127.0.0.1:{spec.port}\r\naccept: */*\r\n"
-        head += f"content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-        self._request = (head + spec.body).encode()
+        self._request = spec.request()
 
     def new_session(self) -> int:
         self._session += 1

@@ -1,13 +1,16 @@
 """Opens N streams, tells when each has had its first token, and holds them until its input closes.
 
-Run as `python -m bench.hold PORT PATH BODY N`; prints the number of open streams, once.
+Run as `python -m bench.hold SPEC`, SPEC being a `Spec` as JSON; prints the number of open streams, once.
 """
 
 import asyncio
+import json
 import sys
 from typing import cast
 
 import uvloop
+
+from bench.measurement import Spec
 
 _TOGETHER = 50
 _FIRST_TOKEN = b" w00"
@@ -37,21 +40,19 @@ class Stream(asyncio.Protocol):
             self.started.set_result(False)
 
 
-async def hold(port: int, path: str, body: str, streams: int) -> None:
+async def hold(spec: Spec) -> None:
     """Opens them a few at a time and waits for the end of the input."""
     loop = asyncio.get_running_loop()
+    template = spec.request()
 
     async def one(number: int) -> bool:
-        data = body.encode() % {b"turn": number, b"session": number}
-        head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n"
-        head += f"content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
-        request = head.encode() + data
-        _, stream = await loop.create_connection(lambda: Stream(request), "127.0.0.1", port)
+        request = template % {b"turn": number, b"session": number}
+        _, stream = await loop.create_connection(lambda: Stream(request), "127.0.0.1", spec.port)
         return await stream.started
 
     started = 0
-    for first in range(0, streams, _TOGETHER):
-        several = range(first, min(first + _TOGETHER, streams))
+    for first in range(0, spec.connections, _TOGETHER):
+        several = range(first, min(first + _TOGETHER, spec.connections))
         async with asyncio.timeout(60):
             started += sum(await asyncio.gather(*map(one, several)))
     print(started, flush=True)
@@ -59,4 +60,4 @@ async def hold(port: int, path: str, body: str, streams: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(hold(int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])))
+    uvloop.run(hold(Spec(**json.loads(sys.argv[1]))))

@@ -24,8 +24,11 @@ def install() -> str:
     return done.stdout.strip()
 
 
-def command(directory: Path, upstream: str, port: int) -> tuple[list[str | Path], dict[str, str]]:
-    """The command line and environment of one worker on `port`; its configuration goes to `directory`."""
+def command(directory: Path, upstream: str, port: int, key: str) -> tuple[list[str | Path], dict[str, str]]:
+    """The command line and environment of one worker on `port`, its configuration in `directory`.
+
+    It does not start without a key of its own, so callers send `key`.
+    """
     models = [
         {
             "model_name": model,
@@ -40,6 +43,7 @@ def command(directory: Path, upstream: str, port: int) -> tuple[list[str | Path]
     env = {
         "PATH": f"{_BIN}:{os.environ.get('PATH', '')}",
         "HOME": str(directory),
+        "LITELLM_MASTER_KEY": key,
         "LITELLM_MODE": "PRODUCTION",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "LITELLM_LOG": "ERROR",

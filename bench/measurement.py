@@ -20,9 +20,18 @@ class Spec:
     seconds: float
     warmup: float
     server_pid: int
+    headers: dict[str, str] = field(default_factory=dict)
     tokens: int = 64
     turns: int = 4
     stagger: float = 0.0
+
+    def request(self) -> bytes:
+        """Head and body, to be completed by `%` with a turn and a session."""
+        length = len(self.body.encode() % {b"turn": 0, b"session": 0})
+        headers = {"host": f"127.0.0.1:{self.port}", "accept": "*/*", "content-type": "application/json"}
+        headers |= {"content-length": str(length)} | self.headers
+        lines = [f"POST {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        return ("\r\n".join(lines) + "\r\n\r\n" + self.body).encode()
 
 
 @dataclass(slots=True)

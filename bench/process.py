@@ -40,6 +40,7 @@ class Child:
             os.sched_setaffinity(0, cpus)
 
         self.name = name
+        self.log = log
         sink = log.open("wb") if log else None
         self.popen = subprocess.Popen(
             [str(part) for part in argv],
@@ -57,6 +58,10 @@ class Child:
     @property
     def pid(self) -> int:
         return self.popen.pid
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return self.log.read_text(errors="replace")[-2000:] if self.log else ""
 
     def pause(self) -> None:
         """Takes it off its core, so that the server measured next is alone there."""
@@ -110,7 +115,7 @@ def wait_until_ready(child: Child, url: str, seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if (code := child.popen.poll()) is not None:
-            raise RuntimeError(f"{child.name} ended with exit code {code} before it was ready")
+            raise RuntimeError(f"{child.name} ended with exit code {code}: {child.last_words()}")
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:
                 if answer.status == 200:
@@ -118,4 +123,4 @@ def wait_until_ready(child: Child, url: str, seconds: float) -> None:
         except (urllib.error.URLError, OSError):
             pass
         time.sleep(0.05)
-    raise RuntimeError(f"{child.name} did not answer {url} within {seconds:.0f} s")
+    raise RuntimeError(f"{child.name} did not answer {url} within {seconds:.0f} s: {child.last_words()}")

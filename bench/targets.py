@@ -2,10 +2,11 @@
 
 import json
 import os
+import secrets
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import litellm
@@ -47,9 +48,7 @@ class Target:
     body: Callable[[str, bool], str]
     log: Path | None = None
     metrics_port: int | None = None
-
-    def path(self, stream: bool) -> str:
-        return self.stream_path if stream else self.plain_path
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 def start(name: str, neighbours: Neighbours, stack: ExitStack) -> Target:
@@ -110,10 +109,7 @@ def _agent_api(neighbours: Neighbours, stack: ExitStack) -> Target:
     if neighbours.profile:
         argv = [sys.executable, "-m", "bench.sampler", neighbours.profile]
     child = stack.enter_context(Child(AGENT_API, argv, cpus=_SERVER, env=env, cwd=neighbours.directory, log=log))
-    try:
-        wait_until_ready(child, f"http://127.0.0.1:{port}/ready", _START_SECONDS)
-    except RuntimeError as error:
-        raise RuntimeError(f"{error}; its log ends:\n{log.read_text()[-2000:]}") from None
+    wait_until_ready(child, f"http://127.0.0.1:{port}/ready", _START_SECONDS)
 
     def body(model: str, stream: bool) -> str:
         request = {
@@ -129,8 +125,10 @@ def _agent_api(neighbours: Neighbours, stack: ExitStack) -> Target:
 def _litellm(neighbours: Neighbours, stack: ExitStack) -> Target:
     port = free_port()
     log = neighbours.directory / f"litellm-{port}.log"
-    argv, env = litellm.command(neighbours.directory, neighbours.upstream, port)
+    key = f"sk-{secrets.token_hex(16)}"
+    argv, env = litellm.command(neighbours.directory, neighbours.upstream, port, key)
     child = stack.enter_context(Child(LITELLM, argv, cpus=_SERVER, env=env, log=log))
     wait_until_ready(child, f"http://127.0.0.1:{port}/health/liveliness", _START_SECONDS)
     path = "/v1/chat/completions"
-    return Target(LITELLM, child, port, path, path, body=_completion, log=log)
+    headers = {"authorization": f"Bearer {key}"}
+    return Target(LITELLM, child, port, path, path, body=_completion, log=log, headers=headers)
