@@ -2,12 +2,16 @@
 
 AppError
 ├── InvalidRequest 422           the body or a parameter is not what the route takes
-│   └── ContextTooLong 422       the conversation does not fit the model's context window
+│   ├── ContextTooLong 422       the conversation does not fit the model's context window
+│   └── RequestTooExpensive 422  it may cost more than any single run may
 ├── Unauthorized 401             no credentials, or some that are expired or invalid; raised by app/api/caller.py
 ├── Forbidden 403                a known caller without the scope, or in another user's name
 ├── NotFound 404                 unknown tool, session, model or agent; or another user's
 ├── BodyTooLarge 413
 ├── UnsupportedMediaType 415
+├── RateLimited 429              too many requests a minute, or runs at once; raised by app/limits
+├── BudgetExceeded 429           a user's, a team's or everyone's budget does not cover the run; raised by app/limits
+├── LimitsUnavailable 503        the store does not answer, and no run goes without its limits
 ├── ModelError                   raised by app/models
 │   ├── ModelRateLimited 429     the provider's own limit
 │   └── ModelUnavailable 503     unreachable, overloaded, misconfigured, or answers what cannot be read
@@ -69,6 +73,10 @@ class ContextTooLong(InvalidRequest):
     slug, title = "context-too-long", "Conversation too long for the model"
 
 
+class RequestTooExpensive(InvalidRequest):
+    slug, title = "request-too-expensive", "Request too expensive"
+
+
 class Unauthorized(AppError):
     """`expired` is all that a caller learns about why their credentials were refused; `missing`: there were none."""
 
@@ -116,6 +124,57 @@ class BodyTooLarge(AppError):
 
 class UnsupportedMediaType(AppError):
     status, slug, title = 415, "unsupported-media-type", "Unsupported media type"
+
+
+class RateLimited(AppError):
+    """`policy` names the limit as RateLimit-Policy does; what the service can take as a whole is not shown."""
+
+    status, slug, title = 429, "rate-limited", "Too many requests"
+
+    def __init__(self, policy: str, retry_after: int, *, policies: str, shown: bool) -> None:
+        super().__init__(f"The limit {policy!r} is reached. Try again in {retry_after} s.", retry_after=retry_after)
+        self.policy = policy
+        self._policies = policies
+        self._shown = shown
+
+    def members(self) -> Mapping[str, Any]:
+        """As draft-ietf-httpapi-ratelimit-headers-11 has it for its own problem types."""
+        return {"violated-policies": [self.policy]}
+
+    def headers(self) -> Mapping[str, str]:
+        if not self._shown:
+            return {}
+        return {
+            "RateLimit-Policy": self._policies,
+            "RateLimit": f'"{self.policy}";r=0;t={int(self.retry_after or 0)}',
+        }
+
+
+class BudgetExceeded(AppError):
+    """What is left of the budget does not cover the most that the run may use."""
+
+    status, slug, title = 429, "budget-exceeded", "Budget exceeded"
+
+    def __init__(self, scope: str, period: str, unit: str, *, retry_after: int, resets_in: int) -> None:
+        whose = {"user": "your", "team": "your team's", "global": "the service's"}[scope]
+        what = {"usd": "US dollars", "tokens": "tokens"}[unit]
+        super().__init__(
+            f"What is left of {whose} budget of {what} for this {period} (UTC) does not cover the run. "
+            f"The next {period} begins in {resets_in} s.",
+            retry_after=retry_after,
+        )
+        self.scope = scope
+        self._members = {"budget": scope, "period": period, "unit": unit, "resets_in_seconds": resets_in}
+
+    def members(self) -> Mapping[str, Any]:
+        return self._members
+
+
+class LimitsUnavailable(AppError):
+    status, slug, title = 503, "limits-unavailable", "Limits unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("Limits and budgets cannot be checked at the moment. Try again.", retry_after=5)
 
 
 class ModelError(AppError):

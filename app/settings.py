@@ -11,6 +11,8 @@ from app.errors import ConfigurationError
 
 List = Annotated[tuple[str, ...], NoDecode]
 Port = Annotated[int, Field(ge=0, le=65535)]
+Usd = Annotated[float | None, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+Tokens = Annotated[int | None, Field(ge=1, le=1_000_000_000_000)]
 
 
 class Settings(BaseSettings):
@@ -71,6 +73,32 @@ class Settings(BaseSettings):
         description="Networks (`10.0.0.0/8`) of the proxies whose X-Forwarded-For is believed, comma-separated; "
         "without it a caller's address is that of the connection",
     )
+    limits: str = Field(
+        "",
+        description="Most requests a minute and runs at once, as JSON: "
+        '`{"global": LIMIT, "tiers": {NAME: {"user": LIMIT, "chat": LIMIT, "agent": LIMIT, "tools": {NAME: LIMIT}}}}`, '
+        'all optional, each LIMIT `{"per_minute": N, "concurrent": N}`; users without a tier have `default`, '
+        "and the tool `*` stands for those not named",
+    )
+    budget_user_day_usd: Usd = Field(None, description="Most a user may spend in a UTC day, in US dollars")
+    budget_user_day_tokens: Tokens = Field(None, description="Most tokens a user may use in a UTC day")
+    budget_team_month_usd: Usd = Field(None, description="Most a team may spend in a UTC month, in US dollars")
+    budget_team_month_tokens: Tokens = Field(None, description="Most tokens a team may use in a UTC month")
+    budget_global_day_usd: Usd = Field(
+        100, description="Most all together may spend in a UTC day, in US dollars; `off`: no such budget"
+    )
+    budget_global_day_tokens: Tokens = Field(None, description="Most tokens all together may use in a UTC day")
+    limits_fail: Literal["open", "closed"] | None = Field(
+        None,
+        description="When the store does not answer: `open` goes on without limits, `closed` answers 503. "
+        "Unset: closed for what a budget has to admit, else open",
+    )
+    lease_seconds: float = Field(
+        45, ge=1, le=60, description="After how long what a dead process held for its runs is free again"
+    )
+    usage_days: int = Field(
+        35, ge=0, le=400, description="How many days the usage of each user is kept; 0 records none"
+    )
     cors_origins: List = Field((), description="Origins that browsers may call from, comma-separated; `*` for all")
 
     system_prompt: str = Field(
@@ -81,7 +109,10 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes")
     max_iterations: int = Field(10, ge=1, le=100, description="Most model calls a run may make")
     max_tokens: int = Field(4096, ge=1, description="Most tokens a run's model calls may write, together")
-    max_cost_usd: float = Field(0.5, gt=0, description="Cost at which a run ends, in US dollars")
+    max_cost_usd: float = Field(0.5, gt=0, le=10_000, description="Most that a run may cost, in US dollars")
+    max_run_tokens: int = Field(
+        50_000, ge=1, le=100_000_000, description="Most tokens a run may read and write, together"
+    )
     run_timeout_seconds: float = Field(120, gt=0, description="Deadline of a run")
     history_max_tokens: int = Field(
         4096, ge=0, description="Most of a session's history that a run is given, in tokens"
@@ -100,6 +131,19 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
         return value
+
+    @field_validator(
+        "budget_user_day_usd",
+        "budget_user_day_tokens",
+        "budget_team_month_usd",
+        "budget_team_month_tokens",
+        "budget_global_day_usd",
+        "budget_global_day_tokens",
+        mode="before",
+    )
+    @classmethod
+    def _switch_off(cls, value: Any) -> Any:
+        return None if value == "off" else value
 
     @field_validator("log_level", mode="before")
     @classmethod

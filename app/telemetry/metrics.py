@@ -29,6 +29,11 @@ COST = Counter("agent_cost_usd", "Cost of model calls in US dollars", ["model"])
 MODEL_REQUESTS = Counter("agent_model_requests", "Model calls by their outcome", ["model", "outcome"])
 TOOL_CALLS = Counter("agent_tool_calls", "Tool calls", ["tool", "status"])
 TOOL_LATENCY = Histogram("agent_tool_latency_seconds", "Time of a tool call", ["tool"], buckets=LATENCY_BUCKETS)
+RATE_LIMITED = Counter("agent_rate_limited", "Requests refused by a limit", ["scope"])
+BUDGET_EXCEEDED = Counter("agent_budget_exceeded", "Requests refused by a budget", ["scope"])
+BUDGET_USED = Gauge(
+    "agent_budget_used_ratio", "Spent share of the fullest budget of a scope that was lately used", ["scope"]
+)
 DEPENDENCY_UP = Gauge("agent_dependency_up", "1 if the dependency answered its last probe, else 0", ["dependency"])
 
 TOKEN_TYPES = ("input", "output", "cache_read", "cache_write")
@@ -42,6 +47,11 @@ def start_at_zero(models: Iterable[str], tools: Iterable[str]) -> None:
         MODEL_REQUESTS.labels(model, "ok")
         for kind in TOKEN_TYPES:
             TOKENS.labels(model, kind)
+    for scope in ("global", "user", "operation"):
+        RATE_LIMITED.labels(scope)
+    for scope in ("global", "user", "team"):
+        BUDGET_EXCEEDED.labels(scope)
+        BUDGET_USED.labels(scope)
     for tool in tools:
         TOOL_LATENCY.labels(tool)
         for status in ("ok", "error", "timeout"):

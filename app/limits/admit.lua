@@ -1,0 +1,107 @@
+-- Admit a run, all of it or nothing; or, as a renewal, keep what an admitted run holds.
+-- KEYS: rates, running sets, budgets (a period is added here), the run's settlement mark.
+-- ARGV: run, 'admit' or 'renew', lease in ms, number of rates, of running sets, of budgets;
+--   a limit for each rate; one for each running set; then tokens and nanos to reserve;
+--   for each budget: 'day' or 'month', most tokens, most nanos (-1: no limit), and its period ('' for the current one).
+-- Returns {1, for each rate: left, ms until more; for each running set: left;
+--          for each budget: period, spent tokens, spent nanos}
+--      or {0, 'rate' or 'running' or 'tokens' or 'usd', place among its kind, ms to wait, for budgets ms to reset}.
+
+local WINDOW = 60000 -- ms
+local MOST_DROPPED = 500 -- old entries of one rate, at a time; the others wait for the next admission
+local RESERVED_WAIT = 5000 -- ms until it makes sense to ask again when others' reservations are in the way
+
+local run, renewal, lease = ARGV[1], ARGV[2] == 'renew', tonumber(ARGV[3])
+local rates, sets, budgets = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local limits = 6 -- what ARGV has before the limits
+local tokens = tonumber(ARGV[limits + rates + sets + 1])
+local nanos = tonumber(ARGV[limits + rates + sets + 2])
+local expiry = now + lease
+local answer = { 1 }
+
+if renewal then
+  local mark = redis.call('GET', KEYS[#KEYS])
+  if mark and tonumber(mark) % 2 == 1 then
+    return { 1 } -- settled in the meantime
+  end
+end
+
+local waits = {}
+for i = 1, rates do
+  local key, limit = KEYS[i], tonumber(ARGV[limits + i])
+  local oldest = tonumber(redis.call('LINDEX', key, 0) or nil)
+  local dropped = 0
+  while oldest and oldest <= now - WINDOW and dropped < MOST_DROPPED do
+    redis.call('LPOP', key)
+    oldest = tonumber(redis.call('LINDEX', key, 0) or nil)
+    dropped = dropped + 1
+  end
+  local count = redis.call('LLEN', key)
+  if count >= limit then
+    local leaves = tonumber(redis.call('LINDEX', key, count - limit)) + WINDOW
+    if leaves > now then
+      return { 0, 'rate', i, leaves - now }
+    end
+    count = limit - 1
+  end
+  answer[#answer + 1] = limit - count - 1
+  answer[#answer + 1] = (oldest or now) + WINDOW - now
+end
+
+for i = 1, sets do
+  local key, limit = KEYS[rates + i], tonumber(ARGV[limits + rates + i])
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now))
+  local count = redis.call('ZCARD', key)
+  if not renewal then
+    if count >= limit and not redis.call('ZSCORE', key, run) then
+      return { 0, 'running', i, 1000 }
+    end
+    answer[#answer + 1] = math.max(limit - count - 1, 0)
+  end
+end
+
+local keys, ends, missing = {}, {}, {}
+for i = 1, budgets do
+  local at = limits + rates + sets + 2 + (i - 1) * 4
+  local unit, most_tokens, most_nanos = ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local period = ARGV[at + 4] ~= '' and ARGV[at + 4] or PERIOD[unit]
+  local key = KEYS[rates + sets + i] .. ':' .. period
+  release_dead(key)
+  local spent_tokens, spent_nanos, reserved_tokens, reserved_nanos = balance(key)
+  keys[i], ends[i] = key, PERIOD_END[unit]
+  missing[i] = redis.call('HEXISTS', key, 'run:' .. run) == 0
+  if missing[i] then
+    local wait = (ends[i] - seconds) * 1000
+    if most_tokens >= 0 and spent_tokens + reserved_tokens + tokens > most_tokens then
+      return { 0, 'tokens', i, spent_tokens + tokens > most_tokens and wait or RESERVED_WAIT, wait }
+    end
+    if most_nanos >= 0 and spent_nanos + reserved_nanos + nanos > most_nanos then
+      return { 0, 'usd', i, spent_nanos + nanos > most_nanos and wait or RESERVED_WAIT, wait }
+    end
+  end
+  answer[#answer + 1] = period
+  answer[#answer + 1] = spent_tokens
+  answer[#answer + 1] = spent_nanos
+end
+
+-- Nothing is in the way.
+for i = 1, rates do
+  redis.call('RPUSH', KEYS[i], whole(now))
+  redis.call('PEXPIRE', KEYS[i], WINDOW + 1000)
+end
+for i = 1, sets do
+  redis.call('ZADD', KEYS[rates + i], whole(expiry), run)
+  redis.call('PEXPIRE', KEYS[rates + i], lease + 1000)
+end
+for i = 1, budgets do
+  local key = keys[i]
+  if missing[i] then
+    redis.call('HSET', key, 'run:' .. run, whole(tokens) .. ':' .. whole(nanos))
+    redis.call('HINCRBY', key, 'rt', whole(tokens))
+    redis.call('HINCRBY', key, 'rc', whole(nanos))
+  end
+  redis.call('ZADD', key .. ':leases', whole(expiry), run)
+  redis.call('EXPIREAT', key, ends[i] + KEPT_SECONDS)
+  redis.call('EXPIREAT', key .. ':leases', ends[i] + KEPT_SECONDS)
+end
+return answer

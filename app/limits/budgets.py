@@ -1,0 +1,84 @@
+"""How much may be spent: by a user and a team, and by all together, in a UTC day or month."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from app.limits.principal import Principal
+from app.settings import Settings
+from app.telemetry import metrics
+
+NANOS = 1_000_000_000
+"""In a US dollar. Money is whole nano-dollars wherever it is added up."""
+
+WARN_AT = 0.8
+"""Used share from which on a budget is worth a warning."""
+
+NO_LIMIT = -1
+BudgetScope = Literal["user", "team", "global"]
+Period = Literal["day", "month"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    scope: BudgetScope
+    period: Period
+    tokens: int = NO_LIMIT
+    nanos: int = NO_LIMIT
+
+    def key(self, subject: str, principal: Principal) -> str | None:
+        """Where it is kept, but for the period; None for a caller without a team."""
+        match self.scope:
+            case "user":
+                return f"budget:{subject}"
+            case "team":
+                return None if principal.team is None else f"budget:team:{principal.team}"
+            case "global":
+                return "budget:global"
+
+    def concerns(self, tokens: int, nanos: int) -> bool:
+        """Whether a run that may use this much has to ask this budget."""
+        return (tokens > 0 and self.tokens != NO_LIMIT) or (nanos > 0 and self.nanos != NO_LIMIT)
+
+    def used(self, tokens: int, nanos: int) -> float:
+        """The share that is spent, of tokens or of money, whichever is more."""
+        of_tokens = tokens / self.tokens if self.tokens != NO_LIMIT else 0.0
+        of_money = nanos / self.nanos if self.nanos != NO_LIMIT else 0.0
+        return max(of_tokens, of_money)
+
+
+def budgets(settings: Settings) -> tuple[Budget, ...]:
+    """Those that are set, narrowest first."""
+    every: tuple[tuple[BudgetScope, Period, int | None, float | None], ...] = (
+        ("user", "day", settings.budget_user_day_tokens, settings.budget_user_day_usd),
+        ("team", "month", settings.budget_team_month_tokens, settings.budget_team_month_usd),
+        ("global", "day", settings.budget_global_day_tokens, settings.budget_global_day_usd),
+    )
+    return tuple(
+        Budget(
+            scope,
+            period,
+            NO_LIMIT if tokens is None else tokens,
+            NO_LIMIT if usd is None else round(usd * NANOS),
+        )
+        for scope, period, tokens, usd in every
+        if tokens is not None or usd is not None
+    )
+
+
+class Fullest:
+    """The metric of how full budgets are: of each scope the fullest that this process saw in the last beat.
+
+    No user and no team is a label, so one number has to stand for all of a scope.
+    """
+
+    def __init__(self) -> None:
+        self._shares: dict[BudgetScope, float] = {}
+
+    def saw(self, scope: BudgetScope, share: float) -> None:
+        if share > self._shares.get(scope, -1.0):
+            self._shares[scope] = share
+            metrics.BUDGET_USED.labels(scope).set(share)
+
+    def forget(self) -> None:
+        """Let the next share count even if it is a smaller one: another day, another user."""
+        self._shares.clear()

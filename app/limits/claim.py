@@ -1,0 +1,254 @@
+"""What one run asks of its limits, holds, and gives back: what is sent to the scripts, and what they reply."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from app.errors import AppError, BudgetExceeded, LimitsUnavailable, RateLimited
+from app.events import Usage
+from app.limits.allowance import Allowance
+from app.limits.budgets import NANOS, WARN_AT, Budget, BudgetScope
+from app.limits.tiers import Rule, Rules
+from app.state.store import Argument
+from app.telemetry import metrics
+
+Call = tuple[tuple[str, ...], tuple[Argument, ...]]
+"""The keys and arguments of a script."""
+
+_MARK_SECONDS = 300  # how long after its end a settlement that is sent again is known to be one
+_STEP_MARK_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is the same for all claims of a process."""
+
+    lease_seconds: float
+    usage_seconds: int
+    fail: str | None  # LIMITS_FAIL
+    saw: Callable[[BudgetScope, float], None]
+    """Told of each used share of a budget that comes by."""
+
+
+class Claim:
+    """One run's. Made by Limiter.claim; `run` is unique."""
+
+    __slots__ = (
+        "_rate_keys",
+        "_recorded",
+        "_running_keys",
+        "_steps",
+        "_subject",
+        "allowance",
+        "budget_keys",
+        "budgets",
+        "degraded",
+        "expires_at",
+        "over",
+        "periods",
+        "rules",
+        "run",
+        "terms",
+        "user",
+    )
+
+    def __init__(
+        self,
+        run: str,
+        user: str,
+        subject: str,
+        operation: str,
+        rules: Rules,
+        budgets: list[tuple[Budget, str]],
+        allowance: Allowance,
+        terms: Terms,
+    ) -> None:
+        self.run = run
+        self.user = user
+        self.rules = rules
+        self.budgets = [budget for budget, _ in budgets]
+        self.budget_keys = [key for _, key in budgets]
+        self.allowance = allowance
+        self.terms = terms
+        self.periods: list[str] = []  # of the budgets; empty until admitted
+        self.expires_at = 0.0  # time.monotonic() from which on others may have been given what this holds
+        self.degraded = False
+        self.over = False
+        self._subject = subject
+        self._rate_keys = [_key("rate", rule, subject, operation) for rule in rules.rates]
+        self._running_keys = [_key("running", rule, subject, operation) for rule in rules.concurrent]
+        self._steps: list[tuple[Argument, ...]] = []  # not recorded yet
+        self._recorded = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is something that has to be renewed while the run goes on."""
+        return bool(self._running_keys or self.budget_keys)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the run may not go on when the store does not answer."""
+        fail = self.terms.fail or ("closed" if self.budgets else "open")
+        return fail == "closed"
+
+    def admission(self) -> Call | None:
+        """None: there is nothing to ask."""
+        if not (self._rate_keys or self.holds):
+            return None
+        return self._ask("admit", self._rate_keys, [rule.most for rule in self.rules.rates], [])
+
+    def renewal(self) -> Call:
+        return self._ask("renew", [], [], [f"mark:{self.run}"])
+
+    def _ask(self, mode: str, rate_keys: list[str], rates: list[int], mark: list[str]) -> Call:
+        args: list[Argument] = [
+            self.run,
+            mode,
+            ceil(self.terms.lease_seconds * 1000),
+            len(rate_keys),
+            len(self._running_keys),
+            len(self.budgets),
+            *rates,
+            *[rule.most for rule in self.rules.concurrent],
+            self.allowance.tokens,
+            self.allowance.nanos,
+        ]
+        for place, budget in enumerate(self.budgets):
+            args += (budget.period, budget.tokens, budget.nanos, self.periods[place] if self.periods else "")
+        return (*rate_keys, *self._running_keys, *self.budget_keys, *mark), tuple(args)
+
+    def admitted(self, reply: Any, sent_at: float) -> Mapping[str, str]:
+        """Headers that tell the caller where they stand.
+
+        Raises RateLimited, BudgetExceeded, and LimitsUnavailable where no answer means no.
+        """
+        if isinstance(reply, Exception):
+            if self.closed:
+                raise LimitsUnavailable from reply
+            self.degraded = True
+            return {}
+        if reply[0] == 0:
+            raise self._refusal(reply)
+        self.expires_at = sent_at + self.terms.lease_seconds
+        headers = self._quota_headers(reply)
+        warnings = []
+        at = 1 + 2 * len(self._rate_keys) + len(self._running_keys)
+        for budget in self.budgets:
+            period, tokens, nanos = reply[at : at + 3]
+            at += 3
+            self.periods.append(period.decode())
+            share = budget.used(tokens, nanos)
+            self.terms.saw(budget.scope, share)
+            if share >= WARN_AT:
+                warnings.append(f"{budget.scope}={share:.2f}")
+        if warnings:
+            headers["X-Budget-Used"] = ", ".join(warnings)
+        return headers
+
+    def renewed(self, reply: Any, sent_at: float) -> AppError | None:
+        """An error if what the run held was given to others in the meantime."""
+        if isinstance(reply, Exception):
+            return None  # the lease has not ended for that
+        if reply[0] == 0:
+            return self._refusal(reply)
+        self.expires_at = sent_at + self.terms.lease_seconds
+        if not self.periods:  # admitted without the store, which is back
+            self.periods = [period.decode() for period in reply[1::3]]
+        return None
+
+    def record(self, model: str, usage: Usage, cost_usd: float) -> None:
+        """A model call's use, to be settled with the next settlement."""
+        nanos = round(cost_usd * NANOS)
+        self.allowance.spend(usage.total, nanos)
+        self._steps.append(
+            (
+                self._recorded + len(self._steps) + 1,
+                model,
+                usage.input_tokens,
+                usage.output_tokens,
+                usage.cache_read_tokens,
+                usage.cache_write_tokens,
+                nanos,
+            )
+        )
+
+    def settlement(self, *, over: bool) -> Call | None:
+        """None: there is nothing to record and nothing to release. Can be sent again until `settled` was called."""
+        self.over = self.over or over
+        if not (self.holds or (self._steps and self.terms.usage_seconds)):
+            return None
+        keys = self.budget_keys
+        if self.periods:
+            keys = [f"{key}:{period}" for key, period in zip(keys, self.periods, strict=True)]
+        args: list[Argument] = [
+            self.run,
+            int(self.over),
+            _MARK_SECONDS if self.over else _STEP_MARK_SECONDS,
+            len(self._running_keys),
+            len(keys),
+            self.terms.usage_seconds,
+            self.user,
+            *["" if self.periods else budget.period for budget in self.budgets],
+        ]
+        for step in self._steps:
+            args += step
+        return (f"mark:{self.run}", *self._running_keys, *keys, "usage"), tuple(args)
+
+    def settled(self, reply: Any) -> list[tuple[Budget, str, float]]:
+        """Budgets that this settlement has brought above the share to warn at: with their keys, and that share."""
+        self._recorded += len(self._steps)
+        self._steps.clear()
+        tokens, nanos = reply[:2]
+        crossed = []
+        for place, budget in enumerate(self.budgets):
+            spent_tokens, spent_nanos = reply[2 + 2 * place : 4 + 2 * place]
+            share = budget.used(spent_tokens, spent_nanos)
+            self.terms.saw(budget.scope, share)
+            if share >= WARN_AT > budget.used(spent_tokens - tokens, spent_nanos - nanos):
+                crossed.append((budget, self.budget_keys[place], share))
+        return crossed
+
+    def _quota_headers(self, reply: list[Any]) -> dict[str, str]:
+        """RateLimit and RateLimit-Policy as in draft-ietf-httpapi-ratelimit-headers-11."""
+        if not self.rules.policies:
+            return {}
+        left = [
+            f'"{rule.policy}";r={reply[1 + 2 * place]};t={ceil(reply[2 + 2 * place] / 1000)}'
+            for place, rule in enumerate(self.rules.rates)
+            if rule.scope != "global"
+        ]
+        at = 1 + 2 * len(self._rate_keys)
+        left += [
+            f'"{rule.policy}";r={reply[at + place]}'
+            for place, rule in enumerate(self.rules.concurrent)
+            if rule.scope != "global"
+        ]
+        return {"RateLimit-Policy": self.rules.policies, "RateLimit": ", ".join(left)}
+
+    def _refusal(self, reply: list[Any]) -> AppError:
+        kind, place, wait = reply[1].decode(), reply[2] - 1, ceil(reply[3] / 1000)
+        if kind in ("rate", "running"):
+            rule = (self.rules.rates if kind == "rate" else self.rules.concurrent)[place]
+            metrics.RATE_LIMITED.labels(rule.scope).inc()
+            return RateLimited(rule.policy, wait, policies=self.rules.policies, shown=rule.scope != "global")
+        budget = self.budgets[place]
+        metrics.BUDGET_EXCEEDED.labels(budget.scope).inc()
+        resets_in = ceil(reply[4] / 1000)
+        return BudgetExceeded(budget.scope, budget.period, kind, retry_after=wait, resets_in=resets_in)
+
+
+def _key(kind: str, rule: Rule, subject: str, operation: str) -> str:
+    match rule.scope:
+        case "global":
+            return f"{kind}:global"
+        case "user":
+            return f"{kind}:{subject}"
+        case "operation":
+            return f"{kind}:{subject}:{operation}"
+
+
+def now() -> float:
+    """The clock of `expires_at`."""
+    return time.monotonic()

@@ -1,0 +1,119 @@
+"""The limits of a process: what a run asks before it starts, and what it reports when it is over."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from app.errors import StateUnavailable
+from app.limits import budgets, tiers
+from app.limits.allowance import Allowance
+from app.limits.claim import Claim, Terms, now
+from app.limits.leases import Leases, OnLost
+from app.limits.principal import Principal
+from app.limits.scripts import ADMIT, SETTLE
+from app.settings import Settings
+from app.state.store import Script, Store
+
+log = structlog.get_logger()
+
+CHAT, AGENT = "chat", "agent"
+
+
+class Limiter:
+    """Built once a process; `leases.tend` goes on in the background as long as the process lives."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        """Raises ConfigurationError for LIMITS that cannot be read."""
+        limits = tiers.parse(settings.limits)
+        self._rules = lru_cache(1024)(lambda tier, operation: tiers.rules(limits, tier, operation))
+        self.budgets = budgets.budgets(settings)
+        self._fullest = budgets.Fullest()
+        self._terms = Terms(
+            settings.lease_seconds, settings.usage_days * 86_400, settings.limits_fail, self._fullest.saw
+        )
+        self._admission = Script(store, ADMIT)
+        self._settlement = Script(store, SETTLE)
+        self.leases = Leases(
+            settings.lease_seconds / 3, renew=self._admission, settle=self._settlement, on_beat=self._fullest.forget
+        )
+
+    def claim(self, principal: Principal, operation: str, run: str, *, tokens: int = 0, nanos: int = 0) -> Claim:
+        """For a run that may use at most so many tokens and nano-dollars. Nothing is asked of the store yet.
+
+        `operation` is `chat`, `agent` or `tool:NAME`.
+        """
+        subject = subject_of(principal)
+        concerned = [
+            (budget, key)
+            for budget in self.budgets
+            if budget.concerns(tokens, nanos) and (key := budget.key(subject, principal)) is not None
+        ]
+        rules = self._rules(principal.tier, operation)
+        return Claim(run, principal.user, subject, operation, rules, concerned, Allowance(tokens, nanos), self._terms)
+
+    async def admit(self, claim: Claim, on_lost: OnLost) -> Mapping[str, str]:
+        """Returns headers that tell the caller where they stand.
+
+        `on_lost` is called when what the claim holds may have been given to others, which ends the run.
+        Raises RateLimited, BudgetExceeded, and LimitsUnavailable where no answer of the store means no.
+        """
+        call = claim.admission()
+        if call is None:
+            return {}
+        keys, arguments = call
+        sent_at = now()
+        reply: Any
+        try:
+            reply = await self._admission(keys, *arguments)
+        except StateUnavailable as error:
+            reply = error
+        headers = claim.admitted(reply, sent_at)
+        if claim.holds:
+            self.leases.keep(claim, on_lost)
+        return headers
+
+    async def settle(self, claim: Claim, *, over: bool = True) -> None:
+        """Record what the run used and, when it is over, release what it holds. What cannot be recorded now is
+        recorded later."""
+        call = claim.settlement(over=over)
+        if call is None:
+            self.leases.drop(claim)
+            return
+        keys, arguments = call
+        try:
+            reply = await self._settlement(keys, *arguments)
+        except StateUnavailable as error:
+            log.warning("limits.unsettled", run=claim.run, error=repr(error.__cause__))
+            if over:
+                self.leases.settle_later(claim)
+            return
+        if over:
+            self.leases.drop(claim)
+        for budget, key, share in claim.settled(reply):
+            log.warning("budget.nearly_used", budget=key, period=budget.period, used=round(share, 3))
+
+    @asynccontextmanager
+    async def turn(self, principal: Principal, operation: str) -> AsyncIterator[Mapping[str, str]]:
+        """For what is no run, such as a tool called by hand. Yields the headers; raises as `admit` does."""
+        claim = self.claim(principal, operation, str(uuid4()))
+        headers = await self.admit(claim, _go_on)
+        try:
+            yield headers
+        finally:
+            self.leases.settle_later(claim)
+
+
+def subject_of(principal: Principal) -> str:
+    """What a user's limits and budgets are kept under. Callers who are not authenticated count by their address:
+    any name they give may be made up."""
+    if principal.authenticated:
+        return f"user:{principal.user}"
+    return f"address:{principal.address or 'unknown'}"
+
+
+def _go_on(_: Exception) -> None:
+    """What is short need not be ended."""

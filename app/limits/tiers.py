@@ -1,0 +1,104 @@
+"""What LIMITS says: how often and how many at once, for all together, for each user, and for each thing a user does."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.errors import ConfigurationError
+from app.limits.principal import DEFAULT_TIER
+
+Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+Scope = Literal["global", "user", "operation"]
+
+
+class Limit(BaseModel):
+    """`per_minute` is exact over every 60 seconds; `concurrent` counts runs that have not ended."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    per_minute: Count | None = None
+    concurrent: Count | None = None
+
+
+class Tier(BaseModel):
+    """The limits of one kind of user. `tools` is by name; `*` stands for every other tool, each by itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    user: Limit = Limit()
+    chat: Limit = Limit()
+    agent: Limit = Limit()
+    tools: dict[str, Limit] = {}
+
+    def of(self, operation: str) -> Limit:
+        """`chat`, `agent`, or `tool:NAME`."""
+        match operation:
+            case "chat":
+                return self.chat
+            case "agent":
+                return self.agent
+            case _:
+                name = operation.removeprefix("tool:")
+                return self.tools.get(name) or self.tools.get("*") or Limit()
+
+
+class Limits(BaseModel):
+    """Users whose tier is not named here have the tier `default`; with none of that name, no limits of their own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    everyone: Limit = Field(default=Limit(), alias="global")
+    tiers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")], Tier] = {}
+
+    def tier(self, name: str) -> Tier:
+        return self.tiers.get(name) or self.tiers.get(DEFAULT_TIER) or Tier()
+
+
+def parse(text: str) -> Limits:
+    """Raises ConfigurationError that names each bad value by its place in LIMITS."""
+    try:
+        return Limits.model_validate_json(text or "{}")
+    except ValidationError as error:
+        problems = [
+            f"LIMITS: {'.'.join(str(part) for part in item['loc']) or 'the text'}: {item['msg']}"
+            for item in error.errors(include_url=False, include_input=False)
+        ]
+        raise ConfigurationError("\n".join(problems)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One number that a caller may not exceed. `policy` is its name towards callers."""
+
+    scope: Scope
+    policy: str
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All that a tier's user is held to in one operation, widest first."""
+
+    rates: tuple[Rule, ...]
+    concurrent: tuple[Rule, ...]
+    policies: str
+    """As the header RateLimit-Policy has them; the global ones are nobody's business."""
+
+
+def rules(limits: Limits, tier: str, operation: str) -> Rules:
+    own = limits.tier(tier)
+    levels: tuple[tuple[Scope, str, Limit], ...] = (
+        ("global", "global", limits.everyone),
+        ("user", "user", own.user),
+        ("operation", operation, own.of(operation)),
+    )
+    rates = tuple(Rule(scope, name, limit.per_minute) for scope, name, limit in levels if limit.per_minute)
+    concurrent = tuple(
+        Rule(scope, f"{name}-concurrent", limit.concurrent) for scope, name, limit in levels if limit.concurrent
+    )
+    policies = [f'"{rule.policy}";q={rule.most};w=60' for rule in rates if rule.scope != "global"]
+    policies += [
+        f'"{rule.policy}";q={rule.most};qu="concurrent-requests"' for rule in concurrent if rule.scope != "global"
+    ]
+    return Rules(rates, concurrent, ", ".join(policies))
