@@ -1,12 +1,14 @@
 """Wiring: what is built once a process, and how its parts find each other."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from app import __version__
 from app.agent.definition import Agent
@@ -14,7 +16,7 @@ from app.api import agent, chat, health, problems, sessions, tools
 from app.api.caller import Callers
 from app.api.edge import Edge
 from app.api.guard import guard
-from app.api.instrumentation import count_requests, trace_requests
+from app.api.instrumentation import trace_requests
 from app.api.lean_route import LeanRoute
 from app.api.lifecycle import Lifecycle
 from app.api.proxies import Proxies
@@ -76,21 +78,23 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     sessions.routes(app, history)
     health.routes(app, lifecycle, prober)
     guard(app, callers.authenticate, documented=not identity.everyone)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["*"],
-            expose_headers=["X-Request-Id", "X-Trace-Id", "X-Request-Latency", "Retry-After"],
-        )
-    count_requests(app)
-    plain = app.build_middleware_stack()
-    app.middleware_stack = Edge(
+    plain = AsyncExitStackMiddleware(app.router)  # what FastAPI's own routes need; Edge does the rest
+    edge = Edge(
         plain=plain,
         traced=trace_requests(app, tracing) or plain,
         tracing=tracing,
         lifecycle=lifecycle,
         max_body_bytes=settings.max_body_bytes,
     )
+    app.middleware_stack = _cross_origin(edge, settings.cors_origins) if settings.cors_origins else edge
     return app
+
+
+def _cross_origin(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=["X-Request-Id", "X-Trace-Id", "X-Request-Latency", "Retry-After"],
+    )

@@ -6,12 +6,14 @@ from time import perf_counter
 from uuid import uuid4
 
 import structlog
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.instrumentation import count
 from app.api.lifecycle import Lifecycle
-from app.api.problems import respond
-from app.errors import BodyTooLarge, UnsupportedMediaType
+from app.api.problems import answer_to
+from app.errors import AppError, UnsupportedMediaType
 from app.telemetry.context import RequestContext, current
 from app.telemetry.traces import Tracing
 
@@ -50,37 +52,44 @@ class Edge:
         if not probe:
             self.lifecycle.request_started()
         try:
-            refusal = self._refusal(scope["method"], headers)
-            if refusal is not None:
-                await respond(refusal, scope["path"], {"Connection": "close"})(scope, receive, exchange.send)
-                return
-            if b"content-length" not in headers and scope["method"] in _WITH_BODY:
-                receive = self._bounded(receive)
-            await (self.traced if sampled else self.plain)(scope, receive, exchange.send)
-        except Exception:  # answered with 500 further in; a client never makes this server fall
-            log.exception("request.crashed", method=scope["method"], path=scope["path"])
+            await self._serve(scope, headers, receive, exchange, sampled=sampled)
         finally:
             if not probe:
+                seconds = perf_counter() - started
                 self.lifecycle.request_finished()
+                count(scope, exchange.status, seconds)
                 log.info(
                     "request",
                     method=scope["method"],
                     path=scope["path"],
                     status=exchange.status,
-                    latency_ms=round((perf_counter() - started) * 1000, 2),
+                    latency_ms=round(seconds * 1000, 2),
                 )
             current.reset(token)
 
-    def _refusal(self, method: str, headers: dict[bytes, bytes]) -> BodyTooLarge | UnsupportedMediaType | None:
-        """What is refused before a byte of the body is read."""
+    async def _serve(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, exchange: "_Exchange", *, sampled: bool
+    ) -> None:
+        try:
+            self._check(scope["method"], headers)
+            if b"content-length" not in headers and scope["method"] in _WITH_BODY:
+                receive = self._bounded(receive)
+            await (self.traced if sampled else self.plain)(scope, receive, exchange.send)
+        except Exception as error:
+            if not isinstance(error, AppError | HTTPException | RequestValidationError):
+                log.exception("request.crashed", method=scope["method"], path=scope["path"])
+            if not exchange.status:
+                await answer_to(error, scope)(scope, receive, exchange.send)
+
+    def _check(self, method: str, headers: dict[bytes, bytes]) -> None:
+        """Raises for what is refused before a byte of the body is read."""
         if method not in _WITH_BODY:
-            return None
+            return
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self.max_body_bytes:
-            return BodyTooLarge(self._too_large)
+            raise HTTPException(413, self._too_large)
         if not _JSON(headers.get(b"content-type", b"")):
-            return UnsupportedMediaType("Send JSON, with the header `Content-Type: application/json`.")
-        return None
+            raise UnsupportedMediaType("Send JSON, with the header `Content-Type: application/json`.")
 
     @property
     def _too_large(self) -> str:
@@ -112,7 +121,7 @@ class _Exchange:
         self._trace_id = trace_id
         self._started = started
         self._lifecycle = lifecycle
-        self.status = 499  # the client left before there was an answer
+        self.status = 0  # nothing has been sent
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,33 +1,37 @@
-"""The libraries that watch HTTP: metrics by prometheus-fastapi-instrumentator, spans by OpenTelemetry's FastAPI one."""
+"""What watches HTTP: our metrics, and OpenTelemetry's FastAPI instrumentation for the requests that are sampled."""
+
+from functools import lru_cache
 
 from fastapi import FastAPI
-from prometheus_fastapi_instrumentator import Instrumentator
-from prometheus_fastapi_instrumentator.metrics import Info
-from starlette.types import ASGIApp
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Scope
 
 from app.telemetry import metrics
 from app.telemetry.traces import Tracing
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-def count_requests(app: FastAPI) -> None:
-    """Count and time requests by route, method and status; unknown paths count as `none`."""
 
-    def observe(info: Info) -> None:
-        metrics.REQUESTS.labels(info.modified_handler, info.method, info.modified_status).inc()
-        metrics.REQUEST_LATENCY.labels(info.modified_handler).observe(info.modified_duration)
+def count(scope: Scope, status: int, seconds: float) -> None:
+    """Count and time a request by its route's template, its method and status; unknown paths are `none`."""
+    route = scope.get("route")
+    endpoint = "none" if route is None else route.path
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    requests, latency = _series(endpoint, method, status)
+    requests.inc()
+    latency.observe(seconds)
 
-    Instrumentator(should_group_status_codes=False, excluded_handlers=["^/(live|ready|health)$"]).add(
-        observe
-    ).instrument(app)
+
+@lru_cache(maxsize=1024)
+def _series(endpoint: str, method: str, status: int) -> tuple[Counter, Histogram]:
+    return metrics.REQUESTS.labels(endpoint, method, str(status)), metrics.REQUEST_LATENCY.labels(endpoint)
 
 
 def trace_requests(app: FastAPI, tracing: Tracing) -> ASGIApp | None:
-    """The app's routes within OpenTelemetry's instrumentation, beside those without; None while tracing is off."""
+    """The app's routes within OpenTelemetry's instrumentation; None while tracing is off."""
     if tracing.provider is None:
         return None
-    from opentelemetry.instrumentation.fastapi import (
-        FastAPIInstrumentor,
-    )  # costs memory that only tracing is worth
+    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # costs memory that only tracing is worth
 
     FastAPIInstrumentor.instrument_app(app, tracer_provider=tracing.provider, exclude_spans=["receive", "send"])
     return app.build_middleware_stack()

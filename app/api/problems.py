@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
 from app.errors import AppError, BodyTooLarge, InternalError, InvalidRequest, NotFound
 from app.telemetry.context import current
@@ -59,21 +60,27 @@ def _retry_after(error: AppError) -> dict[str, str]:
 
 def install(app: FastAPI) -> None:
     """Make every error of `app` answer with a problem document."""
-    app.add_exception_handler(AppError, _on_app_error)
-    app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(Exception, _on_crash)
+    for kind in (AppError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _handle)
     _describe_media_type(app)
 
 
-async def _on_app_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, AppError)  # noqa: S101 - narrows what Starlette's signature leaves wide
-    return respond(error, request.url.path)
+async def _handle(request: Request, error: Exception) -> Response:
+    return answer_to(error, request.scope)
 
 
-async def _on_validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    return respond(invalid([{**item, "loc": item["loc"][1:]} for item in error.errors()]), request.url.path)
+def answer_to(error: Exception, scope: Scope) -> Response:
+    """The one place where an exception becomes an answer."""
+    path = scope["path"]
+    match error:
+        case AppError():
+            return respond(error, path)
+        case RequestValidationError():
+            return respond(invalid([{**item, "loc": item["loc"][1:]} for item in error.errors()]), path)
+        case HTTPException():
+            return _refused_by_framework(error, scope)
+        case _:
+            return respond(InternalError("Something went wrong on our side."), path)
 
 
 def invalid(items: Sequence[Mapping[str, Any]]) -> InvalidRequest:
@@ -85,10 +92,9 @@ def invalid(items: Sequence[Mapping[str, Any]]) -> InvalidRequest:
     return InvalidRequest("; ".join(f"{item['field']}: {item['problem']}" for item in errors), errors)
 
 
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    """What the framework itself refuses: no such route, wrong method, a body it cannot read."""
-    assert isinstance(error, HTTPException)  # noqa: S101
-    path, headers = request.url.path, dict(error.headers or {})
+def _refused_by_framework(error: HTTPException, scope: Scope) -> Response:
+    """No such route, wrong method, a body that cannot be read."""
+    path, headers = scope["path"], dict(error.headers or {})
     match error.status_code:
         case 400:
             return respond(InvalidRequest("The body is not JSON in UTF-8."), path, headers)
@@ -98,21 +104,9 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
             return respond(BodyTooLarge(str(error.detail)), path, {**headers, "Connection": "close"})
         case status:
             phrase = HTTPStatus(status).phrase
-            slug = phrase.lower().replace(" ", "-")
-            detail = f"{request.method} is not possible here." if status == 405 else phrase
-            return _response(
-                {
-                    **document(InternalError(detail), path),
-                    "type": _TYPE + slug,
-                    "title": phrase,
-                    "status": status,
-                },
-                headers,
-            )
-
-
-async def _on_crash(request: Request, _: Exception) -> Response:
-    return respond(InternalError("Something went wrong on our side."), request.url.path)
+            detail = f"{scope['method']} is not possible here." if status == 405 else phrase
+            problem = {"type": _TYPE + phrase.lower().replace(" ", "-"), "title": phrase, "status": status}
+            return _response({**document(InternalError(detail), path), **problem}, headers)
 
 
 def _printable(text: str) -> str:
