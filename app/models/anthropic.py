@@ -84,11 +84,14 @@ def _translated() -> Iterator[None]:
         raise from_status(error.status_code, response.headers, response.content) from error
     except anthropic.APIConnectionError as error:
         raise _connection(error.__cause__ or error, answering=False) from error
+    except httpx2.DecodingError as error:
+        raise unavailable("broken_answer", str(error)) from error
     except (httpx2.RequestError, aiohttp.ClientError) as error:
         raise _connection(error, answering=True) from error
 
 
 def _connection(error: BaseException, *, answering: bool) -> ModelUnavailable:
+    """What the transport has wrapped up says more."""
     if isinstance(error.__cause__, aiohttp.ClientError):
         error = error.__cause__
     if isinstance(error, aiohttp.ClientError):

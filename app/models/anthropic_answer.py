@@ -21,6 +21,7 @@ _STOP_REASONS: Mapping[str, StopReason] = {
 _STATUSES = {
     "invalid_request_error": 400,
     "authentication_error": 401,
+    "billing_error": 402,
     "permission_error": 403,
     "not_found_error": 404,
     "request_too_large": 413,

@@ -15,7 +15,7 @@ from app.messages import AssistantMessage, Message, ToolMessage
 from app.models.protocol import ModelRequest
 
 CACHE = {"type": "ephemeral"}
-"""Marks the end of what is kept for five minutes: a prompt that begins the same costs a tenth up to here."""
+"""Marks the end of what is kept for five minutes: a prompt that begins the same costs a fraction up to here."""
 
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 

@@ -20,16 +20,6 @@ _TOO_LONG = re.compile(
 _LIKE_A_KEY = re.compile(r"[\w*.-]{12,}")
 
 
-class _ErrorBody(msgspec.Struct):
-    error: msgspec.Raw | None = None
-
-
-class _ErrorObject(msgspec.Struct):
-    message: str = ""
-    type: str | None = None
-    code: str | int | None = None
-
-
 def from_status(status: int, headers: Mapping[str, str], body: bytes) -> AppError:
     """The error for an answer that is not 200."""
     words = provider_words(body)
@@ -40,7 +30,7 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes) -> AppErro
     match status:
         case 429:
             return rate_limited(cause, retry_after)
-        case 401 | 403:
+        case 401 | 402 | 403:
             return unavailable("auth", f"HTTP {status}: {_LIKE_A_KEY.sub('…', words)}")
         case 404:
             return unavailable("not_found", cause)
@@ -117,17 +107,17 @@ def context_too_long() -> ContextTooLong:
 def provider_words(body: bytes) -> str:
     """The message of `{"error": {"message": …}}` or `{"error": …}`; else the start of the body."""
     try:
-        error = msgspec.json.decode(body, type=_ErrorBody).error
-        if error is not None:
-            try:
-                found = msgspec.json.decode(error, type=_ErrorObject)
-                words = (found.type, found.code, found.message)
-                return " ".join(str(word) for word in words if word)[:CAUSE_CHARS]
-            except msgspec.ValidationError:
-                return msgspec.json.decode(error, type=str)[:CAUSE_CHARS]
+        said = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        pass
-    return body[:CAUSE_CHARS].decode("utf-8", "replace")
+        said = None
+    match said:
+        case {"error": {"message": str(message)} as error}:
+            words = " ".join(str(word) for word in (error.get("type"), error.get("code"), message) if word)
+        case {"error": str(words)}:
+            pass
+        case _:
+            words = body[:CAUSE_CHARS].decode("utf-8", "replace")
+    return words[:CAUSE_CHARS]
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:

@@ -1,6 +1,7 @@
 """One answer of the chat completions API, put together from its chunks."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -8,7 +9,7 @@ from app.errors import AppError
 from app.events import Usage
 from app.models.calls import call_with_json
 from app.models.failures import from_status, provider_words, rate_limited, unavailable
-from app.models.openai_wire import Call, Choice, Completion, Delta, ErrorCode, decode
+from app.models.openai_wire import Call, Choice, Completion, Delta, decode
 from app.models.protocol import Stop, StopReason, ToolCallRequested
 from app.models.tokens import BYTES_A_TOKEN
 
@@ -77,7 +78,7 @@ class OpenAIAnswer:
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise unavailable("broken_answer", str(error)) from error
         if completion.error is not None:
-            raise _failure(data)
+            raise _failure(completion.error, data)
         if completion.usage is not None:
             self.usage = completion.usage.to_usage()
         return completion.choices[0] if completion.choices else None
@@ -112,14 +113,10 @@ class OpenAIAnswer:
         return "tool_calls" if self._calls else "stop"
 
 
-def _failure(data: bytes) -> AppError:
+def _failure(error: Any, data: bytes) -> AppError:
     """Of an error in the midst of a stream, where the status was 200 already."""
-    try:
-        code = msgspec.json.decode(data, type=ErrorCode).error.code
-    except msgspec.MsgspecError:
-        code = None
-    status = int(code) if code is not None and str(code).isdecimal() else 0
-    if status >= 400:
-        return from_status(status, {}, data)
+    code = str(error.get("code")) if isinstance(error, dict) else ""
+    if code.isdecimal() and int(code) >= 400:
+        return from_status(int(code), {}, data)
     words = provider_words(data)
     return rate_limited(words) if code == "rate_limit_exceeded" else unavailable("server_error", words)

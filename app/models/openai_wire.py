@@ -66,14 +66,6 @@ class Completion(Struct):
     error: Any = None
 
 
-class _Coded(Struct):
-    code: str | int | None = None
-
-
-class ErrorCode(Struct):
-    error: _Coded
-
-
 decode = msgspec.json.Decoder(Completion).decode
 _encode = msgspec.json.Encoder().encode
 

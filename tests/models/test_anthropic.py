@@ -43,7 +43,7 @@ async def test_what_is_sent(provider: Provider, model: AnthropicModel) -> None:
     request = provider.received[0]
     assert (request.method, request.path) == ("POST", "/v1/messages")
     assert request.headers["authorization"] == "Bearer sk-ant-secret"
-    assert request.headers["anthropic-version"] == "2023-06-01"
+    assert request.headers["anthropic-version"] >= "2026-10-21"
     first, second = (
         {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
         for tool in (CALCULATOR, CLOCK)
@@ -160,6 +160,14 @@ async def test_thinking_and_events_yet_to_come_are_not_the_answer(provider: Prov
     reply = dialect.streamed(Script())
     provider.will(Reply([*reply.pieces[:2], *(dialect.event(json.dumps(event)) for event in odd), *reply.pieces[2:]]))
     assert (await fold(model, ask())).text == "Hello world."
+
+
+async def test_an_address_that_is_none(provider: Provider) -> None:
+    broken = AnthropicModel("claude-test", "http://127.0.0.1:99999", "sk-ant-secret")
+    with pytest.raises(ModelUnavailable) as caught:
+        await fold(broken, ask())
+    assert caught.value.reason in ("unreachable", "broken_answer")
+    await broken.aclose()
 
 
 async def test_a_plain_answer_without_an_end_is_broken(provider: Provider, model: AnthropicModel) -> None:

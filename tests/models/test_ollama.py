@@ -7,11 +7,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.errors import ContextTooLong, ModelUnavailable
-from app.messages import AssistantMessage, ToolCall, ToolMessage, UserMessage
+from app.events import Usage
+from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from app.models.http import Http
 from app.models.ollama import OllamaModel
 from app.models.protocol import ModelRequest
-from tests.models.dialects import NUM_CTX, OllamaDialect, Script, Usage, dump
+from tests.models.dialects import NUM_CTX, OllamaDialect, Script, dump
 from tests.models.folding import CALCULATOR, ask, fold
 from tests.models.servers import Provider, Reply
 
@@ -30,7 +31,7 @@ def lines(*values: Mapping[str, Any]) -> Reply:
 
 async def test_what_is_sent(provider: Provider, model: OllamaModel) -> None:
     provider.will(dialect.streamed(Script()))
-    conversation = [
+    conversation: list[Message] = [
         UserMessage("1 + 2?"),
         AssistantMessage("", (ToolCall("c1", "calculator", {"expression": "1 + 2"}),)),
         ToolMessage("c1", "calculator", "3"),
@@ -109,9 +110,8 @@ async def test_a_missing_model_is_to_be_pulled(provider: Provider, model: Ollama
 
 async def test_thinking_is_not_the_answer(provider: Provider, model: OllamaModel) -> None:
     thinking = {"message": {"role": "assistant", "content": "", "thinking": "hm"}, "done": False}
-    provider.will(
-        lines(thinking, {"message": {"content": "42"}, "done": True, "prompt_eval_count": 5, "eval_count": 9})
-    )
+    last = {"message": {"content": "42"}, "done": True, "prompt_eval_count": 5, "eval_count": 9}
+    provider.will(lines(thinking, last))
     answer = await fold(model, ask())
     assert answer.text == "42"
     assert answer.stop.usage == Usage(5, 9)

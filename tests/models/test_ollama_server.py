@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.errors import ContextTooLong, ModelUnavailable
-from app.messages import AssistantMessage, ToolCall, ToolMessage, UserMessage
+from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from app.models.http import Http
 from app.models.ollama import OllamaModel
 from app.models.protocol import ModelRequest
@@ -27,9 +27,7 @@ TEMPLATE = "{{ if .System }}{{ .System }} {{ end }}{{ range .Messages }}{{ .Cont
 TOOLS_TEMPLATE = "{{ range .Tools }}{{ .Function.Name }} {{ end }}" + TEMPLATE
 COUNT = " ".join(WORDS)
 
-pytestmark = pytest.mark.skipif(
-    OLLAMA is None, reason="no `ollama` on PATH: NOTHING here is checked against a real one"
-)
+pytestmark = pytest.mark.skipif(OLLAMA is None, reason="no `ollama` on PATH: NOTHING is checked against a real one")
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +114,9 @@ async def test_a_prompt_that_does_not_fit_is_an_error(server: str, http: Http, s
 
 
 async def test_a_history_that_does_not_fit_is_an_error(server: str, http: Http) -> None:
-    messages = [UserMessage("long " * 40), AssistantMessage("one"), UserMessage("long " * 40), AssistantMessage("two")]
+    turn = (UserMessage("long " * 40), AssistantMessage("one"))
     with pytest.raises(ContextTooLong):
-        await fold(model(server, http, num_ctx=256), ModelRequest("", [*messages, UserMessage("go on")]))
+        await fold(model(server, http, num_ctx=256), ModelRequest("", [*turn, *turn, UserMessage("go on")]))
 
 
 async def test_tools_are_left_out_where_the_template_has_none(server: str, http: Http) -> None:
@@ -131,7 +129,7 @@ async def test_tools_are_left_out_where_the_template_has_none(server: str, http:
 
 
 async def test_a_conversation_with_tools_is_taken(server: str, http: Http) -> None:
-    messages = [
+    messages: list[Message] = [
         UserMessage("what is 1 + 1?"),
         AssistantMessage("", (ToolCall("call_1", "calculator", {"expression": "1 + 1"}),)),
         ToolMessage("call_1", "calculator", "2"),

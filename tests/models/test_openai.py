@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 
 from app.errors import ModelRateLimited, ModelUnavailable
 from app.events import Usage
-from app.messages import AssistantMessage, ToolCall, ToolMessage, UserMessage
+from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from app.models.http import Http
 from app.models.openai import OpenAIModel
 from app.models.openai_wire import encode_request
@@ -32,7 +32,7 @@ def chunk(delta: str = "{}", finish: str = "null", rest: str = "") -> str:
 
 async def test_what_is_sent(provider: Provider, model: OpenAIModel) -> None:
     provider.will(dialect.streamed(Script()))
-    conversation = [
+    conversation: list[Message] = [
         UserMessage("1 + 2?"),
         AssistantMessage("", (ToolCall("c1", "calculator", {"expression": "1 + 2"}),)),
         ToolMessage("c1", "calculator", "3"),
@@ -160,11 +160,18 @@ async def test_a_refusal_is_said(provider: Provider, model: OpenAIModel) -> None
     assert answer.stop.reason == "stop"
 
 
-@pytest.mark.parametrize(
-    "ending", ["", "data:[DONE]\n\n", "data: [DONE]\r\n\r\n", "data: [DONE]\n", ": bye\n\ndata: [DONE]"]
-)
+ENDINGS = ["", "data:[DONE]\n\n", "data: [DONE]\r\n\r\n", "data: [DONE]\n", ": bye\n\ndata: [DONE]"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
 async def test_endings_of_a_stream(provider: Provider, model: OpenAIModel, ending: str) -> None:
     provider.will(stream(chunk('{"content": "x"}'), chunk(finish='"stop"'), ending=ending))
+    with capture_logs():
+        assert (await fold(model, ask())).text == "x"
+
+
+async def test_a_chunk_without_a_delta_is_skipped(provider: Provider, model: OpenAIModel) -> None:
+    provider.will(stream(chunk("null"), chunk('{"content": "x"}', '"stop"'), '{"id": "only"}'))
     with capture_logs():
         assert (await fold(model, ask())).text == "x"
 
@@ -198,6 +205,7 @@ async def test_a_server_that_does_not_close_after_done_is_not_waited_for(
         ('{"message": "oops", "code": 429}', ModelRateLimited, "rate_limited"),
         ('{"message": "oops", "code": "rate_limit_exceeded"}', ModelRateLimited, "rate_limited"),
         ('{"message": "oops", "code": null}', ModelUnavailable, "server_error"),
+        ('{"message": "oops", "code": "7"}', ModelUnavailable, "server_error"),
         ('"oops"', ModelUnavailable, "server_error"),
     ],
 )

@@ -11,7 +11,7 @@ from app.events import Usage
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from app.models.http import Http
 from app.models.protocol import Model, ModelRequest, Text
-from tests.models.dialects import Dialect, Script
+from tests.models.dialects import AnthropicDialect, Dialect, OpenAIDialect, Script
 from tests.models.folding import CALCULATOR, CLOCK, ask, fold
 from tests.models.servers import NO_ANSWER, Provider, Reply
 
@@ -112,6 +112,7 @@ async def test_tool_results_go_back(dialect: Dialect, provider: Provider, model:
         (529, "too much", ModelUnavailable, "overloaded"),
         (504, "timed out", ModelUnavailable, "timeout"),
         (401, "bad key", ModelUnavailable, "auth"),
+        (402, "no money", ModelUnavailable, "auth"),
         (403, "no access", ModelUnavailable, "auth"),
         (404, "no such model", ModelUnavailable, "not_found"),
         (400, "what is this", ModelUnavailable, "bad_request"),
@@ -176,6 +177,15 @@ async def test_an_error_page_is_not_taken_for_json(dialect: Dialect, provider: P
     with pytest.raises(ModelUnavailable) as caught:
         await fold(model, ask())
     assert "Bad Gateway" in caught.value.cause
+
+
+async def test_an_answer_packed_in_a_way_that_was_not_asked_for(
+    dialect: Dialect, provider: Provider, model: Model
+) -> None:
+    provider.will(Reply([b"this is not gzip"], headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(ModelUnavailable) as caught:
+        await fold(model, ask())
+    assert caught.value.reason in ("broken_answer", "cut_stream")
 
 
 async def test_keys_are_kept_out_of_causes(dialect: Dialect, provider: Provider, model: Model) -> None:
@@ -338,9 +348,9 @@ async def test_without_a_system_prompt_none_is_sent(dialect: Dialect, provider: 
     assert "system" not in str(provider.received[0].body)
 
 
+@pytest.mark.parametrize("dialect", [OpenAIDialect(), AnthropicDialect()], ids=["openai", "anthropic"])
 async def test_a_cut_tool_call_is_left_out(dialect: Dialect, provider: Provider, model: Model) -> None:
-    if dialect.name == "ollama":
-        pytest.skip("Ollama gives calls whole")
+    """Ollama's calls come whole."""
     reply = dialect.streamed(Script(calls=CALLS, out_of_tokens=True))
     whole = [piece for piece in reply.pieces if b"okyo" not in piece]
     provider.will(reply.with_pieces(whole))
