@@ -13,6 +13,7 @@ UNKNOWN = "unknown"
 """The address of a connection that has none, such as one over a Unix socket."""
 
 _CACHED = 4096
+_LONGEST = 64  # characters of an address with its zone and port
 
 
 class Proxies:
@@ -35,7 +36,7 @@ class Proxies:
         address, trusted = peer
         if trusted:
             for hop in reversed(_hops(scope)):
-                known = self._look_up(hop)
+                known = self._look_up(hop) if len(hop) <= _LONGEST else None
                 if known is None:  # what a trusted proxy saw is not an address: the proxy is all that is sure
                     break
                 address, trusted = known

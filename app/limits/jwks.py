@@ -2,8 +2,8 @@
 
 import asyncio
 import ipaddress
-import time
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -57,8 +57,8 @@ class Jwks:
             return key
         if self._fetching is not None:
             await self._refresh()
-        elif time.monotonic() >= self._refetch_at:
-            self._refetch_at = time.monotonic() + (REFETCH_SECONDS if self._keys else RETRY_SECONDS)
+        elif monotonic() >= self._refetch_at:
+            self._refetch_at = monotonic() + (REFETCH_SECONDS if self._keys else RETRY_SECONDS)
             await self._refresh()
         if not self._keys:
             raise IdentityUnavailable("Tokens cannot be verified at the moment. Try again.", retry_after=RETRY_SECONDS)
@@ -81,7 +81,7 @@ class Jwks:
             self._take(published)
         except Exception as error:  # noqa: BLE001 - whatever an issuer answers, the keys stay and the watch goes on
             reason = str(error) if isinstance(error, _Unusable) else type(error).__name__
-            log.error("jwks.failed", host=self._host, error=reason, keys=len(self._keys))  # noqa: TRY400
+            log.error("jwks.failed", host=self._host, error=reason, kept=bool(self._keys))  # noqa: TRY400
             metrics.DEPENDENCY_UP.labels("jwks").set(0)
             return False
         metrics.DEPENDENCY_UP.labels("jwks").set(1)
@@ -93,7 +93,7 @@ class Jwks:
         keys = _keys_of(published, self._algorithms)
         self._keys, self._published = keys, published
         self.version += 1
-        log.info("jwks.loaded", host=self._host, keys=len(keys))
+        log.info("jwks.loaded", host=self._host, keys=len(set(map(id, keys.values()))))
 
     async def _fetch(self) -> bytes:
         proxied = not getproxies().keys().isdisjoint(("http", "https"))
