@@ -69,6 +69,8 @@ class RunStarted(Struct, frozen=True):
     model: str
     request_id: str
     trace_id: str
+    headers: Mapping[str, str] = {}
+    """Of the answer: where the caller stands with their limits."""
 
 
 class Token(Struct, frozen=True):

@@ -20,7 +20,9 @@ from app.api.instrumentation import trace_requests
 from app.api.lean_route import LeanRoute
 from app.api.lifecycle import Lifecycle
 from app.api.proxies import Proxies
+from app.limits.claim import LIMIT_HEADERS
 from app.limits.identity import build_identity
+from app.limits.limiter import Limiter
 from app.models.build import build_models
 from app.prober import Prober
 from app.runner import DEFAULT_AGENT, Runner
@@ -39,12 +41,14 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     registry = tool_registry.load()
     store = connect(settings.redis_url)
     history = Sessions(store, ttl_seconds=settings.session_ttl_seconds, max_turns=settings.session_max_turns)
+    limiter = Limiter(settings, store)
     runner = Runner(
         settings,
         agents={DEFAULT_AGENT: Agent(DEFAULT_AGENT, settings.system_prompt, tuple(registry))},
         models=models,
         tools=registry,
         sessions=history,
+        limiter=limiter,
         tracing=tracing,
     )
     prober = Prober(
@@ -57,13 +61,14 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watchers = [asyncio.create_task(work) for work in (prober.watch(), identity.watch())]
+        watchers = [asyncio.create_task(work) for work in (prober.watch(), identity.watch(), limiter.leases.tend())]
         lifecycle.state = "ready"
         yield
         for watcher in watchers:
             watcher.cancel()
         await asyncio.wait(watchers)
         runner.stop()
+        await limiter.leases.aclose()
         await models.aclose()
         await store.aclose()
         await asyncio.to_thread(tracing.shutdown)
@@ -74,7 +79,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     problems.install(app)
     chat.routes(app, runner, settings.max_message_chars)
     agent.routes(app, runner, settings.max_message_chars)
-    tools.routes(app, registry)
+    tools.routes(app, registry, limiter)
     sessions.routes(app, history)
     health.routes(app, lifecycle, prober)
     guard(app, callers.authenticate, documented=not identity.everyone)
@@ -96,5 +101,5 @@ def _cross_origin(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
         allow_origins=origins,
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["*"],
-        expose_headers=["X-Request-Id", "X-Trace-Id", "X-Request-Latency", "Retry-After"],
+        expose_headers=["X-Request-Id", "X-Trace-Id", "X-Request-Latency", "Retry-After", *LIMIT_HEADERS],
     )

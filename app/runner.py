@@ -1,9 +1,10 @@
-"""A run from end to end: choose, recall, answer, remember."""
+"""A run from end to end: choose, admit and recall, answer, settle and remember."""
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import uuid4
 
 import structlog
@@ -12,8 +13,11 @@ from opentelemetry.trace import Span
 from app.agent.definition import Agent, RunLimits
 from app.agent.history import trim
 from app.agent.loop import Loop, Progress
+from app.agent.worst_case import most_history_tokens, most_input_tokens, most_of_run
 from app.errors import AppError, DeadlineExceeded, InternalError, NotFound, ShuttingDown, StateUnavailable
 from app.events import Answer, RunFailed, RunFinished, RunStarted
+from app.limits.claim import Claim
+from app.limits.limiter import CHAT, Limiter
 from app.limits.principal import Principal
 from app.messages import Message, Turn, UserMessage
 from app.models.build import Models, PricedModel
@@ -42,6 +46,7 @@ class RunRequest:
     max_iterations: int | None = None
     max_cost_usd: float | None = None
     stream: bool = False
+    operation: str = CHAT  # what the caller's limits know it as
 
 
 @dataclass(slots=True)
@@ -54,8 +59,11 @@ class _Work:
     model: PricedModel
     agent: Agent
     tools: Registry
+    limits: RunLimits
+    claim: Claim
+    fail: Callable[[AppError], None]
     session_id: str
-    message_id: str = field(default_factory=lambda: str(uuid4()))
+    message_id: str
     started: float = field(default_factory=time.perf_counter)
     progress: Progress = field(default_factory=Progress)
     degraded: list[str] = field(default_factory=list)
@@ -76,6 +84,7 @@ class Runner:
         models: Models,
         tools: Registry,
         sessions: Sessions,
+        limiter: Limiter,
         tracing: Tracing,
     ) -> None:
         self._settings = settings
@@ -83,6 +92,7 @@ class Runner:
         self._models = models
         self._tools = tools
         self._sessions = sessions
+        self._limiter = limiter
         self._tracing = tracing
         self._runs: set[Run] = set()
 
@@ -93,10 +103,27 @@ class Runner:
         for a tool asked for that the principal may not use, before anything has started.
         """
         model, agent, tools = self._choose(principal, request)
-        session_id = request.session_id or str(uuid4())
+        session_id, message_id = request.session_id or str(uuid4()), str(uuid4())
+        limits = self._limits_of(request)
+        tokens, nanos = self._most_of(request, limits, model, agent, tools)
+        claim = self._limiter.claim(principal, request.operation, message_id, tokens=tokens, nanos=nanos)
 
         async def execute(emit: Emit) -> None:
-            await self._execute(_Work(principal, request, emit, model, agent, tools, session_id))
+            await self._execute(
+                _Work(
+                    principal,
+                    request,
+                    emit,
+                    model,
+                    agent,
+                    tools,
+                    limits,
+                    claim,
+                    run.fail,
+                    session_id,
+                    message_id,
+                )
+            )
 
         run = Run(execute, on_over=self._runs.discard)
         self._runs.add(run)
@@ -120,6 +147,24 @@ class Runner:
                 principal.require_tool(tool)
         return self._models.find(request.model), agent, self._tools.subset(names)
 
+    def _limits_of(self, request: RunRequest) -> RunLimits:
+        settings = self._settings
+        return RunLimits(
+            max_iterations=min(request.max_iterations or settings.max_iterations, settings.max_iterations),
+            max_tokens=settings.max_tokens,
+            max_run_tokens=settings.max_run_tokens,
+            max_cost_usd=min(request.max_cost_usd or settings.max_cost_usd, settings.max_cost_usd),
+        )
+
+    def _most_of(
+        self, request: RunRequest, limits: RunLimits, model: PricedModel, agent: Agent, tools: Registry
+    ) -> tuple[int, int]:
+        """Tokens and nano-dollars that the run may use; its history is not known yet."""
+        first = most_input_tokens(agent.system_prompt, [UserMessage(request.message)], tools.values())
+        if request.session_id is not None:
+            first += most_history_tokens(self._settings.history_max_tokens)
+        return most_of_run(model.price, limits, first, calls=limits.max_iterations if tools else 1)
+
     async def _execute(self, work: _Work) -> None:
         attributes = {
             "gen_ai.operation.name": "invoke_agent",
@@ -132,19 +177,22 @@ class Runner:
             try:
                 work.emit(RunFinished(await self._answer(work, span)))
             except AppError as error:
+                await self._limiter.settle(work.claim)
                 self._report_failure(work, span, error)
             except asyncio.CancelledError:
+                self._limiter.leases.settle_later(work.claim)
                 self._log_end("agent.request.failed", work, error="cancelled")
                 raise
             except Exception:  # the client sees the request id, the log has the stack
                 log.exception("agent.request.crashed")
+                self._limiter.leases.settle_later(work.claim)
                 self._report_failure(work, span, InternalError("Something went wrong on our side."))
 
     async def _answer(self, work: _Work, span: Span) -> Answer:
         user_message = UserMessage(work.request.message)
-        history = await self._recall(work)
+        headers, history = await self._admit_and_recall(work)
         request_id, trace_id, _ = current.get()
-        work.emit(RunStarted(work.session_id, work.message_id, work.model.model.ref, request_id, trace_id))
+        work.emit(RunStarted(work.session_id, work.message_id, work.model.model.ref, request_id, trace_id, headers))
         log.info(
             "agent.request.start",
             user=work.principal.user,
@@ -152,7 +200,7 @@ class Runner:
             **self._content(work.request.message),
         )
         await self._loop(work, [*history, user_message])
-        await self._remember(work, user_message)
+        await asyncio.gather(self._limiter.settle(work.claim), self._remember(work, user_message))
         progress = work.progress
         latency_ms = work.latency_ms
         metrics.OVERHEAD.observe(max(latency_ms / 1000 - progress.outside_seconds, 0.0))
@@ -183,27 +231,36 @@ class Runner:
             iterations=progress.iterations,
         )
 
+    async def _admit_and_recall(self, work: _Work) -> tuple[Mapping[str, str], list[Message]]:
+        """In one round trip to the store."""
+        recall = asyncio.create_task(self._recall(work))
+        try:
+            headers = await self._limiter.admit(work.claim, work.fail)
+        except BaseException:
+            recall.cancel()
+            raise
+        if work.claim.degraded:
+            work.degraded.append("limits")
+        return headers, await recall
+
     async def _loop(self, work: _Work, conversation: list[Message]) -> None:
-        request, settings = work.request, self._settings
         loop = Loop(
             tracing=self._tracing,
             agent=work.agent,
             model=work.model,
             tools=work.tools,
-            limits=RunLimits(
-                max_iterations=min(request.max_iterations or settings.max_iterations, settings.max_iterations),
-                max_tokens=settings.max_tokens,
-                max_cost_usd=min(request.max_cost_usd or settings.max_cost_usd, settings.max_cost_usd),
-            ),
-            stream=request.stream,
+            limits=work.limits,
+            stream=work.request.stream,
             emit=work.emit,
+            claim=work.claim,
+            settle=partial(self._limiter.settle, work.claim, over=False),
         )
         try:
-            async with asyncio.timeout(settings.run_timeout_seconds):
+            async with asyncio.timeout(self._settings.run_timeout_seconds):
                 await loop.run(conversation, work.progress)
         except TimeoutError:
             raise DeadlineExceeded(
-                f"The run did not finish within {settings.run_timeout_seconds:g} s. Ask for less at once."
+                f"The run did not finish within {self._settings.run_timeout_seconds:g} s. Ask for less at once."
             ) from None
 
     async def _recall(self, work: _Work) -> list[Message]:

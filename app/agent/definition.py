@@ -16,4 +16,5 @@ class RunLimits:
 
     max_iterations: int
     max_tokens: int  # written by the run's model calls, together
+    max_run_tokens: int  # read and written, together
     max_cost_usd: float

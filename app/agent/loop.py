@@ -1,7 +1,7 @@
 """The agent loop: the model asks for tools, they run, their results go back, until it answers or a limit ends it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -9,7 +9,10 @@ from opentelemetry.trace import Span
 
 from app.agent.definition import Agent, RunLimits
 from app.agent.model_call import Reply, call_model
+from app.agent.worst_case import most_input_tokens, most_input_usd, usd_per_output_token
+from app.errors import RequestTooExpensive
 from app.events import Event, FinishReason, ToolCallRecord, ToolFinished, ToolStarted, Usage
+from app.limits.claim import Claim
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage
 from app.models.build import PricedModel
 from app.models.protocol import ModelRequest, ToolSpec
@@ -45,9 +48,15 @@ class Loop:
     limits: RunLimits
     stream: bool
     emit: Emit
+    claim: Claim
+    settle: Callable[[], Awaitable[None]]
+    """Called between model calls; what the run has used by then is recorded."""
 
     async def run(self, conversation: Sequence[Message], progress: Progress) -> None:
-        """Answer the conversation, whose last message is the user's. Raises what a model call raises."""
+        """Answer the conversation, whose last message is the user's.
+
+        Raises what a model call raises, and RequestTooExpensive if not even the first may be made.
+        """
         specs = [ToolSpec(tool.name, tool.description, tool.parameters) for tool in self.tools.values()]
         while True:
             progress.iterations += 1
@@ -64,25 +73,44 @@ class Loop:
     async def _iterate(
         self, conversation: Sequence[Message], specs: Sequence[ToolSpec], progress: Progress
     ) -> FinishReason | None:
-        request = ModelRequest(
-            system=self.agent.system_prompt,
-            messages=[*conversation, *progress.messages],
-            tools=specs,
-            max_tokens=self.limits.max_tokens - progress.usage.output_tokens,
-            stream=self.stream,
-        )
-        reply = await call_model(self.tracing, self.model, request, self.emit)
-        progress.usage += reply.usage
-        progress.cost_usd += reply.cost_usd
+        messages = [*conversation, *progress.messages]
+        wanted = self.limits.max_tokens - progress.usage.output_tokens
+        most, bound = self._most_output(messages, wanted)
+        if most < 1:
+            return self._give_up(bound, progress)
+
+        def used(usage: Usage, cost_usd: float) -> None:
+            progress.usage += usage
+            progress.cost_usd += cost_usd
+            self.claim.record(self.model.model.ref, usage, cost_usd)
+
+        request = ModelRequest(self.agent.system_prompt, messages, specs, most, self.stream)
+        reply = await call_model(self.tracing, self.model, request, self.emit, used)
         progress.text = reply.text
         finished = self._finish_reason(reply, progress)
         if finished is not None:
             progress.messages.append(AssistantMessage(reply.text))
-            return finished
-        results = await self._call_tools(reply.tool_calls, progress)
+            return bound if finished == "max_tokens" and most < wanted else finished
+        results, _ = await asyncio.gather(self._call_tools(reply.tool_calls, progress), self.settle())
         progress.messages.append(AssistantMessage(reply.text, reply.tool_calls))
         progress.messages.extend(results)
         return None
+
+    def _most_output(self, messages: Sequence[Message], wanted: int) -> tuple[int, FinishReason]:
+        """How much the model may write such that the call stays within what was reserved, and what bounds it."""
+        allowance, price = self.claim.allowance, self.model.price
+        tokens = most_input_tokens(self.agent.system_prompt, messages, self.tools.values())
+        by_tokens = min(wanted, allowance.tokens - tokens)
+        by_cost = allowance.affordable(most_input_usd(price, tokens), usd_per_output_token(price, tokens))
+        return (int(by_cost), "max_cost") if by_cost < by_tokens else (by_tokens, "max_tokens")
+
+    def _give_up(self, bound: FinishReason, progress: Progress) -> FinishReason:
+        progress.iterations -= 1
+        if progress.iterations == 0:
+            what = "cost more" if bound == "max_cost" else "take more tokens"
+            raise RequestTooExpensive(f"The request may {what} than a single run may. Send less at once.")
+        progress.messages.append(AssistantMessage(progress.text))
+        return bound
 
     def _finish_reason(self, reply: Reply, progress: Progress) -> FinishReason | None:
         if reply.stop_reason == "max_tokens":

@@ -1,6 +1,6 @@
 """One call of a model: its events forwarded and folded, counted, priced, logged and traced."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from time import perf_counter
@@ -14,6 +14,7 @@ from app.events import Event, Token, Usage, UsageReported
 from app.messages import ToolCall
 from app.models.build import PricedModel
 from app.models.protocol import ModelRequest, Stop, StopReason, Text, ToolCallRequested
+from app.models.tokens import estimated_input_tokens, estimated_tokens
 from app.telemetry import metrics
 from app.telemetry.traces import Tracing
 
@@ -31,8 +32,14 @@ class Reply:
     cost_usd: float
 
 
+Used = Callable[[Usage, float], None]
+"""Told what a call used, and its cost in US dollars; of a call that was cut, the estimate."""
+
+_CUT = frozenset({"timeout", "cut_stream", "broken_answer"})  # failures of calls that a provider may charge for
+
+
 async def call_model(
-    tracing: Tracing, priced: PricedModel, request: ModelRequest, emit: Callable[[Event], None]
+    tracing: Tracing, priced: PricedModel, request: ModelRequest, emit: Callable[[Event], None], used: Used
 ) -> Reply:
     """Emits a Token for each piece of text, then UsageReported.
 
@@ -47,19 +54,41 @@ async def call_model(
         "gen_ai.request.stream": request.stream,
     }
     started = perf_counter()
+    pieces: list[str] = []
     with tracing.span(f"chat {model.name}", attributes, SpanKind.CLIENT) as span:
         try:
-            reply = await _fold(priced, request, emit, started)
+            reply = await _fold(priced, request, emit, started, pieces)
         except BaseException as error:
             _record_failure(model.ref, error, started)
+            if usage := _used_when_cut(request, pieces, error):
+                used(usage, priced.price.cost_usd(usage))
             raise
         _record_success(model.ref, reply, started, span)
+    used(reply.usage, reply.cost_usd)
     emit(UsageReported(model.ref, reply.usage, reply.cost_usd))
     return reply
 
 
-async def _fold(priced: PricedModel, request: ModelRequest, emit: Callable[[Event], None], started: float) -> Reply:
-    pieces: list[str] = []
+def _used_when_cut(request: ModelRequest, pieces: Sequence[str], error: BaseException) -> Usage | None:
+    """What a call that failed or was cancelled has used, which no provider tells; None if that is nothing.
+
+    Of a call without a stream nobody knows how far it was: all that it could have written counts.
+    """
+    cancelled = not isinstance(error, Exception)
+    cut = isinstance(error, ModelError) and error.reason in _CUT
+    if not (cancelled or cut or pieces):
+        return None
+    written = estimated_tokens("".join(pieces)) if request.stream else request.max_tokens
+    return Usage(estimated_input_tokens(request), min(written, request.max_tokens))
+
+
+async def _fold(
+    priced: PricedModel,
+    request: ModelRequest,
+    emit: Callable[[Event], None],
+    started: float,
+    pieces: list[str],
+) -> Reply:
     calls: list[ToolCall] = []
     async with aclosing(priced.model.stream(request)) as events:
         async for event in events:

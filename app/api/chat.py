@@ -24,10 +24,10 @@ _CLIENT_CLOSED_REQUEST = 499  # nginx's name for it; nobody is there to read it
 async def answer(run: Run, request: Request, render: Render) -> Response:
     """The run's answer, whole."""
     try:
-        body = render(await fold(run, request))
+        whole, headers = await fold(run, request)
     except ClientGone:
         return Response(status_code=_CLIENT_CLOSED_REQUEST)
-    return Response(msgspec.json.encode(body), media_type="application/json")
+    return Response(msgspec.json.encode(render(whole)), headers=headers, media_type="application/json")
 
 
 async def stream(run: Run, render: Render) -> Response:

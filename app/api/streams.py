@@ -1,16 +1,17 @@
 """A run as server-sent events, and a run as one answer. Both end the run when its client goes away."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.api.problems import document
-from app.events import Answer, Event, RunFailed, RunFinished, Token
+from app.events import Answer, Event, RunFailed, RunFinished, RunStarted, Token
 from app.run import Run
 from app.telemetry import metrics
 
@@ -26,15 +27,18 @@ class ClientGone(Exception):
     """The client left; there is nobody to answer."""
 
 
-async def fold(run: Run, request: Request) -> Answer:
-    """The run's answer. Raises its error, or ClientGone when the client left before it was there."""
+async def fold(run: Run, request: Request) -> tuple[Answer, Mapping[str, str]]:
+    """The run's answer and its headers. Raises its error, or ClientGone when the client left before it was there."""
+    headers: Mapping[str, str] = {}
     watcher = asyncio.create_task(_cancel_when_gone(run, request.receive))
     try:
         async with run:
             async for event in run:
                 match event:
+                    case RunStarted():
+                        headers = event.headers
                     case RunFinished(answer):
-                        return answer
+                        return answer, headers
                     case RunFailed(error):
                         raise error
     finally:
@@ -57,7 +61,9 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(self, run: Run, events: list[Event], render: Render) -> None:
-        super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        started = events[0] if events else None
+        limits = started.headers if isinstance(started, RunStarted) else {}
+        super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **limits})
         del self.headers["content-length"]
         self.headers["content-type"] = "text/event-stream"
         self._run = run
@@ -106,6 +112,9 @@ class EventStream(Response):
         match event:
             case Token():
                 return b"id: %d\nevent: token\ndata: %b\n\n" % (self._sent, _encode(event))
+            case RunStarted():
+                data = asdict(event)
+                del data["headers"]
             case RunFinished(answer):
                 data = self._render(answer)
             case RunFailed(error):

@@ -9,12 +9,15 @@ from starlette.responses import Response
 from app.api.caller import principal_of
 from app.api.problems import documented
 from app.api.schemas import ToolAnswer, ToolCallBody, ToolDescription
+from app.limits.limiter import Limiter
 from app.messages import ToolCall
 from app.tools.executor import execute
 from app.tools.registry import Registry
 
+TOOL_PROBLEMS = documented(404, 413, 415, 422, 429, 503)
 
-def routes(app: FastAPI, tools: Registry) -> None:
+
+def routes(app: FastAPI, tools: Registry, limiter: Limiter) -> None:
     listing = msgspec.json.encode(
         [ToolDescription(tool.name, tool.description, dict(tool.parameters), tool.risk) for tool in tools.values()]
     )
@@ -23,11 +26,13 @@ def routes(app: FastAPI, tools: Registry) -> None:
     async def list_tools() -> Response:
         return Response(listing, media_type="application/json")
 
-    @app.post("/api/tools/{name}", tags=["tools"], response_model=ToolAnswer, responses=documented(404, 413, 415, 422))
+    @app.post("/api/tools/{name}", tags=["tools"], response_model=ToolAnswer, responses=TOOL_PROBLEMS)
     async def call_tool(name: str, body: ToolCallBody, request: Request) -> Response:
         """A tool that fails answers 200 with `success` false and the reason in `error`, as the model would see it."""
-        principal_of(request).require_tool(name)
+        principal = principal_of(request)
+        principal.require_tool(name)
         known = tools.subset((name,))
-        result = await execute(known, ToolCall(str(uuid4()), name, body.arguments))
+        async with limiter.turn(principal, f"tool:{name}") as headers:
+            result = await execute(known, ToolCall(str(uuid4()), name, body.arguments))
         answer = ToolAnswer(result.status == "ok", result.result, result.error)
-        return Response(msgspec.json.encode(answer), media_type="application/json")
+        return Response(msgspec.json.encode(answer), headers=headers, media_type="application/json")

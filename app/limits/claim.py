@@ -17,6 +17,8 @@ from app.telemetry import metrics
 Call = tuple[tuple[str, ...], tuple[Argument, ...]]
 """The keys and arguments of a script."""
 
+LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy", "X-Budget-Used")
+
 _MARK_SECONDS = 300  # how long after its end a settlement that is sent again is known to be one
 _STEP_MARK_SECONDS = 3600
 
@@ -40,11 +42,11 @@ class Claim:
         "_recorded",
         "_running_keys",
         "_steps",
-        "_subject",
         "allowance",
         "budget_keys",
         "budgets",
         "degraded",
+        "done",
         "expires_at",
         "over",
         "periods",
@@ -76,7 +78,7 @@ class Claim:
         self.expires_at = 0.0  # time.monotonic() from which on others may have been given what this holds
         self.degraded = False
         self.over = False
-        self._subject = subject
+        self.done = False  # over, and nothing is left to settle
         self._rate_keys = [_key("rate", rule, subject, operation) for rule in rules.rates]
         self._running_keys = [_key("running", rule, subject, operation) for rule in rules.concurrent]
         self._steps: list[tuple[Argument, ...]] = []  # not recorded yet
@@ -130,6 +132,7 @@ class Claim:
             self.degraded = True
             return {}
         if reply[0] == 0:
+            self.done = True
             raise self._refusal(reply)
         self.expires_at = sent_at + self.terms.lease_seconds
         headers = self._quota_headers(reply)
@@ -177,7 +180,7 @@ class Claim:
     def settlement(self, *, over: bool) -> Call | None:
         """None: there is nothing to record and nothing to release. Can be sent again until `settled` was called."""
         self.over = self.over or over
-        if not (self.holds or (self._steps and self.terms.usage_seconds)):
+        if self.done or not (self.holds or (self._steps and self.terms.usage_seconds)):
             return None
         keys = self.budget_keys
         if self.periods:
@@ -200,6 +203,7 @@ class Claim:
         """Budgets that this settlement has brought above the share to warn at: with their keys, and that share."""
         self._recorded += len(self._steps)
         self._steps.clear()
+        self.done = self.over
         tokens, nanos = reply[:2]
         crossed = []
         for place, budget in enumerate(self.budgets):

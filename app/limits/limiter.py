@@ -1,5 +1,6 @@
 """The limits of a process: what a run asks before it starts, and what it reports when it is over."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -81,11 +82,14 @@ class Limiter:
         recorded later."""
         call = claim.settlement(over=over)
         if call is None:
-            self.leases.drop(claim)
             return
         keys, arguments = call
         try:
             reply = await self._settlement(keys, *arguments)
+        except asyncio.CancelledError:
+            if over:
+                self.leases.settle_later(claim)
+            raise
         except StateUnavailable as error:
             log.warning("limits.unsettled", run=claim.run, error=repr(error.__cause__))
             if over:

@@ -1,0 +1,72 @@
+"""The most that a model call, and a run, may come to: what is reserved before it and what it is held to.
+
+No tokenizer makes more tokens of a text than it has bytes in UTF-8. That is three to four times the real count of
+English, which is the price of never being wrong; providers add some tokens of their own around what they are given.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from math import ceil
+
+import msgspec
+
+from app.agent.definition import RunLimits
+from app.events import Usage
+from app.limits.budgets import NANOS
+from app.messages import AssistantMessage, Message
+from app.models.prices import MILLION, Price
+from app.tools.tool import Tool
+
+_AROUND_A_MESSAGE = 16
+_AROUND_TOOLS = 1024  # what providers tell a model about calling tools at all: a few hundred tokens
+_BYTES_OF_AN_ESTIMATED_TOKEN = 4  # app/agent/history.py
+
+
+def most_input_tokens(system: str, messages: Iterable[Message], tools: Iterable[Tool]) -> int:
+    total = _AROUND_A_MESSAGE + _size(system)
+    for message in messages:
+        total += _AROUND_A_MESSAGE + _size(message.content)
+        if isinstance(message, AssistantMessage) and message.tool_calls:
+            total += len(msgspec.json.encode(message.tool_calls))
+    of_tools = sum(map(_tool_size, tools))
+    return total + (of_tools + _AROUND_TOOLS if of_tools else 0)
+
+
+def most_history_tokens(estimated_tokens: int) -> int:
+    """For messages that `trim` has cut to so many tokens by its estimate."""
+    return estimated_tokens * _BYTES_OF_AN_ESTIMATED_TOKEN
+
+
+def most_input_usd(price: Price, tokens: int) -> float:
+    """Read afresh, from a cache, or written to one, whichever is dearest."""
+    return max(
+        price.cost_usd(Usage(tokens)),
+        price.cost_usd(Usage(tokens, cache_read_tokens=tokens)),
+        price.cost_usd(Usage(tokens, cache_write_tokens=tokens)),
+    )
+
+
+def usd_per_output_token(price: Price, input_tokens: int) -> float:
+    return (price.cost_usd(Usage(input_tokens, MILLION)) - price.cost_usd(Usage(input_tokens))) / MILLION
+
+
+def most_of_run(price: Price, limits: RunLimits, input_tokens: int, *, calls: int) -> tuple[int, int]:
+    """Tokens and nano-dollars. `input_tokens` are the most that the first call may read; later ones read more."""
+    tokens = limits.max_run_tokens
+    if calls == 1:
+        tokens = min(tokens, input_tokens + limits.max_tokens)
+    written = min(tokens, limits.max_tokens)
+    usd = max(
+        most_input_usd(price, tokens),
+        most_input_usd(price, tokens - written) + written * usd_per_output_token(price, tokens),
+    )
+    return tokens, ceil(min(usd, limits.max_cost_usd) * NANOS)
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+@lru_cache(1024)
+def _tool_size(tool: Tool) -> int:
+    return _size(tool.name) + _size(tool.description) + len(msgspec.json.encode(tool.parameters))
