@@ -119,6 +119,15 @@ async def test_a_history_that_does_not_fit_is_an_error(server: str, http: Http) 
         await fold(model(server, http, num_ctx=256), ModelRequest("", [*turn, *turn, UserMessage("go on")]))
 
 
+async def test_an_answer_that_fills_the_window_ends_there(server: str, http: Http) -> None:
+    """Ollama would else drop the start of the prompt to go on."""
+    request = ModelRequest("", [UserMessage("a " * 123)])
+    answer = await fold(model(server, http, num_ctx=256), request)
+    assert answer.stop.reason == "max_tokens"
+    assert COUNT.startswith(answer.text.strip())
+    assert 250 < answer.stop.usage.total <= 257
+
+
 async def test_tools_are_left_out_where_the_template_has_none(server: str, http: Http) -> None:
     without = model(server, http)
     with capture_logs() as logs:
