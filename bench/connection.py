@@ -56,7 +56,6 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._run.open:
@@ -66,7 +65,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         self._transport.abort()
 
-    def _send(self) -> None:
+    def send(self) -> None:
         if self._turns == self._run.spec.turns:
             self._turns, self._session = 0, self._run.new_session()
         self._turns += 1
@@ -89,7 +88,7 @@ class Connection(asyncio.Protocol):
             self._run.first_bytes.append(self._first - self._started)
         buffer.clear()
         if self._run.open:
-            self._send()
+            self.send()
 
     def _plain_done(self, buffer: bytearray) -> str | None:
         """None while incomplete, else what is wrong, which is nothing in a good answer."""

@@ -88,7 +88,7 @@ def over_httpx(url: str) -> FastAPI:
 def main(library: str, upstream: str, port: int) -> None:
     """Serves one floor in this process."""
     app = {"aiohttp": over_aiohttp, "httpx": over_httpx}[library](upstream + "/v1/chat/completions")
-    config = uvicorn.Config(app, port=port, loop="uvloop", http="httptools", access_log=False)
+    config = uvicorn.Config(app, port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning")
     uvicorn.Server(config).run()
 
 

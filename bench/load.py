@@ -17,6 +17,7 @@ from bench.measurement import Result, Spec
 from bench.process import cpu_seconds, resident_bytes
 
 _SAMPLES = 5
+_ACCEPT_SECONDS = 0.3
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -30,13 +31,15 @@ async def measure(spec: Spec) -> Result:
     loop = asyncio.get_running_loop()
     run = Run(spec)
     connections: list[Connection] = []
-    for number in range(spec.connections):
+    for _ in range(spec.connections):
         _, connection = await loop.create_connection(lambda: Connection(run), "127.0.0.1", spec.port)
         connections.append(connection)
+    # A busy libuv server accepts one connection a turn of its loop: let it accept them all before it is busy.
+    await asyncio.sleep(_ACCEPT_SECONDS)
+    for connection in connections:
+        connection.send()
         if spec.stagger:
             await asyncio.sleep(spec.stagger / spec.connections)
-        elif number % 32 == 31:
-            await asyncio.sleep(0.01)
     await asyncio.sleep(spec.warmup)
     early_errors = run.errors.copy()
     run.clear()

@@ -58,8 +58,10 @@ def _in_turns(plan: Plan, outcome: Outcome, neighbours: targets.Neighbours) -> N
         running = []
         for name in plan.names:
             print(f"starting {name}", file=sys.stderr)
-            running.append(targets.start(name, neighbours, stack))
-            running[-1].child.pause()
+            running.append(target := targets.start(name, neighbours, stack))
+            for kind in cells.KINDS:
+                cells.run(target, cells.Cell(kind, 2), seconds=0.3, warmup=0.3)
+            target.child.pause()
         for number in range(1, plan.rounds + 1):
             for cell in plan.cells:
                 for target in running:

@@ -65,10 +65,11 @@ def start(name: str, neighbours: Neighbours, stack: ExitStack) -> Target:
     else:
         library = {AIOHTTP: "aiohttp", HTTPX: "httpx"}[name]
         argv = [sys.executable, "-m", "bench.floor", library, neighbours.upstream, str(port)]
-    child = stack.enter_context(Child(name, argv, cpus=_SERVER))
+    log = neighbours.directory / f"{name}-{port}.log"
+    child = stack.enter_context(Child(name, argv, cpus=_SERVER, log=log))
     ready = "/" if name == RAW else "/openapi.json"
     wait_until_ready(child, f"http://127.0.0.1:{port}{ready}", _START_SECONDS)
-    return Target(name, child, port, *paths, body=_completion)
+    return Target(name, child, port, *paths, body=_completion, log=log)
 
 
 def _completion(model: str, stream: bool) -> str:
