@@ -1,0 +1,41 @@
+# The dependencies are installed by the lock, hashes checked, into a virtual environment that is all the final image takes.
+FROM python:3.13-slim AS build
+ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=/opt/agent-api
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends binutils >/dev/null
+WORKDIR /src
+COPY requirements-build.lock requirements.lock ./
+RUN --mount=type=cache,target=/root/.cache \
+    python -m venv /uv && /uv/bin/pip install --quiet --require-hashes -r requirements-build.lock \
+    && /uv/bin/uv venv --quiet $VIRTUAL_ENV \
+    && /uv/bin/uv pip install --quiet --require-hashes -r requirements.lock
+# Some wheels carry debugging symbols and sources; lupa carries every Lua there is, and the store in the process speaks 5.1.
+RUN cd $VIRTUAL_ENV/lib/python3.13/site-packages \
+    && find . -name '*.so*' -exec strip --strip-unneeded {} + \
+    && find . -name '*.py[ix]' -delete -o -name '*.pxd' -delete -o -name '*.[ch]' -delete \
+    && find lupa -name '*.so' ! -name 'lua51.*' -delete
+COPY pyproject.toml README.md LICENSE ./
+COPY app app
+# The service is installed like any package, so that tools of one's own are found beside it by their entry points.
+# What it imports is compiled here, since a read-only image cannot keep what it compiles later.
+RUN --mount=type=cache,target=/root/.cache \
+    /uv/bin/uv pip install --quiet --no-deps . \
+    && cd / && $VIRTUAL_ENV/bin/python -c 'import app.__main__, app.models.anthropic, app.state.in_process, anthropic, jwt.algorithms, opentelemetry.exporter.otlp.proto.grpc.trace_exporter, opentelemetry.instrumentation.fastapi, opentelemetry.sdk.trace.export, fakeredis, lupa.lua51'
+
+FROM python:3.13-slim
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="agent-api" \
+      org.opencontainers.image.description="Runs an LLM agent for many users" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+ENV PATH=/opt/agent-api/bin:$PATH HOST=0.0.0.0 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /home/agent
+COPY --from=build /opt/agent-api /opt/agent-api
+# Any numeric user works: nothing is written to the image's file system.
+USER 10001:10001
+EXPOSE 8000 9090
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('PORT', '8000') + '/live', timeout=2)"]
+ENTRYPOINT ["python", "-m", "app"]
