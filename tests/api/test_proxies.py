@@ -1,0 +1,59 @@
+"""Where a request comes from: what is believed of `X-Forwarded-For`, and of whom."""
+
+from typing import Any
+
+import pytest
+
+from app.api.proxies import UNKNOWN, Proxies
+from app.errors import ConfigurationError
+
+
+def address(networks: tuple[str, ...], peer: str | None, *forwarded: str) -> str:
+    scope: dict[str, Any] = {
+        "client": None if peer is None else (peer, 1234),
+        "headers": [(b"host", b"x"), *((b"x-forwarded-for", value.encode("latin-1")) for value in forwarded)],
+    }
+    return Proxies(networks).address_of(scope)
+
+
+PROXY = ("10.0.0.0/8", "fd00::/8")
+
+
+@pytest.mark.parametrize(
+    ("networks", "peer", "forwarded", "expected"),
+    [
+        ((), "192.0.2.1", (), "192.0.2.1"),
+        ((), "192.0.2.1", ("203.0.113.9",), "192.0.2.1"),
+        (PROXY, "192.0.2.1", ("203.0.113.9",), "192.0.2.1"),
+        (PROXY, "10.0.0.1", (), "10.0.0.1"),
+        (PROXY, "10.0.0.1", ("203.0.113.9",), "203.0.113.9"),
+        (PROXY, "10.0.0.1", ("1.1.1.1, 203.0.113.9",), "203.0.113.9"),
+        (PROXY, "10.0.0.1", ("1.1.1.1", "203.0.113.9"), "203.0.113.9"),
+        (PROXY, "10.0.0.1", ("1.1.1.1, 203.0.113.9, 10.9.9.9",), "203.0.113.9"),
+        (PROXY, "10.0.0.1", ("10.1.1.1, 203.0.113.9",), "203.0.113.9"),
+        (PROXY, "10.0.0.1", ("10.1.1.1,10.2.2.2",), "10.1.1.1"),
+        (PROXY, "10.0.0.1", ("203.0.113.9, nonsense",), "10.0.0.1"),
+        (PROXY, "10.0.0.1", ("203.0.113.9, nonsense, 10.2.2.2",), "10.2.2.2"),
+        (PROXY, "10.0.0.1", ("",), "10.0.0.1"),
+        (PROXY, "10.0.0.1", (",,,",), "10.0.0.1"),
+        (PROXY, "10.0.0.1", ("\xff\xfe",), "10.0.0.1"),
+        (PROXY, "10.0.0.1", ("9" * 100_000,), "10.0.0.1"),
+        (PROXY, "10.0.0.1", ("203.0.113.9:5555",), "203.0.113.9"),
+        (PROXY, "10.0.0.1", ("[2001:db8::5]:5555",), "2001:db8::/64"),
+        (PROXY, "::ffff:10.0.0.1", ("203.0.113.9",), "203.0.113.9"),
+        (PROXY, "fd00::1", ("2001:db8:1:2:3:4:5:6",), "2001:db8:1:2::/64"),
+        ((), "fe80::1%eth0", (), "fe80::/64"),
+        (PROXY, None, ("203.0.113.9",), UNKNOWN),
+        (PROXY, "testclient", ("203.0.113.9",), UNKNOWN),
+    ],
+)
+def test_the_address_is_the_nearest_that_no_trusted_proxy_has(
+    networks: tuple[str, ...], peer: str | None, forwarded: tuple[str, ...], expected: str
+) -> None:
+    assert address(networks, peer, *forwarded) == expected
+
+
+@pytest.mark.parametrize("network", ["proxy", "10.0.0.1/8", "10.0.0.0/33", "0.0.0.0/0", "::/0", ""])
+def test_what_is_no_network_or_every_address_stops_the_start(network: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^TRUSTED_PROXIES: "):
+        Proxies([network])
