@@ -2,12 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
+import msgspec
+
 from app.events import Usage
-from app.messages import Message, ToolCall, ToolMessage, UserMessage
-from app.models.calls import new_id
+from app.messages import Message, ToolMessage, UserMessage
+from app.models.demo_rules import calls_for
 from app.models.protocol import ModelEvent, ModelRequest, Stop, Text, ToolCallRequested
 from app.models.tokens import estimated_input_tokens, estimated_tokens
 
@@ -17,45 +19,6 @@ WORD_SECONDS = 0.01
 INTRODUCTION = "I am a demo model: a few rules, no language model."
 QUOTED_CHARS = 200
 
-ZONES: Mapping[str, str] = {
-    "amsterdam": "Europe/Amsterdam",
-    "bangalore": "Asia/Kolkata",
-    "beijing": "Asia/Shanghai",
-    "berlin": "Europe/Berlin",
-    "cairo": "Africa/Cairo",
-    "chicago": "America/Chicago",
-    "delhi": "Asia/Kolkata",
-    "dubai": "Asia/Dubai",
-    "hong kong": "Asia/Hong_Kong",
-    "istanbul": "Europe/Istanbul",
-    "johannesburg": "Africa/Johannesburg",
-    "lagos": "Africa/Lagos",
-    "london": "Europe/London",
-    "los angeles": "America/Los_Angeles",
-    "madrid": "Europe/Madrid",
-    "mexico city": "America/Mexico_City",
-    "moscow": "Europe/Moscow",
-    "mumbai": "Asia/Kolkata",
-    "nairobi": "Africa/Nairobi",
-    "new york": "America/New_York",
-    "paris": "Europe/Paris",
-    "rome": "Europe/Rome",
-    "san francisco": "America/Los_Angeles",
-    "sao paulo": "America/Sao_Paulo",
-    "seoul": "Asia/Seoul",
-    "shanghai": "Asia/Shanghai",
-    "singapore": "Asia/Singapore",
-    "sydney": "Australia/Sydney",
-    "tokyo": "Asia/Tokyo",
-    "toronto": "America/Toronto",
-    "zurich": "Europe/Zurich",
-}
-
-_ISO_DATE = re.compile(r"\b\d{4}-\d\d?-\d\d?\b")
-_ARITHMETIC = re.compile(r"[-(]?[ (-]*\d[\d., ]*(?:[-+*/%()][-+*/%()\d., ]*)+")
-_TIME = re.compile(r"\b(?:time|date|today|clock)\b", re.IGNORECASE)
-_IANA_ZONE = re.compile(r"\b[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?\b")
-_CITY = re.compile(rf"\b(?:{'|'.join(ZONES)})\b", re.IGNORECASE)
 _EARLIER = re.compile(r"\b(?:before|earlier|previous(?:ly)?|remember|history|last message)\b", re.IGNORECASE)
 _WORD = re.compile(r"\s*\S+\s*")
 
@@ -73,7 +36,7 @@ class DemoModel:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         input_tokens = estimated_input_tokens(request)
-        calls = tuple(_calls(request))
+        calls = tuple(calls_for(request))
         for call in calls:
             yield ToolCallRequested(call)
         if calls:
@@ -95,44 +58,13 @@ class DemoModel:
         """Nothing is open."""
 
 
-def _calls(request: ModelRequest) -> Iterator[ToolCall]:
-    last = request.messages[-1] if request.messages else None
-    if not isinstance(last, UserMessage):
-        return
-    offered = {tool.name for tool in request.tools}
-    expression = _expression(last.content)
-    if expression and "calculator" in offered:
-        yield _call("calculator", {"expression": expression})
-    if _TIME.search(last.content) and "clock" in offered:
-        yield _call("clock", {"zone": _zone(last.content)})
-
-
-def _call(name: str, arguments: dict[str, Any]) -> ToolCall:
-    return ToolCall(new_id(), name, arguments)
-
-
-def _expression(message: str) -> str | None:
-    for match in _ARITHMETIC.finditer(_ISO_DATE.sub(" ", message)):
-        expression = match.group().strip(" .,")
-        if re.search(r"[-+*/%]\s*[-(]*\s*\d", expression[1:]):
-            return expression.replace(",", "")
-    return None
-
-
-def _zone(message: str) -> str:
-    if zone := _IANA_ZONE.search(message):
-        return zone.group()
-    city = _CITY.search(message)
-    return ZONES[city.group().lower()] if city else "UTC"
-
-
 def _answer(messages: Sequence[Message]) -> str:
     results = []
     for message in reversed(messages):
         if not isinstance(message, ToolMessage):
             break
         verb = "could not help" if message.is_error else "says"
-        results.append(f"The {message.name} {verb}: {message.content}.")
+        results.append(f"The {message.name} {verb}: {_plain(message.content)}.")
     if results:
         return " ".join([INTRODUCTION, *reversed(results)])
     said = [message.content for message in messages if isinstance(message, UserMessage)]
@@ -141,6 +73,14 @@ def _answer(messages: Sequence[Message]) -> str:
     if _EARLIER.search(said[-1]):
         return f"{INTRODUCTION} {_memory(said[:-1])}"
     return f"{INTRODUCTION} You said: {_quoted(said[-1])}"
+
+
+def _plain(result: str) -> str:
+    """A result that is a JSON object, as its values."""
+    try:
+        return ", ".join(map(str, msgspec.json.decode(result, type=dict[str, Any]).values()))
+    except (msgspec.MsgspecError, UnicodeError):
+        return result
 
 
 def _memory(earlier: Sequence[str]) -> str:

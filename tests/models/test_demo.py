@@ -93,6 +93,12 @@ async def test_results_are_told() -> None:
     assert not said.calls
 
 
+async def test_a_result_of_several_values_is_told_as_such() -> None:
+    result = ToolMessage("a", "clock", '{"time":"2026-01-01T12:00:00+00:00","weekday":"Thursday"}')
+    said = await answer(UserMessage("time?"), AssistantMessage("", (ToolCall("a", "clock", {}),)), result)
+    assert said.text.endswith("The clock says: 2026-01-01T12:00:00+00:00, Thursday.")
+
+
 async def test_it_remembers_the_session() -> None:
     first = await answer(UserMessage("what did I say before?"))
     assert "first message" in first.text
