@@ -27,12 +27,10 @@ class Callers:
 
     async def authenticate(self, scope: Scope) -> None:
         """Raises Unauthorized, or IdentityUnavailable. What it finds is for `principal_of`."""
-        address = self._proxies.address_of(scope)
         if self._identity.everyone:
-            scope[_PRINCIPAL] = Principal(ANONYMOUS, scopes=ANYONE, address=address)
-            return
-        known = await self._identity.of(_bearer(scope["headers"]))
-        scope[_PRINCIPAL] = Principal(known.user, known.team, known.tier, known.scopes, address, authenticated=True)
+            scope[_PRINCIPAL] = Principal(ANONYMOUS, scopes=ANYONE, address=self._proxies.address_of(scope))
+        else:
+            scope[_PRINCIPAL] = await self._identity.of(_bearer(scope["headers"]))
 
 
 def principal_of(request: Request, user_id: str | None = None) -> Principal:

@@ -19,7 +19,10 @@ class Principal:
     tier: str = DEFAULT_TIER  # likewise
     scopes: frozenset[str] = frozenset()
     address: str = ""
-    """Where the request comes from, to count anonymous callers by: an IPv4 address or an IPv6 /64 network."""
+    """Where an anonymous caller comes from, to count them by: an IPv4 address or an IPv6 /64 network.
+
+    Empty for those who are authenticated: they are counted by their names.
+    """
     authenticated: bool = False
 
     def may(self, scope: str) -> bool:
