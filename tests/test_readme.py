@@ -1,0 +1,64 @@
+"""Every `$ curl …` of the README is run against the service as `make run` starts it, and answers what the README says."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Service
+
+README = Path(__file__).parent.parent / "README.md"
+ANYTHING = "…"
+VOLATILE = [  # what differs from run to run
+    (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "UUID"),
+    (re.compile(r"\b(call_)?[0-9a-f]{32}\b"), "HEX"),
+    (re.compile(r'("(?:latency_ms|created_at|uptime_seconds|last_ok_seconds)": ?)[0-9.e+-]+'), r"\1N"),
+    (re.compile(r'("(?:input_tokens|output_tokens|tokens_used)": ?)[0-9]+'), r"\1N"),
+    (re.compile(r'("version": ?)"[^"]*"'), r"\1V"),
+]
+
+
+def examples() -> list[tuple[str, str]]:
+    """Commands and what is shown below them, in the README's order; sessions go from one to the next."""
+    found = []
+    for block in re.findall(r"```console\n(.*?)```", README.read_text(), re.DOTALL):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, shown = part.partition("\n")
+            found.append((command, shown))
+    return found
+
+
+def normal(text: str) -> str:
+    """Without what is volatile, and without the spaces that formatting adds."""
+    for pattern, name in VOLATILE:
+        text = pattern.sub(name, text)
+    return re.sub(r"\s+", "", text)
+
+
+def matches(shown: str, got: str) -> bool:
+    parts = [re.escape(part) for part in normal(shown).split(ANYTHING)]
+    return re.fullmatch(".*".join(parts), normal(got)) is not None
+
+
+@pytest.fixture(scope="module")
+def readme_service(fresh_service: Service) -> Service:
+    return fresh_service
+
+
+@pytest.mark.parametrize(("command", "shown"), examples(), ids=[command[:60] for command, _ in examples()])
+def test_the_readme_is_true(command: str, shown: str, readme_service: Service) -> None:
+    local = command.replace("localhost:8000", f"127.0.0.1:{readme_service.port}")
+    local = local.replace("localhost:9090", f"127.0.0.1:{readme_service.metrics_port}")
+    done = subprocess.run(["bash", "-c", local], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    assert matches(shown, done.stdout), f"shown:\n{shown}\ngot:\n{_pretty(done.stdout)}"
+
+
+def _pretty(text: str) -> Any:
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except ValueError:
+        return text
