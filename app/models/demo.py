@@ -11,7 +11,7 @@ from app.events import Usage
 from app.messages import Message, ToolMessage, UserMessage
 from app.models.demo_rules import calls_for
 from app.models.protocol import ModelEvent, ModelRequest, Stop, Text, ToolCallRequested
-from app.models.tokens import estimated_input_tokens, estimated_tokens
+from app.models.tokens import BYTES_A_TOKEN, estimated_input_tokens, estimated_tokens
 
 WORD_SECONDS = 0.01
 """Between two words of a stream, so that a person sees that it is one."""
@@ -96,9 +96,11 @@ def _quoted(text: str) -> str:
 
 def _cut(text: str, max_tokens: int) -> str:
     """As much of the text as the tokens allow, at least one word."""
-    kept = ""
+    left = max_tokens * BYTES_A_TOKEN
+    kept: list[str] = []
     for word in _WORD.findall(text):
-        if kept and estimated_tokens(kept + word) > max_tokens:
-            return kept
-        kept += word
+        left -= len(word.encode("utf-8", "replace"))
+        if left < 0 and kept:
+            return "".join(kept)
+        kept.append(word)
     return text

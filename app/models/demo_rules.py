@@ -42,8 +42,10 @@ ZONES: Mapping[str, str] = {
     "zurich": "Europe/Zurich",
 }
 
-_ISO_DATE = re.compile(r"\b\d{4}-\d\d?-\d\d?\b")
-_ARITHMETIC = re.compile(r"[-(]?[ (-]*\d[\d., ]*(?:[-+*/%()][-+*/%()\d., ]*)+")
+# None of these goes back over what it has read: a message may be long, and may mean harm.
+_ISO_DATE = re.compile(r"\b[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}\b")
+_ARITHMETIC = re.compile(r"[-+*/^%().,0-9 ]+")
+_OPERATION = re.compile(r"[0-9.)] *(?:\*\*|//|[-+*/^%])[ (+-]*[0-9.]")
 _TIME = re.compile(r"\b(?:time|date|today|clock)\b", re.IGNORECASE)
 _IANA_ZONE = re.compile(r"\b[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?\b")
 _CITY = re.compile(rf"\b(?:{'|'.join(ZONES)})\b", re.IGNORECASE)
@@ -68,10 +70,19 @@ def _call(name: str, arguments: dict[str, Any]) -> ToolCall:
 
 def _expression(message: str) -> str | None:
     for match in _ARITHMETIC.finditer(_ISO_DATE.sub(" ", message)):
-        expression = match.group().strip(" .,")
-        if re.search(r"[-+*/%]\s*[-(]*\s*\d", expression[1:]):
-            return expression.replace(",", "")
+        if _OPERATION.search(match.group()):
+            return _balanced(match.group().lstrip(" .,+*/^%)").rstrip(" .,+-*/^%("))
     return None
+
+
+def _balanced(expression: str) -> str:
+    """Without the parentheses at its ends that belong to the sentence around it."""
+    surplus = expression.count("(") - expression.count(")")
+    while surplus > 0 and expression.startswith("("):
+        expression, surplus = expression[1:], surplus - 1
+    while surplus < 0 and expression.endswith(")"):
+        expression, surplus = expression[:-1], surplus + 1
+    return expression
 
 
 def _zone(message: str) -> str:

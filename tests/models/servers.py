@@ -69,6 +69,9 @@ class Provider:
     def will(self, *replies: Reply) -> None:
         self.replies = list(replies)
 
+    def reply_to(self, request: Received) -> Reply:
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task
@@ -77,8 +80,7 @@ class Provider:
         try:
             while request := await _read(reader):
                 self.received.append(request)
-                reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-                if not await self._answer(reply, reader, writer):
+                if not await self._answer(self.reply_to(request), reader, writer):
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
             self.left.set()

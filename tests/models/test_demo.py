@@ -39,7 +39,12 @@ async def test_it_says_what_it_is() -> None:
         ("(1+2)*3", "(1+2)*3"),
         ("Work out -3 + 5.5/2, please.", "-3 + 5.5/2"),
         ("2**10", "2**10"),
-        ("1,000 * 3", "1000 * 3"),
+        ("1,000 * 3", "1,000 * 3"),
+        ("2 ^ 10 - what is that?", "2 ^ 10"),
+        ("Tell me (is it 2 + 2?)", "2 + 2"),
+        ("a list (like 2 * (3 + 4))", "2 * (3 + 4)"),
+        ("5 // 2 and 7", "5 // 2"),
+        ("3 - -2", "3 - -2"),
         ("10 % 3 = ?", "10 % 3"),
     ],
 )
@@ -69,6 +74,18 @@ async def test_what_is_no_arithmetic_does_not(message: str) -> None:
 )
 async def test_the_time_comes_from_the_clock(message: str, zone: str) -> None:
     assert asked(await answer(UserMessage(message))) == [("clock", {"zone": zone})]
+
+
+PIECES = ["(", "1", "-", "1-", "1 ", " ", ".", "1.", ")", "1(", "A", "/", "A/", "2000-1", "a\n"]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+async def test_long_messages_take_no_time(piece: str) -> None:
+    message = piece * (10_000 // len(piece))
+    for text in (message, f"1{message}", f"{message}x"):
+        started = time.process_time()
+        await answer(UserMessage(text))
+        assert time.process_time() - started < 0.1
 
 
 async def test_both_at_once() -> None:
