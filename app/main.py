@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from app import __version__
 from app.agent.definition import Agent
-from app.api import agent, chat, health, problems, sessions, tools
+from app.api import agent, chat, health, problems, sessions, tools, usage
 from app.api.caller import Callers
 from app.api.edge import Edge
 from app.api.guard import guard
@@ -23,6 +23,7 @@ from app.api.proxies import Proxies
 from app.limits.claim import LIMIT_HEADERS
 from app.limits.identity import build_identity
 from app.limits.limiter import Limiter
+from app.limits.usage import UsageBook
 from app.models.build import build_models
 from app.prober import Prober
 from app.runner import DEFAULT_AGENT, Runner
@@ -81,6 +82,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     agent.routes(app, runner, settings.max_message_chars)
     tools.routes(app, registry, limiter)
     sessions.routes(app, history)
+    usage.routes(app, UsageBook(store, limiter.budgets))
     health.routes(app, lifecycle, prober)
     guard(app, callers.authenticate, documented=not identity.everyone)
     plain = AsyncExitStackMiddleware(app.router)  # what FastAPI's own routes need; Edge does the rest

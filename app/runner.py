@@ -13,7 +13,7 @@ from opentelemetry.trace import Span
 from app.agent.definition import Agent, RunLimits
 from app.agent.history import trim
 from app.agent.loop import Loop, Progress
-from app.agent.worst_case import most_history_tokens, most_input_tokens, most_of_run
+from app.agent.worst_case import most_history_tokens, most_input_tokens, most_of_call, most_of_run
 from app.errors import AppError, DeadlineExceeded, InternalError, NotFound, ShuttingDown, StateUnavailable
 from app.events import Answer, RunFailed, RunFinished, RunStarted
 from app.limits.claim import Claim
@@ -105,8 +105,8 @@ class Runner:
         model, agent, tools = self._choose(principal, request)
         session_id, message_id = request.session_id or str(uuid4()), str(uuid4())
         limits = self._limits_of(request)
-        tokens, nanos = self._most_of(request, limits, model, agent, tools)
-        claim = self._limiter.claim(principal, request.operation, message_id, tokens=tokens, nanos=nanos)
+        most, least = self._worst_case(request, limits, model, agent, tools)
+        claim = self._limiter.claim(principal, request.operation, message_id, most, least)
 
         async def execute(emit: Emit) -> None:
             await self._execute(
@@ -156,14 +156,18 @@ class Runner:
             max_cost_usd=min(request.max_cost_usd or settings.max_cost_usd, settings.max_cost_usd),
         )
 
-    def _most_of(
+    def _worst_case(
         self, request: RunRequest, limits: RunLimits, model: PricedModel, agent: Agent, tools: Registry
-    ) -> tuple[int, int]:
-        """Tokens and nano-dollars that the run may use; its history is not known yet."""
+    ) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Tokens and nano-dollars that the run may use, and that its first model call may. Its history is not known
+        yet."""
         first = most_input_tokens(agent.system_prompt, [UserMessage(request.message)], tools.values())
         if request.session_id is not None:
             first += most_history_tokens(self._settings.history_max_tokens)
-        return most_of_run(model.price, limits, first, calls=limits.max_iterations if tools else 1)
+        one_call = most_of_call(model.price, limits, first)
+        if not tools or limits.max_iterations == 1:
+            return one_call, one_call
+        return most_of_run(model.price, limits), one_call
 
     async def _execute(self, work: _Work) -> None:
         attributes = {

@@ -50,11 +50,17 @@ def usd_per_output_token(price: Price, input_tokens: int) -> float:
     return (price.cost_usd(Usage(input_tokens, MILLION)) - price.cost_usd(Usage(input_tokens))) / MILLION
 
 
-def most_of_run(price: Price, limits: RunLimits, input_tokens: int, *, calls: int) -> tuple[int, int]:
-    """Tokens and nano-dollars. `input_tokens` are the most that the first call may read; later ones read more."""
-    tokens = limits.max_run_tokens
-    if calls == 1:
-        tokens = min(tokens, input_tokens + limits.max_tokens)
+def most_of_run(price: Price, limits: RunLimits) -> tuple[int, int]:
+    """Tokens and nano-dollars."""
+    return _most(price, limits, limits.max_run_tokens)
+
+
+def most_of_call(price: Price, limits: RunLimits, input_tokens: int) -> tuple[int, int]:
+    """Tokens and nano-dollars of the first call, which may read so many tokens."""
+    return _most(price, limits, min(limits.max_run_tokens, input_tokens + limits.max_tokens))
+
+
+def _most(price: Price, limits: RunLimits, tokens: int) -> tuple[int, int]:
     written = min(tokens, limits.max_tokens)
     usd = max(
         most_input_usd(price, tokens),

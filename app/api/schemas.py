@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from app.events import Answer
+from app.limits.usage import ModelUsage, Standing
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["ada"])]
 
@@ -114,6 +115,14 @@ class SessionTurn:
 class SessionAnswer:
     session_id: str
     turns: tuple[SessionTurn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageAnswer:
+    usage: tuple[ModelUsage, ...]
+    tokens: int
+    cost_usd: float
+    budgets: tuple[Standing, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 -- Admit a run, all of it or nothing; or, as a renewal, keep what an admitted run holds.
 -- KEYS: rates, running sets, budgets (a period is added here), the run's settlement mark.
 -- ARGV: run, 'admit' or 'renew', lease in ms, number of rates, of running sets, of budgets;
---   a limit for each rate; one for each running set; then tokens and nanos to reserve;
+--   a limit for each rate; one for each running set;
+--   tokens and nanos to reserve, and the least of each that the run can do with where a budget has no more;
 --   for each budget: 'day' or 'month', most tokens, most nanos (-1: no limit), and its period ('' for the current one).
--- Returns {1, for each rate: left, ms until more; for each running set: left;
+-- Returns {1, tokens, nanos reserved; for each rate: left, ms until more; for each running set: left;
 --          for each budget: period, spent tokens, spent nanos}
 --      or {0, 'rate' or 'running' or 'tokens' or 'usd', place among its kind, ms to wait, for budgets ms to reset}.
 
@@ -16,13 +17,15 @@ local rates, sets, budgets = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV
 local limits = 6 -- what ARGV has before the limits
 local tokens = tonumber(ARGV[limits + rates + sets + 1])
 local nanos = tonumber(ARGV[limits + rates + sets + 2])
+local least_tokens = tonumber(ARGV[limits + rates + sets + 3])
+local least_nanos = tonumber(ARGV[limits + rates + sets + 4])
 local expiry = now + lease
-local answer = { 1 }
+local answer = { 1, tokens, nanos }
 
 if renewal then
   local mark = redis.call('GET', KEYS[#KEYS])
   if mark and tonumber(mark) % 2 == 1 then
-    return { 1 } -- settled in the meantime
+    return { 1, 0, 0 } -- settled in the meantime
   end
 end
 
@@ -62,7 +65,7 @@ end
 
 local keys, ends, missing = {}, {}, {}
 for i = 1, budgets do
-  local at = limits + rates + sets + 2 + (i - 1) * 4
+  local at = limits + rates + sets + 4 + (i - 1) * 4
   local unit, most_tokens, most_nanos = ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local period = ARGV[at + 4] ~= '' and ARGV[at + 4] or PERIOD[unit]
   local key = KEYS[rates + sets + i] .. ':' .. period
@@ -72,11 +75,17 @@ for i = 1, budgets do
   missing[i] = redis.call('HEXISTS', key, 'run:' .. run) == 0
   if missing[i] then
     local wait = (ends[i] - seconds) * 1000
-    if most_tokens >= 0 and spent_tokens + reserved_tokens + tokens > most_tokens then
-      return { 0, 'tokens', i, spent_tokens + tokens > most_tokens and wait or RESERVED_WAIT, wait }
+    if most_tokens >= 0 then
+      tokens = math.min(tokens, most_tokens - spent_tokens - reserved_tokens)
+      if tokens < least_tokens then
+        return { 0, 'tokens', i, spent_tokens + least_tokens > most_tokens and wait or RESERVED_WAIT, wait }
+      end
     end
-    if most_nanos >= 0 and spent_nanos + reserved_nanos + nanos > most_nanos then
-      return { 0, 'usd', i, spent_nanos + nanos > most_nanos and wait or RESERVED_WAIT, wait }
+    if most_nanos >= 0 then
+      nanos = math.min(nanos, most_nanos - spent_nanos - reserved_nanos)
+      if nanos < least_nanos then
+        return { 0, 'usd', i, spent_nanos + least_nanos > most_nanos and wait or RESERVED_WAIT, wait }
+      end
     end
   end
   answer[#answer + 1] = period
@@ -85,6 +94,7 @@ for i = 1, budgets do
 end
 
 -- Nothing is in the way.
+answer[2], answer[3] = tokens, nanos
 for i = 1, rates do
   redis.call('RPUSH', KEYS[i], whole(now))
   redis.call('PEXPIRE', KEYS[i], WINDOW + 1000)

@@ -38,6 +38,7 @@ class Claim:
     """One run's. Made by Limiter.claim; `run` is unique."""
 
     __slots__ = (
+        "_least",
         "_rate_keys",
         "_recorded",
         "_running_keys",
@@ -65,6 +66,7 @@ class Claim:
         rules: Rules,
         budgets: list[tuple[Budget, str]],
         allowance: Allowance,
+        least: tuple[int, int],
         terms: Terms,
     ) -> None:
         self.run = run
@@ -73,6 +75,7 @@ class Claim:
         self.budgets = [budget for budget, _ in budgets]
         self.budget_keys = [key for _, key in budgets]
         self.allowance = allowance
+        self._least = least
         self.terms = terms
         self.periods: list[str] = []  # of the budgets; empty until admitted
         self.expires_at = 0.0  # time.monotonic() from which on others may have been given what this holds
@@ -99,12 +102,13 @@ class Claim:
         """None: there is nothing to ask."""
         if not (self._rate_keys or self.holds):
             return None
-        return self._ask("admit", self._rate_keys, [rule.most for rule in self.rules.rates], [])
+        return self._ask("admit", self._rate_keys, [rule.most for rule in self.rules.rates], self._least, [])
 
     def renewal(self) -> Call:
-        return self._ask("renew", [], [], [f"mark:{self.run}"])
+        left = (self.allowance.tokens, self.allowance.nanos)
+        return self._ask("renew", [], [], left, [f"mark:{self.run}"])
 
-    def _ask(self, mode: str, rate_keys: list[str], rates: list[int], mark: list[str]) -> Call:
+    def _ask(self, mode: str, rate_keys: list[str], rates: list[int], least: tuple[int, int], mark: list[str]) -> Call:
         args: list[Argument] = [
             self.run,
             mode,
@@ -116,6 +120,7 @@ class Claim:
             *[rule.most for rule in self.rules.concurrent],
             self.allowance.tokens,
             self.allowance.nanos,
+            *least,
         ]
         for place, budget in enumerate(self.budgets):
             args += (budget.period, budget.tokens, budget.nanos, self.periods[place] if self.periods else "")
@@ -135,9 +140,11 @@ class Claim:
             self.done = True
             raise self._refusal(reply)
         self.expires_at = sent_at + self.terms.lease_seconds
+        if self.budgets:
+            self.allowance.tokens, self.allowance.nanos = reply[1:3]
         headers = self._quota_headers(reply)
         warnings = []
-        at = 1 + 2 * len(self._rate_keys) + len(self._running_keys)
+        at = 3 + 2 * len(self._rate_keys) + len(self._running_keys)
         for budget in self.budgets:
             period, tokens, nanos = reply[at : at + 3]
             at += 3
@@ -158,7 +165,7 @@ class Claim:
             return self._refusal(reply)
         self.expires_at = sent_at + self.terms.lease_seconds
         if not self.periods:  # admitted without the store, which is back
-            self.periods = [period.decode() for period in reply[1::3]]
+            self.periods = [period.decode() for period in reply[3::3]]
         return None
 
     def record(self, model: str, usage: Usage, cost_usd: float) -> None:
@@ -219,11 +226,11 @@ class Claim:
         if not self.rules.policies:
             return {}
         left = [
-            f'"{rule.policy}";r={reply[1 + 2 * place]};t={ceil(reply[2 + 2 * place] / 1000)}'
+            f'"{rule.policy}";r={reply[3 + 2 * place]};t={ceil(reply[4 + 2 * place] / 1000)}'
             for place, rule in enumerate(self.rules.rates)
             if rule.scope != "global"
         ]
-        at = 1 + 2 * len(self._rate_keys)
+        at = 3 + 2 * len(self._rate_keys)
         left += [
             f'"{rule.policy}";r={reply[at + place]}'
             for place, rule in enumerate(self.rules.concurrent)

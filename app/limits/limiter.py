@@ -42,19 +42,37 @@ class Limiter:
             settings.lease_seconds / 3, renew=self._admission, settle=self._settlement, on_beat=self._fullest.forget
         )
 
-    def claim(self, principal: Principal, operation: str, run: str, *, tokens: int = 0, nanos: int = 0) -> Claim:
+    def claim(
+        self,
+        principal: Principal,
+        operation: str,
+        run: str,
+        most: tuple[int, int] = (0, 0),
+        least: tuple[int, int] | None = None,
+    ) -> Claim:
         """For a run that may use at most so many tokens and nano-dollars. Nothing is asked of the store yet.
 
+        Where a budget has not that much left, `least` is enough: the run's allowance is then smaller.
         `operation` is `chat`, `agent` or `tool:NAME`.
         """
         subject = subject_of(principal)
         concerned = [
             (budget, key)
             for budget in self.budgets
-            if budget.concerns(tokens, nanos) and (key := budget.key(subject, principal)) is not None
+            if budget.concerns(*most) and (key := budget.key(subject, principal)) is not None
         ]
         rules = self._rules(principal.tier, operation)
-        return Claim(run, principal.user, subject, operation, rules, concerned, Allowance(tokens, nanos), self._terms)
+        return Claim(
+            run,
+            principal.user,
+            subject,
+            operation,
+            rules,
+            concerned,
+            Allowance(*most),
+            most if least is None else least,
+            self._terms,
+        )
 
     async def admit(self, claim: Claim, on_lost: OnLost) -> Mapping[str, str]:
         """Returns headers that tell the caller where they stand.

@@ -41,8 +41,9 @@ local PERIOD = {
 local PERIOD_END = { day = day_end, month = day_end + (month_days(year, month) - day) * 86400 }
 local KEPT_SECONDS = 3 * 86400 -- a period's budget, after its end: for runs that began in it
 
+-- As the server takes integers; plus 0, because the server does not take '-0'.
 local function whole(number)
-  return string.format('%.0f', number)
+  return string.format('%.0f', number + 0)
 end
 
 local function held_by(key, run)

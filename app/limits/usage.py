@@ -1,0 +1,134 @@
+"""What was used, by day, user and model; and where budgets stand. Written by `settle.lua`."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from app.limits.budgets import NANOS, NO_LIMIT, Budget
+from app.limits.limiter import subject_of
+from app.limits.principal import Principal
+from app.limits.scripts import PEEK
+from app.state.store import Script, Store
+
+_AT_ONCE = 500  # hashes read in one round trip
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsage:
+    """Of one model, by one user, on one day. `input_tokens` includes those read from and written to a cache."""
+
+    day: str
+    user: str
+    model: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    cost_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    limit: float | None
+    spent: float
+    reserved: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A budget in its current period. What is reserved was admitted and is not settled yet."""
+
+    budget: str
+    period: str
+    resets_in_seconds: int
+    tokens: Amount
+    usd: Amount
+
+
+class UsageBook:
+    """Every method raises StateUnavailable."""
+
+    def __init__(self, store: Store, budgets: Sequence[Budget]) -> None:
+        self._store = store
+        self._budgets = budgets
+        self._peek = Script(store, PEEK)
+
+    async def of_user(self, user: str, days: int) -> list[ModelUsage]:
+        """The last days, latest first."""
+        return await self._read((day, user) for day in _last(days))
+
+    async def of_all(self, days: int) -> list[ModelUsage]:
+        """The last days, latest first, users by name."""
+        dates = _last(days)
+        users = await asyncio.gather(*(self._store.call("SMEMBERS", f"usage:{day}") for day in dates))
+        return await self._read(
+            (day, user.decode()) for day, names in zip(dates, users, strict=True) for user in sorted(names)
+        )
+
+    async def standings(self, principal: Principal) -> list[Standing]:
+        """Of the caller and their team."""
+        subject = subject_of(principal)
+        own = [budget for budget in self._budgets if budget.scope != "global"]
+        return await self._standings([(budget, budget.key(subject, principal)) for budget in own])
+
+    async def global_standings(self) -> list[Standing]:
+        everyone = [budget for budget in self._budgets if budget.scope == "global"]
+        return await self._standings([(budget, "budget:global") for budget in everyone])
+
+    async def _standings(self, asked: list[tuple[Budget, str | None]]) -> list[Standing]:
+        known = [(budget, key) for budget, key in asked if key is not None]
+        if not known:
+            return []
+        reply = await self._peek(tuple(key for _, key in known), *(budget.period for budget, _ in known))
+        return [_standing(budget, reply[6 * at : 6 * at + 6]) for at, (budget, _) in enumerate(known)]
+
+    async def _read(self, places: Iterable[tuple[str, str]]) -> list[ModelUsage]:
+        rows: list[ModelUsage] = []
+        wanted = list(places)
+        for at in range(0, len(wanted), _AT_ONCE):
+            chunk = wanted[at : at + _AT_ONCE]
+            replies = await asyncio.gather(*(self._store.call("HGETALL", f"usage:{day}:{user}") for day, user in chunk))
+            for (day, user), reply in zip(chunk, replies, strict=True):
+                rows += _rows(day, user, reply)
+        return rows
+
+
+def _last(days: int) -> list[str]:
+    today: date = datetime.now(UTC).date()
+    return [str(today - timedelta(days=ago)) for ago in range(days)]
+
+
+def _rows(day: str, user: str, reply: list[bytes]) -> list[ModelUsage]:
+    by_model: dict[str, dict[str, int]] = defaultdict(dict)
+    for field, count in zip(reply[::2], reply[1::2], strict=True):
+        kind, _, model = field.decode().partition(" ")
+        by_model[model][kind] = int(count)
+    return [
+        ModelUsage(
+            day,
+            user,
+            model,
+            calls=counts.get("calls", 0),
+            input_tokens=counts.get("input", 0),
+            output_tokens=counts.get("output", 0),
+            cache_read_tokens=counts.get("cache_read", 0),
+            cache_write_tokens=counts.get("cache_write", 0),
+            cost_usd=counts.get("nanos", 0) / NANOS,
+        )
+        for model, counts in sorted(by_model.items())
+    ]
+
+
+def _standing(budget: Budget, reply: list[Any]) -> Standing:
+    _, ends_in, spent_tokens, spent_nanos, reserved_tokens, reserved_nanos = reply
+    return Standing(
+        budget.scope,
+        budget.period,
+        ends_in,
+        Amount(None if budget.tokens == NO_LIMIT else budget.tokens, spent_tokens, reserved_tokens),
+        Amount(None if budget.nanos == NO_LIMIT else budget.nanos / NANOS, spent_nanos / NANOS, reserved_nanos / NANOS),
+    )
