@@ -1,0 +1,97 @@
+"""What tests share: the service in a process of its own, a provider that does as it is told, a real Redis."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import redis_server as redis
+from tests.redis_server import RedisServer
+from tests.service import Service
+from tests.upstream import MODEL, Upstream
+
+Serve = Callable[..., Service]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts services with settings of the test's own; each has to leave with 0 and without an error in its log."""
+    services: list[Service] = []
+
+    def start(**settings: object) -> Service:
+        services.append(Service(tmp_path / f"service-{len(services)}", **settings))
+        return services[-1]
+
+    yield start
+    for service in services:
+        service.end()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service with the default settings, for every test that leaves it as it was."""
+    service = Service(tmp_path_factory.mktemp("demo"))
+    yield service
+    service.end()
+
+
+@pytest.fixture(scope="module")
+def fresh_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with the default settings that no other module's tests have asked anything."""
+    service = Service(tmp_path_factory.mktemp("fresh"))
+    yield service
+    service.end()
+
+
+@pytest.fixture(scope="session")
+def _upstream() -> Iterator[Upstream]:
+    with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def upstream(_upstream: Upstream) -> Upstream:
+    """A provider that has heard nothing yet; tell it what to answer."""
+    _upstream.reset()
+    return _upstream
+
+
+@pytest.fixture(scope="session")
+def _relay(tmp_path_factory: pytest.TempPathFactory, _upstream: Upstream) -> Iterator[Service]:
+    service = Service(
+        tmp_path_factory.mktemp("relay"),
+        models=MODEL,
+        openai_base_url=f"{_upstream.url}/v1",
+        openai_api_key="sk-of-the-service",
+        unknown_price="allow",
+    )
+    yield service
+    service.end()
+
+
+@pytest.fixture
+def relay(_relay: Service, upstream: Upstream) -> Service:
+    """One service whose model is `upstream`, with default settings otherwise."""
+    return _relay
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real server for every test that leaves it running. Flush it, or use names of your own."""
+    if redis.BINARY is None:
+        pytest.skip(redis.MISSING)
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def mortal_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A real server of the test's own, to be stopped, frozen and started again."""
+    if redis.BINARY is None:
+        pytest.skip(redis.MISSING)
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()
