@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
-from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -17,7 +16,7 @@ from app.api.caller import Callers
 from app.api.edge import Edge
 from app.api.guard import guard
 from app.api.instrumentation import trace_requests
-from app.api.lean_route import LeanRoute
+from app.api.lean_route import LeanRoute, Shortcut
 from app.api.lifecycle import Lifecycle
 from app.api.proxies import Proxies
 from app.limits.claim import LIMIT_HEADERS
@@ -85,7 +84,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     usage.routes(app, UsageBook(store, limiter.budgets))
     health.routes(app, lifecycle, prober)
     guard(app, callers.authenticate, documented=not identity.everyone)
-    plain = AsyncExitStackMiddleware(app.router)  # what FastAPI's own routes need; Edge does the rest
+    plain = Shortcut(app)
     edge = Edge(
         plain=plain,
         traced=trace_requests(app, tracing) or plain,

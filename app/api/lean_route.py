@@ -8,7 +8,8 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import Request
+from fastapi import FastAPI, Request
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
@@ -23,8 +24,30 @@ class LeanRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         model = _body_model(endpoint)
+        self.lean = model is not None
         if model is not None:
             self.app = _serve(endpoint, model)
+
+
+class Shortcut:
+    """Serves the lean routes of an app by a look-up of their path, and everything else through its router."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._rest = AsyncExitStackMiddleware(app.router)  # FastAPI's own routes need it
+        self._lean = {
+            (method, route.path): route
+            for route in app.routes
+            if isinstance(route, LeanRoute) and route.lean and not route.param_convertors
+            for method in route.methods or ()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._lean.get((scope.get("method", ""), scope.get("path", "")))
+        if route is None:
+            await self._rest(scope, receive, send)
+        else:
+            scope["route"] = route
+            await route.app(scope, receive, send)
 
 
 def _body_model(endpoint: Callable[..., Any]) -> type[BaseModel] | None:
