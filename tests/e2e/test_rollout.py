@@ -1,0 +1,50 @@
+"""A rollout loses nothing: no request fails and no stream is cut while pods are replaced under load."""
+
+from collections.abc import Callable
+
+from tests.e2e.cluster import Release, eventually, kubectl
+from tests.e2e.conftest import Load
+
+PLAIN_PER_SECOND = 50
+OPEN_STREAMS = 30
+
+
+def test_a_restart_and_a_deleted_pod_lose_nothing(
+    release: Callable[[str], Release], slow_model: str, load: Callable[..., Load]
+) -> None:
+    one = release("rollout")
+    one.install(
+        {
+            "image": {"tag": "dev"},
+            "replicaCount": 2,
+            "models": ["openai/slow"],
+            "openai": {"baseUrl": slow_model},
+            "redis": {"url": "redis://valkey.platform:6379/3"},
+            "extraEnv": [{"name": "UNKNOWN_PRICE", "value": "allow"}],
+        }
+    )
+    running = load(f"http://{one.fullname}:8000", PLAIN_PER_SECOND, OPEN_STREAMS)
+    kubectl("wait", f"deployment/{one.fullname}", "--for=condition=Available")
+
+    before = set(one.ready_pods())
+    kubectl("rollout", "restart", f"deployment/{one.fullname}")
+    kubectl("rollout", "status", f"deployment/{one.fullname}", "--timeout", "3m")
+    eventually("the old pods are gone", 90, lambda: not before & {pod["metadata"]["name"] for pod in one.pods()})
+
+    deleted = one.ready_pods()[0]
+    kubectl("delete", "pod", deleted, "--wait", "--timeout", "90s")
+    eventually("two pods are ready again", 60, lambda: len(one.ready_pods()) == 2)
+
+    result = running.stop()
+    print(f"\nrollout under load: {result}")
+    assert result["failed"] == 0, result
+    assert result["cut"] == 0, result
+    assert result["plain"] >= 0.95 * PLAIN_PER_SECOND * result["seconds"], result
+    assert result["least_open_streams"] >= OPEN_STREAMS - 2, result
+    assert result["on_kept_connections"] > result["plain"] / 4, result
+    exits = {
+        status["lastState"].get("terminated", {}).get("exitCode", 0)
+        for pod in one.pods()
+        for status in pod["status"]["containerStatuses"]
+    }
+    assert exits == {0}
