@@ -104,6 +104,7 @@ def main() -> int:
     gc.set_threshold(*_GC_THRESHOLD)
     server.run(sockets=[listener])
     metrics_server.shutdown()
+    metrics_server.server_close()
     return 0
 
 
