@@ -29,7 +29,8 @@ class Run(AsyncIterator[Event]):
         on_over: Callable[["Run"], None] | None = None,
     ) -> None:
         self._ready: deque[Event] = deque()
-        self._reader: asyncio.Future[None] | None = None
+        self._changed = asyncio.Event()
+        self._over = False  # later than the task is done: its last event may be made after it
         self._failed_by: AppError | None = None
         self._on_over = on_over
         self._task = asyncio.create_task(work(self._emit))
@@ -46,24 +47,25 @@ class Run(AsyncIterator[Event]):
         elif error := task.exception():
             log.error("run.crashed", exc_info=error)
             self._ready.append(RunFailed(InternalError("Something went wrong on our side.")))
+        self._over = True
+        self.wake()
         if self._on_over is not None:
             self._on_over(self)
-        self.wake()
 
     @property
     def over(self) -> bool:
         """Whether no event is ready and none will come."""
-        return not self._ready and self._task.done()
+        return not self._ready and self._over
 
     async def wait(self) -> None:
         """Return when an event is ready, the run is over, or `wake` was called."""
-        if not self._ready and not self._task.done():
-            self._reader = asyncio.get_running_loop().create_future()
-            await self._reader
+        if not self._ready and not self._over:
+            self._changed.clear()
+            await self._changed.wait()
 
     def wake(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        """Let everyone who is in `wait` return."""
+        self._changed.set()
 
     def take(self) -> list[Event]:
         """The events that are ready, without waiting."""
@@ -73,7 +75,7 @@ class Run(AsyncIterator[Event]):
 
     async def __anext__(self) -> Event:
         while not self._ready:
-            if self._task.done():
+            if self._over:
                 raise StopAsyncIteration
             await self.wait()
         return self._ready.popleft()

@@ -1,0 +1,100 @@
+"""Doubles at the service's own protocols: a model that plays a script, and what a run needs around it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from typing import Any
+
+from app.errors import StateUnavailable
+from app.events import Usage
+from app.limits.principal import ANY_TOOL, Principal
+from app.messages import ToolCall
+from app.models.build import Models, PricedModel
+from app.models.http import Http
+from app.models.prices import FREE, Price, Rates
+from app.models.protocol import ModelEvent, ModelRequest, Stop, StopReason, Text, ToolCallRequested
+from app.state.store import Argument, unavailable
+
+Step = ModelEvent | BaseException | asyncio.Event
+"""An event to give, an error to raise, or something to wait for."""
+
+Script = Sequence[Step]
+
+USAGE = Usage(input_tokens=10, output_tokens=5)
+"""What a scripted call uses unless it is told otherwise."""
+
+CHEAP = Price((Rates(above=0, input=1.0, output=2.0, cache_read=0.5, cache_write=1.5),))
+"""US dollars a million tokens."""
+
+ADA = Principal("ada", scopes=frozenset({"chat", "runs", ANY_TOOL}), authenticated=True)
+
+
+def answers(*pieces: str, usage: Usage = USAGE, reason: StopReason = "stop") -> Script:
+    return [*map(Text, pieces), Stop(reason, usage)]
+
+
+def asks_for(*calls: ToolCall, text: str = "", usage: Usage = USAGE) -> Script:
+    said: Script = [Text(text)] if text else []
+    return [*said, *map(ToolCallRequested, calls), Stop("tool_calls", usage)]
+
+
+class ScriptedModel:
+    """Plays one script a call, in their order; the last one again and again."""
+
+    provider = "double"
+
+    def __init__(self, *scripts: Script, name: str = "scripted") -> None:
+        self.name = name
+        self.requests: list[ModelRequest] = []
+        self.opened = asyncio.Event()
+        """Set when a call has begun."""
+        self.open = 0
+        """Generators that have begun and are not closed."""
+        self.closed = False
+        self._scripts = scripts
+
+    @property
+    def ref(self) -> str:
+        return f"double/{self.name}"
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        script = self._scripts[min(len(self.requests), len(self._scripts) - 1)]
+        self.requests.append(request)
+        self.open += 1
+        self.opened.set()
+        try:
+            for step in script:
+                if isinstance(step, BaseException):
+                    raise step
+                if isinstance(step, asyncio.Event):
+                    await step.wait()
+                else:
+                    yield step
+        finally:
+            self.open -= 1
+
+    async def probe(self) -> None:
+        return
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def models(*scripted: ScriptedModel, price: Price = FREE) -> Models:
+    return Models({model.ref: PricedModel(model, price) for model in scripted}, Http())
+
+
+class AbsentStore:
+    """A store that is away; `calls` are the commands that were tried."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Argument, ...]] = []
+
+    def call(self, *command: Argument) -> Awaitable[Any]:
+        self.calls.append(command)
+        return self._refuse()
+
+    async def _refuse(self) -> StateUnavailable:
+        raise unavailable(ConnectionError("away"))
+
+    async def aclose(self) -> None:
+        return
