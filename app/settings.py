@@ -59,7 +59,9 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = Field(None, description="What a token's `iss` must be")
     jwt_audience: str | None = Field(None, description="What a token's `aud` must have")
     jwt_algorithms: List = Field(
-        ("RS256",), description="Signatures taken, comma-separated: HMAC or public-key ones, never both"
+        ("RS256",),
+        description="Signatures taken, comma-separated, of one kind: HS256, HS384, HS512 with a secret, or RS…, PS…, "
+        "ES… and EdDSA with public keys",
     )
     jwt_secret: SecretStr | None = Field(None, description="Secret of HMAC signatures, of at least 32 bytes")
     jwt_public_key: str | None = Field(None, description="Public key of signatures: PEM, or the path of a PEM file")
@@ -163,7 +165,7 @@ class Settings(BaseSettings):
     @classmethod
     def _check_auth(cls, ways: tuple[str, ...]) -> tuple[str, ...]:
         if ways != ("none",) and (not ways or not {"api-key", "jwt"}.issuperset(ways)):
-            raise ValueError("is none, api-key, jwt or api-key,jwt")
+            raise ValueError("must be none, api-key, jwt or api-key,jwt")
         return ways
 
     @field_validator("ollama_api_base", "openai_base_url", "anthropic_base_url")

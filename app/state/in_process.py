@@ -13,7 +13,7 @@ class InProcessStore:
     """For one process without a server: fakeredis, which runs Lua as well. Forgets everything with the process."""
 
     def __init__(self) -> None:
-        self._redis = FakeAsyncRedis()
+        self._redis = FakeAsyncRedis(protocol=2)
         self._redis.response_callbacks.clear()  # replies as a server sends them
 
     async def call(self, *command: Argument) -> Any:

@@ -19,7 +19,6 @@ from tests.limits.issuer import (
     ISSUER,
     OTHER_RSA,
     RSA,
-    SECRET,
     KeyServer,
     claims,
     forged,
@@ -330,20 +329,10 @@ async def test_the_document_shows_how_to_authenticate(service: Service, open_ser
     assert "securitySchemes" not in document["components"]
 
 
-@pytest.mark.parametrize("setting", [{"jwt_secret": SECRET, "jwt_algorithms": "HS256"}, {}])
-async def test_no_secret_is_ever_logged(
-    keys_file: Path, capsys: pytest.CaptureFixture[str], setting: dict[str, str]
-) -> None:
-    settings = {**BY_RSA, **({"jwt_public_key": ""} if setting else {}), **setting}
-    good, bad = (hmac_token(), hmac_token(secret=SECRET + "x")) if setting else (token(), token(key=OTHER_RSA))
-    sent = (ADA, ADA + "x", EXPIRED, good, bad)
-    async with serving(
-        auth="api-key,jwt", api_keys_file=keys_file, log_level="debug", log_content=True, **settings
-    ) as service:
-        answers = [str(await service.chat("hi", credential)) for credential in sent]
-        await asyncio.to_thread(keys_file.write_text, ADA)
-        await service.ask("GET", f"/sessions/x?user_id={ADA}", BOB)
-    shown = "".join(capsys.readouterr()) + "".join(answers)
-    assert "auth.refused" in shown
-    for secret in (*(credential for credential in sent if credential != EXPIRED), SECRET):
-        assert secret not in shown.replace(f"user_id={ADA}", "")
+async def test_everyones_usage_is_for_the_scope_admin_alone(service: Service, open_service: Service) -> None:
+    assert (await service.ask("GET", "/admin/usage", ADMIN))[0] == 200
+    for asked, credential in ((service, ADA), (service, token()), (open_service, None)):
+        status, problem, _ = await asked.ask("GET", "/admin/usage", credential)
+        assert (status, problem["detail"]) == (403, "This needs the scope 'admin'.")
+    assert (await service.ask("GET", "/usage", NOBODY))[0] == 200
+    assert (await service.ask("GET", "/usage?user_id=bob", ADA))[0] == 403
