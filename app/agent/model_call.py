@@ -129,7 +129,6 @@ def _record_success(ref: str, reply: Reply, started: float, span: Span) -> None:
     if span.is_recording():
         span.set_attributes(
             {
-                "gen_ai.response.model": ref.rpartition("/")[2],
                 "gen_ai.response.finish_reasons": [reply.stop_reason],
                 "gen_ai.usage.input_tokens": usage.input_tokens,
                 "gen_ai.usage.output_tokens": usage.output_tokens,
