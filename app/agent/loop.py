@@ -1,9 +1,10 @@
 """The agent loop: the model asks for tools, they run, their results go back, until it answers or a limit ends it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Any
 
 from opentelemetry.trace import Span
 
@@ -49,7 +50,7 @@ class Loop:
     stream: bool
     emit: Emit
     claim: Claim
-    settle: Callable[[], Awaitable[None]]
+    settle: Callable[[], Coroutine[Any, Any, None]]
     """Called between model calls; what the run has used by then is recorded."""
 
     async def run(self, conversation: Sequence[Message], progress: Progress) -> None:
@@ -91,7 +92,7 @@ class Loop:
         if finished is not None:
             progress.messages.append(AssistantMessage(reply.text))
             return bound if finished == "max_tokens" and most < wanted else finished
-        results, _ = await asyncio.gather(self._call_tools(reply.tool_calls, progress), self.settle())
+        results = await self._call_tools_and_settle(reply.tool_calls, progress)
         progress.messages.append(AssistantMessage(reply.text, reply.tool_calls))
         progress.messages.extend(results)
         return None
@@ -125,10 +126,9 @@ class Loop:
             return "max_cost"
         return None
 
-    async def _call_tools(self, calls: Sequence[ToolCall], progress: Progress) -> list[ToolMessage]:
-        if len(calls) == 1:
-            return [await self._call_tool(calls[0], progress)]
+    async def _call_tools_and_settle(self, calls: Sequence[ToolCall], progress: Progress) -> list[ToolMessage]:
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.settle())
             tasks = [group.create_task(self._call_tool(call, progress)) for call in calls]
         return [task.result() for task in tasks]
 

@@ -47,7 +47,12 @@ async def execute(registry: Registry, call: ToolCall) -> ToolResult:
     """
     start = time.perf_counter()
     tool = registry.get(call.name)
-    outcome = _unknown(registry, call.name) if tool is None else await _bounded(tool, call.arguments)
+    if tool is None:
+        outcome = _unknown(registry, call.name)
+    elif call.malformed:
+        outcome = _malformed(tool)
+    else:
+        outcome = await _bounded(tool, call.arguments)
     seconds = time.perf_counter() - start
     label = "unknown" if tool is None else tool.name
     TOOL_CALLS.labels(label, outcome.status).inc()
@@ -98,6 +103,11 @@ def _unknown(registry: Registry, name: str) -> Outcome:
     known = ", ".join(sorted(registry)) or "none"
     message = f"There is no tool called {name[:64]!r}. Tools there are: {known}."
     return Outcome("error", message, fault="unknown_tool")
+
+
+def _malformed(tool: Tool) -> Outcome:
+    message = f"The arguments for {tool.name} are not a JSON object. Call it again with one."
+    return Outcome("error", message, fault="malformed_arguments")
 
 
 def _log(name: str, outcome: Outcome, latency_ms: float) -> None:
