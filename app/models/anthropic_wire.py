@@ -11,11 +11,14 @@ import msgspec
 from msgspec import Struct
 
 from app.events import Usage
-from app.messages import AssistantMessage, Message, ToolMessage
+from app.messages import AssistantMessage, Message, ToolMessage, UserMessage
 from app.models.protocol import ModelRequest
 
 CACHE = {"type": "ephemeral"}
 """Marks the end of what is kept for five minutes: a prompt that begins the same costs a fraction up to here."""
+
+BLANK = "(a blank message)"
+"""Stands for a message of white space, which Anthropic does not take."""
 
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -83,8 +86,7 @@ def request_body(request: ModelRequest, model: str) -> dict[str, Any]:
     """The parameters of `messages.create`. Cached are the tools, with the system prompt, and the conversation,
     which the next iteration and the next turn begin with."""
     messages = _messages(request.messages)
-    if messages:
-        messages[-1]["content"][-1]["cache_control"] = CACHE
+    messages[-1]["content"][-1]["cache_control"] = CACHE
     body: dict[str, Any] = {"model": model, "max_tokens": request.max_tokens, "messages": messages}
     if request.system:
         body["system"] = [{"type": "text", "text": request.system, "cache_control": CACHE}]
@@ -98,7 +100,7 @@ def request_body(request: ModelRequest, model: str) -> dict[str, Any]:
 
 
 def _messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """Results of calls that were made together have to be in one message; none may be empty."""
+    """Results of calls that were made together have to be in one message; empty answers are left out."""
     turns: list[dict[str, Any]] = []
     for message in messages:
         role = "assistant" if isinstance(message, AssistantMessage) else "user"
@@ -121,6 +123,8 @@ def _blocks(message: Message) -> Iterable[dict[str, Any]]:
         return
     if message.content.strip():
         yield {"type": "text", "text": message.content}
+    elif isinstance(message, UserMessage):
+        yield {"type": "text", "text": BLANK}
     if isinstance(message, AssistantMessage):
         for call in message.tool_calls:
             yield {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": call.arguments}

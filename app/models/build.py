@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import structlog
+from pydantic import SecretStr
 
 from app.errors import ConfigurationError, NotFound
 from app.models.demo import DemoModel
@@ -92,17 +93,25 @@ def _ollama(name: str, settings: Settings, http: Http) -> Model:
 
 
 def _anthropic(name: str, settings: Settings, _: Http) -> Model:
-    if settings.anthropic_api_key is None or not settings.anthropic_api_key.get_secret_value():
+    key = _key("ANTHROPIC_API_KEY", settings.anthropic_api_key)
+    if key is None:
         raise ConfigurationError(f"ANTHROPIC_API_KEY: is not set, and MODELS has `anthropic/{name}`")
-    # Costs 77 MB and more than a second, which a service without Anthropic's models need not spend.
+    # Costs 42 MB and more than a second, which a service without Anthropic's models need not spend.
     from app.models.anthropic import AnthropicModel
 
-    return AnthropicModel(name, settings.anthropic_base_url, settings.anthropic_api_key.get_secret_value())
+    return AnthropicModel(name, settings.anthropic_base_url, key)
 
 
 def _openai(name: str, settings: Settings, http: Http) -> Model:
-    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
-    return OpenAIModel(name, settings.openai_base_url, key, http)
+    return OpenAIModel(name, settings.openai_base_url, _key("OPENAI_API_KEY", settings.openai_api_key), http)
+
+
+def _key(setting: str, secret: SecretStr | None) -> str | None:
+    """Without the line end that keys get from files."""
+    key = secret.get_secret_value().strip() if secret else ""
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigurationError(f"{setting}: has characters that a key cannot have")
+    return key or None
 
 
 _PROVIDERS: Mapping[str, Callable[[str, Settings, Http], Model]] = {

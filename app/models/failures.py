@@ -48,7 +48,7 @@ def from_exception(error: aiohttp.ClientError, answering: bool) -> ModelUnavaila
     """The error for a connection that could not be made, fell silent or broke, `answering` or before."""
     cause = f"{type(error).__name__}: {error}"[:CAUSE_CHARS]
     match error:
-        case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError():
+        case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
             return unavailable("unreachable", cause)
         case aiohttp.ServerTimeoutError():
             return unavailable("timeout", cause)

@@ -89,6 +89,12 @@ async def test_an_empty_answer_in_the_history_is_left_out(provider: Provider, mo
     assert "tools" not in sent
 
 
+async def test_a_blank_message_is_said_to_be_blank(provider: Provider, model: AnthropicModel) -> None:
+    provider.will(dialect.streamed(Script()))
+    await fold(model, ask(" \n"))
+    assert provider.received[0].body["messages"][0]["content"][0]["text"] == "(a blank message)"
+
+
 @pytest.mark.parametrize("stream", [True, False])
 async def test_cache_tokens_are_input_and_counted(provider: Provider, model: AnthropicModel, stream: bool) -> None:
     script = Script(usage=Usage(1000, 20, cache_read_tokens=700, cache_write_tokens=200))
@@ -156,18 +162,19 @@ async def test_thinking_and_events_yet_to_come_are_not_the_answer(provider: Prov
         {"type": "content_block_delta", "index": 7, "delta": {"type": "thinking_delta", "thinking": "hm"}},
         {"type": "content_block_delta", "index": 7, "delta": {"type": "signature_delta", "signature": "hm"}},
         {"type": "brand_new", "delta": {"what": "ever"}},
+        {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 1}},
     ]
     reply = dialect.streamed(Script())
     provider.will(Reply([*reply.pieces[:2], *(dialect.event(json.dumps(event)) for event in odd), *reply.pieces[2:]]))
     assert (await fold(model, ask())).text == "Hello world."
 
 
-async def test_an_address_that_is_none(provider: Provider) -> None:
-    broken = AnthropicModel("claude-test", "http://127.0.0.1:99999", "sk-ant-secret")
+async def test_a_call_after_the_client_was_closed(provider: Provider) -> None:
+    closed = AnthropicModel("claude-test", provider.url, "sk-ant-secret")
+    await closed.aclose()
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(broken, ask())
-    assert caught.value.reason in ("unreachable", "broken_answer")
-    await broken.aclose()
+        await fold(closed, ask())
+    assert caught.value.reason == "unreachable"
 
 
 async def test_a_plain_answer_without_an_end_is_broken(provider: Provider, model: AnthropicModel) -> None:

@@ -11,6 +11,7 @@ from app.errors import ConfigurationError, NotFound
 from app.events import Usage
 from app.models.build import Models, build_models
 from app.settings import load
+from tests.models.servers import Provider, Reply
 
 
 def build(*refs: str, **settings: Any) -> Models:
@@ -53,10 +54,26 @@ def test_what_is_no_reference_stops_the_start(ref: str) -> None:
     assert "demo, ollama/NAME, anthropic/NAME, openai/NAME" in str(caught.value)
 
 
-@pytest.mark.parametrize("key", [None, ""])
+@pytest.mark.parametrize("key", [None, "", " \n"])
 def test_anthropic_needs_its_key(key: str | None) -> None:
     with pytest.raises(ConfigurationError, match=r"^ANTHROPIC_API_KEY: .*anthropic/claude-sonnet-4-5"):
         build("anthropic/claude-sonnet-4-5", anthropic_api_key=key)
+
+
+async def test_the_line_end_of_a_key_file_is_no_part_of_the_key(provider: Provider) -> None:
+    provider.will(Reply([b"{}"]))
+    models = build("openai/a", openai_base_url=f"{provider.url}/v1", openai_api_key="sk-x\n", unknown_price="allow")
+    await models.primary.model.probe()
+    assert provider.received[0].headers["authorization"] == "Bearer sk-x"
+    await models.aclose()
+
+
+@pytest.mark.parametrize(("ref", "setting"), [("anthropic/a", "ANTHROPIC_API_KEY"), ("openai/a", "OPENAI_API_KEY")])
+@pytest.mark.parametrize("key", ["sk-\nx", "sk-ключ"])
+def test_a_key_that_no_header_can_carry_stops_the_start(ref: str, setting: str, key: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^{setting}: ") as caught:
+        build(ref, **{setting.lower(): key})
+    assert key not in str(caught.value)
 
 
 def test_an_unknown_price_stops_the_start() -> None:

@@ -65,7 +65,8 @@ def test_any_body_of_an_error_is_taken(status: int, body: bytes) -> None:
 
 @pytest.mark.parametrize("answering", [True, False])
 def test_any_exception_of_aiohttp_has_a_reason(answering: bool) -> None:
-    assert from_exception(aiohttp.InvalidURL("x"), answering).reason == "broken_answer"
+    assert from_exception(aiohttp.InvalidURL("x"), answering).reason == "unreachable"
+    assert from_exception(aiohttp.ClientError(), answering).reason == "broken_answer"
     assert from_exception(aiohttp.ClientPayloadError(), answering).reason == "cut_stream"
     assert from_exception(aiohttp.SocketTimeoutError(), answering).reason == "timeout"
     assert from_exception(aiohttp.ConnectionTimeoutError(), answering).reason == "unreachable"

@@ -301,6 +301,15 @@ async def test_a_server_that_is_not_there(dialect: Dialect, provider: Provider, 
     await model.aclose()
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://no-such-host.invalid"])
+async def test_an_address_that_is_none(dialect: Dialect, http: Http, url: str) -> None:
+    model = dialect.model(url, http)
+    with pytest.raises(ModelUnavailable) as caught:
+        await fold(model, ask())
+    assert caught.value.reason == "unreachable"
+    await model.aclose()
+
+
 async def test_a_connection_that_is_dropped_before_the_answer(
     dialect: Dialect, provider: Provider, model: Model
 ) -> None:
