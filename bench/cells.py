@@ -56,7 +56,7 @@ def run(target: targets.Target, cell: Cell, seconds: float, warmup: float) -> Re
     spec = replace(spec, seconds=seconds, warmup=warmup, stagger=stagger)
     argv = [sys.executable, "-m", "bench.load", json.dumps(asdict(spec))]
     with Child("load", argv, stdout=subprocess.PIPE) as child:
-        out, _ = child.popen.communicate(timeout=60 + warmup + 4 * seconds)
+        out, _ = child.popen.communicate(timeout=120 + warmup + 4 * seconds)
     if child.popen.returncode:
         raise RuntimeError(f"the load generator failed at {target.name}, {cell}")
     return Result(**json.loads(out))
@@ -77,7 +77,10 @@ def _spec(target: targets.Target, model: str, stream: bool, connections: int) ->
 
 
 def memory(name: str, neighbours: targets.Neighbours, streams: int) -> Memory:
-    """Measures a fresh process, so that nothing freed before hides what the streams take."""
+    """Measures a fresh process, so that nothing freed before hides what the streams take.
+
+    The result says how many streams could be opened, at most as many as asked for.
+    """
     with ExitStack() as stack:
         target = targets.start(name, neighbours, stack)
         ready = resident_bytes(target.child.pid)
@@ -89,8 +92,6 @@ def memory(name: str, neighbours: targets.Neighbours, streams: int) -> Memory:
         with Child("hold", argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
             assert child.popen.stdout
             opened = int(child.popen.stdout.readline() or 0)
-            if opened != streams:
-                raise RuntimeError(f"{name} opened {opened} of {streams} streams")
             time.sleep(2)
             held = resident_bytes(target.child.pid)
-        return Memory(streams, ready, idle, held)
+        return Memory(opened, ready, idle, held)

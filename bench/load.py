@@ -17,6 +17,7 @@ from bench.measurement import Result, Spec
 from bench.process import cpu_seconds, resident_bytes
 
 _SAMPLES = 5
+_LONGEST_SECONDS = 60
 _ACCEPT_SECONDS = 0.3
 
 
@@ -24,6 +25,12 @@ def percentile(values: list[float], share: float) -> float:
     """The smallest value that `share` of the values do not exceed; 0 without any."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+def _enough(spec: Spec, elapsed: float, answers: int) -> bool:
+    if elapsed < spec.seconds:
+        return False
+    return answers >= spec.connections or (answers > 0 and elapsed >= 4 * spec.seconds) or elapsed >= _LONGEST_SECONDS
 
 
 async def measure(spec: Spec) -> Result:
@@ -44,10 +51,8 @@ async def measure(spec: Spec) -> Result:
     early_errors = run.errors.copy()
     run.clear()
     start, cpu, own = time.perf_counter(), cpu_seconds(spec.server_pid), time.process_time()
-    while (elapsed := time.perf_counter() - start) < spec.seconds * 4:
-        if elapsed >= spec.seconds and len(run.latencies) + run.errors.total() >= spec.connections:
-            break
-        await asyncio.sleep(max(spec.seconds - elapsed, 0.05))
+    while not _enough(spec, time.perf_counter() - start, len(run.latencies) + run.errors.total()):  # noqa: ASYNC110
+        await asyncio.sleep(max(spec.seconds - (time.perf_counter() - start), 0.05))
     seconds, used = time.perf_counter() - start, cpu_seconds(spec.server_pid) - cpu
     own = time.process_time() - own
     rss = resident_bytes(spec.server_pid)

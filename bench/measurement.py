@@ -8,8 +8,8 @@ class Spec:
     """What to send, how, and whose CPU time to read meanwhile.
 
     `body` may hold `%(turn)08d` and `%(session)08d`. A session has `turns` turns, so that its history is
-    bounded. The window lasts `seconds` after `warmup` seconds; longer, up to four times, until every
-    connection had one answer in it.
+    bounded. The window lasts `seconds` after `warmup` seconds; longer, up to four times, until it has as
+    many answers as connections, and up to a minute until it has one.
     """
 
     port: int

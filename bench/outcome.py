@@ -35,10 +35,11 @@ class Outcome:
     def median(self, target: str, cell: Cell, name: str) -> float | None:
         return self.median_of(target, cell, lambda result: float(getattr(result, name)))
 
-    def ratio(self, target: str, to: str, cell: Cell) -> float | None:
-        """The median of the rounds' ratios of requests a second; None where one was not measured."""
+    def ratio(self, target: str, to: str, cell: Cell, value: Callable[[Result], float] | None = None) -> float | None:
+        """The median of the rounds' ratios, of requests a second unless told; None without any."""
+        value = value or rate
         ours, theirs = (self.results.get(name, {}).get(cell) or [] for name in (target, to))
-        pairs = [rate(a) / rate(b) for a, b in zip(ours, theirs, strict=False) if rate(b)]
+        pairs = [value(a) / value(b) for a, b in zip(ours, theirs, strict=False) if value(b)]
         return statistics.median(pairs) if pairs else None
 
     def as_json(self) -> dict[str, Any]:
@@ -62,6 +63,11 @@ class Outcome:
 def cpu_per_request(result: Result) -> float:
     """The server's CPU time in microseconds."""
     return result.server_cpu_seconds / result.requests * 1e6 if result.requests else 0.0
+
+
+def per_cpu(result: Result) -> float:
+    """Requests a second of the server's CPU time: what a core of its own would give."""
+    return result.requests / result.server_cpu_seconds if result.server_cpu_seconds else 0.0
 
 
 def cpu_per_token(result: Result) -> float:

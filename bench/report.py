@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from bench import goals
 from bench.cells import Cell
-from bench.outcome import Outcome, core_share, cpu_per_request, cpu_per_token, rate
+from bench.outcome import Outcome, core_share, cpu_per_request, cpu_per_token, per_cpu, rate
 from bench.targets import AGENT_API, AIOHTTP, RAW
 
 _BUSY = 0.85
@@ -50,7 +50,7 @@ def _figures(outcome: Outcome) -> Iterator[str]:
     }
     for kind, title in titles.items():
         streamed = kind != "plain"
-        head = ["connections", "server", "requests/s", "of aiohttp floor", "CPU µs/request"]
+        head = ["connections", "server", "requests/s", "of aiohttp floor", "by CPU", "CPU µs/request"]
         head += ["CPU µs/token", "first byte p50 ms"] if streamed else []
         head += ["p50 ms", "p95 ms", "p99 ms", "p99/p50", "core %", "load core %", "errors"]
         rows = [
@@ -69,14 +69,14 @@ def _row(outcome: Outcome, target: str, cell: Cell, streamed: bool) -> list[str]
         return outcome.median(target, cell, name) or 0.0
 
     rates = [rate(result) for result in outcome.results[target][cell]]
-    ratio = outcome.ratio(target, AIOHTTP, cell)
+    ratios = (outcome.ratio(target, AIOHTTP, cell), outcome.ratio(target, AIOHTTP, cell, per_cpu))
     request = outcome.median_of(target, cell, cpu_per_request)
     token = outcome.median_of(target, cell, cpu_per_token)
     used = outcome.median_of(target, cell, core_share)
     p50, p99 = median("p50_ms"), median("p99_ms")
     spread = f" ({min(rates):.0f} to {max(rates):.0f})" if len(rates) > 1 else ""
     row = [str(cell.connections), target, f"{outcome.median_of(target, cell, rate):.0f}{spread}"]
-    row += ["" if ratio is None else f"{ratio:.2f}", f"{request:.0f}"]
+    row += [*("" if ratio is None else f"{ratio:.2f}" for ratio in ratios), f"{request:.0f}"]
     row += [f"{token:.1f}", f"{median('first_byte_p50_ms'):.2f}"] if streamed else []
     row += [f"{value:.2f}" for value in (p50, median("p95_ms"), p99)]
     errors = sum(result.errors for result in outcome.results[target][cell])
@@ -94,7 +94,7 @@ def _memory(outcome: Outcome) -> str:
             str(memory.streams),
             f"{memory.held_bytes / 1e6:.1f}",
             f"{(memory.held_bytes - memory.idle_bytes) / 1e6:.1f}",
-            f"{(memory.held_bytes - memory.idle_bytes) / 1024 / memory.streams:.1f}",
+            f"{(memory.held_bytes - memory.idle_bytes) / 1024 / max(memory.streams, 1):.1f}",
         )
         for target, memory in outcome.memory.items()
     ]

@@ -32,7 +32,10 @@ def run(plan: Plan, outcome: Outcome, directory: Path) -> None:
         _in_turns(plan, outcome, neighbours)
         for name in plan.names if plan.held else ():
             print(f"memory of {name} with {plan.held} streams open", file=sys.stderr)
-            outcome.memory[name] = cells.memory(name, replace(neighbours, profile=None), plan.held)
+            memory = cells.memory(name, replace(neighbours, profile=None), plan.held)
+            outcome.memory[name] = memory
+            if memory.streams < plan.held:
+                outcome.problems.append(f"{name} opened {memory.streams} of {plan.held} streams")
 
 
 @contextmanager

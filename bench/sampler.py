@@ -1,8 +1,9 @@
 """Runs agent-api under a sampling profiler: `python -m bench.sampler FILE`.
 
-Every millisecond of CPU time the stack of the main thread is taken. When the process ends, FILE holds the
-stacks in the collapsed format that flame-graph tools read, and FILE.txt the functions by their own share and
-by their share with what they call.
+The stack of the main thread is taken every millisecond of CPU time, or as often as the kernel's clock allows (4 ms
+where it ticks 250 times a second). When the process ends, FILE holds the stacks in the collapsed format that
+flame-graph tools read, and FILE.txt the functions by their own share and by their share with what they call.
+Start-up is in it too: let it run for some seconds.
 """
 
 import runpy
@@ -56,7 +57,7 @@ class Sampler:
             for name in set(stack):
                 total[name] += count
         samples = self.stacks.total() or 1
-        lines = [f"{samples} samples of {_INTERVAL_SECONDS * 1000:g} ms of CPU time"]
+        lines = [f"{samples} samples of the main thread, by CPU time"]
         for title, counts in (("own", own), ("with callees", total)):
             lines += ["", f"## {title}"]
             lines += [f"{count / samples:7.2%} {name}" for name, count in counts.most_common(_LISTED)]
