@@ -25,9 +25,6 @@ class Principal:
     """
     authenticated: bool = False
 
-    def may(self, scope: str) -> bool:
-        return scope in self.scopes
-
     def require(self, scope: str) -> None:
         """Raises Forbidden, which names the scope."""
         if scope not in self.scopes:
