@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from app.errors import AppError, BodyTooLarge, InternalError, InvalidRequest, No
 from app.telemetry.context import current
 
 MEDIA_TYPE = "application/problem+json"
+_RETRY_AFTER_SECONDS = 5  # where nobody knows better
 _TYPE = "urn:agent-api:problem:"
 
 
@@ -55,7 +57,10 @@ def _response(body: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
 
 
 def _retry_after(error: AppError) -> dict[str, str]:
-    return {} if error.retry_after is None else {"Retry-After": str(max(1, round(error.retry_after)))}
+    seconds = error.retry_after
+    if seconds is None and error.status in (429, 503):
+        seconds = _RETRY_AFTER_SECONDS
+    return {} if seconds is None else {"Retry-After": str(max(1, ceil(seconds)))}
 
 
 def install(app: FastAPI) -> None:
