@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from app.messages import AssistantMessage, Message, ToolMessage, Turn, UserMessage
+import msgspec
+
+from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Turn, UserMessage
 
 _BYTES_A_TOKEN = 4
 _TOKENS_A_MESSAGE = 4
@@ -12,13 +14,14 @@ _LOST = "The result of this call was lost."
 def estimate_tokens(messages: Iterable[Message]) -> int:
     """About how many tokens the messages take: four UTF-8 bytes a token, and four tokens around each message.
 
-    An estimate that needs no tokenizer; English text comes out close, other scripts a little high.
+    An estimate that needs no tokenizer; English text comes out close, other scripts a little high. Four times as many
+    are never too few: app/agent/worst_case.py counts on it.
     """
     total = 0
     for message in messages:
-        size = len(message.content.encode())
-        if isinstance(message, AssistantMessage):
-            size += sum(len(call.name) + len(str(call.arguments)) for call in message.tool_calls)
+        size = len(message.content.encode("utf-8", "replace"))
+        if isinstance(message, AssistantMessage) and message.tool_calls:
+            size += len(msgspec.json.encode(message.tool_calls))
         total += _TOKENS_A_MESSAGE + -(-size // _BYTES_A_TOKEN)
     return total
 
@@ -48,8 +51,9 @@ def repair(turn: Turn) -> tuple[Message, ...]:
                 pass
             case AssistantMessage():
                 close()
-                repaired.append(message)
-                open_calls.update((call.id, call.name) for call in message.tool_calls)
+                calls = _first_of_each_id(message.tool_calls)
+                repaired.append(AssistantMessage(message.content, calls))
+                open_calls.update((call.id, call.name) for call in calls)
     complete = (
         len(repaired) > 1
         and isinstance(repaired[0], UserMessage)
@@ -57,6 +61,13 @@ def repair(turn: Turn) -> tuple[Message, ...]:
         and not open_calls
     )
     return tuple(repaired) if complete else ()
+
+
+def _first_of_each_id(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    by_id: dict[str, ToolCall] = {}
+    for call in calls:
+        by_id.setdefault(call.id, call)
+    return tuple(by_id.values())
 
 
 def trim(turns: Sequence[Turn], max_tokens: int) -> list[Message]:
