@@ -9,32 +9,35 @@ from app.events import Answer
 from app.limits.usage import ModelUsage, Standing
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["ada"])]
+Name = Annotated[str, Field(max_length=256)]
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 class ChatRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = _STRICT
 
     message: str = Field(validation_alias=AliasChoices("message", "query"), min_length=1, examples=["What is 6 * 7?"])
     session_id: Id | None = Field(None, description="Continues a conversation; made up when left out")
     user_id: Id | None = None
-    model: str | None = Field(None, description="One of the service's models; the first when left out")
-    agent: str | None = None
+    model: Name | None = Field(None, description="One of the service's models; the first when left out")
+    agent: Name | None = None
     stream: bool = Field(False, description="Answer with server-sent events")
 
 
 class AgentRunRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = _STRICT
 
     query: str = Field(min_length=1, examples=["What is 6 * 7?"])
     session_id: Id | None = None
     user_id: Id | None = None
     max_iterations: int | None = Field(None, ge=1, le=100, description="Most model calls")
     max_cost_usd: float | None = Field(None, gt=0, allow_inf_nan=False, description="Cost that ends the run")
-    tools: list[str] | None = Field(None, max_length=100, description="The tools it may call; all when left out")
+    tools: list[Name] | None = Field(None, max_length=100, description="The tools it may call; all when left out")
 
 
 class ToolCallBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = _STRICT
 
     arguments: dict[str, Any] = Field(default_factory=dict, examples=[{"expression": "6 * 7"}])
 
