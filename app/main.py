@@ -71,7 +71,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         await limiter.leases.aclose()
         await models.aclose()
         await store.aclose()
-        await asyncio.to_thread(tracing.shutdown)
+        await tracing.aclose()
 
     app = FastAPI(title="agent-api", version=__version__, summary="Run an LLM agent for many users.", lifespan=lifespan)
     app.state.runner = runner

@@ -7,10 +7,13 @@ reaches the same decision, since it samples by that id.
 The SDK, gRPC and protobuf are imported only when tracing is on.
 """
 
+import asyncio
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from random import getrandbits
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -25,7 +28,7 @@ from app.telemetry.context import current
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-_FLUSH_MILLISECONDS = 3_000
+_FLUSH_SECONDS = 2.0
 _propagator = TraceContextTextMapPropagator()
 
 
@@ -67,11 +70,14 @@ class Tracing:
                 fail(span, error)
                 raise
 
-    def shutdown(self) -> None:
-        """Export what is left, for at most a few seconds. Blocks: call it off the event loop."""
+    async def aclose(self) -> None:
+        """Export what is left, for at most a few seconds: a collector that is away must not hold the process."""
         if self.provider is not None:
-            self.provider.force_flush(_FLUSH_MILLISECONDS)
-            self.provider.shutdown()
+            flushing = Thread(target=self.provider.shutdown, name="traces-flush", daemon=True)
+            flushing.start()
+            deadline = time.monotonic() + _FLUSH_SECONDS
+            while flushing.is_alive() and time.monotonic() < deadline:  # noqa: ASYNC110 - a thread has no event to await
+                await asyncio.sleep(0.02)
 
 
 def fail(span: Span, error: BaseException) -> None:
