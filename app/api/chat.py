@@ -5,7 +5,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from app.api.caller import check_text, principal_of
-from app.api.problems import documented
+from app.api.problems import CLIENT_CLOSED_REQUEST, documented
 from app.api.schemas import ChatAnswer, ChatRequest, chat_answer
 from app.api.streams import ClientGone, EventStream, Render, fold
 from app.events import RunFailed
@@ -18,7 +18,6 @@ STREAM = {
     "`run.finished` or `run.failed`; the last line of a complete stream is `data: [DONE]`.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
-_CLIENT_CLOSED_REQUEST = 499  # nginx's name for it; nobody is there to read it
 
 
 async def answer(run: Run, request: Request, render: Render) -> Response:
@@ -26,7 +25,7 @@ async def answer(run: Run, request: Request, render: Render) -> Response:
     try:
         whole, headers = await fold(run, request)
     except ClientGone:
-        return Response(status_code=_CLIENT_CLOSED_REQUEST)
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
     return Response(msgspec.json.encode(render(whole)), headers=headers, media_type="application/json")
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 import structlog
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.instrumentation import count
@@ -22,6 +23,7 @@ log = structlog.get_logger()
 PROBES = frozenset({"/live", "/ready", "/health"})
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 _JSON = re.compile(rb"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
+_EXPECTED = AppError | HTTPException | RequestValidationError | ClientDisconnect
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -76,7 +78,7 @@ class Edge:
                 receive = self._bounded(receive)
             await (self.traced if sampled else self.plain)(scope, receive, exchange.send)
         except Exception as error:
-            if not isinstance(error, AppError | HTTPException | RequestValidationError):
+            if not isinstance(error, _EXPECTED):
                 log.exception("request.crashed", method=scope["method"], path=scope["path"])
             if not exchange.status:
                 await answer_to(error, scope)(scope, receive, exchange.send)

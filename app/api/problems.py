@@ -10,6 +10,7 @@ import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -18,6 +19,7 @@ from app.telemetry.context import current
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = 5  # where nobody knows better
+CLIENT_CLOSED_REQUEST = 499  # nginx's name for it; nobody is there to read it
 _TYPE = "urn:agent-api:problem:"
 
 
@@ -65,7 +67,7 @@ def _retry_after(error: AppError) -> dict[str, str]:
 
 def install(app: FastAPI) -> None:
     """Make every error of `app` answer with a problem document."""
-    for kind in (AppError, RequestValidationError, HTTPException, Exception):
+    for kind in (AppError, RequestValidationError, HTTPException, ClientDisconnect, Exception):
         app.add_exception_handler(kind, _handle)
     _describe_media_type(app)
 
@@ -84,6 +86,8 @@ def answer_to(error: Exception, scope: Scope) -> Response:
             return respond(invalid([{**item, "loc": item["loc"][1:]} for item in error.errors()]), path)
         case HTTPException():
             return _refused_by_framework(error, scope)
+        case ClientDisconnect():
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
         case _:
             return respond(InternalError("Something went wrong on our side."), path)
 
