@@ -1,0 +1,141 @@
+"""What a caller is told when the model's provider does not do its part."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tests.api.events import parse_all
+from tests.conftest import Serve
+from tests.models.servers import NO_ANSWER, Reply
+from tests.redis_server import free_port
+from tests.service import Service, problem_of
+from tests.upstream import MODEL, Upstream, asks, refuses, says, says_whole
+
+ROUTES = [("/chat", "message"), ("/agent/run", "query")]
+
+
+@pytest.mark.parametrize(("path", "field"), ROUTES)
+def test_the_providers_429_is_a_429_that_says_when_to_try_again(
+    relay: Service, upstream: Upstream, path: str, field: str
+) -> None:
+    upstream.will(refuses(429, Retry_After="7"))
+    response = relay.ask("POST", path, {field: "hi"})
+    problem_of(response, 429, "model-rate-limited")
+    assert response.headers["retry-after"] == "7"
+
+
+@pytest.mark.parametrize("given", [None, "soon", "-5", "nan", "inf", "1e400", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_a_429_says_when_to_try_again_even_if_the_provider_does_not(
+    relay: Service, upstream: Upstream, given: str | None
+) -> None:
+    upstream.will(refuses(429, **({} if given is None else {"Retry_After": given})))
+    response = relay.chat("hi")
+    problem_of(response, 429, "model-rate-limited")
+    assert 1 <= int(response.headers["retry-after"]) <= 3600
+
+
+BROKEN: dict[str, Reply] = {
+    "500": refuses(500),
+    "502 in HTML": Reply([b"<html>bad gateway</html>"], 502, {"Content-Type": "text/html"}),
+    "503": refuses(503, Retry_After="9"),
+    "529": refuses(529),
+    "401": refuses(401),
+    "404": refuses(404),
+    "400": refuses(400),
+    "redirect": Reply([], 302, {"Location": "/elsewhere"}),
+    "broken JSON": Reply([b'{"choices":[{"mess']),
+    "other JSON": Reply([b'{"hello":1}']),
+    "an empty list": Reply([b"[]"]),
+    "no bytes": Reply([b""]),
+    "invalid UTF-8": Reply([b'{"choices":[{"message":{"content":"\xff"}}]}']),
+    "no choices": Reply([b'{"choices":[]}']),
+    "cut": says_whole("hello").ending_with("cut"),
+    "reset": Reply([b'{"choices"'], ending="reset"),
+    "reset at once": Reply(status=0, ending="reset"),
+    "closed at once": Reply(status=0, ending="cut"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_provider_that_fails_is_a_503_that_says_when_to_try_again(
+    relay: Service, upstream: Upstream, kind: str
+) -> None:
+    upstream.will(BROKEN[kind])
+    response = relay.chat("hi")
+    problem_of(response, 503, "model-unavailable")
+    assert 1 <= int(response.headers["retry-after"]) <= 3600
+    assert "words of the provider" not in response.text
+    assert str(upstream.url) not in response.text
+
+
+def event(**fields: Any) -> bytes:
+    return b"data: " + json.dumps(fields).encode() + b"\n\n"
+
+
+CUT: dict[str, Reply] = {
+    "in a piece": says("Hello", " there").with_pieces([says("Hello").whole()[:60]]),
+    "between pieces": says("Hello").with_pieces(says("Hello").pieces[:2]),
+    "by a reset": says("Hello").with_pieces(says("Hello").pieces[:2]).ending_with("reset"),
+    "before all": Reply([b""]),
+    "broken JSON": Reply([b"data: {broken\n\n"]),
+    "other JSON": Reply([b"data: [1]\n\n"]),
+    "invalid UTF-8": Reply([b'data: {"choices":[{"delta":{"content":"\xff\xfe"}}]}\n\n']),
+    "an error": Reply([event(error={"message": "words of the provider"})]),
+    "HTML": Reply([b"<html></html>"]),
+    "DONE only": Reply([b"data: [DONE]\n\n"]),
+}
+
+
+@pytest.mark.parametrize("kind", CUT)
+def test_a_stream_that_breaks_off_ends_as_failed(relay: Service, upstream: Upstream, kind: str) -> None:
+    upstream.will(CUT[kind])
+    response = relay.ask("POST", "/chat/stream", {"message": "hi"})
+    last = parse_all(response.text)[-1]
+    assert (last.name, last.data["status"]) == ("run.failed", 503)
+    assert "words of the provider" not in response.text
+
+
+def test_a_model_that_has_nothing_to_say_gives_an_empty_answer(relay: Service, upstream: Upstream) -> None:
+    upstream.will(says_whole(""))
+    response = relay.chat("hi", session_id="speechless")
+    assert (response.status_code, response.json()["answer"]) == (200, "")
+    upstream.will(says())
+    assert parse_all(relay.ask("POST", "/chat/stream", {"message": "hi"}).text)[-1].data["answer"] == ""
+
+
+def test_a_failure_after_tools_ran_is_the_runs(relay: Service, upstream: Upstream) -> None:
+    upstream.will(asks(("calculator", {"expression": "1+1"})), refuses(500))
+    problem_of(relay.ask("POST", "/agent/run", {"query": "go"}), 503, "model-unavailable")
+    assert len(upstream.calls) == 2
+
+
+def test_a_provider_that_is_down_is_a_503(serve: Serve) -> None:
+    service = serve(models=MODEL, openai_base_url=f"http://127.0.0.1:{free_port()}/v1", unknown_price="allow")
+    response = service.chat("hi")
+    problem_of(response, 503, "model-unavailable")
+    assert "retry-after" in response.headers
+    service.wait_for_event("dependency", dependency=MODEL, status="down")
+    health = service.ask("GET", "/health")
+    assert (health.status_code, health.json()["status"]) == (200, "degraded")
+    assert health.json()["checks"]["models"][MODEL]["status"] == "down"
+    assert service.ask("GET", "/ready").status_code == 200
+
+
+def test_a_run_ends_at_its_deadline(serve: Serve, upstream: Upstream) -> None:
+    service = serve(models=MODEL, openai_base_url=f"{upstream.url}/v1", unknown_price="allow", run_timeout_seconds=0.5)
+    for reply in (NO_ANSWER, says_whole("hi").with_pieces([b"{"]).ending_with("silent")):
+        upstream.reset(reply)
+        started = time.monotonic()
+        response = service.chat("hi")
+        assert 0.5 <= time.monotonic() - started < 5
+        assert problem_of(response, 504, "deadline-exceeded")["finish_reason"] == "deadline"
+        upstream.wait_until_left(5)
+
+    whole = says("Hel", "lo")
+    upstream.reset(whole.with_pieces(whole.pieces[:2]).ending_with("silent"))
+    events = parse_all(service.ask("POST", "/chat/stream", {"message": "hi"}).text)
+    assert [event.name for event in events] == ["run.started", "token", "run.failed"]
+    assert (events[-1].data["status"], events[-1].data["finish_reason"]) == (504, "deadline")
+    upstream.wait_until_left(5)
