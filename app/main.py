@@ -73,7 +73,13 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         await store.aclose()
         await tracing.aclose()
 
-    app = FastAPI(title="agent-api", version=__version__, summary="Run an LLM agent for many users.", lifespan=lifespan)
+    app = FastAPI(
+        title="agent-api",
+        version=__version__,
+        summary="Run an LLM agent for many users.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
     app.state.runner = runner
     app.router.route_class = LeanRoute
     problems.install(app)
@@ -85,18 +91,19 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     health.routes(app, lifecycle, prober)
     guard(app, callers.authenticate, documented=not identity.everyone)
     plain = Shortcut(app)
-    edge = Edge(
+    app.middleware_stack = Edge(
         plain=plain,
         traced=trace_requests(app, tracing) or plain,
+        routes=app.routes,
+        cors=_cross_origin(plain, settings.cors_origins) if settings.cors_origins else None,
         tracing=tracing,
         lifecycle=lifecycle,
         max_body_bytes=settings.max_body_bytes,
     )
-    app.middleware_stack = _cross_origin(edge, settings.cors_origins) if settings.cors_origins else edge
     return app
 
 
-def _cross_origin(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+def _cross_origin(app: ASGIApp, origins: Sequence[str]) -> CORSMiddleware:
     return CORSMiddleware(
         app,
         allow_origins=origins,

@@ -1,14 +1,20 @@
 """The outermost layer: ids, sampling, body limits, headers, the access log. Pure ASGI, one pass over the headers."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from uuid import uuid4
 
 import structlog
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.instrumentation import count
@@ -33,6 +39,8 @@ class Edge:
 
     plain: ASGIApp
     traced: ASGIApp
+    routes: Sequence[BaseRoute]
+    cors: CORSMiddleware | None
     tracing: Tracing
     lifecycle: Lifecycle
     max_body_bytes: int
@@ -50,11 +58,18 @@ class Edge:
         trace_id, sampled = self.tracing.decide(traceparent.decode("latin-1") if traceparent else None)
         sampled = sampled and not probe
         token = current.set(RequestContext(request_id, trace_id, sampled))
+        if self.cors is not None and b"origin" in headers:
+            send, preflight = self._answer_pages(scope, send, self.cors)
+        else:
+            preflight = None
         exchange = _Exchange(send, request_id, trace_id, started, self.lifecycle)
         if not probe:
             self.lifecycle.request_started()
         try:
-            await self._serve(scope, headers, receive, exchange, sampled=sampled)
+            if preflight is not None:
+                await preflight(scope, receive, exchange.send)
+            else:
+                await self._serve(scope, headers, receive, exchange, sampled=sampled)
         finally:
             if not probe:
                 seconds = perf_counter() - started
@@ -73,7 +88,7 @@ class Edge:
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, exchange: "_Exchange", *, sampled: bool
     ) -> None:
         try:
-            self._check(scope["method"], headers)
+            self._check(scope, headers)
             if b"content-length" not in headers and scope["method"] in _WITH_BODY:
                 receive = self._bounded(receive)
             await (self.traced if sampled else self.plain)(scope, receive, exchange.send)
@@ -83,15 +98,27 @@ class Edge:
             if not exchange.status:
                 await answer_to(error, scope)(scope, receive, exchange.send)
 
-    def _check(self, method: str, headers: dict[bytes, bytes]) -> None:
+    @staticmethod
+    def _answer_pages(scope: Scope, send: Send, cors: CORSMiddleware) -> tuple[Send, Response | None]:
+        """For a page of some origin: what adds the headers that it needs, or the answer to its preflight."""
+        headers = Headers(scope=scope)
+        if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
+            return send, cors.preflight_response(headers)
+        return partial(cors.send, send=send, request_headers=headers), None
+
+    def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Raises for what is refused before a byte of the body is read."""
-        if method not in _WITH_BODY:
+        if scope["method"] not in _WITH_BODY:
             return
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self.max_body_bytes:
             raise HTTPException(413, self._too_large)
-        if not _JSON(headers.get(b"content-type", b"")):
+        if not _JSON(headers.get(b"content-type", b"")) and self._is_served(scope):
             raise UnsupportedMediaType("Send JSON, with the header `Content-Type: application/json`.")
+
+    def _is_served(self, scope: Scope) -> bool:
+        """Whether there is such a path with such a method. If not, that is what the caller has to know."""
+        return any(route.matches(scope)[0] is Match.FULL for route in self.routes)
 
     @property
     def _too_large(self) -> str:

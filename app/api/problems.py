@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from app.errors import AppError, BodyTooLarge, InternalError, InvalidRequest, NotFound
@@ -112,10 +113,21 @@ def _refused_by_framework(error: HTTPException, scope: Scope) -> Response:
         case 413:
             return respond(BodyTooLarge(str(error.detail)), path, {**headers, "Connection": "close"})
         case status:
+            if status == 405:
+                headers["Allow"] = ", ".join(_allowed(scope))
             phrase = HTTPStatus(status).phrase
             detail = f"{scope['method']} is not possible here." if status == 405 else phrase
             problem = {"type": _TYPE + phrase.lower().replace(" ", "-"), "title": phrase, "status": status}
             return _response({**document(InternalError(detail), path), **problem}, headers)
+
+
+def _allowed(scope: Scope) -> list[str]:
+    """The methods of all routes of this path; each route knows only its own."""
+    known: set[str] = set()
+    for route in scope["router"].routes:
+        if route.matches(scope)[0] is not Match.NONE:
+            known |= getattr(route, "methods", None) or set()
+    return sorted(known)
 
 
 def _printable(text: str) -> str:
