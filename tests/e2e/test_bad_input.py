@@ -43,7 +43,7 @@ COMMON = {
 BROKEN: dict[str, dict[str, Any]] = {
     "no-such-model": {"ollama": SMALL | {"model": "registry.invalid/nobody/nothing:1"}},
     "no-such-secret": {"models": ["anthropic/m"], "anthropic": {"existingSecret": "nowhere"}},
-    "little-memory": {"ollama": SMALL | {"resources": {"requests": REQUESTS, "limits": {"memory": "24Mi"}}}},
+    "little-memory": {"ollama": SMALL | {"resources": {"requests": REQUESTS, "limits": {"memory": "16Mi"}}}},
     "no-redis": {"redis": {"url": "redis://nobody.nowhere:6379"}},
     "bad-setting": {"extraEnv": [{"name": "RUN_TIMEOUT_SECONDS", "value": "soon"}]},
 }
@@ -84,7 +84,7 @@ def test_a_secret_that_does_not_exist_is_named_by_the_event(broken: dict[str, Re
 
 
 def test_an_ollama_without_memory_tells_which_value_to_raise(broken: dict[str, Release]) -> None:
-    says(broken["little-memory"], "OOMKilled")
+    says(broken["little-memory"], "OOMKilled", "raise ollama.resources.limits.memory")
 
 
 def test_a_redis_that_does_not_answer_is_named_by_the_log(broken: dict[str, Release]) -> None:
