@@ -1,5 +1,6 @@
 """A store without a server."""
 
+import asyncio
 from typing import Any
 
 import hiredis
@@ -13,12 +14,14 @@ class InProcessStore:
     """For one process without a server: fakeredis, which runs Lua as well. Forgets everything with the process."""
 
     def __init__(self) -> None:
-        self._redis = FakeAsyncRedis(protocol=2)
+        self._redis = FakeAsyncRedis()
         self._redis.response_callbacks.clear()  # replies as a server sends them
+        self._turn = asyncio.Lock()  # one after the other, as on a server; its client has no more than 100 connections
 
     async def call(self, *command: Argument) -> Any:
         try:
-            return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
+            async with self._turn:
+                return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
         except RedisError as error:
             cause = hiredis.ReplyError(f"NOSCRIPT {error}" if isinstance(error, NoScriptError) else str(error))
             raise unavailable(cause) from cause

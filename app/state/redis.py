@@ -55,21 +55,25 @@ class RedisStore:
             if monotonic() < self._paused_until:
                 raise unavailable(ConnectionError("paused after a failed connection"))
             self._connecting = asyncio.create_task(self._open())
+            self._connecting.add_done_callback(_look_at)
         return await asyncio.shield(self._connecting)
 
     async def _open(self) -> Connection:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 connection = self._connection = await _open_connection(self._options)
-        except (OSError, TimeoutError, StateUnavailable) as error:
+        except (OSError, UnicodeError, StateUnavailable) as error:  # UnicodeError: no name of a host
             self._paused_until = monotonic() + PAUSE_SECONDS
-            raise unavailable(error.__cause__ or error) from None
+            cause = _cause(error)
+            raise unavailable(cause) from cause
         else:
             return connection
         finally:
             self._connecting = None
 
     async def aclose(self) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
         if self._connection is not None:
             self._connection.close()
 
@@ -81,12 +85,37 @@ async def _open_connection(options: dict[str, Any]) -> Connection:
     else:
         host, port = options.get("host", "localhost"), options.get("port", 6379)
         _, connection = await loop.create_connection(Connection, host, port, ssl=_tls(options))
+    try:
+        await _greet(connection, options)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+async def _greet(connection: Connection, options: dict[str, Any]) -> None:
     if password := options.get("password"):
         username = options.get("username")
         await connection.call(("AUTH", username, password) if username else ("AUTH", password))
     if database := options.get("db"):
         await connection.call(("SELECT", database))
-    return connection
+    await connection.call(("PING",))  # a server that hangs takes connections, too
+
+
+def _look_at(task: asyncio.Task[Connection]) -> None:
+    """An exception that nobody waits for any more would be reported as never retrieved."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _cause(error: Exception) -> BaseException:
+    match error:
+        case StateUnavailable():
+            return error.__cause__ or error
+        case TimeoutError():
+            return TimeoutError(f"no connection within {CONNECT_SECONDS:g} s")
+        case _:
+            return error
 
 
 def _tls(options: dict[str, Any]) -> ssl.SSLContext | None:

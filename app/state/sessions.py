@@ -34,7 +34,7 @@ class Sessions:
         for row in await self._store.call("LRANGE", _key(user, session_id), 0, -1):
             try:
                 turns.append(_decode(row))
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 log.warning("session.turn_unreadable", session_id=session_id, error=type(error).__name__)
         return turns
 
