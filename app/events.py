@@ -41,6 +41,13 @@ class ToolCallRecord(Struct, frozen=True):
     latency_ms: float
 
 
+class Suggestion(Struct, frozen=True):
+    """How a run like this could be cheaper or better. `kind` is a fixed word, `detail` a sentence for people."""
+
+    kind: str
+    detail: str
+
+
 class Answer(Struct, frozen=True):
     """A finished run, whole."""
 
@@ -60,6 +67,7 @@ class Answer(Struct, frozen=True):
     degraded: tuple[str, ...] = ()
     tool_calls: tuple[ToolCallRecord, ...] = ()
     iterations: int = 1
+    suggestions: tuple[Suggestion, ...] = ()
 
 
 class RunStarted(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from uuid import uuid4
@@ -13,9 +13,10 @@ from opentelemetry.trace import Span
 from app.agent.definition import Agent, RunLimits
 from app.agent.history import trim
 from app.agent.loop import Loop, Progress
+from app.agent.suggestions import Ran, suggest
 from app.agent.worst_case import most_history_tokens, most_input_tokens, most_of_call, most_of_run
 from app.errors import AppError, DeadlineExceeded, InternalError, NotFound, ShuttingDown, StateUnavailable
-from app.events import Answer, RunFailed, RunFinished, RunStarted
+from app.events import Answer, RunFailed, RunFinished, RunStarted, Suggestion
 from app.limits.claim import Claim
 from app.limits.limiter import CHAT, Limiter
 from app.limits.principal import Principal
@@ -46,6 +47,7 @@ class RunRequest:
     max_iterations: int | None = None
     max_cost_usd: float | None = None
     stream: bool = False
+    suggestions: bool = False
     operation: str = CHAT  # what the caller's limits know it as
 
 
@@ -204,7 +206,9 @@ class Runner:
             **self._content(work.request.message),
         )
         await self._loop(work, [*history, user_message])
-        await asyncio.gather(self._limiter.settle(work.claim), self._remember(work, user_message))
+        async with asyncio.TaskGroup() as group:  # in one round trip to the store
+            group.create_task(self._limiter.settle(work.claim))
+            group.create_task(self._remember(work, user_message))
         progress = work.progress
         latency_ms = work.latency_ms
         metrics.OVERHEAD.observe(max(latency_ms / 1000 - progress.outside_seconds, 0.0))
@@ -233,7 +237,13 @@ class Runner:
             degraded=tuple(work.degraded),
             tool_calls=tuple(progress.tool_calls),
             iterations=progress.iterations,
+            suggestions=self._suggestions(work, history),
         )
+
+    def _suggestions(self, work: _Work, history: Sequence[Message]) -> tuple[Suggestion, ...]:
+        if not work.request.suggestions:
+            return ()
+        return suggest(Ran(work.progress, history, work.model, self._models, work.tools))
 
     async def _admit_and_recall(self, work: _Work) -> tuple[Mapping[str, str], list[Message]]:
         """In one round trip to the store."""
@@ -242,6 +252,7 @@ class Runner:
             headers = await self._limiter.admit(work.claim, work.fail)
         except BaseException:
             recall.cancel()
+            await asyncio.gather(recall, return_exceptions=True)
             raise
         if work.claim.degraded:
             work.degraded.append("limits")
@@ -260,9 +271,11 @@ class Runner:
             settle=partial(self._limiter.settle, work.claim, over=False),
         )
         try:
-            async with asyncio.timeout(self._settings.run_timeout_seconds):
+            async with asyncio.timeout(self._settings.run_timeout_seconds) as deadline:
                 await loop.run(conversation, work.progress)
         except TimeoutError:
+            if not deadline.expired():
+                raise
             raise DeadlineExceeded(
                 f"The run did not finish within {self._settings.run_timeout_seconds:g} s. Ask for less at once."
             ) from None

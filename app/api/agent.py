@@ -23,6 +23,7 @@ def routes(app: FastAPI, runner: Runner, max_message_chars: int) -> None:
                 tools=None if body.tools is None else tuple(body.tools),
                 max_iterations=body.max_iterations,
                 max_cost_usd=body.max_cost_usd,
+                suggestions=body.suggestions,
                 operation="agent",
             ),
         )

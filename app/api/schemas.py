@@ -34,6 +34,7 @@ class AgentRunRequest(BaseModel):
     max_iterations: int | None = Field(None, ge=1, le=100, description="Most model calls")
     max_cost_usd: float | None = Field(None, gt=0, allow_inf_nan=False, description="Cost that ends the run")
     tools: list[Name] | None = Field(None, max_length=100, description="The tools it may call; all when left out")
+    suggestions: bool = Field(False, description="Also say how such a run could be cheaper or better")
 
 
 class ToolCallBody(BaseModel):
@@ -60,6 +61,13 @@ class ToolCallAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class SuggestionAnswer:
+    kind: str
+    """A fixed word, such as `cheaper-model`."""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChatAnswer:
     answer: str
     session_id: str
@@ -82,6 +90,7 @@ class ChatAnswer:
 class AgentAnswer(ChatAnswer):
     tool_calls: tuple[ToolCallAnswer, ...]
     iterations: int
+    suggestions: tuple[SuggestionAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,4 +164,9 @@ def chat_answer(answer: Answer) -> dict[str, Any]:
 
 def agent_answer(answer: Answer) -> dict[str, Any]:
     """A finished run as `/agent/run` shows it."""
-    return {**chat_answer(answer), "tool_calls": answer.tool_calls, "iterations": answer.iterations}
+    return {
+        **chat_answer(answer),
+        "tool_calls": answer.tool_calls,
+        "iterations": answer.iterations,
+        "suggestions": answer.suggestions,
+    }

@@ -184,10 +184,15 @@ class Claim:
             )
         )
 
+    @property
+    def settles(self) -> bool:
+        """Whether there is something to record or to release."""
+        return not self.done and (self.holds or bool(self._steps and self.terms.usage_seconds))
+
     def settlement(self, *, over: bool) -> Call | None:
-        """None: there is nothing to record and nothing to release. Can be sent again until `settled` was called."""
+        """None: there is nothing to settle. Can be sent again until `settled` was called."""
         self.over = self.over or over
-        if self.done or not (self.holds or (self._steps and self.terms.usage_seconds)):
+        if not self.settles:
             return None
         keys = self.budget_keys
         if self.periods:
