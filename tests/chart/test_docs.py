@@ -1,12 +1,46 @@
-"""The table in the chart's README is made from values.yaml, whose comments begin with the value's name."""
+"""The documents about the chart keep to what the chart is."""
 
+import re
+import shlex
 import subprocess
 import sys
 
-from tests.chart.conftest import ROOT
+import pytest
+
+from tests.chart.conftest import CHART, ROOT, RenderError
+
+GUIDE = (ROOT / "docs" / "kubernetes.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.replace("\\\n", "").splitlines()]
+INSTALLS = [line for line in COMMANDS if re.match(r"helm (install|upgrade) ", line)]
 
 
 def test_the_table_of_values_is_fresh() -> None:
     command = [sys.executable, str(ROOT / "scripts" / "chart_docs.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", INSTALLS)
+def test_each_install_of_the_guide_renders(helm: str, command: str) -> None:
+    arguments = [word for word in shlex.split(command)[2:] if word != "--wait"]
+    arguments[arguments.index("charts/agent-api")] = str(CHART)
+    if "--timeout" in arguments:
+        at = arguments.index("--timeout")
+        del arguments[at : at + 2]
+    template = [helm, "template", *arguments, "--kube-version", "1.34.0"]
+    done = subprocess.run(template, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RenderError(done.stderr)
+    assert "kind: Deployment" in done.stdout
+
+
+def test_each_value_that_the_guide_names_exists() -> None:
+    readme = (CHART / "README.md").read_text()
+    known = set(re.findall(r"^\| `([A-Za-z.]+)` \|", readme, re.MULTILINE))
+    groups = {name.rpartition(".")[0] for name in known}
+    groups |= {group.partition(".")[0] for group in groups}
+    named = {word.rstrip(".*") for word in re.findall(r"`([a-z][A-Za-z]+(?:\.[A-Za-z*]+)+)(?::[^`]*)?`", GUIDE)}
+    named -= {"kind.sigs", "values.yaml"}
+    assert len(named) > 15
+    assert {name for name in named if name not in known | groups and not name.startswith("custom.")} == set()
