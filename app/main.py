@@ -39,7 +39,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     tracing = traces.configure()
     models = build_models(settings)
     registry = tool_registry.load()
-    store = connect(settings.redis_url)
+    store = connect(settings.redis_url, settings.redis_ca_file)
     history = Sessions(store, ttl_seconds=settings.session_ttl_seconds, max_turns=settings.session_max_turns)
     limiter = Limiter(settings, store)
     runner = Runner(

@@ -48,6 +48,10 @@ class Settings(BaseSettings):
         None,
         description="Valkey or Redis, `redis://` or `rediss://`; unset: an in-process server, for one process",
     )
+    redis_ca_file: Path | None = Field(
+        None,
+        description="Certificate in PEM of the authority behind a `rediss://` server; unset: the public authorities",
+    )
     auth: List = Field(
         ("none",),
         description="Who may call: holders of an `api-key`, of a `jwt`, or of either (`api-key,jwt`); "

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Awaitable
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -17,19 +18,32 @@ PAUSE_SECONDS = 0.5
 """After a connection that could not be made, before the next is tried; calls in between fail at once."""
 
 
-def connect(url: str | None) -> Store:
+def connect(url: str | None, ca_file: Path | None = None) -> Store:
     """The store at `url`, connected to on first use; without one, a store that lives and dies with this process.
 
-    Raises ConfigurationError if the address cannot be read.
+    Raises ConfigurationError if the address, or the authority's certificate in `ca_file`, cannot be used.
     """
+    if ca_file is not None:
+        _check_authority(url, ca_file)
     if url is None:
         from app.state.in_process import InProcessStore  # fakeredis is not loaded beside a real server
 
         return InProcessStore()
     try:
-        return RedisStore(dict(parse_url(url)))
+        options: dict[str, Any] = dict(parse_url(url))
     except ValueError as error:
         raise ConfigurationError(f"REDIS_URL: {error}") from None
+    return RedisStore(options if ca_file is None else options | {"ssl_ca_certs": str(ca_file)})
+
+
+def _check_authority(url: str | None, ca_file: Path) -> None:
+    if not (url or "").startswith("rediss://"):
+        raise ConfigurationError("REDIS_CA_FILE: REDIS_URL is not a rediss:// address, so nothing would be encrypted")
+    try:
+        ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        reason = "is not a certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise ConfigurationError(f"REDIS_CA_FILE: {ca_file}: {reason}") from None
 
 
 class RedisStore:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import StateUnavailable
+from app.errors import ConfigurationError, StateUnavailable
 from app.state.redis import connect
 from tests.redis_server import BINARY, MISSING
 from tests.state.secured import Authority, SecuredServer
@@ -12,17 +12,17 @@ from tests.state.secured import Authority, SecuredServer
 pytestmark = pytest.mark.skipif(BINARY is None, reason=MISSING)
 
 
-async def ping(url: str) -> object:
-    store = connect(url)
+async def ping(url: str, ca_file: Path | None = None) -> object:
+    store = connect(url, ca_file)
     try:
         return await store.call("PING")
     finally:
         await store.aclose()
 
 
-async def refusal(url: str) -> BaseException | None:
+async def refusal(url: str, ca_file: Path | None = None) -> BaseException | None:
     with pytest.raises(StateUnavailable) as caught:
-        await ping(url)
+        await ping(url, ca_file)
     return caught.value.__cause__
 
 
@@ -85,6 +85,33 @@ async def test_a_certificate_of_an_authority_of_ones_own(tmp_path: Path, authori
         url = f"rediss://127.0.0.1:{server.port}"
         assert await ping(f"{url}?ssl_ca_certs={authority.certificate}") == b"PONG"
         assert await ping(f"{url}?ssl_cert_reqs=none") == b"PONG"
+
+
+async def test_the_authority_as_a_setting(tmp_path: Path, authority: Authority) -> None:
+    other = Authority(tmp_path, "theirs")
+    with tls(tmp_path, authority, "127.0.0.1") as server:
+        url = f"rediss://127.0.0.1:{server.port}"
+        assert await ping(url, authority.certificate) == b"PONG"
+        assert "certificate verify failed" in str(await refusal(url, other.certificate))
+
+
+@pytest.mark.parametrize(
+    ("url", "content", "problem"),
+    [
+        ("redis://127.0.0.1", None, "REDIS_URL is not a rediss:// address"),
+        (None, None, "REDIS_URL is not a rediss:// address"),
+        ("rediss://127.0.0.1", None, "No such file"),
+        ("rediss://127.0.0.1", "nothing of the kind", "is not a certificate in PEM"),
+    ],
+)
+def test_an_authority_that_cannot_be_used_stops_the_start(
+    tmp_path: Path, url: str | None, content: str | None, problem: str
+) -> None:
+    path = tmp_path / "ca.crt"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigurationError, match=f"^REDIS_CA_FILE: .*{problem}"):
+        connect(url, path)
 
 
 async def test_certificates_that_prove_nothing_are_refused(tmp_path: Path, authority: Authority) -> None:
