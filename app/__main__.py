@@ -1,6 +1,7 @@
 """`python -m app`: serve, and leave in order when asked to."""
 
 import asyncio
+import errno
 import gc
 import logging
 import signal
@@ -34,7 +35,7 @@ class Server(uvicorn.Server):
 
     On SIGTERM or SIGINT `/ready` says no at once, while the listening socket stays open: probes and late requests are
     answered, each told to close its connection. When nothing is left to do, or `drain_seconds` are over, it shuts
-    down and returns; a second SIGINT skips the wait.
+    down and returns; a second SIGINT ends the wait.
     """
 
     def __init__(
@@ -44,10 +45,11 @@ class Server(uvicorn.Server):
         self._lifecycle = lifecycle
         self._drain_seconds = drain_seconds
         self._cut_off = cut_off
+        self._impatient = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit and sig == signal.SIGINT:
-            self.force_exit = True
+            self._impatient = True  # uvicorn's own `force_exit` would leave the shutdown out as well
         self._lifecycle.state = "draining"
         self.should_exit = True
 
@@ -57,7 +59,7 @@ class Server(uvicorn.Server):
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._drain_seconds
         quiet = self._lifecycle.quiet_seconds
-        while clock() < deadline and not self.force_exit and quiet() < _QUIET_SECONDS:  # noqa: ASYNC110 - waits for time
+        while clock() < deadline and not self._impatient and quiet() < _QUIET_SECONDS:  # noqa: ASYNC110 - waits for time
             await asyncio.sleep(0.05)
         log.info("drain.end", cut=self._lifecycle.active)
         self._cut_off()
@@ -72,7 +74,7 @@ def main() -> int:
         logs.configure(settings)
         lifecycle = Lifecycle()
         app = create_app(settings, lifecycle)
-        listener = _listen("PORT", settings.host, settings.port)
+        listener = _listen(settings.host, settings.port)
         metrics_server, _ = _serve_metrics(settings)
     except ConfigurationError as error:
         print(f"agent-api cannot start:\n{error}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet
@@ -108,22 +110,27 @@ def main() -> int:
     return 0
 
 
-def _listen(setting: str, host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
         )
     except OSError as error:
-        raise ConfigurationError(f"{setting}: cannot listen on {host}:{port}: {error.strerror}") from None
+        raise _cannot_listen("PORT", host, port, error) from None
 
 
 def _serve_metrics(settings: Settings) -> Any:
     try:
         return prometheus_client.start_http_server(settings.metrics_port, settings.host)
     except OSError as error:
-        raise ConfigurationError(
-            f"METRICS_PORT: cannot listen on {settings.host}:{settings.metrics_port}: {error.strerror}"
-        ) from None
+        raise _cannot_listen("METRICS_PORT", settings.host, settings.metrics_port, error) from None
+
+
+def _cannot_listen(port_setting: str, host: str, port: int, error: OSError) -> ConfigurationError:
+    no_such_address = error.errno == errno.EADDRNOTAVAIL or (error.errno or 0) < 0  # below 0: of the name's look-up
+    setting = "HOST" if no_such_address else port_setting
+    reason = str(error.strerror).partition(" (while ")[0]
+    return ConfigurationError(f"{setting}: cannot listen on {host}:{port}: {reason}")
 
 
 if __name__ == "__main__":

@@ -119,14 +119,16 @@ class Settings(BaseSettings):
     max_run_tokens: int = Field(
         50_000, ge=1, le=100_000_000, description="Most tokens a run may read and write, together"
     )
-    run_timeout_seconds: float = Field(120, gt=0, description="Deadline of a run")
+    run_timeout_seconds: float = Field(120, gt=0, allow_inf_nan=False, description="Deadline of a run")
     history_max_tokens: int = Field(
         4096, ge=0, description="Most of a session's history that a run is given, in tokens"
     )
     session_ttl_seconds: int = Field(604_800, ge=1, description="How long an unused session is kept")
     session_max_turns: int = Field(100, ge=1, description="Most turns kept a session; the oldest go first")
 
-    drain_seconds: float = Field(25, ge=0, description="How long open requests may go on after SIGTERM")
+    drain_seconds: float = Field(
+        25, ge=0, allow_inf_nan=False, description="How long open requests may go on after SIGTERM"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
     log_format: Literal["json", "console"] = Field("json", description="`console` for people")
     log_content: bool = Field(False, description="Also log what users, models and tools say")
