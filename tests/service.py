@@ -32,7 +32,7 @@ def run_to_end(folder: Path, *, timeout: float = START_SECONDS, **settings: obje
     done = subprocess.run(
         [sys.executable, "-m", "app"],
         cwd=folder,
-        env=environment(**{"port": 0, "metrics_port": 0, **settings}),
+        env=environment(**{"port": 0, "metrics_port": 0, "pythonwarnings": "default::DeprecationWarning", **settings}),
         capture_output=True,
         text=True,
         timeout=timeout,
