@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from tests.chart.conftest import CHART, ROOT, RenderError
 
@@ -36,11 +37,12 @@ def test_each_install_of_the_guide_renders(helm: str, command: str) -> None:
 
 
 def test_each_value_that_the_guide_names_exists() -> None:
-    readme = (CHART / "README.md").read_text()
-    known = set(re.findall(r"^\| `([A-Za-z.]+)` \|", readme, re.MULTILINE))
-    groups = {name.rpartition(".")[0] for name in known}
-    groups |= {group.partition(".")[0] for group in groups}
-    named = {word.rstrip(".*") for word in re.findall(r"`([a-z][A-Za-z]+(?:\.[A-Za-z*]+)+)(?::[^`]*)?`", GUIDE)}
-    named -= {"kind.sigs", "values.yaml"}
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    paths = re.findall(r"`([a-z][A-Za-z]+(?:\.[A-Za-z]+)+)(?:\.\*)?(?::[^`]*)?`", GUIDE)
+    named = [path for path in paths if path.split(".")[0] in values]
     assert len(named) > 15
-    assert {name for name in named if name not in known | groups and not name.startswith("custom.")} == set()
+    for path in named:
+        node = values
+        for key in path.split("."):
+            assert key in node, f"{path} is no value of the chart"
+            node = node[key]
