@@ -32,6 +32,7 @@ class Run(AsyncIterator[Event]):
         self._changed = asyncio.Event()
         self._over = False  # later than the task is done: its last event may be made after it
         self._failed_by: AppError | None = None
+        self._left = False
         self._on_over = on_over
         self._task = asyncio.create_task(work(self._emit))
         self._task.add_done_callback(self._finish)
@@ -41,12 +42,17 @@ class Run(AsyncIterator[Event]):
         self.wake()
 
     def _finish(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():
-            if self._failed_by is not None:
-                self._ready.append(RunFailed(self._failed_by))
-        elif error := task.exception():
+        if not task.cancelled():
+            error = task.exception()
+        elif self._failed_by is None and not self._left:
+            error = asyncio.CancelledError("by nobody who may")
+        else:
+            error = None
+        if error is not None:
             log.error("run.crashed", exc_info=error)
             self._ready.append(RunFailed(InternalError("Something went wrong on our side.")))
+        elif task.cancelled() and self._failed_by is not None:
+            self._ready.append(RunFailed(self._failed_by))
         self._over = True
         self.wake()
         if self._on_over is not None:
@@ -82,6 +88,7 @@ class Run(AsyncIterator[Event]):
 
     def cancel(self) -> None:
         """End the run without another event: nobody is there to read it."""
+        self._left = True
         self._task.cancel()
 
     def fail(self, error: AppError) -> None:
@@ -96,5 +103,5 @@ class Run(AsyncIterator[Event]):
         self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
     ) -> None:
         if not self._task.done():
-            self._task.cancel()
+            self.cancel()
             await asyncio.wait([self._task])

@@ -226,6 +226,16 @@ async def test_a_crash_is_an_internal_error_that_tells_nothing_and_a_log_line_th
     assert isinstance(line["exc_info"], LookupError)
 
 
+async def test_a_cancellation_that_nobody_asked_for_is_a_crash() -> None:
+    async def work(_: Emit) -> None:
+        raise asyncio.CancelledError
+
+    with capture_logs() as logs:
+        events = await read(Run(work))
+    assert [type(event) for event in events] == [RunFailed]
+    assert [line["event"] for line in logs] == ["run.crashed"]
+
+
 async def test_leaving_the_block_cancels_the_run_and_waits_for_it() -> None:
     work = Stuck("a")
 

@@ -1,0 +1,64 @@
+"""A runner on a stage of its own: scripted models, some tools, a store in this process."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.agent.definition import Agent
+from app.events import Answer, Event, RunFinished
+from app.limits.limiter import Limiter
+from app.limits.principal import Principal
+from app.messages import Turn
+from app.models.prices import FREE, Price
+from app.runner import DEFAULT_AGENT, Runner, RunRequest
+from app.settings import load
+from app.state.in_process import InProcessStore
+from app.state.sessions import Sessions
+from app.state.store import Store
+from app.telemetry.traces import Tracing
+from app.tools import Tool
+from app.tools.registry import Registry
+from tests.doubles import ADA, ScriptedModel, models
+
+NO_LIMITS: dict[str, Any] = {"budget_global_day_usd": None}
+
+
+class Stage:
+    def __init__(
+        self,
+        *scripted: ScriptedModel,
+        tools: Sequence[Tool] = (),
+        store: Store | None = None,
+        price: Price = FREE,
+        tracing: Tracing | None = None,
+        **settings: Any,
+    ) -> None:
+        self.settings = load(None, **(NO_LIMITS | settings))
+        self.store = store or InProcessStore()
+        self.sessions = Sessions(self.store, ttl_seconds=60, max_turns=100)
+        self.limiter = Limiter(self.settings, self.store)
+        self.model = scripted[0]
+        registry = Registry(tools)
+        self.runner = Runner(
+            self.settings,
+            agents={
+                DEFAULT_AGENT: Agent(DEFAULT_AGENT, "Be brief.", tuple(registry)),
+                "mute": Agent("mute", "Say nothing.", ()),
+            },
+            models=models(*scripted, price=price),
+            tools=registry,
+            sessions=self.sessions,
+            limiter=self.limiter,
+            tracing=tracing or Tracing(None),
+        )
+
+    async def events(self, message: str = "Hello", principal: Principal = ADA, **request: Any) -> list[Event]:
+        async with self.runner.run(principal, RunRequest(message, **request)) as run:
+            return [event async for event in run]
+
+    async def answer(self, message: str = "Hello", principal: Principal = ADA, **request: Any) -> Answer:
+        last = (await self.events(message, principal, **request))[-1]
+        assert isinstance(last, RunFinished), last
+        return last.answer
+
+    async def remembered(self, session_id: str = "s", user: str = ADA.user) -> list[Turn]:
+        return await self.sessions.load(user, session_id)
