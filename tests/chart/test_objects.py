@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 from app.telemetry import metrics
 from tests.chart.conftest import Render, Rendered
 
+ANYONE = {"auth": {"allowAnonymous": True}}
 DEFAULT = {"ConfigMap", "Deployment", "NetworkPolicy", "Service", "ServiceAccount"}
 
 
@@ -25,8 +26,8 @@ def test_the_default_is_small(render: Render) -> None:
     [
         ({"autoscaling": {"enabled": True}}, {"HorizontalPodAutoscaler", "PodDisruptionBudget"}),
         ({"replicaCount": 2}, {"PodDisruptionBudget"}),
-        ({"ingress": {"enabled": True}}, {"Ingress"}),
-        ({"httpRoute": {"enabled": True, "parentRefs": [{"name": "gateway"}]}}, {"HTTPRoute"}),
+        ({"ingress": {"enabled": True}, **ANYONE}, {"Ingress"}),
+        ({"httpRoute": {"enabled": True, "parentRefs": [{"name": "gateway"}]}, **ANYONE}, {"HTTPRoute"}),
         ({"metrics": {"serviceMonitor": {"enabled": True}}}, {"ServiceMonitor"}),
         ({"metrics": {"prometheusRule": {"enabled": True}}}, {"PrometheusRule"}),
         ({"redis": {"url": "redis://a"}}, {"Secret"}),
@@ -159,6 +160,7 @@ def test_ingress_and_route_lead_to_the_service(render: Render) -> None:
             "tls": [{"secretName": "t", "hosts": ["a.example"]}],
         },
         httpRoute={"enabled": True, "parentRefs": [{"name": "gateway"}], "hostnames": ["a.example"]},
+        auth={"allowAnonymous": True},
     )
     ingress = rendered.one("Ingress")["spec"]
     [path] = ingress["rules"][0]["http"]["paths"]

@@ -44,6 +44,18 @@ ITEMS: dict[str, Any] = {
         {"maxSkew": 1, "topologyKey": "a", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {}}}
     ],
     "extraVolumeMounts": [{"name": "a", "mountPath": "/a"}],
+    "trustedProxies": ["10.0.0.0/8"],
+    "limits": {
+        "global": {"perMinute": 1, "concurrent": 1},
+        "tiers": {
+            "default": {
+                "user": {"perMinute": 1, "concurrent": 1},
+                "chat": {"perMinute": 1, "concurrent": 1},
+                "agent": {"perMinute": 1, "concurrent": 1},
+                "tools": {"*": {"perMinute": 1, "concurrent": 1}},
+            }
+        },
+    },
 }
 FILLED = {**VALUES, **ITEMS}
 
@@ -127,6 +139,11 @@ def lookup(path: tuple[str | int, ...]) -> Any:
         ({"models": ["ollama/a,demo"]}, "models"),
         ({"image": {"digest": "latest"}}, "digest"),
         ({"redis": {"url": "valkey:6379"}}, "url"),
+        ({"auth": {"modus": "jwt"}}, "modus"),
+        ({"auth": {"mode": "password"}}, "mode"),
+        ({"auth": {"jwt": {"jwksUrl": "idp.example/keys"}}}, "jwksUrl"),
+        ({"limits": {"tiers": {"default": {"chat": {"perHour": 5}}}}}, "perHour"),
+        ({"budgets": {"userDay": {"euro": 5}}}, "euro"),
         ({"tracing": {"endpoint": "jaeger:4317"}}, "endpoint"),
         ({"tracing": {"ratio": 10}}, "ratio"),
         ({"logLevel": "verbose"}, "logLevel"),

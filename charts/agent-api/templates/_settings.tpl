@@ -52,7 +52,7 @@ demo
 
 {{/* The variables that come from secrets: the user's own by name, else the chart's. */}}
 {{- define "agent-api.secretVariables" -}}
-{{- $variables := list (list "ANTHROPIC_API_KEY" .Values.anthropic .Values.anthropic.apiKey) (list "OPENAI_API_KEY" .Values.openai .Values.openai.apiKey) (list "REDIS_URL" .Values.redis .Values.redis.url) -}}
+{{- $variables := list (list "ANTHROPIC_API_KEY" .Values.anthropic .Values.anthropic.apiKey) (list "OPENAI_API_KEY" .Values.openai .Values.openai.apiKey) (list "REDIS_URL" .Values.redis .Values.redis.url) (list "JWT_SECRET" .Values.auth.jwt "") -}}
 {{- range $variables -}}
 {{- $name := index . 0 -}}{{- $from := index . 1 -}}{{- $value := index . 2 -}}
 {{- if or $from.existingSecret $value }}

@@ -55,4 +55,6 @@
 {{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.enabled needs httpRoute.parentRefs: without a Gateway the route leads nowhere." -}}
 {{- end -}}
+{{- include "agent-api.validateAuth" . -}}
+{{- include "agent-api.validateLimits" . -}}
 {{- end }}
