@@ -1,0 +1,95 @@
+"""A collector of spans: OTLP over gRPC, as Jaeger or an OpenTelemetry collector takes it."""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Self
+
+import grpc  # type: ignore[import-untyped]
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as service
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+
+_SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
+KINDS = {1: "internal", 2: "server", 3: "client"}
+
+
+@dataclass(frozen=True)
+class Span:
+    name: str
+    kind: str
+    trace_id: str
+    id: str
+    parent_id: str
+    """Empty where there is none."""
+    attributes: Mapping[str, Any]
+    resource: Mapping[str, Any]
+    failed: bool
+    start: int  # nanoseconds
+    end: int
+
+
+class Collector:
+    """Use in `with`; `endpoint` is for OTEL_EXPORTER_OTLP_ENDPOINT."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+
+    def __enter__(self) -> Self:
+        handler = grpc.unary_unary_rpc_method_handler(
+            self._export,
+            request_deserializer=service.ExportTraceServiceRequest.FromString,
+            response_serializer=service.ExportTraceServiceResponse.SerializeToString,
+        )
+        self._server = grpc.server(ThreadPoolExecutor(2))
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"Export": handler}),))
+        self.endpoint = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop(0).wait()
+
+    def _export(self, request: Any, _: grpc.ServicerContext) -> Any:
+        for resource in request.resource_spans:
+            about = _values(resource.resource.attributes)
+            self.spans += [_span(span, about) for scope in resource.scope_spans for span in scope.spans]
+        return service.ExportTraceServiceResponse()
+
+    def of(self, trace_id: str) -> list[Span]:
+        """The spans of a trace in the order of their starts."""
+        return sorted((span for span in self.spans if span.trace_id == trace_id), key=lambda span: span.start)
+
+    def wait_for(self, trace_id: str, root: str, seconds: float = 15) -> list[Span]:
+        """The spans of a trace, once its outermost is there."""
+        end = time.monotonic() + seconds
+        while not any(span.name == root for span in self.of(trace_id)):
+            assert time.monotonic() < end, f"no span {root!r} of {trace_id} in {self.spans}"
+            time.sleep(0.02)
+        return self.of(trace_id)
+
+
+def _span(span: Any, resource: Mapping[str, Any]) -> Span:
+    return Span(
+        span.name,
+        KINDS[span.kind],
+        span.trace_id.hex(),
+        span.span_id.hex(),
+        span.parent_span_id.hex(),
+        _values(span.attributes),
+        resource,
+        span.status.code == 2,
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
+    )
+
+
+def _values(attributes: Any) -> dict[str, Any]:
+    return {attribute.key: _value(attribute.value) for attribute in attributes}
+
+
+def _value(value: AnyValue) -> Any:
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [_value(item) for item in value.array_value.values]
+    return getattr(value, str(kind))
