@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from app.settings import Settings, load
+
 Manifest = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +53,11 @@ class Rendered:
                 data: dict[str, str] = one["data"]
                 return data
         raise AssertionError("no ConfigMap with the settings")
+
+    def read(self) -> Settings:
+        """The settings as the service reads them."""
+        given: dict[str, Any] = {name.lower(): value for name, value in self.settings().items()}
+        return load(None, **given)
 
 
 def annotations(manifest: Manifest) -> dict[str, str]:

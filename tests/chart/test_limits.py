@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from app.limits import budgets, tiers
-from app.settings import Settings
-from tests.chart.conftest import Render, Rendered, RenderError
+from app.settings import Settings, load
+from tests.chart.conftest import Render, RenderError
 
 LIMITS: dict[str, Any] = {
     "global": {"perMinute": 1_000_000},
@@ -22,30 +22,25 @@ LIMITS: dict[str, Any] = {
 }
 
 
-def read(rendered: Rendered) -> Settings:
-    """As the service reads them."""
-    return Settings(_env_file=None, **{name.lower(): value for name, value in rendered.settings().items()})
-
-
 def test_by_default_only_the_budget_of_all_is_set(render: Render) -> None:
     rendered = render()
     assert not [name for name in rendered.settings() if name.startswith("LIMITS")]
-    assert [(one.scope, one.period, one.nanos) for one in budgets.budgets(read(rendered))] == [
+    assert [(one.scope, one.period, one.nanos) for one in budgets.budgets(rendered.read())] == [
         ("global", "day", 100 * budgets.NANOS)
     ]
 
 
 def test_defaults_are_those_of_the_service(render: Render) -> None:
-    read_, own = read(render()), Settings(_env_file=None)
+    ours, own = render().read(), load(None)
     for name in ("lease_seconds", "usage_days", "max_cost_usd", "max_run_tokens", "max_iterations", "limits_fail"):
-        assert getattr(read_, name) == getattr(own, name), name
+        assert getattr(ours, name) == getattr(own, name), name
     for name in Settings.model_fields:
         if name.startswith("budget_"):
-            assert getattr(read_, name) == getattr(own, name), name
+            assert getattr(ours, name) == getattr(own, name), name
 
 
 def test_limits_reach_the_service(render: Render) -> None:
-    limits = tiers.parse(read(render(limits=LIMITS)).limits)
+    limits = tiers.parse(render(limits=LIMITS).read().limits)
     assert limits.everyone == tiers.Limit(per_minute=1_000_000)
     default = limits.tier("default")
     assert default.user == tiers.Limit(per_minute=60, concurrent=4)
@@ -68,7 +63,7 @@ def test_budgets_reach_the_service(render: Render) -> None:
             "globalDay": {"usd": 12.5, "tokens": 7_000_000},
         }
     )
-    settings = read(rendered)
+    settings = rendered.read()
     assert settings.budget_user_day_usd == 0.25
     assert settings.budget_user_day_tokens == 1_000_000_000_000
     assert settings.budget_team_month_usd == 1_000_000
@@ -79,7 +74,7 @@ def test_budgets_reach_the_service(render: Render) -> None:
 
 
 def test_a_budget_of_0_is_none(render: Render) -> None:
-    settings = read(render(budgets={"globalDay": {"usd": 0}}))
+    settings = render(budgets={"globalDay": {"usd": 0}}).read()
     assert settings.budget_global_day_usd is None
     assert budgets.budgets(settings) == ()
 
@@ -88,7 +83,7 @@ def test_the_limits_of_a_run_and_the_rest(render: Render) -> None:
     rendered = render(
         maxCostUsd=0.05, maxRunTokens=100_000_000, maxIterations=3, limitsFail="closed", leaseSeconds=12.5, usageDays=0
     )
-    settings = read(rendered)
+    settings = rendered.read()
     assert settings.max_cost_usd == 0.05
     assert settings.max_run_tokens == 100_000_000
     assert settings.max_iterations == 3

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from app.settings import Settings
 from tests.chart.conftest import Render, RenderError
 from tests.chart.test_auth import mount, volume
 
@@ -22,8 +21,7 @@ def test_the_authority_s_certificate_is_mounted_and_named(render: Render, addres
     tls = {"existingSecret": "redis-ca", "existingSecretKey": "root.pem"}
     rendered = render(redis={**address, "tls": tls})
     mounted, secret = mount(rendered, "redis-ca"), volume(rendered, "redis-ca")["secret"]
-    read = Settings(_env_file=None, **{name.lower(): value for name, value in rendered.settings().items()})
-    assert str(read.redis_ca_file) == f"{mounted['mountPath']}/root.pem"
+    assert str(rendered.read().redis_ca_file) == f"{mounted['mountPath']}/root.pem"
     assert mounted["readOnly"] is True
     assert secret["secretName"] == "redis-ca"
     assert secret["items"] == [{"key": "root.pem", "path": "root.pem"}]
