@@ -14,7 +14,7 @@ class InProcessStore:
     """For one process without a server: fakeredis, which runs Lua as well. Forgets everything with the process."""
 
     def __init__(self) -> None:
-        self._redis = FakeAsyncRedis()
+        self._redis = FakeAsyncRedis(protocol=2)
         self._redis.response_callbacks.clear()  # replies as a server sends them
         self._turn = asyncio.Lock()  # one after the other, as on a server; its client has no more than 100 connections
 
