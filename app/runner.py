@@ -206,9 +206,7 @@ class Runner:
             **self._content(work.request.message),
         )
         await self._loop(work, [*history, user_message])
-        async with asyncio.TaskGroup() as group:  # in one round trip to the store
-            group.create_task(self._limiter.settle(work.claim))
-            group.create_task(self._remember(work, user_message))
+        await self._settle_and_remember(work, user_message)
         progress = work.progress
         latency_ms = work.latency_ms
         metrics.OVERHEAD.observe(max(latency_ms / 1000 - progress.outside_seconds, 0.0))
@@ -247,16 +245,36 @@ class Runner:
 
     async def _admit_and_recall(self, work: _Work) -> tuple[Mapping[str, str], list[Message]]:
         """In one round trip to the store."""
-        recall = asyncio.create_task(self._recall(work))
+        turns = None
+        if work.request.session_id is not None:
+            turns = self._sessions.load(work.principal.user, work.session_id)
         try:
             headers = await self._limiter.admit(work.claim, work.fail)
         except BaseException:
-            recall.cancel()
-            await asyncio.gather(recall, return_exceptions=True)
+            if turns is not None:
+                turns.close()
             raise
         if work.claim.degraded:
             work.degraded.append("limits")
-        return headers, await recall
+        try:
+            return headers, [] if turns is None else trim(await turns, self._settings.history_max_tokens)
+        except StateUnavailable as error:
+            self._degrade(work, error)
+            return headers, []
+
+    async def _settle_and_remember(self, work: _Work, user_message: UserMessage) -> None:
+        """In one round trip to the store."""
+        turn = Turn(work.message_id, time.time(), (user_message, *work.progress.messages))
+        appended = self._sessions.append(work.principal.user, work.session_id, turn)
+        try:
+            await self._limiter.settle(work.claim)
+        except BaseException:
+            appended.close()
+            raise
+        try:
+            await appended
+        except StateUnavailable as error:
+            self._degrade(work, error)
 
     async def _loop(self, work: _Work, conversation: list[Message]) -> None:
         loop = Loop(
@@ -279,23 +297,6 @@ class Runner:
             raise DeadlineExceeded(
                 f"The run did not finish within {self._settings.run_timeout_seconds:g} s. Ask for less at once."
             ) from None
-
-    async def _recall(self, work: _Work) -> list[Message]:
-        if work.request.session_id is None:
-            return []
-        try:
-            turns = await self._sessions.load(work.principal.user, work.session_id)
-        except StateUnavailable as error:
-            self._degrade(work, error)
-            return []
-        return trim(turns, self._settings.history_max_tokens)
-
-    async def _remember(self, work: _Work, user_message: UserMessage) -> None:
-        turn = Turn(work.message_id, time.time(), (user_message, *work.progress.messages))
-        try:
-            await self._sessions.append(work.principal.user, work.session_id, turn)
-        except StateUnavailable as error:
-            self._degrade(work, error)
 
     def _degrade(self, work: _Work, error: StateUnavailable) -> None:
         if "sessions" not in work.degraded:

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import lru_cache
 from time import perf_counter
 
+import msgspec
 import structlog
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
+from prometheus_client import Counter
 
 from app.errors import AppError, ModelError, ModelUnavailable
 from app.events import Event, Token, Usage, UsageReported
@@ -117,15 +120,12 @@ def _record_success(ref: str, reply: Reply, started: float, span: Span) -> None:
         cost_usd=reply.cost_usd,
         success=True,
     )
-    metrics.MODEL_REQUESTS.labels(ref, "ok").inc()
-    metrics.COST.labels(ref).inc(reply.cost_usd)
-    for kind, count in zip(
-        metrics.TOKEN_TYPES,
-        (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens),
-        strict=True,
-    ):
+    requests, cost, tokens = _series(ref)
+    requests.inc()
+    cost.inc(reply.cost_usd)
+    for series, count in zip(tokens, msgspec.structs.astuple(usage), strict=True):
         if count:
-            metrics.TOKENS.labels(ref, kind).inc(count)
+            series.inc(count)
     if span.is_recording():
         span.set_attributes(
             {
@@ -137,6 +137,12 @@ def _record_success(ref: str, reply: Reply, started: float, span: Span) -> None:
                 "agent.cost_usd": reply.cost_usd,
             }
         )
+
+
+@lru_cache(maxsize=128)
+def _series(ref: str) -> tuple[Counter, Counter, tuple[Counter, ...]]:
+    tokens = tuple(metrics.TOKENS.labels(ref, kind) for kind in metrics.TOKEN_TYPES)
+    return metrics.MODEL_REQUESTS.labels(ref, "ok"), metrics.COST.labels(ref), tokens
 
 
 def _record_failure(ref: str, error: BaseException, started: float) -> None:

@@ -33,7 +33,7 @@ class Connection(asyncio.Protocol):
     def call(self, command: tuple[Argument, ...]) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self._loop.create_future()
         if self.closed:
-            future.set_exception(unavailable(ConnectionError("the connection broke")))
+            _refuse(future, ConnectionError("the connection broke"))
             return future
         self._pending.append((self._loop.time(), future))
         if not self._outgoing:
@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
                 if future.done():
                     continue
                 if isinstance(reply, hiredis.ReplyError):
-                    future.set_exception(unavailable(reply))
+                    _refuse(future, reply)
                 else:
                     future.set_result(reply)
         except (hiredis.ProtocolError, IndexError) as error:
@@ -87,4 +87,9 @@ class Connection(asyncio.Protocol):
         while self._pending:
             _, future = self._pending.popleft()
             if not future.done():
-                future.set_exception(unavailable(error))
+                _refuse(future, error)
+
+
+def _refuse(future: asyncio.Future[Any], error: Exception) -> None:
+    future.set_exception(unavailable(error))
+    future.exception()  # a caller that was cancelled never asks; that is no mistake to report

@@ -1,5 +1,8 @@
 """A session's history: a list of whole turns under its user's name. A turn is written at once or not at all."""
 
+from collections.abc import Awaitable, Coroutine
+from typing import Any
+
 import msgspec
 import structlog
 
@@ -28,18 +31,21 @@ class Sessions:
         self._max_turns = max_turns
         self._append = Script(store, _APPEND)
 
-    async def load(self, user: str, session_id: str) -> list[Turn]:
+    def load(self, user: str, session_id: str) -> Coroutine[Any, Any, list[Turn]]:
         """The session's turns, oldest first; empty if there is no such session. What cannot be read is left out."""
+        return self._read(self._store.call("LRANGE", _key(user, session_id), 0, -1), session_id)
+
+    async def _read(self, rows: Awaitable[list[bytes]], session_id: str) -> list[Turn]:
         turns = []
-        for row in await self._store.call("LRANGE", _key(user, session_id), 0, -1):
+        for row in await rows:
             try:
                 turns.append(_decode(row))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 log.warning("session.turn_unreadable", session_id=session_id, error=type(error).__name__)
         return turns
 
-    async def append(self, user: str, session_id: str, turn: Turn) -> None:
-        await self._append((_key(user, session_id),), _encode(turn), self._max_turns, self._ttl_seconds)
+    def append(self, user: str, session_id: str, turn: Turn) -> Coroutine[Any, Any, None]:
+        return self._append((_key(user, session_id),), _encode(turn), self._max_turns, self._ttl_seconds)
 
     async def delete(self, user: str, session_id: str) -> bool:
         """Forget the session. False if there was none."""

@@ -1,10 +1,10 @@
 """The store as the rest of the service sees it: commands of the Redis protocol in, replies out.
 
-Commands issued in the same turn of the event loop leave in one write and their replies come back in order, so that what
-is awaited together (`asyncio.gather`) costs one round trip, whoever issues it.
+A command leaves when it is called, not when its reply is awaited; those of one turn of the event loop leave in one
+write and their replies come back in order. So what is called before the first is awaited costs one round trip.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from hashlib import sha1
 from typing import Any, Protocol
 
@@ -32,9 +32,12 @@ class Script:
         self._source = source
         self._sha = sha1(source.encode(), usedforsecurity=False).hexdigest()
 
-    async def __call__(self, keys: tuple[str, ...], *arguments: Argument) -> Any:
+    def __call__(self, keys: tuple[str, ...], *arguments: Argument) -> Coroutine[Any, Any, Any]:
+        return self._reply(self._store.call("EVALSHA", self._sha, len(keys), *keys, *arguments), keys, arguments)
+
+    async def _reply(self, reply: Awaitable[Any], keys: tuple[str, ...], arguments: tuple[Argument, ...]) -> Any:
         try:
-            return await self._store.call("EVALSHA", self._sha, len(keys), *keys, *arguments)
+            return await reply
         except StateUnavailable as error:
             if not str(error.__cause__).startswith("NOSCRIPT"):
                 raise

@@ -11,7 +11,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from random import getrandbits
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 _FLUSH_SECONDS = 2.0
+_NOT_RECORDING = nullcontext(INVALID_SPAN)
 _propagator = TraceContextTextMapPropagator()
 
 
@@ -53,14 +54,14 @@ class Tracing:
             result.decision.value != 0,
         )  # Decision.DROP, whose module is not loaded while tracing is off
 
-    @contextmanager
     def span(
         self, name: str, attributes: Mapping[str, AttributeValue], kind: SpanKind = SpanKind.INTERNAL
-    ) -> Iterator[Span]:
+    ) -> AbstractContextManager[Span]:
         """A span under the current one if the request is sampled, else one that records nothing."""
-        if not current.get().sampled:
-            yield INVALID_SPAN
-            return
+        return self._recording(name, attributes, kind) if current.get().sampled else _NOT_RECORDING
+
+    @contextmanager
+    def _recording(self, name: str, attributes: Mapping[str, AttributeValue], kind: SpanKind) -> Iterator[Span]:
         with self.tracer.start_as_current_span(
             name, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
         ) as span:

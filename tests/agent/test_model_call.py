@@ -71,7 +71,7 @@ async def test_a_call_is_counted() -> None:
     assert stage.metric("agent_model_requests_total", outcome="ok") == 1
     assert stage.metric("agent_cost_usd_total") == pytest.approx(CHEAP.cost_usd(Usage(100, 20, 30, 0)))
     kinds = ("input", "output", "cache_read", "cache_write")
-    assert [stage.metric("agent_tokens_total", type=kind) for kind in kinds] == [100, 20, 30, None]
+    assert [stage.metric("agent_tokens_total", type=kind) for kind in kinds] == [100, 20, 30, 0]
 
 
 @pytest.mark.parametrize("stream", [True, False])
