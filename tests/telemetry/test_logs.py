@@ -1,0 +1,116 @@
+"""Logs: one JSON object a line, what belongs to a request with its ids, and no word of what was said."""
+
+import json
+from datetime import datetime
+
+import pytest
+
+from tests.conftest import Serve
+from tests.service import Service
+from tests.upstream import MODEL, Upstream, asks, refuses, says_whole
+
+SECRETS = {"openai_api_key": "sk-of-the-service-0123456789", "jwt_secret": "0123456789-signs-the-tokens-0123456789"}
+QUESTION, ANSWER = "What-the-user-said", "What-the-model-said"
+
+
+@pytest.fixture
+def talkative(serve: Serve, upstream: Upstream) -> Serve:
+    def start(**settings: object) -> Service:
+        common = {"models": MODEL, "openai_base_url": f"{upstream.url}/v1", "unknown_price": "allow", **SECRETS}
+        return serve(**common, **settings)
+
+    return start
+
+
+def test_every_line_is_an_object_with_a_time_a_level_and_ids(demo: Service) -> None:
+    demo.chat("hi")
+    for text in demo.raw_log().split("\n")[:-1]:
+        line = json.loads(text)
+        assert list(line)[:5] == ["timestamp", "level", "event", "request_id", "trace_id"]
+        assert datetime.fromisoformat(line["timestamp"]).utcoffset() is not None
+        assert line["level"] in ("debug", "info", "warning", "error")
+
+
+def test_a_run_leaves_the_lines_of_the_design(relay: Service, upstream: Upstream) -> None:
+    upstream.will(asks(("calculator", {"expression": "6*7"})), says_whole("42"))
+    response = relay.ask("POST", "/chat", {"message": "hi", "session_id": "logged"}, x_request_id="logged-1")
+    relay.wait_for_event("request", request_id="logged-1")
+    lines = [line for line in relay.log() if line["request_id"] == "logged-1"]
+    assert [line["event"] for line in lines] == [
+        "agent.request.start",
+        "llm_call",
+        "tool_call",
+        "llm_call",
+        "agent.request.success",
+        "request",
+    ]
+    assert {line["trace_id"] for line in lines} == {response.headers["x-trace-id"]}
+    call, tool, end, request = lines[1], lines[2], lines[4], lines[5]
+    assert {"model", "tokens", "latency_ms", "cost_usd", "success"} <= call.keys()
+    assert (call["model"], call["tokens"], call["success"]) == (MODEL, 40, True)
+    assert {"tool", "latency_ms", "success", "error"} <= tool.keys()
+    assert (tool["tool"], tool["success"], tool["error"]) == ("calculator", True, None)
+    assert (end["tokens"], end["iterations"]) == (80, 2)
+    assert (request["method"], request["path"], request["status"]) == ("POST", "/chat", 200)
+    assert request["latency_ms"] >= end["latency_ms"] > 0
+
+
+def test_a_failed_run_says_why(relay: Service, upstream: Upstream) -> None:
+    upstream.will(refuses(500))
+    relay.ask("POST", "/chat", {"message": "hi"}, x_request_id="logged-2")
+    relay.wait_for_event("request", request_id="logged-2", status=503)
+    failed = relay.log("agent.request.failed", request_id="logged-2")[0]
+    assert failed["error"] == "model-unavailable"
+    call = relay.log("llm_call", request_id="logged-2")[0]
+    assert call["success"] is False
+
+
+def talk(service: Service, upstream: Upstream) -> None:
+    """A run that works and ways of failing, with a secret wherever one can be put."""
+    upstream.will(asks(("calculator", {"expression": f"6*7+{QUESTION}"})), says_whole(ANSWER))
+    headers = {"Authorization": "Bearer sk-of-the-user", "Cookie": "sk-of-the-user", "X-Api-Key": "sk-of-the-user"}
+    body = {"message": QUESTION, "session_id": "said"}
+    assert service.client.post("/chat", json=body, headers=headers).json()["answer"] == ANSWER
+    for status in (400, 401, 429, 500):
+        upstream.will(refuses(status))
+        service.client.post("/chat", json=body, headers=headers)
+    service.client.post("/chat", json={"message": [QUESTION]}, headers=headers)
+    service.client.post("/chat", content=QUESTION, headers=headers | {"Content-Type": "application/json"})
+    service.client.post("/api/tools/calculator", json={"arguments": {"expression": QUESTION}}, headers=headers)
+    service.client.get(f"/nowhere?key=sk-of-the-user&q={QUESTION}", headers=headers)
+    service.wait_for_event("request", path="/nowhere")
+
+
+def test_no_word_and_no_secret_is_logged(talkative: Serve, upstream: Upstream) -> None:
+    service = talkative(log_level="debug")
+    talk(service, upstream)
+    log = service.raw_log() + service.stderr()
+    for word in (QUESTION, ANSWER, "sk-of-the-user", *SECRETS.values()):
+        assert word not in log
+
+
+def test_with_log_content_the_words_are_there_but_no_secret(talkative: Serve, upstream: Upstream) -> None:
+    service = talkative(log_content="true")
+    talk(service, upstream)
+    start = service.log("agent.request.start")[0]
+    assert start["content"] == QUESTION
+    assert service.log("agent.request.success")[0]["content"] == ANSWER
+    log = service.raw_log()
+    for word in ("sk-of-the-user", *SECRETS.values()):
+        assert word not in log
+
+
+def test_what_is_below_the_level_is_not_logged(talkative: Serve, upstream: Upstream) -> None:
+    service = talkative(log_level="info")
+    upstream.will(says_whole("hi"))
+    service.chat("hi")
+    assert not service.log(level="debug")
+
+
+def test_odd_text_breaks_no_line(talkative: Serve, upstream: Upstream) -> None:
+    service = talkative(log_content="true")
+    text = 'a\nb\r\n{"level":"error"}\u2028\u202e\x1b[31m"\\'
+    upstream.will(says_whole(text))
+    service.chat(text)
+    assert service.wait_for_event("agent.request.success")["content"] == text
+    assert "\x1b" not in service.raw_log()
