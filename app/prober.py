@@ -37,6 +37,9 @@ class Check:
         except (AppError, TimeoutError) as error:
             self.status = "down"
             self.reason = error.reason if isinstance(error, ModelError) else type(error).__name__
+        except Exception as error:
+            log.exception("dependency.probe_crashed", dependency=self.name)
+            self.status, self.reason = "down", type(error).__name__
         else:
             self.status, self.reason, self.last_ok = "up", "", time.monotonic()
         metrics.DEPENDENCY_UP.labels(self.name).set(self.status == "up")

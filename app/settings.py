@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -177,7 +178,7 @@ class Settings(BaseSettings):
     @field_validator("ollama_api_base", "openai_base_url", "anthropic_base_url")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
+        if not url.startswith(("http://", "https://")) or not _names_host(url):
             raise ValueError("is not an http:// or https:// address")
         return url.rstrip("/")
 
@@ -204,9 +205,19 @@ def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
     """The settings of this process. Raises ConfigurationError with every bad setting's name and problem."""
     try:
         return Settings(_env_file=env_file, **overrides)
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{env_file}: is not UTF-8 ({error.reason} at byte {error.start})") from None
     except ValidationError as error:
         problems = [_describe(item) for item in error.errors(include_url=False, include_input=False)]
         raise ConfigurationError("\n".join(problems)) from None
+
+
+def _names_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets, a port that is none
+        return False
 
 
 def _describe(item: ErrorDetails) -> str:
