@@ -129,14 +129,16 @@ def _scope(key: str) -> str:
 
 async def _live(url: str | None, todo: list[tuple[object, ...]]) -> None:
     store = connect(url)
-    await store.call("FLUSHALL")
-    world = World(store, Limiter(load(None, usage_days=0, **LIMITS), store))
-    for name, *arguments in todo:
-        await getattr(world, str(name).replace(" ", "_"))(*arguments)
+    try:
+        await store.call("FLUSHALL")
+        world = World(store, Limiter(load(None, usage_days=0, **LIMITS), store))
+        for name, *arguments in todo:
+            await getattr(world, str(name).replace(" ", "_"))(*arguments)
+            await world.check()
+        await world.check_end()
         await world.check()
-    await world.check_end()
-    await world.check()
-    await store.aclose()
+    finally:
+        await store.aclose()
 
 
 @settings(max_examples=60, deadline=None)
