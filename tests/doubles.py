@@ -1,10 +1,9 @@
 """Doubles at the service's own protocols: a model that plays a script, and what a run needs around it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from app.errors import StateUnavailable
 from app.events import Usage
 from app.limits.principal import ANY_TOOL, Principal
 from app.messages import ToolCall
@@ -89,12 +88,12 @@ class AbsentStore:
     def __init__(self) -> None:
         self.calls: list[tuple[Argument, ...]] = []
 
-    def call(self, *command: Argument) -> Awaitable[Any]:
+    def call(self, *command: Argument) -> asyncio.Future[Any]:
         self.calls.append(command)
-        return self._refuse()
-
-    async def _refuse(self) -> StateUnavailable:
-        raise unavailable(ConnectionError("away"))
+        refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        refused.set_exception(unavailable(ConnectionError("away")))
+        refused.exception()  # looked at, or asyncio reports it when the caller does not
+        return refused
 
     async def aclose(self) -> None:
         return

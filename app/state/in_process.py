@@ -7,7 +7,7 @@ import hiredis
 from fakeredis import FakeAsyncRedis
 from redis.exceptions import NoScriptError, RedisError
 
-from app.state.store import Argument, unavailable
+from app.state.store import Argument, unavailable, under_way
 
 
 class InProcessStore:
@@ -18,7 +18,10 @@ class InProcessStore:
         self._redis.response_callbacks.clear()  # replies as a server sends them
         self._turn = asyncio.Lock()  # one after the other, as on a server; its client has no more than 100 connections
 
-    async def call(self, *command: Argument) -> Any:
+    def call(self, *command: Argument) -> asyncio.Future[Any]:
+        return under_way(self._call(command))
+
+    async def _call(self, command: tuple[Argument, ...]) -> Any:
         try:
             async with self._turn:
                 return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]

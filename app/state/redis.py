@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -11,7 +10,7 @@ from redis.asyncio.connection import parse_url
 
 from app.errors import ConfigurationError, StateUnavailable
 from app.state.connection import Connection
-from app.state.store import Argument, Store, unavailable
+from app.state.store import Argument, Store, unavailable, under_way
 
 CONNECT_SECONDS = 1.0
 PAUSE_SECONDS = 0.5
@@ -52,13 +51,13 @@ class RedisStore:
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = options
         self._connection: Connection | None = None
-        self._connecting: asyncio.Task[Connection] | None = None
+        self._connecting: asyncio.Future[Any] | None = None
         self._paused_until = 0.0
 
-    def call(self, *command: Argument) -> Awaitable[Any]:
+    def call(self, *command: Argument) -> asyncio.Future[Any]:
         connection = self._connection
         if connection is None or connection.closed:
-            return self._connect_and_call(command)
+            return under_way(self._connect_and_call(command))
         return connection.call(command)
 
     async def _connect_and_call(self, command: tuple[Argument, ...]) -> Any:
@@ -68,9 +67,9 @@ class RedisStore:
         if self._connecting is None:
             if monotonic() < self._paused_until:
                 raise unavailable(ConnectionError("paused after a failed connection"))
-            self._connecting = asyncio.create_task(self._open())
-            self._connecting.add_done_callback(_look_at)
-        return await asyncio.shield(self._connecting)
+            self._connecting = under_way(self._open())
+        connection: Connection = await asyncio.shield(self._connecting)
+        return connection
 
     async def _open(self) -> Connection:
         try:
@@ -114,12 +113,6 @@ async def _greet(connection: Connection, options: dict[str, Any]) -> None:
     if database := options.get("db"):
         await connection.call(("SELECT", database))
     await connection.call(("PING",))  # a server that hangs takes connections, too
-
-
-def _look_at(task: asyncio.Task[Connection]) -> None:
-    """An exception that nobody waits for any more would be reported as never retrieved."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _cause(error: Exception) -> BaseException:

@@ -4,6 +4,7 @@ A command leaves when it is called, not when its reply is awaited; those of one 
 write and their replies come back in order. So what is called before the first is awaited costs one round trip.
 """
 
+import asyncio
 from collections.abc import Awaitable, Coroutine
 from hashlib import sha1
 from typing import Any, Protocol
@@ -18,8 +19,8 @@ Argument = str | bytes | int | float
 class Store(Protocol):
     """Commands in, replies out: integers, bytes, None, or lists of these."""
 
-    def call(self, *command: Argument) -> Awaitable[Any]:
-        """One command's reply. Raises StateUnavailable; its `__cause__` is for the log."""
+    def call(self, *command: Argument) -> asyncio.Future[Any]:
+        """One command's reply. Raises StateUnavailable, whose `__cause__` is for the log; it need not be awaited."""
 
     async def aclose(self) -> None: ...
 
@@ -42,6 +43,19 @@ class Script:
             if not str(error.__cause__).startswith("NOSCRIPT"):
                 raise
             return await self._store.call("EVAL", self._source, len(keys), *keys, *arguments)
+
+
+def under_way(call: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
+    """A call that needs a task of its own."""
+    task = asyncio.create_task(call)
+    task.add_done_callback(_look_at)
+    return task
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """A caller that was cancelled never asks; that is no mistake to report."""
+    if not task.cancelled():
+        task.exception()
 
 
 def unavailable(cause: BaseException) -> StateUnavailable:
