@@ -36,7 +36,9 @@ def error_of(events: list[Event]) -> Exception:
 
 
 def others() -> set[asyncio.Task[Any]]:
-    return asyncio.all_tasks() - {asyncio.current_task()}
+    """Tasks but this one and the store's own: a command that was sent is not taken back."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    return {task for task in tasks if not getattr(task.get_coro(), "__qualname__", "").startswith("InProcessStore.")}
 
 
 async def begun(stage: Stage, **request: Any) -> Run:
