@@ -1,8 +1,10 @@
 """`/chat` and `/chat/stream`, also under `/api`: a conversation with an agent."""
 
+from typing import Any
+
 import msgspec
 from fastapi import FastAPI, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from app.api.caller import check_text, principal_of
 from app.api.problems import CLIENT_CLOSED_REQUEST, documented
@@ -13,7 +15,7 @@ from app.run import Run
 from app.runner import Runner, RunRequest
 
 RUN_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503, 504)
-STREAM = {
+STREAM: dict[str, Any] = {
     "description": "The run's events: `run.started`, `token`, `tool.started`, `tool.finished`, `usage`, then "
     "`run.finished` or `run.failed`; the last line of a complete stream is `data: [DONE]`.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
@@ -62,6 +64,14 @@ def routes(app: FastAPI, runner: Runner, max_message_chars: int) -> None:
         """Ask; the run's events come as they happen (server-sent events)."""
         return await stream(start(body, request, streamed=True), chat_answer)
 
+    whole = {"description": "The answer; with `stream` the run's events", "content": STREAM["content"]}
     for prefix in ("", "/api"):
-        app.post(f"{prefix}/chat", tags=["chat"], response_model=ChatAnswer, responses=RUN_PROBLEMS)(chat)
-        app.post(f"{prefix}/chat/stream", tags=["chat"], responses={200: STREAM, **RUN_PROBLEMS})(chat_stream)
+        app.post(f"{prefix}/chat", tags=["chat"], response_model=ChatAnswer, responses={200: whole, **RUN_PROBLEMS})(
+            chat
+        )
+        app.post(
+            f"{prefix}/chat/stream",
+            tags=["chat"],
+            response_class=StreamingResponse,  # what documents no JSON
+            responses={200: STREAM, **RUN_PROBLEMS},
+        )(chat_stream)

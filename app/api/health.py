@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from app import __version__
 from app.api.lifecycle import Lifecycle
-from app.api.schemas import Status
+from app.api.schemas import Health, Status
 from app.prober import Prober
 
 
@@ -31,7 +31,7 @@ def routes(app: FastAPI, lifecycle: Lifecycle, prober: Prober) -> None:
         """Whether this process should get requests."""
         return JSONResponse({"status": lifecycle.state}, 200 if lifecycle.state == "ready" else 503)
 
-    @app.get("/health", tags=["health"])
+    @app.get("/health", tags=["health"], response_model=Health)
     async def health() -> dict[str, Any]:
         """From the last background probes; always 200, for people and dashboards, not for the kubelet."""
         return {

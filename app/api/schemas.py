@@ -14,8 +14,15 @@ Name = Annotated[str, Field(max_length=256)]
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
 
+def _also_as_query(schema: dict[str, Any]) -> None:
+    """Documents the other name of `message`, of which exactly one is to be given."""
+    schema["properties"]["query"] = {**schema["properties"]["message"], "title": "Query"}
+    schema["oneOf"] = [{"required": ["message"]}, {"required": ["query"]}]
+    del schema["required"]
+
+
 class ChatRequest(BaseModel):
-    model_config = _STRICT
+    model_config = ConfigDict(**_STRICT, json_schema_extra=_also_as_query)
 
     message: str = Field(validation_alias=AliasChoices("message", "query"), min_length=1, examples=["What is 6 * 7?"])
     session_id: Id | None = Field(None, description="Continues a conversation; made up when left out")
@@ -140,6 +147,29 @@ class UsageAnswer:
 @dataclass(frozen=True, slots=True)
 class Status:
     status: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHealth:
+    status: Literal["unknown", "up", "down"]
+    last_ok_seconds: float | None
+    """Since its last sign of life."""
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    api: Literal["ok"]
+    redis: Literal["in-process", "unknown", "up", "down"]
+    models: dict[str, ModelHealth]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    status: Literal["ok", "degraded"]
+    version: str
+    uptime_seconds: float
+    checks: Checks
 
 
 def chat_answer(answer: Answer) -> dict[str, Any]:

@@ -16,7 +16,7 @@ SessionId = Annotated[Id, Path()]
 UserId = Annotated[Id | None, Query()]
 
 
-PROBLEMS = documented(404, 422, 503)
+PROBLEMS = documented(404, 422, 500, 503)
 
 
 def routes(app: FastAPI, sessions: Sessions) -> None:

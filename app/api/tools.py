@@ -14,7 +14,7 @@ from app.messages import ToolCall
 from app.tools.executor import execute
 from app.tools.registry import Registry
 
-TOOL_PROBLEMS = documented(404, 413, 415, 422, 429, 503)
+TOOL_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503)
 
 
 def routes(app: FastAPI, tools: Registry, limiter: Limiter) -> None:
