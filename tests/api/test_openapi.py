@@ -1,0 +1,138 @@
+"""The OpenAPI document: complete, and true of every answer."""
+
+import re
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.api.document import PROBLEM, Document
+from tests.models.servers import Reply
+from tests.service import Service
+from tests.upstream import Upstream, refuses, says, says_whole
+
+
+@pytest.fixture(scope="module")
+def document(demo: Service) -> Document:
+    return Document(demo.ask("GET", "/openapi.json").json())
+
+
+ROUTES = {
+    ("post", "/chat"): {"200", "404", "413", "415", "422", "429", "500", "503", "504"},
+    ("post", "/chat/stream"): {"200", "404", "413", "415", "422", "429", "500", "503", "504"},
+    ("post", "/api/chat"): {"200", "404", "413", "415", "422", "429", "500", "503", "504"},
+    ("post", "/api/chat/stream"): {"200", "404", "413", "415", "422", "429", "500", "503", "504"},
+    ("post", "/agent/run"): {"200", "404", "413", "415", "422", "429", "500", "503", "504"},
+    ("get", "/api/tools"): {"200"},
+    ("post", "/api/tools/{name}"): {"200", "404", "413", "415", "422", "429", "500", "503"},
+    ("get", "/sessions/{session_id}"): {"200", "404", "422", "500", "503"},
+    ("delete", "/sessions/{session_id}"): {"204", "404", "422", "500", "503"},
+    ("get", "/live"): {"200"},
+    ("get", "/ready"): {"200", "503"},
+    ("get", "/health"): {"200"},
+}
+
+
+def test_every_route_lists_its_answers(document: Document) -> None:
+    known = {(method, path): set(operation["responses"]) for method, path, operation in document.operations()}
+    for route, statuses in ROUTES.items():
+        assert statuses <= known[route], route
+
+
+def test_every_error_is_a_problem(document: Document) -> None:
+    for _, path, operation in document.operations():
+        for status, response in operation["responses"].items():
+            if status >= "400" and path != "/ready":
+                assert list(response["content"]) == [PROBLEM], (path, status)
+
+
+def test_every_answer_has_a_schema_and_every_route_says_what_it_does(document: Document) -> None:
+    for method, path, operation in document.operations():
+        assert operation["tags"], path
+        assert operation.get("description") or operation.get("summary"), path
+        for status, response in operation["responses"].items():
+            for kind, content in response.get("content", {}).items():
+                assert content["schema"], (method, path, status, kind)
+                Draft202012Validator.check_schema(content["schema"])
+
+
+def test_a_stream_is_documented_as_one(document: Document) -> None:
+    for path in ("/chat", "/api/chat"):
+        content = document.paths[path]["post"]["responses"]["200"]["content"]
+        assert content.keys() == {"application/json", "text/event-stream"}
+        content = document.paths[f"{path}/stream"]["post"]["responses"]["200"]["content"]
+        assert content.keys() == {"text/event-stream"}
+
+
+def test_operations_have_names_of_their_own(document: Document) -> None:
+    names = [operation["operationId"] for _, _, operation in document.operations()]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9_]+", name) for name in names)
+
+
+ANSWERS: list[tuple[str, str, str, Any]] = [
+    ("GET", "/live", "/live", None),
+    ("GET", "/ready", "/ready", None),
+    ("GET", "/health", "/health", None),
+    ("GET", "/api/tools", "/api/tools", None),
+    ("POST", "/api/tools/{name}", "/api/tools/calculator", {"arguments": {"expression": "6*7"}}),
+    ("POST", "/api/tools/{name}", "/api/tools/calculator", {"arguments": {"expression": "1/0"}}),
+    ("POST", "/api/tools/{name}", "/api/tools/clock", {}),
+    ("POST", "/api/tools/{name}", "/api/tools/nothing", {}),
+    ("POST", "/api/tools/{name}", "/api/tools/clock", []),
+    ("POST", "/chat", "/chat", {"message": "6 * 7", "session_id": "documented"}),
+    ("POST", "/chat", "/chat", {"query": "hi", "stream": True}),
+    ("POST", "/chat", "/chat", {"message": ""}),
+    ("POST", "/chat", "/chat", {"message": "hi", "model": "nobody"}),
+    ("POST", "/chat", "/chat", None),
+    ("POST", "/chat/stream", "/chat/stream", {"message": "hi"}),
+    ("POST", "/chat/stream", "/chat/stream", {"mesage": "hi"}),
+    ("POST", "/api/chat", "/api/chat", {"message": "hi"}),
+    ("POST", "/agent/run", "/agent/run", {"query": "6 * 7 in Paris time"}),
+    ("POST", "/agent/run", "/agent/run", {"query": "hi", "tools": ["nothing"]}),
+    ("POST", "/agent/run", "/agent/run", {"query": "hi", "max_iterations": 0}),
+    ("GET", "/sessions/{session_id}", "/sessions/documented", None),
+    ("GET", "/sessions/{session_id}", "/sessions/unheard-of", None),
+    ("GET", "/sessions/{session_id}", "/sessions/a.b", None),
+    ("DELETE", "/sessions/{session_id}", "/sessions/documented", None),
+    ("DELETE", "/sessions/{session_id}", "/sessions/documented", None),
+    ("DELETE", "/sessions/{session_id}", "/sessions/documented?user_id=", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "url", "body"), ANSWERS)
+def test_an_answer_is_what_the_document_says(
+    demo: Service, document: Document, method: str, path: str, url: str, body: Any
+) -> None:
+    document.check(demo.ask(method, url, body), path)
+
+
+@pytest.mark.parametrize("reply", [says_whole("hi"), refuses(429), refuses(500), Reply([b"{"])])
+def test_an_answer_with_another_model_is_what_the_document_says(
+    relay: Service, document: Document, upstream: Upstream, reply: Reply
+) -> None:
+    upstream.will(reply)
+    document.check(relay.chat("hi"), "/chat")
+    upstream.will(says("hi") if reply.status == 200 else reply)
+    document.check(relay.ask("POST", "/chat/stream", {"message": "hi"}), "/chat/stream")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/chat", {"message": "hi"}),
+        ("/chat", {"query": "hi"}),
+        ("/agent/run", {"query": "hi", "max_iterations": 5, "max_cost_usd": 0.1, "tools": ["clock"], "user_id": "ada"}),
+        ("/api/tools/{name}", {}),
+    ],
+)
+def test_the_document_accepts_what_the_service_accepts(document: Document, path: str, body: Any) -> None:
+    assert document.accepts(path, body)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, [], {"message": ""}, {"message": "hi", "query": "hi"}, {"message": 5}, {"message": "hi", "more": 1}]
+)
+def test_the_document_refuses_what_the_service_refuses(demo: Service, document: Document, body: Any) -> None:
+    assert not document.accepts("/chat", body)
+    assert demo.ask("POST", "/chat", body).status_code == 422
