@@ -1,9 +1,12 @@
 """Structured logs: one JSON object a line on stdout, each with `request_id` and `trace_id`."""
 
+import asyncio
+import atexit
 import logging
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any, BinaryIO
 
 import msgspec
@@ -67,7 +70,7 @@ def _render_text(_: Any, __: str, event: EventDict) -> str:
 
 def configure(settings: Settings, stream: BinaryIO | None = None) -> None:
     """Send structlog's and the standard library's records (uvicorn, asyncio, exporters) to the same place."""
-    out = stream or sys.stdout.buffer
+    lines = _Lines(stream or sys.stdout.buffer)
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[Processor] = [complete, structlog.processors.format_exc_info]
     renderer: Processor
@@ -84,10 +87,10 @@ def configure(settings: Settings, stream: BinaryIO | None = None) -> None:
         wrapper_class=_line_logger(level)
         if settings.log_format == "json"
         else structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(out),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
-    handler = _BytesHandler(out)
+    handler = _LinesHandler(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
@@ -104,13 +107,42 @@ def _to_bytes(renderer: Any) -> Processor:
     return render
 
 
-class _BytesHandler(logging.Handler):
+class _Lines:
+    """Where the lines go. Those of one turn of the event loop are written together; others at once."""
+
     def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._waiting: list[bytes] = []
+        self._lock = Lock()  # exporters log from threads of their own
+        atexit.register(self.flush)
+
+    def msg(self, line: bytes) -> None:
+        with self._lock:
+            self._waiting.append(line)
+            first = len(self._waiting) == 1
+        if first:
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+            except RuntimeError:
+                self.flush()
+
+    def flush(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._out.write(b"\n".join(self._waiting) + b"\n")
+                self._out.flush()
+                self._waiting.clear()
+
+    debug = info = warning = error = critical = exception = msg
+
+
+class _LinesHandler(logging.Handler):
+    def __init__(self, lines: _Lines) -> None:
         super().__init__()
-        self._logger = structlog.BytesLogger(out)
+        self._lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._logger.msg(self.format(record).encode("utf-8", "replace"))
+            self._lines.msg(self.format(record).encode("utf-8", "replace"))
         except Exception:  # noqa: BLE001 - logging must never raise into what it logs
             self.handleError(record)
