@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Service
+from tests.service import Service
 
 README = Path(__file__).parent.parent / "README.md"
 ANYTHING = "…"
