@@ -86,8 +86,8 @@ async def test_deleting_tells_whether_there_was_something(sessions: Sessions) ->
         b'{"message_id": "m", "created_at": 1, "messages": [{"role": "user", "content": "\xff"}]}',
         b'{"message_id": "m", "created_at": 1, "messages": [{"role": "user", "content": "\\ud800"}]}',
         b'{"message_id": "m", "created_at": 1, "messages": [{"role": "user", "content": "", "more": '
-        + b"[" * 5000
-        + b"]" * 5000
+        + b"[" * 100_000
+        + b"]" * 100_000
         + b"}]}",
     ],
     ids=["empty", "nothing in it", "another role", "not UTF-8", "a lone surrogate", "bottomless"],
