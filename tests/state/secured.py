@@ -18,7 +18,6 @@ from cryptography.x509.oid import NameOID
 
 from tests.redis_server import BINARY, free_port
 
-
 _SIGNS_CERTIFICATES = x509.KeyUsage(
     digital_signature=False,
     content_commitment=False,
