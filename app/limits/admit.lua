@@ -63,34 +63,32 @@ for i = 1, sets do
   end
 end
 
-local keys, ends, missing = {}, {}, {}
+local asked = {}
 for i = 1, budgets do
   local at = limits + rates + sets + 4 + (i - 1) * 4
   local unit, most_tokens, most_nanos = ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local period = ARGV[at + 4] ~= '' and ARGV[at + 4] or PERIOD[unit]
-  local key = KEYS[rates + sets + i] .. ':' .. period
-  release_dead(key)
-  local spent_tokens, spent_nanos, reserved_tokens, reserved_nanos = balance(key)
-  keys[i], ends[i] = key, PERIOD_END[unit]
-  missing[i] = redis.call('HEXISTS', key, 'run:' .. run) == 0
-  if missing[i] then
-    local wait = (ends[i] - seconds) * 1000
+  local budget = read_budget(KEYS[rates + sets + i] .. ':' .. period, run)
+  budget.ends = PERIOD_END[unit]
+  asked[i] = budget
+  if not budget.held_tokens then
+    local wait = (budget.ends - seconds) * 1000
     if most_tokens >= 0 then
-      tokens = math.min(tokens, most_tokens - spent_tokens - reserved_tokens)
+      tokens = math.min(tokens, most_tokens - budget.spent_tokens - budget.reserved_tokens)
       if tokens < least_tokens then
-        return { 0, 'tokens', i, spent_tokens + least_tokens > most_tokens and wait or RESERVED_WAIT, wait }
+        return { 0, 'tokens', i, budget.spent_tokens + least_tokens > most_tokens and wait or RESERVED_WAIT, wait }
       end
     end
     if most_nanos >= 0 then
-      nanos = math.min(nanos, most_nanos - spent_nanos - reserved_nanos)
+      nanos = math.min(nanos, most_nanos - budget.spent_nanos - budget.reserved_nanos)
       if nanos < least_nanos then
-        return { 0, 'usd', i, spent_nanos + least_nanos > most_nanos and wait or RESERVED_WAIT, wait }
+        return { 0, 'usd', i, budget.spent_nanos + least_nanos > most_nanos and wait or RESERVED_WAIT, wait }
       end
     end
   end
   answer[#answer + 1] = period
-  answer[#answer + 1] = spent_tokens
-  answer[#answer + 1] = spent_nanos
+  answer[#answer + 1] = budget.spent_tokens
+  answer[#answer + 1] = budget.spent_nanos
 end
 
 -- Nothing is in the way.
@@ -103,15 +101,12 @@ for i = 1, sets do
   redis.call('ZADD', KEYS[rates + i], whole(expiry), run)
   redis.call('PEXPIRE', KEYS[rates + i], lease + 1000)
 end
-for i = 1, budgets do
-  local key = keys[i]
-  if missing[i] then
-    redis.call('HSET', key, 'run:' .. run, whole(tokens) .. ':' .. whole(nanos))
-    redis.call('HINCRBY', key, 'rt', whole(tokens))
-    redis.call('HINCRBY', key, 'rc', whole(nanos))
+for _, budget in ipairs(asked) do
+  if not budget.held_tokens then
+    budget.held_tokens, budget.held_nanos = tokens, nanos
+    budget.reserved_tokens = budget.reserved_tokens + tokens
+    budget.reserved_nanos = budget.reserved_nanos + nanos
   end
-  redis.call('ZADD', key .. ':leases', whole(expiry), run)
-  redis.call('EXPIREAT', key, ends[i] + KEPT_SECONDS)
-  redis.call('EXPIREAT', key .. ':leases', ends[i] + KEPT_SECONDS)
+  write_budget(budget, run, budget.ends, expiry)
 end
 return answer

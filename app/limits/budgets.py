@@ -1,6 +1,7 @@
 """How much may be spent: by a user and a team, and by all together, in a UTC day or month."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from app.limits.principal import Principal
@@ -72,13 +73,19 @@ class Fullest:
     """
 
     def __init__(self) -> None:
-        self._shares: dict[BudgetScope, float] = {}
+        self._now: dict[BudgetScope, float] = {}
+        self._before: dict[BudgetScope, float] = {}
+        scopes: tuple[BudgetScope, ...] = ("user", "team", "global")
+        for scope in scopes:
+            metrics.BUDGET_USED.labels(scope).set_function(partial(self.share, scope))
 
     def saw(self, scope: BudgetScope, share: float) -> None:
-        if share > self._shares.get(scope, -1.0):
-            self._shares[scope] = share
-            metrics.BUDGET_USED.labels(scope).set(share)
+        if share > self._now.get(scope, 0.0):
+            self._now[scope] = share
 
-    def forget(self) -> None:
-        """Let the next share count even if it is a smaller one: another day, another user."""
-        self._shares.clear()
+    def share(self, scope: BudgetScope) -> float:
+        return max(self._now.get(scope, 0.0), self._before.get(scope, 0.0))
+
+    def beat(self) -> None:
+        """Forget what was seen before the last beat: another day, another user."""
+        self._before, self._now = self._now, {}

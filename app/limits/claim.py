@@ -112,7 +112,7 @@ class Claim:
         args: list[Argument] = [
             self.run,
             mode,
-            ceil(self.terms.lease_seconds * 1000),
+            self._lease_ms,
             len(rate_keys),
             len(self._running_keys),
             len(self.budgets),
@@ -185,6 +185,10 @@ class Claim:
         )
 
     @property
+    def _lease_ms(self) -> int:
+        return ceil(self.terms.lease_seconds * 1000)
+
+    @property
     def settles(self) -> bool:
         """Whether there is something to record or to release."""
         return not self.done and (self.holds or bool(self._steps and self.terms.usage_seconds))
@@ -199,7 +203,7 @@ class Claim:
             keys = [f"{key}:{period}" for key, period in zip(keys, self.periods, strict=True)]
         args: list[Argument] = [
             self.run,
-            int(self.over),
+            0 if self.over else self._lease_ms,
             _MARK_SECONDS if self.over else _STEP_MARK_SECONDS,
             len(self._running_keys),
             len(keys),

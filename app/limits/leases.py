@@ -97,7 +97,7 @@ class Leases:
             for claim, reply in zip(chunk, replies, strict=True):  # none of them had nothing to settle
                 if not isinstance(reply, BaseException):
                     claim.settled(reply)
-                    del self._unsettled[claim.run]
+                    self._unsettled.pop(claim.run, None)
         if self._unsettled:
             log.warning("limits.unsettled", runs=len(self._unsettled))
 

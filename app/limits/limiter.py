@@ -39,7 +39,7 @@ class Limiter:
         self._admission = Script(store, ADMIT)
         self._settlement = Script(store, SETTLE)
         self.leases = Leases(
-            settings.lease_seconds / 3, renew=self._admission, settle=self._settlement, on_beat=self._fullest.forget
+            settings.lease_seconds / 3, renew=self._admission, settle=self._settlement, on_beat=self._fullest.beat
         )
 
     def claim(

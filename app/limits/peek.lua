@@ -6,10 +6,14 @@ local answer = {}
 for i = 1, #KEYS do
   local unit = ARGV[i]
   local key = KEYS[i] .. ':' .. PERIOD[unit]
-  release_dead(key)
-  local spent_tokens, spent_nanos, reserved_tokens, reserved_nanos = balance(key)
+  local budget = read_budget(key)
   for _, value in ipairs({
-    PERIOD[unit], PERIOD_END[unit] - seconds, spent_tokens, spent_nanos, reserved_tokens, reserved_nanos,
+    PERIOD[unit],
+    PERIOD_END[unit] - seconds,
+    budget.spent_tokens,
+    budget.spent_nanos,
+    budget.reserved_tokens,
+    budget.reserved_nanos,
   }) do
     answer[#answer + 1] = value
   end

@@ -1,9 +1,9 @@
 -- What every script here begins with: the server's clock, and what a budget looks like.
 -- Money is counted in nano-dollars: whole numbers, which doubles hold exactly up to 2^53 (nine million dollars).
 --
--- A budget of one period is a hash: st, sc: tokens and nano-dollars spent; rt, rc: reserved; and for each run that
--- holds a reservation the field `run:ID` with "TOKENS:NANOS". Beside it KEY:leases, a sorted set of those runs by the
--- millisecond at which they count as dead.
+-- A budget of one period is a hash: st, sc: tokens and nano-dollars spent; rt, rc: reserved; for each run that holds a
+-- reservation the field `run:ID` with "TOKENS:NANOS:MS", the last being when it counts as dead; and `due`, before which
+-- none of them does.
 
 local clock = redis.call('TIME')
 local seconds = tonumber(clock[1])
@@ -46,36 +46,64 @@ local function whole(number)
   return string.format('%.0f', number + 0)
 end
 
-local function held_by(key, run)
-  local held = redis.call('HGET', key, 'run:' .. run)
-  if not held then
-    return nil
+local HELD = '^(%d+):(%d+):(%d+)$'
+
+-- The budget at `key`, without what dead processes hold; of `run`, if given, what it holds: held_tokens, held_nanos.
+local function read_budget(key, run)
+  local run_field = run and 'run:' .. run or 'st'
+  local fields = redis.call('HMGET', key, 'st', 'sc', 'rt', 'rc', 'due', run_field)
+  local budget = {
+    key = key,
+    new = not fields[1],
+    spent_tokens = tonumber(fields[1] or 0),
+    spent_nanos = tonumber(fields[2] or 0),
+    reserved_tokens = tonumber(fields[3] or 0),
+    reserved_nanos = tonumber(fields[4] or 0),
+    due = tonumber(fields[5] or 0),
+  }
+  if run and fields[6] then
+    local tokens, nanos = string.match(fields[6], HELD)
+    budget.held_tokens, budget.held_nanos = tonumber(tokens), tonumber(nanos)
   end
-  local tokens, nanos = string.match(held, '^(%d+):(%d+)$')
-  return tonumber(tokens), tonumber(nanos)
-end
-
-local function release(key, run, tokens, nanos)
-  redis.call('HINCRBY', key, 'rt', whole(-tokens))
-  redis.call('HINCRBY', key, 'rc', whole(-nanos))
-  redis.call('HDEL', key, 'run:' .. run)
-  redis.call('ZREM', key .. ':leases', run)
-end
-
--- Give back what dead processes hold.
-local function release_dead(key)
-  for _, run in ipairs(redis.call('ZRANGEBYSCORE', key .. ':leases', '-inf', whole(now))) do
-    local tokens, nanos = held_by(key, run)
-    if tokens then
-      release(key, run, tokens, nanos)
-    else
-      redis.call('ZREM', key .. ':leases', run)
+  if budget.new or now < budget.due then
+    return budget
+  end
+  local all, due = redis.call('HGETALL', key), now + 3600000
+  for at = 1, #all, 2 do
+    local tokens, nanos, expiry = string.match(all[at + 1], HELD)
+    if expiry and tonumber(expiry) <= now then
+      budget.reserved_tokens = budget.reserved_tokens - tonumber(tokens)
+      budget.reserved_nanos = budget.reserved_nanos - tonumber(nanos)
+      redis.call('HSET', key, 'rt', whole(budget.reserved_tokens), 'rc', whole(budget.reserved_nanos))
+      redis.call('HDEL', key, all[at])
+      if all[at] == run_field then
+        budget.held_tokens, budget.held_nanos = nil, nil
+      end
+    elseif expiry then
+      due = math.min(due, tonumber(expiry))
     end
   end
+  budget.due = due
+  redis.call('HSET', key, 'due', whole(due))
+  return budget
 end
 
--- Spent tokens and nanos, reserved tokens and nanos.
-local function balance(key)
-  local fields = redis.call('HMGET', key, 'st', 'sc', 'rt', 'rc')
-  return tonumber(fields[1] or 0), tonumber(fields[2] or 0), tonumber(fields[3] or 0), tonumber(fields[4] or 0)
+-- Write what it has become. With `expiry`, the run holds so much until then; without, nothing.
+local function write_budget(budget, run, ends, expiry)
+  local values = {
+    'st', whole(budget.spent_tokens), 'sc', whole(budget.spent_nanos),
+    'rt', whole(budget.reserved_tokens), 'rc', whole(budget.reserved_nanos),
+  }
+  if expiry then
+    budget.due = budget.due == 0 and expiry or math.min(budget.due, expiry)
+    values[9], values[10] = 'run:' .. run, whole(budget.held_tokens) .. ':' .. whole(budget.held_nanos) .. ':' .. whole(expiry)
+  end
+  values[#values + 1], values[#values + 2] = 'due', whole(budget.due)
+  redis.call('HSET', budget.key, unpack(values))
+  if not expiry then
+    redis.call('HDEL', budget.key, 'run:' .. run)
+  end
+  if budget.new then
+    redis.call('EXPIREAT', budget.key, ends + KEPT_SECONDS)
+  end
 end

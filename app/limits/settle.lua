@@ -1,12 +1,13 @@
 -- Record what a run has used and, when it is over, release what it still holds. Steps are numbered, and the mark says
 -- which are recorded: sent twice, they count once.
 -- KEYS: the run's mark, running sets, budgets (with their period, if the run was admitted), usage.
--- ARGV: run, '1' if over, seconds the mark is kept, number of running sets, of budgets, seconds usage is kept (0: none),
---   user; for each budget 'day' or 'month' if its key lacks the period, else '';
+-- ARGV: run, lease in ms or 0 if the run is over, seconds the mark is kept, number of running sets, of budgets,
+--   seconds usage is kept (0: none), user; for each budget 'day' or 'month' if its key lacks the period, else '';
 --   then for each step: number, model, input, output, cache read, cache write tokens, nanos.
 -- Returns {tokens, nanos counted now, for each budget: spent tokens, spent nanos}.
 
-local run, over, kept = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3])
+local run, lease, kept = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local over = lease == 0
 local sets, budgets, usage_seconds, user = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local mark = KEYS[1]
 local recorded = math.floor(tonumber(redis.call('GET', mark) or 0) / 2)
@@ -21,16 +22,17 @@ for at = 8 + budgets, #ARGV, 7 do
     if usage_seconds > 0 then
       local day_key = KEYS[#KEYS] .. ':' .. PERIOD.day
       local key, model = day_key .. ':' .. user, ARGV[at + 1]
-      local counts = { calls = 1, input = ARGV[at + 2], output = ARGV[at + 3], cache_read = ARGV[at + 4],
-        cache_write = ARGV[at + 5], nanos = ARGV[at + 6] }
-      for name, count in pairs(counts) do
-        if tonumber(count) > 0 then
+      if redis.call('HINCRBY', key, 'calls ' .. model, 1) == 1 then
+        redis.call('EXPIRE', key, usage_seconds)
+        redis.call('SADD', day_key, user)
+        redis.call('EXPIRE', day_key, usage_seconds)
+      end
+      for place, name in ipairs({ 'input', 'output', 'cache_read', 'cache_write', 'nanos' }) do
+        local count = ARGV[at + 1 + place]
+        if count ~= '0' then
           redis.call('HINCRBY', key, name .. ' ' .. model, count)
         end
       end
-      redis.call('EXPIRE', key, usage_seconds)
-      redis.call('SADD', day_key, user)
-      redis.call('EXPIRE', day_key, usage_seconds)
     end
   end
 end
@@ -42,25 +44,20 @@ for i = 1, budgets do
   if unit ~= '' then
     key = key .. ':' .. PERIOD[unit]
   end
-  if tokens > 0 or nanos > 0 then
-    redis.call('HINCRBY', key, 'st', whole(tokens))
-    redis.call('HINCRBY', key, 'sc', whole(nanos))
+  local budget = read_budget(key, run)
+  budget.spent_tokens = budget.spent_tokens + tokens
+  budget.spent_nanos = budget.spent_nanos + nanos
+  if budget.held_tokens then
+    local freed_tokens = over and budget.held_tokens or math.min(tokens, budget.held_tokens)
+    local freed_nanos = over and budget.held_nanos or math.min(nanos, budget.held_nanos)
+    budget.reserved_tokens = budget.reserved_tokens - freed_tokens
+    budget.reserved_nanos = budget.reserved_nanos - freed_nanos
+    budget.held_tokens = budget.held_tokens - freed_tokens
+    budget.held_nanos = budget.held_nanos - freed_nanos
   end
-  local held_tokens, held_nanos = held_by(key, run)
-  if held_tokens and over then
-    release(key, run, held_tokens, held_nanos)
-  elseif held_tokens then
-    local used_tokens, used_nanos = math.min(tokens, held_tokens), math.min(nanos, held_nanos)
-    redis.call('HINCRBY', key, 'rt', whole(-used_tokens))
-    redis.call('HINCRBY', key, 'rc', whole(-used_nanos))
-    redis.call('HSET', key, 'run:' .. run, whole(held_tokens - used_tokens) .. ':' .. whole(held_nanos - used_nanos))
-  end
-  if redis.call('TTL', key) == -1 then -- made here, for a run that was not admitted by this server
-    redis.call('EXPIREAT', key, ends + KEPT_SECONDS)
-  end
-  local spent_tokens, spent_nanos = balance(key)
-  answer[#answer + 1] = spent_tokens
-  answer[#answer + 1] = spent_nanos
+  write_budget(budget, run, ends, budget.held_tokens and not over and now + lease or nil)
+  answer[#answer + 1] = budget.spent_tokens
+  answer[#answer + 1] = budget.spent_nanos
 end
 
 if over then

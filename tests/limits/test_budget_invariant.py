@@ -90,18 +90,20 @@ class World:
             self.going.remove(claim)
             self.spent_nanos -= sum(int(step[6]) for step in claim._steps)
             for key, period in zip(claim.budget_keys, claim.periods, strict=True):
-                await self.store.call("ZADD", f"{key}:{period}:leases", 1, claim.run)
+                held = await self.store.call("HGET", f"{key}:{period}", f"run:{claim.run}")
+                if held is not None:
+                    dead = held.decode().rpartition(":")[0] + ":1"
+                    await self.store.call("HSET", f"{key}:{period}", f"run:{claim.run}", dead, "due", 1)
 
     async def check(self) -> None:
         for key in await self.store.call("KEYS", "budget:*"):
-            if await self.store.call("TYPE", key) != b"hash":
-                continue
             assert await self.store.call("TTL", key) > 0
             reply = await self.store.call("HGETALL", key)
             fields = {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
             held = [value.split(b":") for name, value in fields.items() if name.startswith("run:")]
-            assert int(fields.get("rt", 0)) == sum(int(tokens) for tokens, _ in held)
-            assert int(fields.get("rc", 0)) == sum(int(nanos) for _, nanos in held)
+            assert int(fields["rt"]) == sum(int(tokens) for tokens, _, _ in held)
+            assert int(fields["rc"]) == sum(int(nanos) for _, nanos, _ in held)
+            assert int(fields["due"]) <= min((int(dies) for _, _, dies in held), default=int(fields["due"]))
             most_tokens, most_nanos = MOST[_scope(key.decode())]
             if most_tokens is not None:
                 assert int(fields.get("st", 0)) + int(fields.get("rt", 0)) <= most_tokens

@@ -136,7 +136,7 @@ async def test_at_80_percent_there_is_a_header_a_log_line_and_a_metric(limiter: 
             "used": 0.85,
         }
     ]
-    assert metrics.BUDGET_USED.labels("user")._value.get() == pytest.approx(0.85)
+    assert _used_by_users() == pytest.approx(0.85)
     claim = made.claim(ADA, "chat", "c", (10, NANOS // 10))
     with capture_logs() as lines:
         assert (await made.admit(claim, lambda _: None))["X-Budget-Used"] == "user=0.85"
@@ -145,12 +145,16 @@ async def test_at_80_percent_there_is_a_header_a_log_line_and_a_metric(limiter: 
     assert not lines  # told once
 
 
+def _used_by_users() -> float:
+    (family,) = metrics.BUDGET_USED.collect()
+    return next(sample.value for sample in family.samples if sample.labels["scope"] == "user")
+
+
 async def test_a_run_over_midnight_is_settled_where_it_was_reserved(limiter: MakeLimiter, store: Store) -> None:
     made = limiter(budget_user_day_usd=1.0, budget_global_day_usd="off")
     claim = await reserve(made, "a", 0.4)
     today = claim.periods[0]
     await store.call("RENAME", f"budget:user:ada:{today}", "budget:user:ada:2020-02-29")
-    await store.call("RENAME", f"budget:user:ada:{today}:leases", "budget:user:ada:2020-02-29:leases")
     claim.periods = ["2020-02-29"]
     claim.record("m", Usage(10), 0.3)
     await made.settle(claim)
@@ -180,7 +184,7 @@ async def test_what_budgets_keep_ends_after_their_period(limiter: MakeLimiter, s
     claim.record("m", Usage(10), 0.1)
     for over in (False, True):
         keys = await store.call("KEYS", "*")
-        assert len(keys) > 5
+        assert len(keys) >= 3
         for key in keys:
             assert 0 < await store.call("TTL", key) <= 35 * 86_400, key
         await made.settle(claim, over=over)
