@@ -17,6 +17,7 @@ from tests.service import Service, problem_of
 from tests.upstream import MODEL, Upstream, says, says_whole
 
 WORDS = [f"word{index} " for index in range(12)]
+PLAIN = says_whole("done").whole()
 STUCK = says(*WORDS).with_pieces(says(*WORDS).pieces[:2]).ending_with("silent")
 
 
@@ -55,35 +56,29 @@ def test_a_draining_service_is_alive_but_not_ready_and_finishes_what_is_open(
     serve_upstream: Serve, upstream: Upstream
 ) -> None:
     service = serve_upstream()
-    upstream.will(slow(0.15))
-    with open_stream(service) as arriving:
+    upstream.will(slow(0.2), Reply([PLAIN[:9], PLAIN[9:]], pause=0.5), says(*WORDS))
+    with open_stream(service) as arriving, connected(service.port) as connection:
+        upstream.wait_for_calls(1)
+        connection.sendall(post("/chat", b'{"message":"hi"}'))
+        upstream.wait_for_calls(2)
         service.signal()
         service.wait_for_event("drain.start")
+        service.signal()  # again, which changes nothing
         ready = ask_anew(service, "GET", "/ready")
         assert (ready.status_code, ready.json()) == (503, {"status": "draining"})
         live = ask_anew(service, "GET", "/live")
         assert (live.status_code, live.json()) == (200, {"status": "alive"})
-        late = ask_anew(service, "GET", "/api/tools")
-        assert late.status_code == 200
-        assert {answer.headers["connection"] for answer in (ready, live, late)} == {"close"}
+        late = ask_anew(service, "POST", "/chat/stream", {"message": "hi"})
+        assert parse_all(late.text)[-1].name == "run.finished"
+        nowhere = ask_anew(service, "GET", "/nowhere")
+        problem_of(nowhere, 404, "not-found")
+        assert {answer.headers["connection"] for answer in (ready, live, late, nowhere)} == {"close"}
+        whole = read_answer(connection)
+        assert (whole.status, whole.headers["connection"]) == (200, "close")
         rest = list(arriving)
     assert rest[-1] == DONE
     finished = parse(rest[-2])
     assert (finished.name, finished.data["answer"]) == ("run.finished", "".join(WORDS))
-    assert service.wait() == 0
-
-
-def test_a_plain_answer_that_is_being_made_is_given(serve_upstream: Serve, upstream: Upstream) -> None:
-    service = serve_upstream()
-    whole = says_whole("done").whole()
-    upstream.will(Reply([whole[:9], whole[9:]], pause=0.5))
-    with connected(service.port) as connection:
-        connection.sendall(post("/chat", b'{"message":"hi"}'))
-        upstream.wait_for_calls(1)
-        service.signal()
-        answer = read_answer(connection)
-        assert answer.status == 200
-        assert answer.headers["connection"] == "close"
     assert service.wait() == 0
 
 
@@ -122,17 +117,6 @@ def test_a_second_sigint_does_not_wait(serve_upstream: Serve, upstream: Upstream
         list(arriving)
 
 
-def test_a_second_sigterm_changes_nothing(serve_upstream: Serve, upstream: Upstream) -> None:
-    service = serve_upstream()
-    upstream.will(slow(0.1))
-    with open_stream(service) as arriving:
-        service.signal()
-        service.wait_for_event("drain.start")
-        service.signal()
-        assert list(arriving)[-1] == DONE
-    assert service.wait() == 0
-
-
 def test_nothing_open_means_no_wait_even_with_idle_connections(serve: Serve) -> None:
     service = serve()
     with connected(service.port) as idle, connected(service.port) as used:
@@ -143,17 +127,3 @@ def test_nothing_open_means_no_wait_even_with_idle_connections(serve: Serve) -> 
         assert service.wait() == 0
         assert time.monotonic() - started < 15
         assert idle.recv(1) == b""
-
-
-def test_late_requests_are_answered_while_others_are_open(serve_upstream: Serve, upstream: Upstream) -> None:
-    service = serve_upstream()
-    upstream.will(slow(0.15), says(*WORDS))
-    with open_stream(service) as arriving:
-        service.signal()
-        service.wait_for_event("drain.start")
-        late = ask_anew(service, "POST", "/chat/stream", {"message": "hi"})
-        assert late.headers["connection"] == "close"
-        assert parse_all(late.text)[-1].name == "run.finished"
-        problem_of(ask_anew(service, "GET", "/nowhere"), 404, "not-found")
-        list(arriving)
-    assert service.wait() == 0
