@@ -66,7 +66,7 @@ class Server(uvicorn.Server):
 
 
 def main() -> int:
-    """Returns the exit status: 0 after an orderly end, 2 for settings that cannot be used."""
+    """Returns the exit status: 0 after an orderly end, 2 for settings that cannot be used, 1 for any other failure."""
     if sys.argv[1:]:
         return keys.command(sys.argv[1:])
     try:
@@ -107,7 +107,7 @@ def main() -> int:
     server.run(sockets=[listener])
     metrics_server.shutdown()
     metrics_server.server_close()
-    return 0
+    return 0 if server.started else 1
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -62,7 +62,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         watchers = [asyncio.create_task(work) for work in (prober.watch(), identity.watch(), limiter.leases.tend())]
-        lifecycle.state = "ready"
+        if lifecycle.state == "starting":  # and not asked to leave meanwhile
+            lifecycle.state = "ready"
         yield
         for watcher in watchers:
             watcher.cancel()
