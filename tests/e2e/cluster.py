@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import time
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "agent-api"
 CONTEXT = "kind-agent-api"
 INSTALLED = "agent-api"  # namespace and release of `make kind-up`
-SCRATCH = "agent-api-e2e"  # namespace of the tests' own releases
+SCRATCH = os.environ.get("AGENT_API_E2E_NAMESPACE", "agent-api-e2e")  # namespace of the tests' own releases
 
 T = TypeVar("T")
 
@@ -63,12 +64,12 @@ def eventually(what: str, seconds: float, look: Callable[[], T | None]) -> T:
 
 
 @contextlib.contextmanager
-def forwarded(service: str, port: int, namespace: str) -> Iterator[str]:
-    """The base URL of a service, forwarded to this machine while the block runs."""
+def forwarded(name: str, port: int, namespace: str, kind: str = "service") -> Iterator[str]:
+    """The base URL of a service or a pod, forwarded to this machine while the block runs."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         local = probe.getsockname()[1]
-    command = ["kubectl", "--context", CONTEXT, "--namespace", namespace, "port-forward", f"service/{service}"]
+    command = ["kubectl", "--context", CONTEXT, "--namespace", namespace, "port-forward", f"{kind}/{name}"]
     process = subprocess.Popen(
         [*command, f"{local}:{port}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -103,7 +104,10 @@ class Release:
     def install(self, values: dict[str, Any], wait: bool = True, timeout: str = "3m") -> str:
         waiting = ["--wait", "--timeout", timeout] if wait else []
         arguments = ["upgrade", "--install", self.name, str(CHART), "--values", "-", *waiting]
-        return helm(*arguments, namespace=self.namespace, text=yaml.safe_dump(values))
+        try:
+            return helm(*arguments, namespace=self.namespace, text=yaml.safe_dump(values))
+        except CommandError as error:
+            raise CommandError(f"{error}\n{self.describe()}") from None
 
     def uninstall(self) -> None:
         helm("uninstall", self.name, "--ignore-not-found", "--wait", "--timeout", "2m", namespace=self.namespace)

@@ -40,7 +40,11 @@ def test_upgrade_rolls_the_pods_rollback_brings_the_old_ones_back_uninstall_leav
         "image": {"tag": "dev"},
         "preStopSeconds": 1,
         "redis": {"url": "redis://valkey.platform:6379/1"},
-        "ollama": {"enabled": True, "persistence": {"enabled": True, "size": "1Gi"}},
+        "ollama": {
+            "enabled": True,
+            "persistence": {"enabled": True, "size": "1Gi"},
+            "resources": {"requests": {"cpu": "50m"}},
+        },
         "metrics": {"dashboard": {"enabled": True}},
     }
     one.install(values)
