@@ -19,6 +19,7 @@ from app.api.instrumentation import trace_requests
 from app.api.lean_route import LeanRoute, Shortcut
 from app.api.lifecycle import Lifecycle
 from app.api.proxies import Proxies
+from app.execution import Services
 from app.limits.claim import LIMIT_HEADERS
 from app.limits.identity import build_identity
 from app.limits.limiter import Limiter
@@ -43,13 +44,9 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     history = Sessions(store, ttl_seconds=settings.session_ttl_seconds, max_turns=settings.session_max_turns)
     limiter = Limiter(settings, store)
     runner = Runner(
-        settings,
+        Services(settings, models, history, limiter, tracing),
         agents={DEFAULT_AGENT: Agent(DEFAULT_AGENT, settings.system_prompt, tuple(registry))},
-        models=models,
         tools=registry,
-        sessions=history,
-        limiter=limiter,
-        tracing=tracing,
     )
     prober = Prober(
         {ref: priced.model.probe for ref, priced in models.items()},
@@ -86,7 +83,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     problems.install(app)
     chat.routes(app, runner, settings.max_message_chars)
     agent.routes(app, runner, settings.max_message_chars)
-    tools.routes(app, registry, limiter)
+    tools.routes(app, registry, limiter, lifecycle)
     sessions.routes(app, history)
     usage.routes(app, UsageBook(store, limiter.budgets))
     health.routes(app, lifecycle, prober)

@@ -1,8 +1,9 @@
-"""A run in progress: an iterator over its events, and the power to end it."""
+"""A run: what is asked for, and once it goes on, an iterator over its events and the power to end it."""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,10 +11,25 @@ import structlog
 
 from app.errors import AppError, InternalError
 from app.events import Event, RunFailed
+from app.limits.limiter import CHAT
 
 log = structlog.get_logger()
 
-Emit = Callable[[Event], None]
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a caller asks for. None stands for the setting's value, which is also the most that can be asked for."""
+
+    message: str
+    session_id: str | None = None
+    model: str | None = None
+    agent: str | None = None
+    tools: tuple[str, ...] | None = None
+    max_iterations: int | None = None
+    max_cost_usd: float | None = None
+    stream: bool = False
+    suggestions: bool = False
+    operation: str = CHAT  # what the caller's limits know it as
 
 
 class Run(AsyncIterator[Event]):
@@ -25,34 +41,35 @@ class Run(AsyncIterator[Event]):
 
     def __init__(
         self,
-        work: Callable[[Emit], Coroutine[Any, Any, None]],
+        work: Callable[["Run"], Coroutine[Any, Any, None]],
         on_over: Callable[["Run"], None] | None = None,
     ) -> None:
         self._ready: deque[Event] = deque()
         self._changed = asyncio.Event()
         self._over = False  # later than the task is done: its last event may be made after it
-        self._failed_by: AppError | None = None
+        self.failed_by: AppError | None = None
         self._left = False
         self._on_over = on_over
-        self._task = asyncio.create_task(work(self._emit))
+        self._task = asyncio.create_task(work(self))
         self._task.add_done_callback(self._finish)
 
-    def _emit(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
+        """For the work: let the reader have an event."""
         self._ready.append(event)
         self.wake()
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
             error = task.exception()
-        elif self._failed_by is None and not self._left:
+        elif self.failed_by is None and not self._left:
             error = asyncio.CancelledError("by nobody who may")
         else:
             error = None
         if error is not None:
             log.error("run.crashed", exc_info=error)
             self._ready.append(RunFailed(InternalError("Something went wrong on our side.")))
-        elif task.cancelled() and self._failed_by is not None:
-            self._ready.append(RunFailed(self._failed_by))
+        elif task.cancelled() and self.failed_by is not None:
+            self._ready.append(RunFailed(self.failed_by))
         self._over = True
         self.wake()
         if self._on_over is not None:
@@ -93,7 +110,7 @@ class Run(AsyncIterator[Event]):
 
     def fail(self, error: AppError) -> None:
         """End the run with `error` as its last event."""
-        self._failed_by = error
+        self.failed_by = error
         self._task.cancel()
 
     async def __aenter__(self) -> Self:

@@ -5,11 +5,13 @@ from typing import Any
 
 from app.agent.definition import Agent
 from app.events import Answer, Event, RunFinished
+from app.execution import Services
 from app.limits.limiter import Limiter
 from app.limits.principal import Principal
 from app.messages import Turn
 from app.models.prices import FREE, Price
-from app.runner import DEFAULT_AGENT, Runner, RunRequest
+from app.run import RunRequest
+from app.runner import DEFAULT_AGENT, Runner
 from app.settings import load
 from app.state.in_process import InProcessStore
 from app.state.sessions import Sessions
@@ -39,16 +41,14 @@ class Stage:
         self.model = scripted[0]
         registry = Registry(tools)
         self.runner = Runner(
-            self.settings,
+            Services(
+                self.settings, models(*scripted, price=price), self.sessions, self.limiter, tracing or Tracing(None)
+            ),
             agents={
                 DEFAULT_AGENT: Agent(DEFAULT_AGENT, "Be brief.", tuple(registry)),
                 "mute": Agent("mute", "Say nothing.", ()),
             },
-            models=models(*scripted, price=price),
             tools=registry,
-            sessions=self.sessions,
-            limiter=self.limiter,
-            tracing=tracing or Tracing(None),
         )
 
     async def events(self, message: str = "Hello", principal: Principal = ADA, **request: Any) -> list[Event]:

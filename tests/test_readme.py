@@ -1,4 +1,4 @@
-"""Every `$ curl …` of the README is run against the service as `make run` starts it, and answers what the README says."""
+"""Every `$ curl …` of the README is run against the service as `make run` starts it, and answers as the README says."""
 
 import json
 import re

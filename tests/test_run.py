@@ -11,16 +11,16 @@ from structlog.testing import capture_logs
 
 from app.errors import InternalError, ShuttingDown
 from app.events import Event, RunFailed, Token
-from app.run import Emit, Run
+from app.run import Run
 
 who: ContextVar[str] = ContextVar("who", default="nobody")
-Work = Callable[[Emit], Coroutine[Any, Any, None]]
+Work = Callable[[Run], Coroutine[Any, Any, None]]
 
 
 def says(*words: str) -> Work:
-    async def work(emit: Emit) -> None:
+    async def work(run: Run) -> None:
         for word in words:
-            emit(Token(word))
+            run.emit(Token(word))
             await asyncio.sleep(0)
 
     return work
@@ -34,9 +34,9 @@ class Stuck:
         self.began = asyncio.Event()
         self.cancelled = False
 
-    async def __call__(self, emit: Emit) -> None:
+    async def __call__(self, run: Run) -> None:
         if self._word:
-            emit(Token(self._word))
+            run.emit(Token(self._word))
         self.began.set()
         try:
             await asyncio.Event().wait()
@@ -76,11 +76,11 @@ async def test_events_that_wait_are_read_after_the_work_is_done() -> None:
 async def test_take_gives_what_is_ready_and_wait_returns_when_something_is() -> None:
     go = asyncio.Event()
 
-    async def work(emit: Emit) -> None:
-        emit(Token("a"))
-        emit(Token("b"))
+    async def work(run: Run) -> None:
+        run.emit(Token("a"))
+        run.emit(Token("b"))
         await go.wait()
-        emit(Token("c"))
+        run.emit(Token("c"))
 
     async with Run(work) as run:
         assert run.take() == []
@@ -115,9 +115,9 @@ async def test_wake_lets_every_reader_go_who_waits() -> None:
 async def test_an_event_wakes_the_readers_whose_neighbour_has_left() -> None:
     go = asyncio.Event()
 
-    async def work(emit: Emit) -> None:
+    async def work(run: Run) -> None:
         await go.wait()
-        emit(Token("a"))
+        run.emit(Token("a"))
         await asyncio.Event().wait()
 
     async with Run(work) as run:
@@ -133,9 +133,9 @@ async def test_an_event_wakes_the_readers_whose_neighbour_has_left() -> None:
 async def test_iterating_goes_on_after_a_wake_without_an_event() -> None:
     go = asyncio.Event()
 
-    async def work(emit: Emit) -> None:
+    async def work(run: Run) -> None:
         await go.wait()
-        emit(Token("a"))
+        run.emit(Token("a"))
 
     async with Run(work) as run:
         first = asyncio.create_task(anext(run))
@@ -210,8 +210,8 @@ async def test_fail_after_the_end_changes_nothing() -> None:
 
 
 async def test_a_crash_is_an_internal_error_that_tells_nothing_and_a_log_line_that_tells_all() -> None:
-    async def work(emit: Emit) -> None:
-        emit(Token("a"))
+    async def work(run: Run) -> None:
+        run.emit(Token("a"))
         raise LookupError("the password is swordfish")
 
     with capture_logs() as logs:
@@ -227,7 +227,7 @@ async def test_a_crash_is_an_internal_error_that_tells_nothing_and_a_log_line_th
 
 
 async def test_a_cancellation_that_nobody_asked_for_is_a_crash() -> None:
-    async def work(_: Emit) -> None:
+    async def work(_: Run) -> None:
         raise asyncio.CancelledError
 
     with capture_logs() as logs:
@@ -253,7 +253,7 @@ async def test_leaving_the_block_cancels_the_run_and_waits_for_it() -> None:
 async def test_leaving_the_block_waits_for_a_run_that_cleans_up() -> None:
     cleaned = False
 
-    async def work(_: Emit) -> None:
+    async def work(_: Run) -> None:
         nonlocal cleaned
         try:
             await asyncio.Event().wait()
@@ -267,7 +267,7 @@ async def test_leaving_the_block_waits_for_a_run_that_cleans_up() -> None:
 
 
 async def test_a_run_that_fails_while_it_is_being_left_is_logged_and_raises_nothing() -> None:
-    async def work(_: Emit) -> None:
+    async def work(_: Run) -> None:
         try:
             await asyncio.Event().wait()
         finally:
@@ -284,7 +284,7 @@ async def test_a_run_that_fails_while_it_is_being_left_is_logged_and_raises_noth
 async def test_on_over_is_called_once_however_a_run_ends(end: str) -> None:
     over: list[Run] = []
 
-    async def crash(_: Emit) -> None:
+    async def crash(_: Run) -> None:
         raise LookupError
 
     work: Work = {"done": says("a"), "crashed": crash}.get(end, Stuck())
@@ -299,8 +299,8 @@ async def test_on_over_is_called_once_however_a_run_ends(end: str) -> None:
 
 
 async def test_the_work_has_the_context_that_the_run_was_made_in() -> None:
-    async def work(emit: Emit) -> None:
-        emit(Token(who.get()))
+    async def work(run: Run) -> None:
+        run.emit(Token(who.get()))
 
     token = who.set("ada")
     run = Run(work)

@@ -14,8 +14,7 @@ from app.errors import DeadlineExceeded, InternalError, ModelUnavailable, RateLi
 from app.events import Event, RunFailed, RunFinished, RunStarted, Token
 from app.messages import ToolCall
 from app.models.protocol import Text
-from app.run import Run
-from app.runner import RunRequest
+from app.run import Run, RunRequest
 from app.telemetry.context import RequestContext, current
 from app.telemetry.traces import Tracing
 from app.tools import tool

@@ -6,7 +6,8 @@ from starlette.responses import Response
 from app.api.caller import check_text, principal_of
 from app.api.chat import RUN_PROBLEMS, answer
 from app.api.schemas import AgentAnswer, AgentRunRequest, agent_answer
-from app.runner import Runner, RunRequest
+from app.run import RunRequest
+from app.runner import Runner
 
 
 def routes(app: FastAPI, runner: Runner, max_message_chars: int) -> None:

@@ -11,8 +11,8 @@ from app.api.problems import CLIENT_CLOSED_REQUEST, documented
 from app.api.schemas import ChatAnswer, ChatRequest, chat_answer
 from app.api.streams import ClientGone, EventStream, Render, fold
 from app.events import RunFailed
-from app.run import Run
-from app.runner import Runner, RunRequest
+from app.run import Run, RunRequest
+from app.runner import Runner
 
 RUN_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503, 504)
 STREAM: dict[str, Any] = {
