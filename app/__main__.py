@@ -62,6 +62,7 @@ class Server(uvicorn.Server):
         while clock() < deadline and not self._impatient and quiet() < _QUIET_SECONDS:  # noqa: ASYNC110 - waits for time
             await asyncio.sleep(0.05)
         log.info("drain.end", cut=self._lifecycle.active)
+        self._lifecycle.cut_off.set()
         self._cut_off()
 
 

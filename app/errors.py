@@ -209,6 +209,10 @@ class StateUnavailable(AppError):
 class ShuttingDown(AppError):
     status, slug, title = 503, "shutting-down", "Shutting down"
 
+    @classmethod
+    def now(cls) -> Self:
+        return cls("The service is being stopped. Send the request again.", retry_after=1)
+
 
 class DeadlineExceeded(AppError):
     status, slug, title = 504, "deadline-exceeded", "Deadline exceeded"

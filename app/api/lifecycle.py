@@ -1,5 +1,6 @@
 """Where the process is in its life, and what it is busy with. One object a process, owned by the server."""
 
+import asyncio
 import time
 from typing import Literal
 
@@ -12,6 +13,7 @@ class Lifecycle:
     def __init__(self) -> None:
         self.state: State = "starting"
         self.started_at = time.monotonic()
+        self.cut_off = asyncio.Event()  # the drain is over: what is still being done ends now
         self.active = 0  # requests being answered, probes left out
         self._last_arrival = 0.0
 

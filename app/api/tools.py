@@ -6,7 +6,9 @@ import msgspec
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from app.api.attended import attended
 from app.api.caller import principal_of
+from app.api.lifecycle import Lifecycle
 from app.api.problems import documented
 from app.api.schemas import ToolAnswer, ToolCallBody, ToolDescription
 from app.limits.limiter import Limiter
@@ -17,7 +19,7 @@ from app.tools.registry import Registry
 TOOL_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503)
 
 
-def routes(app: FastAPI, tools: Registry, limiter: Limiter) -> None:
+def routes(app: FastAPI, tools: Registry, limiter: Limiter, lifecycle: Lifecycle) -> None:
     listing = msgspec.json.encode(
         [ToolDescription(tool.name, tool.description, dict(tool.parameters), tool.risk) for tool in tools.values()]
     )
@@ -33,6 +35,7 @@ def routes(app: FastAPI, tools: Registry, limiter: Limiter) -> None:
         principal.require_tool(name)
         known = tools.subset((name,))
         async with limiter.turn(principal, f"tool:{name}") as headers:
-            result = await execute(known, ToolCall(str(uuid4()), name, body.arguments))
+            call = execute(known, ToolCall(str(uuid4()), name, body.arguments))
+            result = await attended(call, request, lifecycle)
         answer = ToolAnswer(result.status == "ok", result.result, result.error)
         return Response(msgspec.json.encode(answer), headers=headers, media_type="application/json")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,11 +14,24 @@ from tests.api.events import DONE, blocks, parse, parse_all
 from tests.api.raw import connected, post, read_answer
 from tests.conftest import Serve
 from tests.models.servers import NO_ANSWER, Reply
+from tests.packages import write_package
 from tests.service import Service, problem_of
 from tests.upstream import MODEL, Upstream, says, says_whole
 
 WORDS = [f"word{index} " for index in range(12)]
 PLAIN = says_whole("done").whole()
+TOOLS = '''
+import asyncio
+
+from app.tools.tool import tool
+
+
+@tool
+async def wait() -> str:
+    """Waits."""
+    await asyncio.sleep(30)
+    return "waited"
+'''
 STUCK = says(*WORDS).with_pieces(says(*WORDS).pieces[:2]).ending_with("silent")
 
 
@@ -82,24 +96,26 @@ def test_a_draining_service_is_alive_but_not_ready_and_finishes_what_is_open(
     assert service.wait() == 0
 
 
-def test_what_outlasts_the_drain_is_told_so(serve_upstream: Serve, upstream: Upstream) -> None:
-    service = serve_upstream(drain_seconds=0.5)
+def test_what_outlasts_the_drain_is_told_so(serve_upstream: Serve, upstream: Upstream, tmp_path: Path) -> None:
+    service = serve_upstream(drain_seconds=0.5, pythonpath=write_package(tmp_path / "packages", "waiting", TOOLS))
     upstream.will(STUCK)
-    with open_stream(service) as arriving, connected(service.port) as connection:
+    with open_stream(service) as arriving, connected(service.port) as connection, connected(service.port) as tool:
+        tool.sendall(post("/api/tools/wait", b"{}"))
         upstream.wait_for_calls(1)
         upstream.will(NO_ANSWER)
         connection.sendall(post("/chat", b'{"message":"hi"}'))
         upstream.wait_for_calls(2)
         service.signal()
         rest = list(arriving)
-        answer = read_answer(connection)
+        answers = [read_answer(connection), read_answer(tool)]
     assert rest[-1] == DONE
     failed = parse(rest[-2])
     assert failed.name == "run.failed"
     assert (failed.data["status"], failed.data["type"]) == (503, "urn:agent-api:problem:shutting-down")
-    assert answer.status == 503
-    assert b"urn:agent-api:problem:shutting-down" in answer.body
-    assert int(answer.headers["retry-after"]) >= 1
+    for answer in answers:
+        assert answer.status == 503
+        assert b"urn:agent-api:problem:shutting-down" in answer.body
+        assert int(answer.headers["retry-after"]) >= 1
     assert service.wait() == 0
     upstream.wait_until_left(1)
 
