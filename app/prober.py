@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import structlog
 
-from app.errors import AppError, ModelError
+from app.errors import AppError, ModelError, StateUnavailable
 from app.telemetry import metrics
 
 log = structlog.get_logger()
@@ -36,7 +36,7 @@ class Check:
                 await self.probe()
         except (AppError, TimeoutError) as error:
             self.status = "down"
-            self.reason = error.reason if isinstance(error, ModelError) else type(error).__name__
+            self.reason = _reason(error)
         except Exception as error:
             log.exception("dependency.probe_crashed", dependency=self.name)
             self.status, self.reason = "down", type(error).__name__
@@ -51,6 +51,16 @@ class Check:
     @property
     def last_ok_seconds(self) -> float | None:
         return None if self.last_ok is None else round(time.monotonic() - self.last_ok, 1)
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case ModelError():
+            return error.reason
+        case StateUnavailable(__cause__=Exception() as cause):
+            return f"{type(cause).__name__}: {cause}"
+        case _:
+            return type(error).__name__
 
 
 class Prober:

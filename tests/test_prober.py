@@ -1,8 +1,10 @@
 """The prober: what it says of each dependency, whatever its probe does."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
+import structlog
 
 from app import prober
 from app.errors import ModelUnavailable, StateUnavailable
@@ -26,6 +28,10 @@ async def silent() -> None:
 
 async def no_store() -> None:
     raise StateUnavailable("It is away.")
+
+
+async def no_store_for_a_reason() -> None:
+    raise StateUnavailable("It is away.") from ConnectionRefusedError(111, "Connection refused")
 
 
 async def probed(subject: Prober) -> None:
@@ -65,3 +71,24 @@ async def test_what_comes_back_is_up_again(monkeypatch: pytest.MonkeyPatch) -> N
     assert subject.models()["model"]["reason"] is None
     assert subject.all_up
     assert subject.redis() == "in-process"
+
+
+@pytest.mark.parametrize(
+    ("probe", "reason"),
+    [
+        (no_store, "StateUnavailable"),
+        (no_store_for_a_reason, "ConnectionRefusedError: [Errno 111] Connection refused"),
+    ],
+)
+async def test_the_log_says_why_the_store_is_away(probe: Callable[[], Awaitable[None]], reason: str) -> None:
+    with structlog.testing.capture_logs() as lines:
+        await probed(Prober({}, probe))
+    assert lines == [
+        {
+            "event": "dependency",
+            "log_level": "warning",
+            "dependency": "redis",
+            "status": "down",
+            "reason": reason,
+        }
+    ]
