@@ -158,6 +158,7 @@ class Execution:
             emit=run.emit,
             claim=self.claim,
             settle=partial(self.services.limiter.settle, self.claim, over=False),
+            tool_turn=partial(self.services.limiter.tool_turn, self.principal),
         )
         seconds = self.services.settings.run_timeout_seconds
         try:

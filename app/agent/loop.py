@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -11,7 +12,7 @@ from opentelemetry.trace import Span
 from app.agent.definition import Agent, RunLimits
 from app.agent.model_call import Reply, call_model
 from app.agent.worst_case import most_input_tokens, most_input_usd, usd_per_output_token
-from app.errors import RequestTooExpensive
+from app.errors import LimitsUnavailable, RateLimited, RequestTooExpensive
 from app.events import Event, FinishReason, ToolCallRecord, ToolFinished, ToolStarted, Usage
 from app.limits.claim import Claim
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage
@@ -52,6 +53,8 @@ class Loop:
     claim: Claim
     settle: Callable[[], Coroutine[Any, Any, None]]
     """Called between model calls; what the run has used by then is recorded."""
+    tool_turn: Callable[[str], AbstractAsyncContextManager[object]] = nullcontext
+    """Entered around each call of a tool, by its name. Raises RateLimited when it is called too often."""
 
     async def run(self, conversation: Sequence[Message], progress: Progress) -> None:
         """Answer the conversation, whose last message is the user's.
@@ -141,11 +144,20 @@ class Loop:
         }
         self.emit(ToolStarted(call.id, call.name, call.arguments))
         with self.tracing.span(f"execute_tool {call.name}", attributes) as span:
-            result = await execute(self.tools, call)
+            result = await self._execute(call)
             _mark(span, result)
         self.emit(ToolFinished(call.id, call.name, result.status, result.latency_ms))
         progress.tool_calls.append(ToolCallRecord(call.name, call.arguments, result.status, result.latency_ms))
         return ToolMessage(call.id, call.name, result.content, is_error=result.status != "ok")
+
+    async def _execute(self, call: ToolCall) -> ToolResult:
+        if call.name not in self.tools:
+            return await execute(self.tools, call)
+        try:
+            async with self.tool_turn(call.name):
+                return await execute(self.tools, call)
+        except (RateLimited, LimitsUnavailable) as error:  # the model is told, and goes on without it
+            return ToolResult(error.detail, "error", 0.0, error.detail)
 
 
 def _mark(span: Span, result: ToolResult) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from functools import lru_cache
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import lru_cache, partial
 from typing import Any
 from uuid import uuid4
 
@@ -30,7 +30,7 @@ class Limiter:
     def __init__(self, settings: Settings, store: Store) -> None:
         """Raises ConfigurationError for LIMITS that cannot be read."""
         limits = tiers.parse(settings.limits)
-        self._rules = lru_cache(1024)(lambda tier, operation: tiers.rules(limits, tier, operation))
+        self._rules = lru_cache(1024)(partial(tiers.rules, limits))
         self.budgets = budgets.budgets(settings)
         self._fullest = budgets.Fullest()
         self._terms = Terms(
@@ -49,11 +49,13 @@ class Limiter:
         run: str,
         most: tuple[int, int] = (0, 0),
         least: tuple[int, int] | None = None,
+        *,
+        within_run: bool = False,
     ) -> Claim:
         """For a run that may use at most so many tokens and nano-dollars. Nothing is asked of the store yet.
 
         Where a budget has not that much left, `least` is enough: the run's allowance is then smaller.
-        `operation` is `chat`, `agent` or `tool:NAME`.
+        `operation` is `chat`, `agent` or `tool:NAME`; `within_run`: it is part of a run that was admitted.
         """
         subject = subject_of(principal)
         concerned = [
@@ -61,7 +63,7 @@ class Limiter:
             for budget in self.budgets
             if budget.concerns(*most) and (key := budget.key(subject, principal)) is not None
         ]
-        rules = self._rules(principal.tier, operation)
+        rules = self._rules(principal.tier, operation, within_run=within_run)
         return Claim(
             run,
             principal.user,
@@ -118,10 +120,16 @@ class Limiter:
         for budget, key, share in claim.settled(reply):
             log.warning("budget.nearly_used", budget=key, period=budget.period, used=round(share, 3))
 
+    def tool_turn(self, principal: Principal, tool: str) -> AbstractAsyncContextManager[object]:
+        """For a tool that a run calls."""
+        return self.turn(principal, f"tool:{tool}", within_run=True)
+
     @asynccontextmanager
-    async def turn(self, principal: Principal, operation: str) -> AsyncIterator[Mapping[str, str]]:
-        """For what is no run, such as a tool called by hand. Yields the headers; raises as `admit` does."""
-        claim = self.claim(principal, operation, str(uuid4()))
+    async def turn(
+        self, principal: Principal, operation: str, *, within_run: bool = False
+    ) -> AsyncIterator[Mapping[str, str]]:
+        """For what is short, such as a tool. Yields the headers; raises as `admit` does."""
+        claim = self.claim(principal, operation, str(uuid4()), within_run=within_run)
         headers = await self.admit(claim, _go_on)
         try:
             yield headers

@@ -86,13 +86,15 @@ class Rules:
     """As the header RateLimit-Policy has them; the global ones are nobody's business."""
 
 
-def rules(limits: Limits, tier: str, operation: str) -> Rules:
+def rules(limits: Limits, tier: str, operation: str, *, within_run: bool = False) -> Rules:
+    """`within_run`: the operation is part of a run, which was admitted; only its own limits count."""
     own = limits.tier(tier)
     levels: tuple[tuple[Scope, str, Limit], ...] = (
         ("global", "global", limits.everyone),
         ("user", "user", own.user),
         ("operation", operation, own.of(operation)),
     )
+    levels = levels[2:] if within_run else levels
     rates = tuple(Rule(scope, name, limit.per_minute) for scope, name, limit in levels if limit.per_minute)
     concurrent = tuple(
         Rule(scope, f"{name}-concurrent", limit.concurrent) for scope, name, limit in levels if limit.concurrent
