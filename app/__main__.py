@@ -25,7 +25,7 @@ from app.telemetry import logs
 log = structlog.get_logger()
 
 _QUIET_SECONDS = 1.0  # without a new request before a draining process leaves: kept-alive connections are told by then
-_LAST_WORDS_SECONDS = 2.0  # for runs that the end of the drain cut off to say so
+_LAST_WORDS_SECONDS = 2  # for runs that the end of the drain cut off to say so
 _KEEP_ALIVE_SECONDS = 75  # above what load balancers keep idle connections for, so that they close them and not we
 _GC_THRESHOLD = (50_000, 20, 20)
 
@@ -64,6 +64,13 @@ class Server(uvicorn.Server):
         log.info("drain.end", cut=self._lifecycle.active)
         self._lifecycle.cut_off.set()
         self._cut_off()
+        asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self._abort_connections)
+
+    def _abort_connections(self) -> None:
+        """Of clients that do not read: what is left to send to them would keep the process for ever."""
+        for connection in self.server_state.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
 
 
 def main() -> int:
@@ -92,7 +99,7 @@ def main() -> int:
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=int(_LAST_WORDS_SECONDS),
+            timeout_graceful_shutdown=_LAST_WORDS_SECONDS + 1,
         ),
         lifecycle,
         settings.drain_seconds,

@@ -1,6 +1,7 @@
 """The end: on SIGTERM no new work is asked for, what is open finishes or is told, and the process leaves with 0."""
 
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -143,3 +144,17 @@ def test_nothing_open_means_no_wait_even_with_idle_connections(serve: Serve) -> 
         assert service.wait() == 0
         assert time.monotonic() - started < 15
         assert idle.recv(1) == b""
+
+
+def test_a_client_that_does_not_read_does_not_keep_the_process(serve_upstream: Serve, upstream: Upstream) -> None:
+    service = serve_upstream(drain_seconds=0.2)
+    much = says(*["x" * 1000] * 10_000)
+    upstream.will(much.with_pieces([much.whole()]))
+    with connected(service.port) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(post("/chat/stream", b'{"message":"hi"}'))
+        upstream.wait_for_calls(1)
+        time.sleep(1)
+        assert service.metrics()["agent_active_streams"] == 1
+        service.signal()
+        assert service.wait(20) == 0
