@@ -19,8 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.instrumentation import count
 from app.api.lifecycle import Lifecycle
-from app.api.problems import answer_to
-from app.errors import AppError, UnsupportedMediaType
+from app.api.problems import answer_to, respond
+from app.errors import AppError, Forbidden, UnsupportedMediaType
 from app.telemetry.context import RequestContext, current
 from app.telemetry.traces import Tracing
 
@@ -103,7 +103,11 @@ class Edge:
         """For a page of some origin: what adds the headers that it needs, or the answer to its preflight."""
         headers = Headers(scope=scope)
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
-            return send, cors.preflight_response(headers)
+            response = cors.preflight_response(headers)
+            if response.status_code != 200:
+                refused = Forbidden("No page of this origin may send such a request.")
+                response = respond(refused, scope["path"], {"Vary": "Origin"})
+            return send, response
         return partial(cors.send, send=send, request_headers=headers), None
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
