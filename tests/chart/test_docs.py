@@ -10,7 +10,7 @@ import yaml
 
 from tests.chart.conftest import CHART, ROOT, RenderError
 
-GUIDE = (ROOT / "docs" / "kubernetes.md").read_text()
+GUIDE = "".join((ROOT / "docs" / name).read_text() for name in ("kubernetes.md", "limits.md"))
 BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.replace("\\\n", "").splitlines()]
 INSTALLS = [line for line in COMMANDS if re.match(r"helm (install|upgrade) ", line)]
@@ -24,7 +24,7 @@ def test_the_table_of_values_is_fresh() -> None:
 
 @pytest.mark.parametrize("command", INSTALLS)
 def test_each_install_of_the_guide_renders(helm: str, command: str) -> None:
-    arguments = [word for word in shlex.split(command)[2:] if word != "--wait"]
+    arguments = [word for word in shlex.split(command)[2:] if word not in ("--wait", "--reuse-values")]
     arguments[arguments.index("charts/agent-api")] = str(CHART)
     if "--timeout" in arguments:
         at = arguments.index("--timeout")
