@@ -1,5 +1,7 @@
-"""Suggestions: each rule speaks when it should, and is silent otherwise."""
+"""Suggestions: each rule where it applies, and none where it does not."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,88 +12,92 @@ from app.events import ToolCallRecord, Usage
 from app.messages import AssistantMessage, Message, UserMessage
 from app.models.build import PricedModel
 from app.models.prices import FREE, Price, Rates
-from app.tools import Tool, tool
+from app.tools import tool
 from app.tools.registry import Registry
-from tests.doubles import CHEAP, ScriptedModel, answers
-from tests.stage import Stage
+from tests.conftest import Serve
+from tests.doubles import CHEAP, ScriptedModel
 
-DEAR = Price((Rates(above=0, input=10.0, output=20.0, cache_read=5.0, cache_write=15.0),))
-LONG: list[Message] = [UserMessage("x" * 4000), AssistantMessage("x" * 4000)]
-
-
-def long_tool(number: int) -> Tool:
-    async def function() -> None: ...
-
-    function.__doc__ = "Long. " * 400
-    return tool(name=f"tool-{number}")(function)
+DEAR = Price((Rates(0, 10.0, 20.0, 5.0, 15.0),))
+MODELS = {
+    "double/dear": PricedModel(ScriptedModel(name="dear"), DEAR),
+    "double/cheap": PricedModel(ScriptedModel(), CHEAP),
+}
 
 
-TOOLS = Registry([long_tool(1), long_tool(2)])
+@tool
+async def talkative() -> None:
+    """Says a lot about itself."""
 
 
-def ran(
-    usage: Usage = Usage(100, 1000),  # noqa: B008 - frozen
+def kinds(
+    usage: Usage = Usage(100, 20),  # noqa: B008 - immutable
     *,
-    price: Price = FREE,
-    history: list[Message] | None = None,
+    history: Sequence[Message] = (),
+    price: Price = DEAR,
     tools: Registry | None = None,
-    others: dict[str, Price] | None = None,
     **progress: Any,
-) -> Ran:
-    """A run that nothing can be said about, but for what is given."""
-    own = PricedModel(ScriptedModel(), price)
-    known = {"double/scripted": own} | {
-        ref: PricedModel(ScriptedModel(), other) for ref, other in (others or {}).items()
-    }
-    done = Progress(usage=usage, cost_usd=price.cost_usd(usage), **({"iterations": 1} | progress))
-    return Ran(done, history or [], own, known, tools or Registry())
+) -> list[str]:
+    ran = Progress(usage=usage, cost_usd=price.cost_usd(usage), **{"iterations": 1, **progress})
+    model = PricedModel(ScriptedModel(), price)
+    models = {"double/scripted": model, **MODELS}
+    return [one.kind for one in suggest(Ran(ran, history, model, models, tools or Registry()))]
 
 
-def call(number: int) -> ToolCallRecord:
-    return ToolCallRecord("double", {"number": number}, "ok", 1.0)
+LONG: Sequence[Message] = [UserMessage("word " * 2_000), AssistantMessage("yes")]
+
+
+def test_a_run_as_it_should_be() -> None:
+    assert kinds(price=CHEAP) == []
+
+
+def test_a_history_that_is_most_of_what_is_read() -> None:
+    assert kinds(Usage(2_900, 20), history=LONG, price=FREE) == ["history-too-long"]
+    assert kinds(Usage(9_000, 20), history=LONG, price=FREE) == []
+    assert kinds(Usage(100, 20), history=[UserMessage("short")], price=FREE) == []
+
+
+def test_a_short_answer_of_a_dear_model() -> None:
+    assert kinds(price=DEAR) == ["cheaper-model"]
+    assert kinds(Usage(100, 900), price=DEAR) == []
+    assert kinds(price=DEAR, iterations=3) == []
 
 
 @pytest.mark.parametrize(
-    ("run", "kinds"),
+    ("usage", "expected"),
     [
-        (ran(), []),
-        (ran(Usage(2500, 1000), history=LONG), ["history-too-long"]),
-        (ran(Usage(9000, 1000), history=LONG), []),  # it was not the history that was long
-        (ran(Usage(9000, 1000), history=LONG, iterations=4), ["history-too-long"]),
-        (ran(Usage(0, 1000), history=LONG), ["history-too-long"]),
-        (ran(Usage(100, 100), price=DEAR, others={"cheap": CHEAP}), ["cheaper-model"]),
-        (ran(Usage(100, 100), price=DEAR, others={"free": FREE, "cheap": CHEAP}), ["cheaper-model"]),
-        (ran(Usage(100, 100), price=DEAR), []),
-        (ran(Usage(100, 100), price=CHEAP, others={"dear": DEAR}), []),
-        (ran(Usage(100, 100), price=FREE, others={"free": FREE}), []),
-        (ran(Usage(100, 1000), price=DEAR, others={"cheap": CHEAP}), []),  # the answer was long
-        (ran(Usage(100, 100), price=DEAR, others={"cheap": CHEAP}, iterations=3), []),
-        (ran(Usage(5000, 1000), price=DEAR), ["cache-off"]),
-        (ran(Usage(5000, 1000, 0, 4000), price=DEAR), ["cache-not-read"]),
-        (ran(Usage(5000, 1000, 1000, 2000), price=DEAR), []),
-        (ran(Usage(5000, 1000, 4000), price=DEAR), []),
-        (ran(Usage(5000, 1000)), []),  # what is free need not be cached
-        (ran(tools=TOOLS), ["tools-not-used"]),
-        (ran(tools=TOOLS, tool_calls=[call(1)]), []),
-        (ran(tools=Registry([long_tool(1)])), []),
-        (ran(tool_calls=[call(1), call(2), call(1)]), ["same-call-again"]),
-        (ran(tool_calls=[call(1), call(2)]), []),
-        (ran(finish_reason="max_iterations"), ["ended-by-limit"]),
+        (Usage(5_000, 20), ["cache-off"]),
+        (Usage(5_000, 20, 0, 4_000), ["cache-not-read"]),
+        (Usage(5_000, 20, 4_000, 0), []),
+        (Usage(1_000, 20), []),
     ],
 )
-def test_what_is_suggested(run: Ran, kinds: list[str]) -> None:
-    suggestions = suggest(run)
-    assert [suggestion.kind for suggestion in suggestions] == kinds
-    assert all(suggestion.detail.endswith(".") for suggestion in suggestions)
+def test_a_long_prompt_that_no_cache_had(usage: Usage, expected: list[str]) -> None:
+    assert kinds(usage, price=CHEAP) == expected
+    assert kinds(usage, price=FREE) == []
 
 
-def test_the_cheapest_model_is_named_with_what_it_would_have_cost() -> None:
-    [suggestion] = suggest(ran(Usage(100, 100), price=DEAR, others={"cheap": CHEAP, "dearer": DEAR}))
-    assert 'cheap would have cost $0.000300 instead of $0.003000: ask with "model": "cheap"' in suggestion.detail
+def test_many_tools_and_none_of_use() -> None:
+    many = Registry([replace(talkative, description="word " * 1_000)])
+    called = [ToolCallRecord("talkative", {}, "ok", 1.0)]
+    assert kinds(price=CHEAP, tools=many) == ["tools-not-used"]
+    assert kinds(price=CHEAP, tools=many, tool_calls=called) == []
 
 
-async def test_suggestions_are_made_for_those_who_ask() -> None:
-    stage = Stage(ScriptedModel(answers("It is", reason="max_tokens")))
-    assert (await stage.answer()).suggestions == ()
-    [suggestion] = (await stage.answer(suggestions=True)).suggestions
-    assert suggestion.kind == "ended-by-limit"
+def test_the_same_call_again() -> None:
+    call = ToolCallRecord("clock", {"zone": "UTC"}, "ok", 1.0)
+    other = ToolCallRecord("clock", {"zone": "Europe/Paris"}, "ok", 1.0)
+    assert kinds(price=CHEAP, tool_calls=[call, other]) == []
+    assert kinds(price=CHEAP, tool_calls=[call, call]) == ["same-call-again"]
+
+
+@pytest.mark.parametrize("reason", ["max_tokens", "max_iterations", "max_cost"])
+def test_a_limit_that_ended_the_run(reason: str) -> None:
+    assert kinds(price=CHEAP, finish_reason=reason) == ["ended-by-limit"]
+
+
+def test_they_come_on_demand(serve: Serve) -> None:
+    service = serve(max_iterations=1)
+    body = service.ask("POST", "/agent/run", {"query": "What is 6 * 7?", "suggestions": True}).json()
+    assert [one["kind"] for one in body["suggestions"]] == ["ended-by-limit"]
+    assert body["suggestions"][0]["detail"]
+    assert service.ask("POST", "/agent/run", {"query": "What is 6 * 7?"}).json()["suggestions"] == []
