@@ -1,16 +1,17 @@
 """Which credentials are taken: what `AUTH` selects."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import structlog
 
 from app.errors import ConfigurationError, Unauthorized
 from app.limits.api_keys import PREFIX, KeyFile
-from app.limits.jwks import Jwks
 from app.limits.principal import Principal
-from app.limits.token_keys import OneKey, check_algorithms, public_key, secret_key
-from app.limits.tokens import Claims, Tokens
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.limits.tokens import Tokens
 
 log = structlog.get_logger()
 
@@ -21,7 +22,7 @@ class Identity:
     Without keys and tokens there are no credentials, and everyone may call.
     """
 
-    def __init__(self, keys: KeyFile | None, tokens: Tokens | None) -> None:
+    def __init__(self, keys: KeyFile | None, tokens: "Tokens | None") -> None:
         self._keys = keys
         self._tokens = tokens
         self.everyone = keys is None and tokens is None
@@ -57,36 +58,7 @@ def build_identity(settings: Settings) -> Identity:
             )
         keys = KeyFile(settings.api_keys_file)
     if "jwt" in settings.auth:
-        tokens = _tokens(settings)
+        from app.limits.token_settings import tokens_of  # cryptography is 10 MB that only tokens are worth
+
+        tokens = tokens_of(settings)
     return Identity(keys, tokens)
-
-
-def _tokens(settings: Settings) -> Tokens:
-    if not settings.jwt_issuer or not settings.jwt_audience:
-        missing = "JWT_AUDIENCE" if settings.jwt_issuer else "JWT_ISSUER"
-        raise ConfigurationError(f"{missing}: AUTH has jwt, which needs it")
-    algorithms = check_algorithms(settings.jwt_algorithms)
-    claims = Claims(
-        settings.jwt_issuer,
-        settings.jwt_audience,
-        scope=settings.jwt_scope_claim,
-        team=settings.jwt_team_claim,
-        tier=settings.jwt_tier_claim,
-    )
-    return Tokens(algorithms, _keys(settings, algorithms), claims)
-
-
-def _keys(settings: Settings, algorithms: tuple[str, ...]) -> OneKey | Jwks:
-    secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else ""
-    sources = [secret, settings.jwt_public_key, settings.jwt_jwks_url]
-    if sum(bool(source) for source in sources) != 1:
-        raise ConfigurationError(
-            "JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL: AUTH has jwt, which needs exactly one of them"
-        )
-    if secret:
-        return secret_key(secret, algorithms)
-    if settings.jwt_public_key:
-        return public_key(settings.jwt_public_key, algorithms)
-    if algorithms[0].startswith("HS"):
-        raise ConfigurationError("JWT_ALGORITHMS: a key set (JWT_JWKS_URL) is for public-key algorithms")
-    return Jwks(str(settings.jwt_jwks_url), algorithms, allow_http=settings.jwt_jwks_allow_http)
