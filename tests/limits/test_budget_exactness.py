@@ -29,8 +29,8 @@ BUDGET_USD = 0.35
 """About a third of what all runs together would cost."""
 
 LEASE_SECONDS = 2
-KILLS = 5
-PATIENCE_SECONDS = 70
+KILLS = 4
+PATIENCE_SECONDS = 120
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ async def _run(fleet: Fleet, http: aiohttp.ClientSession, chance: random.Random,
                 body = await response.json()
         except (aiohttp.ClientError, OSError):
             ends["broken"] += 1
-            await asyncio.sleep(chance.uniform(0.5, 1.0))
+            await asyncio.sleep(chance.uniform(1.0, 2.0))
             continue
         if response.status == 200:
             ends[f"answered {body['finish_reason']}"] += 1
@@ -104,7 +104,7 @@ async def _watch(book: UsageBook, seen: list[Standing]) -> None:
         await asyncio.sleep(0.01)
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(240)
 async def test_no_burst_over_processes_that_are_killed_spends_more_than_the_budget(
     tmp_path: Path, mortal_redis: RedisServer, provider: str
 ) -> None:
@@ -126,7 +126,8 @@ async def test_no_burst_over_processes_that_are_killed_spends_more_than_the_budg
     seen: list[Standing] = []
     ends: Counter[str] = Counter()
     watching = asyncio.create_task(_watch(book, seen))
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(30)) as http:
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(30), connector=connector) as http:
         runs = asyncio.gather(*(_run(fleet, http, chance, ends) for _ in range(RUNS)))
         kills: list[asyncio.Task[None]] = []
         for number in range(KILLS):  # each of the three in turn, while others may still be starting again
