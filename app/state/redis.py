@@ -2,13 +2,13 @@
 
 import asyncio
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from redis.asyncio.connection import parse_url
-
 from app.errors import ConfigurationError, StateUnavailable
+from app.state.address import Address, parse
 from app.state.connection import Connection
 from app.state.store import Argument, Store, unavailable, under_way
 
@@ -29,10 +29,10 @@ def connect(url: str | None, ca_file: Path | None = None) -> Store:
 
         return InProcessStore()
     try:
-        options: dict[str, Any] = dict(parse_url(url))
+        address = parse(url)
     except ValueError as error:
         raise ConfigurationError(f"REDIS_URL: {error}") from None
-    return RedisStore(options if ca_file is None else options | {"ssl_ca_certs": str(ca_file)})
+    return RedisStore(address if ca_file is None else replace(address, ssl_ca_certs=str(ca_file)))
 
 
 def _check_authority(url: str | None, ca_file: Path) -> None:
@@ -48,8 +48,8 @@ def _check_authority(url: str | None, ca_file: Path) -> None:
 class RedisStore:
     """One connection to a server, made anew after it broke."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
-        self._options = options
+    def __init__(self, address: Address) -> None:
+        self._address = address
         self._connection: Connection | None = None
         self._connecting: asyncio.Future[Any] | None = None
         self._paused_until = 0.0
@@ -74,7 +74,7 @@ class RedisStore:
     async def _open(self) -> Connection:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                connection = self._connection = await _open_connection(self._options)
+                connection = self._connection = await _open_connection(self._address)
         except (OSError, UnicodeError, StateUnavailable) as error:  # UnicodeError: no name of a host
             self._paused_until = monotonic() + PAUSE_SECONDS
             cause = _cause(error)
@@ -91,27 +91,25 @@ class RedisStore:
             self._connection.close()
 
 
-async def _open_connection(options: dict[str, Any]) -> Connection:
+async def _open_connection(address: Address) -> Connection:
     loop = asyncio.get_running_loop()
-    if "path" in options:
-        _, connection = await loop.create_unix_connection(Connection, options["path"])
+    if address.path:
+        _, connection = await loop.create_unix_connection(Connection, address.path)
     else:
-        host, port = options.get("host", "localhost"), options.get("port", 6379)
-        _, connection = await loop.create_connection(Connection, host, port, ssl=_tls(options))
+        _, connection = await loop.create_connection(Connection, address.host, address.port, ssl=_tls(address))
     try:
-        await _greet(connection, options)
+        await _greet(connection, address)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-async def _greet(connection: Connection, options: dict[str, Any]) -> None:
-    if password := options.get("password"):
-        username = options.get("username")
-        await connection.call(("AUTH", username, password) if username else ("AUTH", password))
-    if database := options.get("db"):
-        await connection.call(("SELECT", database))
+async def _greet(connection: Connection, address: Address) -> None:
+    if address.password:
+        await connection.call(("AUTH", *filter(None, (address.username, address.password))))
+    if address.db:
+        await connection.call(("SELECT", address.db))
     await connection.call(("PING",))  # a server that hangs takes connections, too
 
 
@@ -125,15 +123,14 @@ def _cause(error: Exception) -> BaseException:
             return error
 
 
-def _tls(options: dict[str, Any]) -> ssl.SSLContext | None:
+def _tls(address: Address) -> ssl.SSLContext | None:
     """`rediss://` checks the server's certificate; `ssl_ca_certs` names an authority of one's own."""
-    connection_class = options.get("connection_class")
-    if connection_class is None or "SSL" not in connection_class.__name__:
+    if not address.tls:
         return None
-    context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
-    if options.get("ssl_cert_reqs") == "none":
+    context = ssl.create_default_context(cafile=address.ssl_ca_certs)
+    if address.ssl_cert_reqs == "none":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if certificate := options.get("ssl_certfile"):
-        context.load_cert_chain(certificate, options.get("ssl_keyfile"))
+    if address.ssl_certfile:
+        context.load_cert_chain(address.ssl_certfile, address.ssl_keyfile)
     return context
