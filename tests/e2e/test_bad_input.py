@@ -15,6 +15,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "no model": ("There is no model", {"ollama": {"enabled": True, "model": ""}}),
     "no key": ("there is no key: set anthropic.existingSecret", {"models": ["anthropic/m"]}),
+    "open to everyone": ("would open the service to everyone", {"ingress": {"enabled": True}}),
     "no such kind": (
         "ensure CRDs are installed first",
         {"metrics": {"serviceMonitor": {"enabled": True}}},
@@ -43,6 +44,8 @@ COMMON = {
 BROKEN: dict[str, dict[str, Any]] = {
     "no-such-model": {"ollama": SMALL | {"model": "registry.invalid/nobody/nothing:1"}},
     "no-such-secret": {"models": ["anthropic/m"], "anthropic": {"existingSecret": "nowhere"}},
+    "no-such-keys": {"auth": {"mode": "api-key", "apiKeys": {"existingSecret": "nowhere"}}},
+    "bad-keys": {"auth": {"mode": "api-key", "apiKeys": {"existingSecret": "no-keys"}}},
     "little-memory": {"ollama": SMALL | {"resources": {"requests": REQUESTS, "limits": {"memory": "16Mi"}}}},
     "no-redis": {"redis": {"url": "redis://nobody.nowhere:6379"}},
     "bad-setting": {"extraEnv": [{"name": "RUN_TIMEOUT_SECONDS", "value": "soon"}]},
@@ -52,6 +55,7 @@ BROKEN: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def broken() -> Any:
     """All the broken releases at once, so that their failures take the same time."""
+    kubectl("create", "secret", "generic", "no-keys", "--from-literal=keys.jsonl=a key, not its line")
     releases = {name: Release(name) for name in BROKEN}
     for name, one in releases.items():
         one.install(BROKEN[name] | COMMON, wait=False)
@@ -81,6 +85,14 @@ def test_a_model_that_does_not_exist_is_named_by_the_pull(broken: dict[str, Rele
 
 def test_a_secret_that_does_not_exist_is_named_by_the_event(broken: dict[str, Release]) -> None:
     says(broken["no-such-secret"], 'secret "nowhere" not found', "CreateContainerConfigError")
+
+
+def test_a_file_of_keys_that_does_not_exist_is_named_by_the_event(broken: dict[str, Release]) -> None:
+    says(broken["no-such-keys"], 'secret "nowhere" not found', "FailedMount")
+
+
+def test_a_file_of_keys_that_cannot_be_read_is_named_with_its_line(broken: dict[str, Release]) -> None:
+    says(broken["bad-keys"], "API_KEYS_FILE", "line 1: is not JSON", "Exit Code:    2")
 
 
 def test_an_ollama_without_memory_tells_which_value_to_raise(broken: dict[str, Release]) -> None:
