@@ -19,7 +19,7 @@ port-forward: ## forward the API, Jaeger and Prometheus of the local cluster, an
 	@scripts/kind-port-forward
 
 e2e: .venv/ready kind-up ## test the chart in the local cluster: answers, traces, rollouts, scaling, bad input
-	AGENT_API_E2E=1 .venv/bin/python -m pytest -o addopts="-ra --strict-markers --strict-config --import-mode=importlib" \
+	AGENT_API_E2E=1 .venv/bin/python -m pytest -o addopts="-raP --strict-markers --strict-config --import-mode=importlib" \
 		--timeout 600 --durations 10 tests/e2e
 
 helm-lint: .venv/ready ## check the chart: helm lint, kubeconform and kube-score must be on PATH
