@@ -11,7 +11,6 @@ from math import ceil
 import msgspec
 
 from app.agent.definition import RunLimits
-from app.events import Usage
 from app.limits.budgets import NANOS
 from app.messages import AssistantMessage, Message
 from app.models.prices import MILLION, Price
@@ -39,15 +38,12 @@ def most_history_tokens(estimated_tokens: int) -> int:
 
 def most_input_usd(price: Price, tokens: int) -> float:
     """Read afresh, from a cache, or written to one, whichever is dearest."""
-    return max(
-        price.cost_usd(Usage(tokens)),
-        price.cost_usd(Usage(tokens, cache_read_tokens=tokens)),
-        price.cost_usd(Usage(tokens, cache_write_tokens=tokens)),
-    )
+    rates = price.rates(tokens)
+    return tokens * max(rates.input, rates.cache_read, rates.cache_write) / MILLION
 
 
 def usd_per_output_token(price: Price, input_tokens: int) -> float:
-    return (price.cost_usd(Usage(input_tokens, MILLION)) - price.cost_usd(Usage(input_tokens))) / MILLION
+    return price.rates(input_tokens).output / MILLION
 
 
 def most_of_run(price: Price, limits: RunLimits) -> tuple[int, int]:

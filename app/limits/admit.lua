@@ -1,9 +1,10 @@
 -- Admit a run, all of it or nothing; or, as a renewal, keep what an admitted run holds.
 -- KEYS: rates, running sets, budgets (a period is added here), the run's settlement mark.
--- ARGV: run, 'admit' or 'renew', lease in ms, number of rates, of running sets, of budgets;
---   a limit for each rate; one for each running set;
---   tokens and nanos to reserve, and the least of each that the run can do with where a budget has no more;
---   for each budget: 'day' or 'month', most tokens, most nanos (-1: no limit), and its period ('' for the current one).
+-- ARGV: run, 'admit' or 'renew', terms; tokens and nanos to reserve, and the least of each that the run can do with
+--   where a budget has no more; and for each budget its period, if that is known.
+-- Terms are words in one text, which is the same for many runs: lease in ms, number of rates, of running sets, of
+--   budgets; a limit for each rate; one for each running set; for each budget 'day' or 'month', most tokens, most nanos
+--   (-1: no limit).
 -- Returns {1, tokens, nanos reserved; for each rate: left, ms until more; for each running set: left;
 --          for each budget: period, spent tokens, spent nanos}
 --      or {0, 'rate' or 'running' or 'tokens' or 'usd', place among its kind, ms to wait, for budgets ms to reset}.
@@ -12,13 +13,16 @@ local WINDOW = 60000 -- ms
 local MOST_DROPPED = 500 -- old entries of one rate, at a time; the others wait for the next admission
 local RESERVED_WAIT = 5000 -- ms until it makes sense to ask again when others' reservations are in the way
 
-local run, renewal, lease = ARGV[1], ARGV[2] == 'renew', tonumber(ARGV[3])
-local rates, sets, budgets = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local limits = 6 -- what ARGV has before the limits
-local tokens = tonumber(ARGV[limits + rates + sets + 1])
-local nanos = tonumber(ARGV[limits + rates + sets + 2])
-local least_tokens = tonumber(ARGV[limits + rates + sets + 3])
-local least_nanos = tonumber(ARGV[limits + rates + sets + 4])
+local terms = {}
+for word in string.gmatch(ARGV[3], '%S+') do
+  terms[#terms + 1] = tonumber(word) or word
+end
+
+local run, renewal = ARGV[1], ARGV[2] == 'renew'
+local lease, rates, sets, budgets = terms[1], terms[2], terms[3], terms[4]
+local limits = 4 -- what the terms have before the limits
+local tokens, nanos = tonumber(ARGV[4]), tonumber(ARGV[5])
+local least_tokens, least_nanos = tonumber(ARGV[6]), tonumber(ARGV[7])
 local expiry = now + lease
 local answer = { 1, tokens, nanos }
 
@@ -29,9 +33,8 @@ if renewal then
   end
 end
 
-local waits = {}
 for i = 1, rates do
-  local key, limit = KEYS[i], tonumber(ARGV[limits + i])
+  local key, limit = KEYS[i], terms[limits + i]
   local oldest = tonumber(redis.call('LINDEX', key, 0) or nil)
   local dropped = 0
   while oldest and oldest <= now - WINDOW and dropped < MOST_DROPPED do
@@ -52,7 +55,7 @@ for i = 1, rates do
 end
 
 for i = 1, sets do
-  local key, limit = KEYS[rates + i], tonumber(ARGV[limits + rates + i])
+  local key, limit = KEYS[rates + i], terms[limits + rates + i]
   redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now))
   local count = redis.call('ZCARD', key)
   if not renewal then
@@ -65,9 +68,9 @@ end
 
 local asked = {}
 for i = 1, budgets do
-  local at = limits + rates + sets + 4 + (i - 1) * 4
-  local unit, most_tokens, most_nanos = ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-  local period = ARGV[at + 4] ~= '' and ARGV[at + 4] or PERIOD[unit]
+  local at = limits + rates + sets + (i - 1) * 3
+  local unit, most_tokens, most_nanos = terms[at + 1], terms[at + 2], terms[at + 3]
+  local period = ARGV[7 + i] or PERIOD[unit]
   local budget = read_budget(KEYS[rates + sets + i] .. ':' .. period, run)
   budget.ends = PERIOD_END[unit]
   asked[i] = budget

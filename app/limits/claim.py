@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -23,7 +24,7 @@ _MARK_SECONDS = 300  # how long after its end a settlement that is sent again is
 _STEP_MARK_SECONDS = 3600
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Terms:
     """What is the same for all claims of a process."""
 
@@ -32,6 +33,10 @@ class Terms:
     fail: str | None  # LIMITS_FAIL
     saw: Callable[[BudgetScope, float], None]
     """Told of each used share of a budget that comes by."""
+
+    @property
+    def lease_ms(self) -> int:
+        return ceil(self.lease_seconds * 1000)
 
 
 class Claim:
@@ -72,7 +77,7 @@ class Claim:
         self.run = run
         self.user = user
         self.rules = rules
-        self.budgets = [budget for budget, _ in budgets]
+        self.budgets = tuple([budget for budget, _ in budgets])
         self.budget_keys = [key for _, key in budgets]
         self.allowance = allowance
         self._least = least
@@ -102,29 +107,15 @@ class Claim:
         """None: there is nothing to ask."""
         if not (self._rate_keys or self.holds):
             return None
-        return self._ask("admit", self._rate_keys, [rule.most for rule in self.rules.rates], self._least, [])
+        text = _terms(self.terms, self.rules.rates, self.rules.concurrent, self.budgets)
+        keys = (*self._rate_keys, *self._running_keys, *self.budget_keys)
+        return keys, (self.run, "admit", text, self.allowance.tokens, self.allowance.nanos, *self._least)
 
     def renewal(self) -> Call:
+        text = _terms(self.terms, (), self.rules.concurrent, self.budgets)
         left = (self.allowance.tokens, self.allowance.nanos)
-        return self._ask("renew", [], [], left, [f"mark:{self.run}"])
-
-    def _ask(self, mode: str, rate_keys: list[str], rates: list[int], least: tuple[int, int], mark: list[str]) -> Call:
-        args: list[Argument] = [
-            self.run,
-            mode,
-            self._lease_ms,
-            len(rate_keys),
-            len(self._running_keys),
-            len(self.budgets),
-            *rates,
-            *[rule.most for rule in self.rules.concurrent],
-            self.allowance.tokens,
-            self.allowance.nanos,
-            *least,
-        ]
-        for place, budget in enumerate(self.budgets):
-            args += (budget.period, budget.tokens, budget.nanos, self.periods[place] if self.periods else "")
-        return (*rate_keys, *self._running_keys, *self.budget_keys, *mark), tuple(args)
+        keys = (*self._running_keys, *self.budget_keys, f"mark:{self.run}")
+        return keys, (self.run, "renew", text, *left, *left, *self.periods)
 
     def admitted(self, reply: Any, sent_at: float) -> Mapping[str, str]:
         """Headers that tell the caller where they stand.
@@ -185,10 +176,6 @@ class Claim:
         )
 
     @property
-    def _lease_ms(self) -> int:
-        return ceil(self.terms.lease_seconds * 1000)
-
-    @property
     def settles(self) -> bool:
         """Whether there is something to record or to release."""
         return not self.done and (self.holds or bool(self._steps and self.terms.usage_seconds))
@@ -203,7 +190,7 @@ class Claim:
             keys = [f"{key}:{period}" for key, period in zip(keys, self.periods, strict=True)]
         args: list[Argument] = [
             self.run,
-            0 if self.over else self._lease_ms,
+            0 if self.over else self.terms.lease_ms,
             _MARK_SECONDS if self.over else _STEP_MARK_SECONDS,
             len(self._running_keys),
             len(keys),
@@ -257,6 +244,16 @@ class Claim:
         metrics.BUDGET_EXCEEDED.labels(budget.scope).inc()
         resets_in = ceil(reply[4] / 1000)
         return BudgetExceeded(budget.scope, budget.period, kind, retry_after=wait, resets_in=resets_in)
+
+
+@lru_cache(1024)
+def _terms(terms: Terms, rates: tuple[Rule, ...], concurrent: tuple[Rule, ...], budgets: tuple[Budget, ...]) -> str:
+    """As admit.lua reads them."""
+    words: list[object] = [terms.lease_ms, len(rates), len(concurrent), len(budgets)]
+    words += [rule.most for rule in (*rates, *concurrent)]
+    for budget in budgets:
+        words += (budget.period, budget.tokens, budget.nanos)
+    return " ".join(map(str, words))
 
 
 def _key(kind: str, rule: Rule, subject: str, operation: str) -> str:

@@ -67,7 +67,7 @@ def parse(text: str) -> Limits:
         raise ConfigurationError("\n".join(problems)) from None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """One number that a caller may not exceed. `policy` is its name towards callers."""
 

@@ -28,13 +28,16 @@ class Price:
 
     tiers: tuple[Rates, ...]
 
+    def rates(self, input_tokens: int) -> Rates:
+        """Of a call whose whole input is so many tokens."""
+        for tier in self.tiers[:-1]:
+            if input_tokens > tier.above:
+                return tier
+        return self.tiers[-1]
+
     def cost_usd(self, usage: Usage) -> float:
         """The cost of one call. It may not be asked for the sum of several: tiers go by a call's input."""
-        rates = self.tiers[-1]
-        for tier in self.tiers:
-            if usage.input_tokens > tier.above:
-                rates = tier
-                break
+        rates = self.rates(usage.input_tokens)
         read, written = usage.cache_read_tokens, usage.cache_write_tokens
         fresh = max(0, usage.input_tokens - read - written)
         return (
