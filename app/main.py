@@ -11,13 +11,14 @@ from starlette.types import ASGIApp
 
 from app import __version__
 from app.agent.definition import Agent
-from app.api import agent, chat, health, problems, sessions, tools, usage
+from app.api import agent, chat, health, sessions, tools, usage
 from app.api.caller import Callers
 from app.api.edge import Edge
 from app.api.guard import guard
 from app.api.instrumentation import trace_requests
 from app.api.lean_route import LeanRoute, Shortcut
 from app.api.lifecycle import Lifecycle
+from app.api.problems import describe_problems
 from app.api.proxies import Proxies
 from app.execution import Services
 from app.limits.claim import LIMIT_HEADERS
@@ -77,10 +78,11 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         summary="Run an LLM agent for many users.",
         lifespan=lifespan,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # see telemetry/
     )
     app.state.runner = runner
     app.router.route_class = LeanRoute
-    problems.install(app)
+    describe_problems(app)
     chat.routes(app, runner, settings.max_message_chars)
     agent.routes(app, runner, settings.max_message_chars)
     tools.routes(app, registry, limiter, lifecycle)
@@ -91,7 +93,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     plain = Shortcut(app)
     app.middleware_stack = Edge(
         plain=plain,
-        traced=trace_requests(app, tracing) or plain,
+        traced=trace_requests(app, plain, tracing),
         routes=app.routes,
         cors=_cross_origin(plain, settings.cors_origins) if settings.cors_origins else None,
         tracing=tracing,

@@ -3,11 +3,11 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
+from msgspec import Struct
 
 from app.errors import AppError, InternalError
 from app.events import Event, RunFailed
@@ -16,8 +16,7 @@ from app.limits.limiter import CHAT
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(Struct, frozen=True):
     """What a caller asks for. None stands for the setting's value, which is also the most that can be asked for."""
 
     message: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
+from msgspec import Struct
 from opentelemetry.trace import Span
 
 from app.agent.definition import Agent, RunLimits
@@ -39,8 +40,7 @@ class Progress:
     outside_seconds: float = 0.0  # spent in models and tools
 
 
-@dataclass(frozen=True, slots=True)
-class Loop:
+class Loop(Struct, frozen=True):
     """One run's way through the loop; `run` is called once."""
 
     tracing: Tracing

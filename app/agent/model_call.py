@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import lru_cache
 from time import perf_counter
 
 import msgspec
 import structlog
+from msgspec import Struct
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 from prometheus_client import Counter
@@ -24,8 +24,7 @@ from app.telemetry.traces import Tracing
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """A model's complete answer."""
 
     text: str

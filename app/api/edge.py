@@ -8,7 +8,6 @@ from time import perf_counter
 from uuid import uuid4
 
 import structlog
-from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -19,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.instrumentation import count
 from app.api.lifecycle import Lifecycle
-from app.api.problems import answer_to, respond
-from app.errors import AppError, Forbidden, UnsupportedMediaType
+from app.api.problems import REFUSALS, answer_to, respond
+from app.errors import Forbidden, UnsupportedMediaType
 from app.telemetry.context import RequestContext, current
 from app.telemetry.traces import Tracing
 
@@ -29,7 +28,7 @@ log = structlog.get_logger()
 PROBES = frozenset({"/live", "/ready", "/health"})
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 _JSON = re.compile(rb"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
-_EXPECTED = AppError | HTTPException | RequestValidationError | ClientDisconnect
+_EXPECTED = (*REFUSALS, ClientDisconnect)
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 

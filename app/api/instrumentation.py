@@ -4,8 +4,10 @@ from functools import lru_cache
 
 from fastapi import FastAPI
 from prometheus_client import Counter, Histogram
-from starlette.types import ASGIApp, Scope
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.problems import REFUSALS, answer_to
 from app.telemetry import metrics
 from app.telemetry.traces import Tracing
 
@@ -27,11 +29,20 @@ def _series(endpoint: str, method: str, status: int) -> tuple[Counter, Histogram
     return metrics.REQUESTS.labels(endpoint, method, str(status)), metrics.REQUEST_LATENCY.labels(endpoint)
 
 
-def trace_requests(app: FastAPI, tracing: Tracing) -> ASGIApp | None:
-    """The app's routes within OpenTelemetry's instrumentation; None while tracing is off."""
+def trace_requests(app: FastAPI, serve: ASGIApp, tracing: Tracing) -> ASGIApp:
+    """`serve`, the app's routes, within OpenTelemetry's instrumentation; as it is while tracing is off."""
     if tracing.provider is None:
-        return None
+        return serve
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # costs memory that only tracing is worth
 
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        """The instrumentation has to see the status of a refusal, and no exception."""
+        try:
+            await serve(scope, receive, send)
+        except REFUSALS as error:
+            await answer_to(error, scope)(scope, receive, send)
+
+    # The instrumentation wraps what the app builds around its routes.
+    app.build_middleware_stack = lambda: ServerErrorMiddleware(answered)  # type: ignore[method-assign]
     FastAPIInstrumentor.instrument_app(app, tracer_provider=tracing.provider, exclude_spans=["receive", "send"])
     return app.build_middleware_stack()

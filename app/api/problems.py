@@ -7,7 +7,7 @@ from math import ceil
 from typing import Any
 
 import msgspec
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -21,6 +21,7 @@ from app.telemetry.context import current
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = 5  # where nobody knows better
 CLIENT_CLOSED_REQUEST = 499  # nginx's name for it; nobody is there to read it
+REFUSALS = (AppError, RequestValidationError, HTTPException)
 _TYPE = "urn:agent-api:problem:"
 
 
@@ -64,17 +65,6 @@ def _retry_after(error: AppError) -> dict[str, str]:
     if seconds is None and error.status in (429, 503):
         seconds = _RETRY_AFTER_SECONDS
     return {} if seconds is None else {"Retry-After": str(max(1, ceil(seconds)))}
-
-
-def install(app: FastAPI) -> None:
-    """Make every error of `app` answer with a problem document."""
-    for kind in (AppError, RequestValidationError, HTTPException, ClientDisconnect, Exception):
-        app.add_exception_handler(kind, _handle)
-    _describe_media_type(app)
-
-
-async def _handle(request: Request, error: Exception) -> Response:
-    return answer_to(error, request.scope)
 
 
 def answer_to(error: Exception, scope: Scope) -> Response:
@@ -139,8 +129,8 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "model": Problem} for status in statuses}
 
 
-def _describe_media_type(app: FastAPI) -> None:
-    """FastAPI documents every model as application/json; problems are sent as what they are."""
+def describe_problems(app: FastAPI) -> None:
+    """FastAPI documents every model as application/json; make its document tell problems as what they are."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
