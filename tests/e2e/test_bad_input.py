@@ -80,7 +80,7 @@ def says(one: Release, *words: str) -> None:
 def test_a_model_that_does_not_exist_is_named_by_the_pull(broken: dict[str, Release]) -> None:
     one = broken["no-such-model"]
     says(one, "model registry.invalid/nobody/nothing:1 cannot be pulled", "ollama.model", "Exit Code:    1")
-    assert "trying again" in one.logs("pull-models")
+    eventually("the log says it too", 30, lambda: "trying again" in one.logs("pull-models"))
 
 
 def test_a_secret_that_does_not_exist_is_named_by_the_event(broken: dict[str, Release]) -> None:
