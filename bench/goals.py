@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from bench.cells import Cell
 from bench.outcome import Outcome, cpu_per_token
-from bench.targets import AGENT_API, AIOHTTP, HTTPX, LITELLM
+from bench.targets import AGENT_API, AIOHTTP, HTTPX, LIMITED, LITELLM, UNLIMITED
 
 _OF_AIOHTTP = {16: 0.5, 64: 0.5, 256: 0.4}
 _OF_LITELLM = 15
+_OF_UNLIMITED = 0.85
 _P99_TO_P50 = 3
 _TOKEN_MICROSECONDS = {"stream": 20, "paced": 80}
 _HELD_MEGABYTES = 50
@@ -55,6 +56,9 @@ def _throughput(outcome: Outcome, cell: Cell) -> Iterator[Goal]:
     share = outcome.ratio(AGENT_API, LITELLM, cell)
     if share is not None:
         yield _at_least(f"requests/s to LiteLLM, {cell}", share, _OF_LITELLM)
+    share = outcome.ratio(LIMITED, UNLIMITED, cell)
+    if share is not None:
+        yield _at_least(f"requests/s with limits to without, {cell}", share, _OF_UNLIMITED)
 
 
 def _at_least(what: str, value: float, goal: float) -> Goal:

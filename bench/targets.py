@@ -14,11 +14,13 @@ from bench.process import SERVER_CPU, Child, free_port, wait_until_ready
 from bench.wire import MODELS
 
 AGENT_API = "agent-api"
+LIMITED = "agent-api-limits"
+UNLIMITED = "agent-api-no-limits"
 AIOHTTP = "floor-aiohttp"
 HTTPX = "floor-httpx"
 LITELLM = "litellm"
 RAW = "raw"
-NAMES = (AGENT_API, AIOHTTP, HTTPX, LITELLM, RAW)
+NAMES = (AGENT_API, LIMITED, UNLIMITED, AIOHTTP, HTTPX, LITELLM, RAW)
 PROVIDERS = ("openai", "ollama", "anthropic")
 _SERVER = frozenset({SERVER_CPU})
 _START_SECONDS = 120
@@ -53,8 +55,8 @@ class Target:
 
 def start(name: str, neighbours: Neighbours, stack: ExitStack) -> Target:
     """Starts one of `NAMES` on the server's core; it is ready when this returns and ends with `stack`."""
-    if name == AGENT_API:
-        return _agent_api(neighbours, stack)
+    if name in _LIMITS:
+        return _agent_api(name, neighbours, stack)
     if name == LITELLM:
         return _litellm(neighbours, stack)
     port = free_port()
@@ -81,7 +83,24 @@ def _completion(model: str, stream: bool) -> str:
     return json.dumps(body | ({"stream": True, "stream_options": {"include_usage": True}} if stream else {}))
 
 
-def _agent_api(neighbours: Neighbours, stack: ExitStack) -> Target:
+_NEVER_REACHED = {"per_minute": 1_000_000, "concurrent": 100_000}
+_LIMITS: dict[str, dict[str, str]] = {
+    AGENT_API: {},  # as it comes: usage is recorded; the models have no price, so no budget is asked
+    LIMITED: {
+        "LIMITS": json.dumps(
+            {
+                "global": _NEVER_REACHED,
+                "tiers": {"default": {"user": _NEVER_REACHED, "chat": _NEVER_REACHED}},
+            }
+        ),
+        "BUDGET_USER_DAY_TOKENS": str(10**12),
+        "BUDGET_GLOBAL_DAY_TOKENS": str(10**12),
+    },
+    UNLIMITED: {"USAGE_DAYS": "0"},
+}
+
+
+def _agent_api(name: str, neighbours: Neighbours, stack: ExitStack) -> Target:
     """Everything on: sessions in the store, metrics, JSON logs to a file, spans sampled at 10 %."""
     port, metrics_port = free_port(), free_port()
     provider = neighbours.provider
@@ -104,12 +123,12 @@ def _agent_api(neighbours: Neighbours, stack: ExitStack) -> Target:
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
         "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
         "OTEL_TRACES_SAMPLER_ARG": "0.1",
-    }
+    } | _LIMITS[name]
     log = neighbours.directory / f"agent-api-{port}.log"
     argv: list[str | Path] = [sys.executable, "-m", "app"]
     if neighbours.profile:
         argv = [sys.executable, "-m", "bench.sampler", neighbours.profile]
-    child = stack.enter_context(Child(AGENT_API, argv, cpus=_SERVER, env=env, cwd=neighbours.directory, log=log))
+    child = stack.enter_context(Child(name, argv, cpus=_SERVER, env=env, cwd=neighbours.directory, log=log))
     wait_until_ready(child, f"http://127.0.0.1:{port}/ready", _START_SECONDS)
 
     def body(model: str, stream: bool) -> str:
@@ -120,7 +139,7 @@ def _agent_api(neighbours: Neighbours, stack: ExitStack) -> Target:
         }
         return json.dumps(request)
 
-    return Target(AGENT_API, child, port, "/chat", "/chat/stream", body, log=log, metrics_port=metrics_port)
+    return Target(name, child, port, "/chat", "/chat/stream", body, log=log, metrics_port=metrics_port)
 
 
 def _litellm(neighbours: Neighbours, stack: ExitStack) -> Target:
