@@ -45,6 +45,7 @@ class Run(AsyncIterator[Event]):
     ) -> None:
         self._ready: deque[Event] = deque()
         self._changed = asyncio.Event()
+        self._ended = asyncio.Event()
         self._over = False  # later than the task is done: its last event may be made after it
         self.failed_by: AppError | None = None
         self._left = False
@@ -70,6 +71,7 @@ class Run(AsyncIterator[Event]):
         elif task.cancelled() and self.failed_by is not None:
             self._ready.append(RunFailed(self.failed_by))
         self._over = True
+        self._ended.set()
         self.wake()
         if self._on_over is not None:
             self._on_over(self)
@@ -84,6 +86,10 @@ class Run(AsyncIterator[Event]):
         if not self._ready and not self._over:
             self._changed.clear()
             await self._changed.wait()
+
+    async def end(self) -> None:
+        """Return when the run is over, without a turn for each event before."""
+        await self._ended.wait()
 
     def wake(self) -> None:
         """Let everyone who is in `wait` return."""

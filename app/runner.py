@@ -1,12 +1,12 @@
 """Starts runs: who may ask what of which agent, model and tools, and what that may come to at most."""
 
 from collections.abc import Mapping
-from uuid import uuid4
 
 from app.agent.definition import Agent, RunLimits
 from app.agent.worst_case import most_history_tokens, most_input_tokens, most_of_call, most_of_run
 from app.errors import NotFound, ShuttingDown
 from app.execution import Execution, Services
+from app.ids import new_id
 from app.limits.principal import Principal
 from app.messages import UserMessage
 from app.models.build import PricedModel
@@ -34,7 +34,7 @@ class Runner:
         agent, tools = self._choose(principal, request)
         model = self._services.models.find(request.model)
         limits = self._limits_of(request)
-        message_id = str(uuid4())
+        message_id = new_id()
         most, least = self._worst_case(request, limits, model, agent, tools)
         execution = Execution(
             self._services,
@@ -45,7 +45,7 @@ class Runner:
             tools,
             limits,
             claim=self._services.limiter.claim(principal, request.operation, message_id, most, least),
-            session_id=request.session_id or str(uuid4()),
+            session_id=request.session_id or new_id(),
             message_id=message_id,
         )
         run = Run(execution.execute, on_over=self._runs.discard)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers
@@ -20,6 +19,7 @@ from app.api.instrumentation import count
 from app.api.lifecycle import Lifecycle
 from app.api.problems import REFUSALS, answer_to, respond
 from app.errors import Forbidden, UnsupportedMediaType
+from app.ids import new_id
 from app.telemetry.context import RequestContext, current
 from app.telemetry.traces import Tracing
 
@@ -52,7 +52,7 @@ class Edge:
         headers = dict(scope["headers"])
         probe = scope["path"] in PROBES
         given_id = headers.get(b"x-request-id", b"")
-        request_id = given_id.decode() if _SANE_ID(given_id) else str(uuid4())
+        request_id = given_id.decode() if _SANE_ID(given_id) else new_id()
         traceparent = headers.get(b"traceparent")
         trace_id, sampled = self.tracing.decide(traceparent.decode("latin-1") if traceparent else None)
         sampled = sampled and not probe

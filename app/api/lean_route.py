@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -58,6 +59,17 @@ def _body_model(endpoint: Callable[..., Any]) -> type[BaseModel] | None:
     return model if isinstance(model, type) and issubclass(model, BaseModel) else None
 
 
+async def _read(receive: Receive) -> bytes:
+    pieces, more = [], True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        pieces.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(pieces)
+
+
 def _serve(
     endpoint: Callable[..., Awaitable[Response]], model: type[BaseModel]
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
@@ -66,7 +78,7 @@ def _serve(
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
         try:
-            body = validate(await request.body())
+            body = validate(await _read(receive))
         except ValidationError as error:
             raise invalid(error.errors(include_url=False, include_input=False, include_context=False)) from None
         response = await endpoint(body, request)

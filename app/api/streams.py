@@ -29,20 +29,21 @@ class ClientGone(Exception):
 
 async def fold(run: Run, request: Request) -> tuple[Answer, Mapping[str, str]]:
     """The run's answer and its headers. Raises its error, or ClientGone when the client left before it was there."""
-    headers: Mapping[str, str] = {}
     watcher = asyncio.create_task(_cancel_when_gone(run, request.receive))
     try:
         async with run:
-            async for event in run:
-                match event:
-                    case RunStarted():
-                        headers = event.headers
-                    case RunFinished(answer):
-                        return answer, headers
-                    case RunFailed(error):
-                        raise error
+            await run.end()
     finally:
         watcher.cancel()
+    headers: Mapping[str, str] = {}
+    for event in run.take():
+        match event:
+            case RunStarted():
+                headers = event.headers
+            case RunFinished(answer):
+                return answer, headers
+            case RunFailed(error):
+                raise error
     raise ClientGone
 
 

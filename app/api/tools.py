@@ -1,7 +1,5 @@
 """`/api/tools`: what the agent can do, and doing one of it by hand."""
 
-from uuid import uuid4
-
 import msgspec
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -11,6 +9,7 @@ from app.api.caller import principal_of
 from app.api.lifecycle import Lifecycle
 from app.api.problems import documented
 from app.api.schemas import ToolAnswer, ToolCallBody, ToolDescription
+from app.ids import new_id
 from app.limits.limiter import Limiter
 from app.messages import ToolCall
 from app.tools.executor import execute
@@ -35,7 +34,7 @@ def routes(app: FastAPI, tools: Registry, limiter: Limiter, lifecycle: Lifecycle
         principal.require_tool(name)
         known = tools.subset((name,))
         async with limiter.turn(principal, f"tool:{name}") as headers:
-            call = execute(known, ToolCall(str(uuid4()), name, body.arguments))
+            call = execute(known, ToolCall(new_id(), name, body.arguments))
             result = await attended(call, request, lifecycle)
         answer = ToolAnswer(result.status == "ok", result.result, result.error)
         return Response(msgspec.json.encode(answer), headers=headers, media_type="application/json")

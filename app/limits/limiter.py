@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache, partial
 from typing import Any
-from uuid import uuid4
 
 import structlog
 
 from app.errors import StateUnavailable
+from app.ids import new_id
 from app.limits import budgets, tiers
 from app.limits.allowance import Allowance
 from app.limits.claim import Claim, Terms, now
@@ -129,7 +129,7 @@ class Limiter:
         self, principal: Principal, operation: str, *, within_run: bool = False
     ) -> AsyncIterator[Mapping[str, str]]:
         """For what is short, such as a tool. Yields the headers; raises as `admit` does."""
-        claim = self.claim(principal, operation, str(uuid4()), within_run=within_run)
+        claim = self.claim(principal, operation, new_id(), within_run=within_run)
         headers = await self.admit(claim, _go_on)
         try:
             yield headers

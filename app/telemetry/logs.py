@@ -6,7 +6,9 @@ import logging
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from threading import Lock
+from time import time_ns
 from typing import Any, BinaryIO
 
 import msgspec
@@ -24,10 +26,21 @@ def complete(_: Any, level: str, event: EventDict) -> EventDict:
     return _line(level, event.pop("event", ""), event)
 
 
+def _timestamp() -> str:
+    """ISO 8601 in UTC."""
+    seconds, microseconds = divmod(time_ns() // 1000, 1_000_000)
+    return f"{_second(seconds)}.{microseconds:06d}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def _line(level: str, event: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     request_id, trace_id, _ = current.get()
     return {
-        "timestamp": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "timestamp": _timestamp(),
         "level": "error" if level == "exception" else level,
         "event": event,
         "request_id": request_id,
