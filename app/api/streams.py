@@ -16,6 +16,7 @@ from app.run import Run
 from app.telemetry import metrics
 
 HEARTBEAT_SECONDS = 15.0
+WATCH_AFTER_SECONDS = 0.1
 _HEARTBEAT = b": still here\n\n"
 _DONE = b"data: [DONE]\n\n"
 
@@ -29,12 +30,8 @@ class ClientGone(Exception):
 
 async def fold(run: Run, request: Request) -> tuple[Answer, Mapping[str, str]]:
     """The run's answer and its headers. Raises its error, or ClientGone when the client left before it was there."""
-    watcher = asyncio.create_task(_cancel_when_gone(run, request.receive))
-    try:
-        async with run:
-            await run.end()
-    finally:
-        watcher.cancel()
+    async with run, _Attention(run, request.receive):
+        await run.end()
     headers: Mapping[str, str] = {}
     for event in run.take():
         match event:
@@ -45,6 +42,26 @@ async def fold(run: Run, request: Request) -> tuple[Answer, Mapping[str, str]]:
             case RunFailed(error):
                 raise error
     raise ClientGone
+
+
+class _Attention:
+    """Watches the client of a run that takes a while; one that is over before costs no task for it."""
+
+    def __init__(self, run: Run, receive: Receive) -> None:
+        self._run = run
+        self._receive = receive
+        self._watcher: asyncio.Task[None] | None = None
+
+    def _watch(self) -> None:
+        self._watcher = asyncio.create_task(_cancel_when_gone(self._run, self._receive))
+
+    async def __aenter__(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._watch)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
 
 
 async def _cancel_when_gone(run: Run, receive: Receive) -> None:
