@@ -82,7 +82,8 @@ def test_a_stream_holds_its_place_until_it_ends(serve: Serve, upstream: Upstream
     upstream.will(says("one", " two").ending_with("silent"))
     with service.client.stream("POST", "/chat/stream", json={"message": "hi"}) as response:
         assert response.status_code == 200
-        next(response.iter_bytes())
+        pieces = response.iter_bytes()  # kept: httpx closes the connection of an iterator that nobody holds
+        next(pieces)
         problem = problem_of(service.chat("hi"), 429, "rate-limited")
         assert problem["violated-policies"] == ["user-concurrent"]
     upstream.will(says_whole("free again"))
