@@ -53,17 +53,22 @@ class RedisStore:
         self._connection: Connection | None = None
         self._connecting: asyncio.Future[Any] | None = None
         self._paused_until = 0.0
+        self._shut = False
 
     def call(self, *command: Argument) -> asyncio.Future[Any]:
-        connection = self._connection
-        if connection is None or connection.closed:
-            return under_way(self._connect_and_call(command))
-        return connection.call(command)
+        connection = self._usable()
+        return under_way(self._connect_and_call(command)) if connection is None else connection.call(command)
+
+    def _usable(self) -> Connection | None:
+        return None if self._connection is None or self._connection.closed else self._connection
 
     async def _connect_and_call(self, command: tuple[Argument, ...]) -> Any:
-        return await (await self._connect()).call(command)
+        connection = self._usable() or await self._connect()  # others may have connected since the call
+        return await connection.call(command)
 
     async def _connect(self) -> Connection:
+        if self._shut:
+            raise unavailable(ConnectionError("shut"))
         if self._connecting is None:
             if monotonic() < self._paused_until:
                 raise unavailable(ConnectionError("paused after a failed connection"))
@@ -85,6 +90,8 @@ class RedisStore:
             self._connecting = None
 
     async def aclose(self) -> None:
+        """From now on every call fails: a connection that was opened again would be nobody's to close."""
+        self._shut = True
         if self._connecting is not None:
             self._connecting.cancel()
         if self._connection is not None:

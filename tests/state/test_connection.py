@@ -11,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import StateUnavailable
+from app.state import redis
+from app.state.address import Address
 from app.state.connection import Connection
+from tests.redis_server import RedisServer
 
 
 class Wire(asyncio.Transport):
@@ -128,3 +131,28 @@ async def test_callers_who_left_are_not_told_of_a_break() -> None:
     connection.connection_lost(None)
     assert gone.cancelled()
     assert "closed the connection" in repr(cause_of(there))
+
+
+async def test_calls_that_come_while_it_connects_share_one_connection(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = 0
+    open_connection = redis._open_connection
+
+    async def counted(address: Address) -> Connection:
+        nonlocal opened
+        opened += 1
+        return await open_connection(address)
+
+    monkeypatch.setattr(redis, "_open_connection", counted)
+    store = redis.connect(redis_server.url)
+    calls: list[asyncio.Future[Any]] = []
+    while not (calls and calls[0].done()):
+        calls.append(store.call("PING"))
+        await asyncio.sleep(0)
+    assert await asyncio.gather(*calls) == [b"PONG"] * len(calls)
+    assert opened == 1
+    await store.aclose()
+    with pytest.raises(StateUnavailable):
+        await store.call("PING")
+    assert opened == 1
