@@ -27,7 +27,7 @@ log = structlog.get_logger()
 _QUIET_SECONDS = 1.0  # without a new request before a draining process leaves: kept-alive connections are told by then
 _LAST_WORDS_SECONDS = 2  # for runs that the end of the drain cut off to say so
 _KEEP_ALIVE_SECONDS = 75  # above what load balancers keep idle connections for, so that they close them and not we
-_GC_THRESHOLD = (50_000, 20, 20)
+_GC_THRESHOLD = (20_000, 20, 20)
 
 
 class Server(uvicorn.Server):
