@@ -6,6 +6,7 @@ from starlette.responses import Response
 from app.api.caller import check_text, principal_of
 from app.api.chat import RUN_PROBLEMS, answer
 from app.api.schemas import AgentAnswer, AgentRunRequest, agent_answer
+from app.limits.limiter import AGENT
 from app.run import RunRequest
 from app.runner import Runner
 
@@ -25,7 +26,7 @@ def routes(app: FastAPI, runner: Runner, max_message_chars: int) -> None:
                 max_iterations=body.max_iterations,
                 max_cost_usd=body.max_cost_usd,
                 suggestions=body.suggestions,
-                operation="agent",
+                operation=AGENT,
             ),
         )
         return await answer(run, request, agent_answer)

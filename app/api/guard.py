@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.document import amend
 from app.api.edge import PROBES
 from app.api.problems import MEDIA_TYPE
 
@@ -36,21 +37,15 @@ def _authenticated(serve: ASGIApp, authenticate: Callable[[Scope], Awaitable[Non
 
 
 def _document(app: FastAPI, paths: set[str]) -> None:
-    generate = app.openapi
+    def change(schema: dict[str, Any]) -> None:
+        schema.setdefault("components", {})["securitySchemes"] = {"bearer": _SCHEME}
+        for path in paths & schema["paths"].keys():
+            for operation in schema["paths"][path].values():
+                operation["security"] = [{"bearer": []}]
+                for status, description in (("401", "Unauthorized"), ("403", "Forbidden")):
+                    operation["responses"].setdefault(status, _problem(description))
 
-    def openapi() -> dict[str, Any]:
-        known = app.openapi_schema is not None
-        schema = generate()
-        if not known:
-            schema.setdefault("components", {})["securitySchemes"] = {"bearer": _SCHEME}
-            for path in paths & schema["paths"].keys():
-                for operation in schema["paths"][path].values():
-                    operation["security"] = [{"bearer": []}]
-                    for status, description in (("401", "Unauthorized"), ("403", "Forbidden")):
-                        operation["responses"].setdefault(status, _problem(description))
-        return schema
-
-    app.openapi = openapi  # type: ignore[method-assign]
+    amend(app, change)
 
 
 def _problem(description: str) -> dict[str, Any]:

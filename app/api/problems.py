@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
 
+from app.api.document import amend
 from app.errors import AppError, BodyTooLarge, InternalError, InvalidRequest, NotFound
 from app.telemetry.context import current
 
@@ -131,15 +132,12 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def describe_problems(app: FastAPI) -> None:
     """FastAPI documents every model as application/json; make its document tell problems as what they are."""
-    generate = app.openapi
 
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            for path in generate()["paths"].values():
-                for operation in path.values():
-                    for status, response in operation["responses"].items():
-                        if "/Problem" in str(response.get("content")) and status >= "400":
-                            response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
-        return generate()
+    def change(schema: dict[str, Any]) -> None:
+        for path in schema["paths"].values():
+            for operation in path.values():
+                for status, response in operation["responses"].items():
+                    if "/Problem" in str(response.get("content")) and status >= "400":
+                        response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    amend(app, change)

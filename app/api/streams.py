@@ -76,8 +76,6 @@ class EventStream(Response):
     A complete stream ends with `data: [DONE]`; one without it was cut.
     """
 
-    media_type = "text/event-stream"
-
     def __init__(self, run: Run, events: list[Event], render: Render) -> None:
         started = events[0] if events else None
         limits = started.headers if isinstance(started, RunStarted) else {}
