@@ -32,50 +32,74 @@ class RunRequest(Struct, frozen=True):
 
 
 class Run(AsyncIterator[Event]):
-    """The events of one run, which goes on in a task of its own, in the context it was made in.
+    """The events of one run, for one reader.
 
-    Iterate once, in `async with`: leaving the block before the last event cancels the run. Events wait here without
-    limit; what bounds them is the run's `max_tokens`. A slow reader thus never holds a model's connection open.
+    Either iterate over it in `async with`: the run then goes on in a task of its own, in the context it was begun in, and
+    leaving the block before the last event cancels it. Or `await run.complete()`, which costs no task and no switching
+    between two. Events wait here without limit; what bounds them is the run's `max_tokens`. A slow reader thus never
+    holds a model's connection open.
     """
 
     def __init__(
-        self,
-        work: Callable[["Run"], Coroutine[Any, Any, None]],
-        on_over: Callable[["Run"], None] | None = None,
+        self, work: Callable[["Run"], Coroutine[Any, Any, None]], going_on: set["Run"] | None = None
     ) -> None:
-        self._ready: deque[Event] = deque()
-        self._changed = asyncio.Event()
-        self._ended = asyncio.Event()
-        self._over = False  # later than the task is done: its last event may be made after it
+        """The run is in `going_on` from its begin to its end."""
         self.failed_by: AppError | None = None
+        self._work = work
+        self._going_on = set() if going_on is None else going_on
+        self._ready: deque[Event] = deque()
+        self._task: asyncio.Task[Any] | None = None
+        self._reader: asyncio.Future[None] | None = None
         self._left = False
-        self._on_over = on_over
-        self._task = asyncio.create_task(work(self))
-        self._task.add_done_callback(self._finish)
+        self._over = False  # later than the task is done: its last event may be made after it
+
+    def begin(self) -> Self:
+        """Start the run's task, unless it was; whatever waits for an event does so."""
+        if self._task is None and not self._over:
+            self._going_on.add(self)
+            self._task = asyncio.create_task(self._work(self))
+            self._task.add_done_callback(self._close_task)
+        return self
+
+    async def complete(self) -> list[Event]:
+        """Go through a run that was not begun, in the caller's task, and return all its events."""
+        task = self._task = asyncio.current_task()
+        assert task is not None
+        cancelled_before = task.cancelling()
+        self._going_on.add(self)
+        try:
+            await self._work(self)
+        except asyncio.CancelledError as error:
+            of_caller = not self._told_to_end or task.uncancel() > cancelled_before
+            self._left = self._left or of_caller
+            self._close(error)
+            if of_caller:
+                raise
+        except Exception as error:
+            self._close(error)
+        else:
+            self._close(None)
+        return self.take()
 
     def emit(self, event: Event) -> None:
         """For the work: let the reader have an event."""
         self._ready.append(event)
         self.wake()
 
-    def _finish(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled():
-            error = task.exception()
-        elif self.failed_by is None and not self._left:
-            error = asyncio.CancelledError("by nobody who may")
-        else:
-            error = None
-        if error is not None:
+    def _close_task(self, task: asyncio.Task[Any]) -> None:
+        self._close(asyncio.CancelledError("by nobody who may") if task.cancelled() else task.exception())
+
+    def _close(self, error: BaseException | None) -> None:
+        """`error` is what the work raised."""
+        if error is not None and isinstance(error, asyncio.CancelledError) and self._told_to_end:
+            if self.failed_by is not None:
+                self._ready.append(RunFailed(self.failed_by))
+        elif error is not None:
             log.error("run.crashed", exc_info=error)
             self._ready.append(RunFailed(InternalError("Something went wrong on our side.")))
-        elif task.cancelled() and self.failed_by is not None:
-            self._ready.append(RunFailed(self.failed_by))
         self._over = True
-        self._ended.set()
+        self._going_on.discard(self)
         self.wake()
-        if self._on_over is not None:
-            self._on_over(self)
-
     @property
     def over(self) -> bool:
         """Whether no event is ready and none will come."""
@@ -83,17 +107,15 @@ class Run(AsyncIterator[Event]):
 
     async def wait(self) -> None:
         """Return when an event is ready, the run is over, or `wake` was called."""
+        self.begin()
         if not self._ready and not self._over:
-            self._changed.clear()
-            await self._changed.wait()
-
-    async def end(self) -> None:
-        """Return when the run is over, without a turn for each event before."""
-        await self._ended.wait()
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
 
     def wake(self) -> None:
-        """Let everyone who is in `wait` return."""
-        self._changed.set()
+        """Let the reader who is in `wait` return."""
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
 
     def take(self) -> list[Event]:
         """The events that are ready, without waiting."""
@@ -110,20 +132,33 @@ class Run(AsyncIterator[Event]):
 
     def cancel(self) -> None:
         """End the run without another event: nobody is there to read it."""
-        self._left = True
-        self._task.cancel()
+        told, self._left = self._told_to_end, True
+        if not told:
+            self._end()
 
     def fail(self, error: AppError) -> None:
         """End the run with `error` as its last event."""
-        self.failed_by = error
-        self._task.cancel()
+        told, self.failed_by = self._told_to_end, error
+        if not told:
+            self._end()
+
+    @property
+    def _told_to_end(self) -> bool:
+        return self._left or self.failed_by is not None
+
+    def _end(self) -> None:
+        if self._task is None:
+            self._close(asyncio.CancelledError())
+        elif not self._over:
+            self._task.cancel()
 
     async def __aenter__(self) -> Self:
-        return self
+        return self.begin()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
     ) -> None:
-        if not self._task.done():
+        if not self._over:
             self.cancel()
+        if self._task is not None and not self._task.done():
             await asyncio.wait([self._task])

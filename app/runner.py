@@ -23,10 +23,10 @@ class Runner:
         self._services = services
         self._agents = agents
         self._tools = tools
-        self._runs: set[Run] = set()
+        self._going_on: set[Run] = set()
 
     def run(self, principal: Principal, request: RunRequest) -> Run:
-        """Start a run. Its last event is RunFinished or RunFailed, unless it is cancelled.
+        """A run, to be begun. Its last event is RunFinished or RunFailed, unless it is cancelled.
 
         It has the tools that the principal may use. Raises NotFound for an unknown agent, model or tool, Forbidden
         for a tool asked for that the principal may not use, before anything has started.
@@ -48,13 +48,11 @@ class Runner:
             session_id=request.session_id or new_id(),
             message_id=message_id,
         )
-        run = Run(execution.execute, on_over=self._runs.discard)
-        self._runs.add(run)
-        return run
+        return Run(execution.execute, self._going_on)
 
     def stop(self) -> None:
         """End every run that is still going, each with ShuttingDown as its last event."""
-        for run in tuple(self._runs):
+        for run in tuple(self._going_on):
             run.fail(ShuttingDown.now())
 
     def _choose(self, principal: Principal, request: RunRequest) -> tuple[Agent, Registry]:

@@ -67,7 +67,7 @@ async def test_a_run_without_events_is_over_at_once() -> None:
 
 
 async def test_events_that_wait_are_read_after_the_work_is_done() -> None:
-    run = Run(says("a", "b"))
+    run = Run(says("a", "b")).begin()
     await asyncio.wait(others())
     assert not run.over
     assert await read(run) == [Token("a"), Token("b")]
@@ -102,32 +102,24 @@ async def test_wait_returns_at_once_while_something_is_ready() -> None:
         assert run.take() == [Token("a")]
 
 
-async def test_wake_lets_every_reader_go_who_waits() -> None:
+async def test_wake_lets_the_reader_go_who_waits() -> None:
     async with Run(Stuck()) as run:
-        readers = [asyncio.create_task(run.wait()) for _ in range(3)]
+        reader = asyncio.create_task(run.wait())
         await asyncio.sleep(0)
         run.wake()
-        await asyncio.wait_for(asyncio.gather(*readers), 5)
+        await asyncio.wait_for(reader, 5)
         assert run.take() == []
         assert not run.over
 
 
-async def test_an_event_wakes_the_readers_whose_neighbour_has_left() -> None:
-    go = asyncio.Event()
-
-    async def work(run: Run) -> None:
-        await go.wait()
-        run.emit(Token("a"))
-        await asyncio.Event().wait()
-
-    async with Run(work) as run:
-        readers = [asyncio.create_task(run.wait()) for _ in range(3)]
+async def test_a_reader_that_was_cancelled_can_come_again() -> None:
+    async with Run(says("a", "b")) as run:
+        reader = asyncio.create_task(run.wait())
         await asyncio.sleep(0)
-        readers[2].cancel()
-        await asyncio.sleep(0)
-        go.set()
-        await asyncio.wait_for(asyncio.gather(*readers[:2]), 5)
-        assert readers[2].cancelled()
+        reader.cancel()
+        await asyncio.wait([reader])
+        await run.wait()
+        assert run.take()[0] == Token("a")
 
 
 async def test_iterating_goes_on_after_a_wake_without_an_event() -> None:
@@ -147,9 +139,12 @@ async def test_iterating_goes_on_after_a_wake_without_an_event() -> None:
         assert await first == Token("a")
 
 
-async def test_a_run_cancelled_before_its_first_step_does_nothing() -> None:
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_run_cancelled_before_its_first_step_does_nothing(begun: bool) -> None:
     work = Stuck("a")
     run = Run(work)
+    if begun:
+        run.begin()
     run.cancel()
     assert await read(run) == []
     assert not work.began.is_set()
@@ -157,7 +152,7 @@ async def test_a_run_cancelled_before_its_first_step_does_nothing() -> None:
 
 async def test_a_run_cancelled_midway_ends_without_another_event() -> None:
     work = Stuck("a")
-    run = Run(work)
+    run = Run(work).begin()
     await work.began.wait()
     run.cancel()
     assert await read(run) == [Token("a")]
@@ -170,6 +165,7 @@ async def test_fail_gives_its_error_as_the_last_event(midway: bool) -> None:
     work = Stuck("a")
     run = Run(work)
     if midway:
+        run.begin()
         await work.began.wait()
     error = ShuttingDown("bye")
     run.fail(error)
@@ -178,7 +174,7 @@ async def test_fail_gives_its_error_as_the_last_event(midway: bool) -> None:
 
 @pytest.mark.parametrize("turns", range(6))
 async def test_a_run_is_not_over_before_its_last_event_was_there(turns: int) -> None:
-    run = Run(Stuck())
+    run = Run(Stuck()).begin()
     await asyncio.sleep(0)
     run.fail(ShuttingDown("bye"))
     for _ in range(turns):  # a reader may come at any turn of the event loop
@@ -192,7 +188,7 @@ async def test_a_run_is_not_over_before_its_last_event_was_there(turns: int) -> 
 
 @pytest.mark.parametrize("turns", range(6))
 async def test_an_iterator_meets_the_last_event_whenever_it_comes(turns: int) -> None:
-    run = Run(Stuck())
+    run = Run(Stuck()).begin()
     await asyncio.sleep(0)
     run.fail(ShuttingDown("bye"))
     for _ in range(turns):
@@ -281,28 +277,110 @@ async def test_a_run_that_fails_while_it_is_being_left_is_logged_and_raises_noth
 
 
 @pytest.mark.parametrize("end", ["done", "cancelled", "crashed", "failed"])
-async def test_on_over_is_called_once_however_a_run_ends(end: str) -> None:
-    over: list[Run] = []
+@pytest.mark.parametrize("read_", [read, Run.complete])
+async def test_a_run_is_known_to_go_on_from_its_begin_to_its_end(
+    end: str, read_: Callable[[Run], Coroutine[Any, Any, list[Event]]]
+) -> None:
+    going_on: set[Run] = set()
 
-    async def crash(_: Run) -> None:
-        raise LookupError
+    async def work(run: Run) -> None:
+        assert going_on == {run}
+        if end == "crashed":
+            raise LookupError
+        if end == "cancelled":
+            asyncio.get_running_loop().call_soon(run.cancel)
+        if end == "failed":
+            asyncio.get_running_loop().call_soon(run.fail, ShuttingDown("bye"))
+        await asyncio.sleep(0.01)
 
-    work: Work = {"done": says("a"), "crashed": crash}.get(end, Stuck())
-    run = Run(work, over.append)
-    if end == "cancelled":
-        run.cancel()
-    if end == "failed":
-        run.fail(ShuttingDown("bye"))
+    run = Run(work, going_on)
+    assert not going_on
     with capture_logs():
-        await read(run)
-    assert over == [run]
+        await read_(run)
+    assert not going_on
 
 
-async def test_the_work_has_the_context_that_the_run_was_made_in() -> None:
+async def test_the_work_has_the_context_that_the_run_was_begun_in() -> None:
     async def work(run: Run) -> None:
         run.emit(Token(who.get()))
 
     token = who.set("ada")
-    run = Run(work)
+    run = Run(work).begin()
     who.reset(token)
     assert await read(run) == [Token("ada")]
+
+
+async def test_a_run_completes_in_its_callers_task() -> None:
+    async def work(run: Run) -> None:
+        run.emit(Token("a"))
+        assert not others()
+        await asyncio.sleep(0)
+        run.emit(Token("b"))
+
+    run = Run(work)
+    assert await run.complete() == [Token("a"), Token("b")]
+    assert run.over
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_run_that_is_cancelled_ends_early_and_leaves_its_caller_alone(again: bool) -> None:
+    work = Stuck("a")
+    run = Run(work)
+
+    async def leave() -> None:
+        await work.began.wait()
+        run.cancel()
+        if again:
+            run.fail(ShuttingDown("bye"))
+            run.cancel()
+
+    leaving = asyncio.create_task(leave())
+    assert await run.complete() == [Token("a"), *([RunFailed(run.failed_by)] if run.failed_by else [])]
+    await leaving
+    assert work.cancelled
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()
+    run.cancel()
+    await asyncio.sleep(0.01)  # where a cancellation that came too late would be met
+
+
+async def test_a_run_that_fails_completes_with_its_error() -> None:
+    work = Stuck("a")
+    run = Run(work)
+    error = ShuttingDown("bye")
+    asyncio.get_running_loop().call_soon(run.fail, error)
+    assert await run.complete() == [Token("a"), RunFailed(error)]
+
+
+@pytest.mark.parametrize("also", [False, True])
+async def test_a_caller_that_is_cancelled_is_and_its_run_with_it(also: bool) -> None:
+    work = Stuck()
+    run = Run(work)
+    caller = asyncio.create_task(run.complete())
+    await work.began.wait()
+    if also:
+        run.cancel()
+    caller.cancel()
+    await asyncio.wait([caller])
+    assert caller.cancelled()
+    assert work.cancelled
+    assert run.over
+
+
+async def test_a_deadline_around_a_run_is_told_from_the_runs_own_end() -> None:
+    run = Run(Stuck())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await run.complete()
+    assert run.over
+
+
+async def test_a_run_that_crashes_completes_with_an_internal_error() -> None:
+    async def work(_: Run) -> None:
+        raise LookupError
+
+    with capture_logs() as logs:
+        events = await Run(work).complete()
+    assert [type(event) for event in events] == [RunFailed]
+    assert [line["event"] for line in logs] == ["run.crashed"]

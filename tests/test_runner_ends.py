@@ -124,7 +124,7 @@ async def test_a_refused_run_does_not_start_and_leaves_no_task() -> None:
 async def test_stop_ends_every_run() -> None:
     stage = Stage(never())
     runs = [await begun(stage) for _ in range(3)]
-    waiting = stage.runner.run(ADA, RunRequest("Hello"))
+    waiting = stage.runner.run(ADA, RunRequest("Hello")).begin()
     stage.runner.stop()
     for run in [*runs, waiting]:
         assert isinstance(error_of([event async for event in run]), ShuttingDown)
@@ -135,7 +135,7 @@ async def test_stop_ends_every_run() -> None:
 
 async def test_a_finished_run_is_not_stopped() -> None:
     stage = Stage(ScriptedModel(answers("Hello")))
-    run = stage.runner.run(ADA, RunRequest("Hello"))
+    run = stage.runner.run(ADA, RunRequest("Hello")).begin()
     await asyncio.wait(others())
     stage.runner.stop()
     last = [event async for event in run][-1]

@@ -30,10 +30,10 @@ class ClientGone(Exception):
 
 async def fold(run: Run, request: Request) -> tuple[Answer, Mapping[str, str]]:
     """The run's answer and its headers. Raises its error, or ClientGone when the client left before it was there."""
-    async with run, _Attention(run, request.receive):
-        await run.end()
+    async with _Attention(run, request.receive):
+        events = await run.complete()
     headers: Mapping[str, str] = {}
-    for event in run.take():
+    for event in events:
         match event:
             case RunStarted():
                 headers = event.headers
@@ -88,15 +88,13 @@ class EventStream(Response):
         self._sent = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        watcher = asyncio.create_task(_cancel_when_gone(self._run, receive))
         metrics.ACTIVE_STREAMS.inc()
         try:
-            async with self._run:
+            async with self._run, _Attention(self._run, receive):
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                 await self._send_events(send, scope["path"])
         finally:
             metrics.ACTIVE_STREAMS.dec()
-            watcher.cancel()
 
     async def _send_events(self, send: Send, path: str) -> None:
         run, events = self._run, self._events
