@@ -1,0 +1,102 @@
+"""Where log lines are written, and how they look. What a request does waits for neither."""
+
+import asyncio
+import atexit
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from threading import Lock
+from time import time_ns
+from typing import Any, BinaryIO
+
+import msgspec
+from msgspec import Raw
+
+from app.telemetry.context import RequestContext, current
+
+WRITE_AFTER_SECONDS = 0.005
+"""What a process that is killed may not have written yet."""
+
+Fields = Mapping[str, Any]
+Line = tuple[int, str, Any, RequestContext, Fields]
+"""Time in nanoseconds since the epoch, level, event, the request, and what else there is to say."""
+
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def line(level: str, event: Any, fields: Fields) -> Line:
+    """A line of now."""
+    return time_ns(), level, event, current.get(), fields
+
+
+def as_dict(line: Line) -> dict[str, Any]:
+    """What every line has comes first: time (UTC), level, event and the request's ids."""
+    at, level, event, (request_id, trace_id, _), fields = line
+    return {
+        "timestamp": _timestamp(at),
+        "level": level,
+        "event": event,
+        "request_id": request_id,
+        "trace_id": trace_id,
+        **fields,
+    }
+
+
+def encoded(fields: Fields) -> bytes:
+    """JSON of whatever it is."""
+    try:
+        return _encoder.encode(fields)
+    except UnicodeEncodeError:  # a lone surrogate has no UTF-8 form; it must not cost the whole line
+        return _encoder.encode({key: _encodable(value) for key, value in fields.items()})
+
+
+def _encodable(value: Any) -> Any:
+    return str(value).encode("utf-8", "replace").decode()
+
+
+def _timestamp(nanoseconds: int) -> str:
+    """ISO 8601 in UTC."""
+    seconds, microseconds = divmod(nanoseconds // 1000, 1_000_000)
+    return f"{_second(seconds)}.{microseconds:06d}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+class Lines:
+    """Takes lines as they come; inside an event loop they are put into JSON and written a moment later, together."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._waiting: list[Line | bytes] = []
+        self._lock = Lock()  # exporters log from threads of their own
+        atexit.register(self.flush)
+
+    def add(self, line: Line | bytes) -> None:
+        """A line, or one that has its form already."""
+        with self._lock:
+            self._waiting.append(line)
+            first = len(self._waiting) == 1
+        if first:
+            try:
+                asyncio.get_running_loop().call_later(WRITE_AFTER_SECONDS, self.flush)
+            except RuntimeError:
+                self.flush()
+
+    def flush(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._out.write(_written(self._waiting))
+                self._out.flush()
+                self._waiting.clear()
+
+    msg = debug = info = warning = error = critical = exception = add  # what structlog calls
+
+
+def _written(lines: list[Line | bytes]) -> bytes:
+    try:
+        return _encoder.encode_lines([Raw(line) if isinstance(line, bytes) else as_dict(line) for line in lines])
+    except UnicodeEncodeError:
+        return b"".join([(line if isinstance(line, bytes) else encoded(as_dict(line))) + b"\n" for line in lines])
