@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import structlog
 from msgspec import Struct
@@ -34,15 +34,13 @@ class RunRequest(Struct, frozen=True):
 class Run(AsyncIterator[Event]):
     """The events of one run, for one reader.
 
-    Either iterate over it in `async with`: the run then goes on in a task of its own, in the context it was begun in, and
-    leaving the block before the last event cancels it. Or `await run.complete()`, which costs no task and no switching
-    between two. Events wait here without limit; what bounds them is the run's `max_tokens`. A slow reader thus never
+    Either iterate over it in `async with`: the run then goes on in a task of its own, in the context it was begun in,
+    and leaving the block before the last event cancels it. Or `await run.complete()`, which costs no task and no
+    switching between two. Events wait here without limit; what bounds them is the run's `max_tokens`. A slow reader thus never
     holds a model's connection open.
     """
 
-    def __init__(
-        self, work: Callable[["Run"], Coroutine[Any, Any, None]], going_on: set["Run"] | None = None
-    ) -> None:
+    def __init__(self, work: Callable[["Run"], Coroutine[Any, Any, None]], going_on: set["Run"] | None = None) -> None:
         """The run is in `going_on` from its begin to its end."""
         self.failed_by: AppError | None = None
         self._work = work
@@ -63,8 +61,7 @@ class Run(AsyncIterator[Event]):
 
     async def complete(self) -> list[Event]:
         """Go through a run that was not begun, in the caller's task, and return all its events."""
-        task = self._task = asyncio.current_task()
-        assert task is not None
+        task = self._task = cast(asyncio.Task[Any], asyncio.current_task())
         cancelled_before = task.cancelling()
         self._going_on.add(self)
         try:
@@ -75,7 +72,7 @@ class Run(AsyncIterator[Event]):
             self._close(error)
             if of_caller:
                 raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is logged with its stack
             self._close(error)
         else:
             self._close(None)
@@ -100,6 +97,7 @@ class Run(AsyncIterator[Event]):
         self._over = True
         self._going_on.discard(self)
         self.wake()
+
     @property
     def over(self) -> bool:
         """Whether no event is ready and none will come."""

@@ -1,7 +1,7 @@
 """Doubles at the service's own protocols: a model that plays a script, and what a run needs around it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from app.events import Usage
@@ -10,11 +10,11 @@ from app.messages import ToolCall
 from app.models.build import Models, PricedModel
 from app.models.http import Http
 from app.models.prices import FREE, Price, Rates
-from app.models.protocol import ModelEvent, ModelRequest, Stop, StopReason, Text, ToolCallRequested
+from app.models.protocol import Completion, ModelRequest, OnText, StopReason
 from app.state.store import Argument, unavailable
 
-Step = ModelEvent | BaseException | asyncio.Event
-"""An event to give, an error to raise, or something to wait for."""
+Step = str | Completion | BaseException | asyncio.Event
+"""Text to tell, how the answer ends, an error to raise, or something to wait for."""
 
 Script = Sequence[Step]
 
@@ -28,12 +28,11 @@ ADA = Principal("ada", scopes=frozenset({"chat", "runs", ANY_TOOL}), authenticat
 
 
 def answers(*pieces: str, usage: Usage = USAGE, reason: StopReason = "stop") -> Script:
-    return [*map(Text, pieces), Stop(reason, usage)]
+    return [*pieces, Completion(reason, usage)]
 
 
 def asks_for(*calls: ToolCall, text: str = "", usage: Usage = USAGE) -> Script:
-    said: Script = [Text(text)] if text else []
-    return [*said, *map(ToolCallRequested, calls), Stop("tool_calls", usage)]
+    return [*([text] if text else []), Completion("tool_calls", usage, calls)]
 
 
 class ScriptedModel:
@@ -47,7 +46,7 @@ class ScriptedModel:
         self.opened = asyncio.Event()
         """Set when a call has begun."""
         self.open = 0
-        """Generators that have begun and are not closed."""
+        """Calls that have begun and are not over."""
         self.closed = False
         self._scripts = scripts
 
@@ -55,19 +54,23 @@ class ScriptedModel:
     def ref(self) -> str:
         return f"double/{self.name}"
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+    async def generate(self, request: ModelRequest, on_text: OnText) -> Completion:
         script = self._scripts[min(len(self.requests), len(self._scripts) - 1)]
         self.requests.append(request)
         self.open += 1
         self.opened.set()
         try:
             for step in script:
-                if isinstance(step, BaseException):
-                    raise step
-                if isinstance(step, asyncio.Event):
-                    await step.wait()
-                else:
-                    yield step
+                match step:
+                    case str():
+                        on_text(step)
+                    case Completion():
+                        return step
+                    case BaseException():
+                        raise step
+                    case asyncio.Event():
+                        await step.wait()
+            raise AssertionError("a script without an end")
         finally:
             self.open -= 1
 

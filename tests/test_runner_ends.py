@@ -13,7 +13,6 @@ from structlog.testing import capture_logs
 from app.errors import DeadlineExceeded, InternalError, ModelUnavailable, RateLimited, RequestTooExpensive, ShuttingDown
 from app.events import Event, RunFailed, RunFinished, RunStarted, Token
 from app.messages import ToolCall
-from app.models.protocol import Text
 from app.run import Run, RunRequest
 from app.telemetry.context import RequestContext, current
 from app.telemetry.traces import Tracing
@@ -25,7 +24,7 @@ BUDGET: dict[str, Any] = {"budget_user_day_tokens": 100_000}
 
 
 def never() -> ScriptedModel:
-    return ScriptedModel([Text("Hel"), asyncio.Event()])
+    return ScriptedModel(["Hel", asyncio.Event()])
 
 
 def error_of(events: list[Event]) -> Exception:
@@ -51,7 +50,7 @@ async def begun(stage: Stage, **request: Any) -> Run:
 
 async def test_a_models_error_is_the_last_event() -> None:
     error = ModelUnavailable("Try again.", reason="overloaded")
-    stage = Stage(ScriptedModel([Text("Hel"), error]))
+    stage = Stage(ScriptedModel(["Hel", error]))
     with capture_logs() as logs:
         events = await stage.events(session_id="s")
     assert [event.name for event in events] == ["run.started", "token", "run.failed"]
@@ -89,7 +88,7 @@ async def test_the_deadline_ends_tools_as_well() -> None:
 
 @pytest.mark.parametrize("make", [lambda: LookupError("swordfish"), lambda: TimeoutError("swordfish")])
 async def test_a_crash_tells_callers_nothing_and_the_log_everything(make: Callable[[], Exception]) -> None:
-    stage = Stage(ScriptedModel([Text("Hel"), make()]))
+    stage = Stage(ScriptedModel(["Hel", make()]))
     with capture_logs() as logs:
         events = await stage.events(session_id="s")
     error = error_of(events)
@@ -178,7 +177,7 @@ async def test_a_run_can_be_left_at_any_moment(turns: int) -> None:
 @pytest.mark.parametrize("end", ["left", "crashed"])
 async def test_what_a_run_held_is_free_again_after_its_end(end: str) -> None:
     go = asyncio.Event()
-    model = ScriptedModel([Text("Hel"), go, LookupError()], answers("Hello"))
+    model = ScriptedModel(["Hel", go, LookupError()], answers("Hello"))
     stage = Stage(model, limits='{"tiers": {"default": {"user": {"concurrent": 1}}}}', **BUDGET)
     async with await begun(stage) as run:
         assert isinstance(error_of(await stage.events()), RateLimited)

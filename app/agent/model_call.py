@@ -1,7 +1,6 @@
 """One call of a model: its events forwarded and folded, counted, priced, logged and traced."""
 
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
 from functools import lru_cache
 from time import perf_counter
 
@@ -12,11 +11,11 @@ from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 from prometheus_client import Counter
 
-from app.errors import AppError, ModelError, ModelUnavailable
+from app.errors import AppError, ModelError
 from app.events import Event, Token, Usage, UsageReported
 from app.messages import ToolCall
 from app.models.build import PricedModel
-from app.models.protocol import ModelRequest, Stop, StopReason, Text, ToolCallRequested
+from app.models.protocol import Completion, Model, ModelRequest, StopReason
 from app.models.tokens import estimated_input_tokens, estimated_tokens
 from app.telemetry import metrics
 from app.telemetry.traces import Tracing
@@ -43,32 +42,40 @@ _CUT = frozenset({"timeout", "cut_stream", "broken_answer"})  # failures of call
 async def call_model(
     tracing: Tracing, priced: PricedModel, request: ModelRequest, emit: Callable[[Event], None], used: Used
 ) -> Reply:
-    """Emits a Token for each piece of text, then UsageReported.
-
-    Raises what Model.stream does, and ModelUnavailable if the answer has no end.
-    """
+    """Emits a Token for each piece of text, then UsageReported. Raises what Model.generate does."""
     model = priced.model
-    attributes: dict[str, AttributeValue] = {
+    started = perf_counter()
+    pieces: list[str] = []
+
+    def on_text(text: str) -> None:
+        if not pieces and request.stream:
+            metrics.TIME_TO_FIRST_TOKEN.labels(model.ref).observe(perf_counter() - started)
+        pieces.append(text)
+        emit(Token(text))
+
+    with tracing.span(f"chat {model.name}", _attributes(model, request), SpanKind.CLIENT) as span:
+        try:
+            completion = await model.generate(request, on_text)
+        except BaseException as error:
+            _record_failure(model.ref, error, started)
+            if usage := _used_when_cut(request, pieces, error):
+                used(usage, priced.price.cost_usd(usage))
+            raise
+        cost_usd = priced.price.cost_usd(completion.usage)
+        _record_success(model.ref, completion, cost_usd, started, span)
+    used(completion.usage, cost_usd)
+    emit(UsageReported(model.ref, completion.usage, cost_usd))
+    return Reply("".join(pieces), completion.tool_calls, completion.stop_reason, completion.usage, cost_usd)
+
+
+def _attributes(model: Model, request: ModelRequest) -> dict[str, AttributeValue]:
+    return {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": model.provider,
         "gen_ai.request.model": model.name,
         "gen_ai.request.max_tokens": request.max_tokens,
         "gen_ai.request.stream": request.stream,
     }
-    started = perf_counter()
-    pieces: list[str] = []
-    with tracing.span(f"chat {model.name}", attributes, SpanKind.CLIENT) as span:
-        try:
-            reply = await _fold(priced, request, emit, started, pieces)
-        except BaseException as error:
-            _record_failure(model.ref, error, started)
-            if usage := _used_when_cut(request, pieces, error):
-                used(usage, priced.price.cost_usd(usage))
-            raise
-        _record_success(model.ref, reply, started, span)
-    used(reply.usage, reply.cost_usd)
-    emit(UsageReported(model.ref, reply.usage, reply.cost_usd))
-    return reply
 
 
 def _used_when_cut(request: ModelRequest, pieces: Sequence[str], error: BaseException) -> Usage | None:
@@ -84,31 +91,8 @@ def _used_when_cut(request: ModelRequest, pieces: Sequence[str], error: BaseExce
     return Usage(estimated_input_tokens(request), min(written, request.max_tokens))
 
 
-async def _fold(
-    priced: PricedModel,
-    request: ModelRequest,
-    emit: Callable[[Event], None],
-    started: float,
-    pieces: list[str],
-) -> Reply:
-    calls: list[ToolCall] = []
-    async with aclosing(priced.model.stream(request)) as events:
-        async for event in events:
-            match event:
-                case Text(text):
-                    if not pieces and request.stream:
-                        metrics.TIME_TO_FIRST_TOKEN.labels(priced.model.ref).observe(perf_counter() - started)
-                    pieces.append(text)
-                    emit(Token(text))
-                case ToolCallRequested(call):
-                    calls.append(call)
-                case Stop(reason, usage):
-                    return Reply("".join(pieces), tuple(calls), reason, usage, priced.price.cost_usd(usage))
-    raise ModelUnavailable("The model's answer broke off. Try again.", reason="cut_stream")
-
-
-def _record_success(ref: str, reply: Reply, started: float, span: Span) -> None:
-    usage = reply.usage
+def _record_success(ref: str, completion: Completion, cost_usd: float, started: float, span: Span) -> None:
+    usage = completion.usage
     log.info(
         "llm_call",
         model=ref,
@@ -116,24 +100,24 @@ def _record_success(ref: str, reply: Reply, started: float, span: Span) -> None:
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         latency_ms=round((perf_counter() - started) * 1000, 1),
-        cost_usd=reply.cost_usd,
+        cost_usd=cost_usd,
         success=True,
     )
     requests, cost, tokens = _series(ref)
     requests.inc()
-    cost.inc(reply.cost_usd)
+    cost.inc(cost_usd)
     for series, count in zip(tokens, msgspec.structs.astuple(usage), strict=True):
         if count:
             series.inc(count)
     if span.is_recording():
         span.set_attributes(
             {
-                "gen_ai.response.finish_reasons": [reply.stop_reason],
+                "gen_ai.response.finish_reasons": [completion.stop_reason],
                 "gen_ai.usage.input_tokens": usage.input_tokens,
                 "gen_ai.usage.output_tokens": usage.output_tokens,
                 "gen_ai.usage.cache_read.input_tokens": usage.cache_read_tokens,
                 "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
-                "agent.cost_usd": reply.cost_usd,
+                "agent.cost_usd": cost_usd,
             }
         )
 

@@ -3,7 +3,7 @@
 A stream is read as bytes: the typed events that the SDK makes of it cost more than 100 µs of CPU a token.
 """
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from app.models.anthropic_answer import AnthropicAnswer
 from app.models.anthropic_wire import request_body
 from app.models.failures import from_exception, from_status, unavailable
 from app.models.http import CONNECT_SECONDS, SILENCE_SECONDS
-from app.models.protocol import ModelEvent, ModelRequest, Text
+from app.models.protocol import Completion, ModelRequest, OnText
 from app.models.sse import SseData
 
 KEEP_ALIVE_SECONDS = 30.0
@@ -45,7 +45,7 @@ class AnthropicModel:
             ),
         )
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+    async def generate(self, request: ModelRequest, on_text: OnText) -> Completion:
         answer = AnthropicAnswer()
         body: dict[str, Any] = request_body(request, self.name)
         call = self._client.messages.with_streaming_response.create(**body, stream=request.stream)
@@ -57,13 +57,11 @@ class AnthropicModel:
                         async for chunk in chunks:
                             for data in sse.feed(chunk):
                                 if text := answer.add(data):
-                                    yield Text(text)
+                                    on_text(text)
                     answer.end()
                 elif text := answer.add_whole(await response.read()):
-                    yield Text(text)
-        for requested in answer.calls():
-            yield requested
-        yield answer.stop()
+                    on_text(text)
+        return answer.completion()
 
     async def probe(self) -> None:
         """Ask for the description of the model, which costs nothing."""
@@ -76,7 +74,7 @@ class AnthropicModel:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """The SDK's and its transport's exceptions as those of `Model.stream`."""
+    """The SDK's and its transport's exceptions as those of `Model.generate`."""
     try:
         yield
     except anthropic.APIStatusError as error:

@@ -1,6 +1,6 @@
 """One answer of Anthropic's messages API, put together from its events."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -9,7 +9,7 @@ from app.messages import ToolCall
 from app.models.anthropic_wire import Block, Event, Failure, TokenUsage, decode_event, decode_reply
 from app.models.calls import call_with_json
 from app.models.failures import from_status, unavailable
-from app.models.protocol import Stop, StopReason, ToolCallRequested
+from app.models.protocol import Completion, StopReason
 
 _STOP_REASONS: Mapping[str, StopReason] = {
     "max_tokens": "max_tokens",
@@ -71,15 +71,13 @@ class AnthropicAnswer:
         self._calls = {index: block for index, block in enumerate(reply.content) if block.type == "tool_use"}
         return "".join(block.text for block in reply.content if block.type == "text")
 
-    def calls(self) -> Iterator[ToolCallRequested]:
-        """The complete tool calls; one that `max_tokens` cut is left out."""
-        for index, block in self._calls.items():
-            call = self._call(block, self._json.get(index))
-            if not (call.malformed and self._reason() == "max_tokens"):
-                yield ToolCallRequested(call)
-
-    def stop(self) -> Stop:
-        return Stop(self._reason(), self._usage.to_usage())
+    def completion(self) -> Completion:
+        """A tool call that `max_tokens` cut is left out."""
+        reason = _STOP_REASONS.get(self._stop_reason, "stop")
+        calls = [self._call(block, self._json.get(index)) for index, block in self._calls.items()]
+        if reason == "max_tokens":
+            calls = [call for call in calls if not call.malformed]
+        return Completion(reason, self._usage.to_usage(), tuple(calls))
 
     def _take(self, event: Event) -> str:
         match event.type:
@@ -109,9 +107,6 @@ class AnthropicAnswer:
             return ToolCall(block.id, block.name, block.input)
         text = "".join(pieces) if pieces else msgspec.json.encode(block.input).decode()
         return call_with_json(block.id, block.name, text)
-
-    def _reason(self) -> StopReason:
-        return _STOP_REASONS.get(self._stop_reason, "stop")
 
 
 def _failure(error: Failure) -> AppError:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from app.events import Usage
 from app.messages import Message, ToolMessage, UserMessage
 from app.models.demo_rules import calls_for
-from app.models.protocol import ModelEvent, ModelRequest, Stop, Text, ToolCallRequested
+from app.models.protocol import Completion, ModelRequest, OnText
 from app.models.tokens import BYTES_A_TOKEN, estimated_input_tokens, estimated_tokens
 
 WORD_SECONDS = 0.01
@@ -34,22 +34,19 @@ class DemoModel:
     def __init__(self, word_seconds: float = WORD_SECONDS) -> None:
         self._word_seconds = word_seconds
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+    async def generate(self, request: ModelRequest, on_text: OnText) -> Completion:
         input_tokens = estimated_input_tokens(request)
         calls = tuple(calls_for(request))
-        for call in calls:
-            yield ToolCallRequested(call)
         if calls:
             output_tokens = sum(estimated_tokens(f"{call.name}{call.arguments}") for call in calls)
-            yield Stop("tool_calls", Usage(input_tokens, output_tokens))
-            return
+            return Completion("tool_calls", Usage(input_tokens, output_tokens), calls)
         answer = _answer(request.messages)
         text = _cut(answer, request.max_tokens)
         for piece in _WORD.findall(text) if request.stream else (text,):
-            yield Text(piece)
+            on_text(piece)
             if request.stream and self._word_seconds:
                 await asyncio.sleep(self._word_seconds)
-        yield Stop("stop" if text == answer else "max_tokens", Usage(input_tokens, estimated_tokens(text)))
+        return Completion("stop" if text == answer else "max_tokens", Usage(input_tokens, estimated_tokens(text)))
 
     async def probe(self) -> None:
         """Always alive."""

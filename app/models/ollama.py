@@ -1,7 +1,5 @@
 """Ollama, by its own API: the OpenAI-compatible one can set no context window."""
 
-from collections.abc import AsyncGenerator
-
 import msgspec
 import structlog
 
@@ -10,7 +8,7 @@ from app.models.failures import unavailable
 from app.models.http import Http, drain, read
 from app.models.ollama_answer import OllamaAnswer
 from app.models.ollama_wire import encode_request
-from app.models.protocol import ModelEvent, ModelRequest, Text
+from app.models.protocol import Completion, ModelRequest, OnText
 
 _log = structlog.get_logger()
 _HEADERS = {"Content-Type": "application/json"}
@@ -30,7 +28,7 @@ class OllamaModel:
         self._http = http
         self._takes_tools = True
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+    async def generate(self, request: ModelRequest, on_text: OnText) -> Completion:
         answer = OllamaAnswer(self._num_ctx)
         while not answer.done:
             tools = request.tools if self._takes_tools else ()
@@ -41,19 +39,17 @@ class OllamaModel:
                         readany = response.content.readany
                         while not answer.done and (data := await readany()):
                             for text in answer.feed(data):
-                                yield Text(text)
+                                on_text(text)
                         await drain(response)
                     elif text := answer.whole(await read(response)):
-                        yield Text(text)
+                        on_text(text)
                 answer.end()
             except ModelUnavailable as error:
                 if not tools or "does not support tools" not in error.cause:
                     raise self._explained(error) from error
                 self._takes_tools = False
                 _log.warning("model.takes_no_tools", model=self.ref)
-        for call in answer.calls():
-            yield call
-        yield answer.stop(request)
+        return answer.completion(request)
 
     async def probe(self) -> None:
         """Ask for the description of the model, which is there only if the model is."""

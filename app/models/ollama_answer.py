@@ -1,7 +1,5 @@
 """One answer of Ollama, put together from its lines."""
 
-from collections.abc import Iterator
-
 import msgspec
 
 from app.errors import ModelUnavailable
@@ -11,7 +9,7 @@ from app.models.calls import call_with_json, new_id
 from app.models.failures import context_too_long, is_too_long, unavailable
 from app.models.http import MAX_ANSWER_BYTES
 from app.models.ollama_wire import Call, Chunk, decode, decode_lines
-from app.models.protocol import ModelRequest, Stop, ToolCallRequested
+from app.models.protocol import Completion, ModelRequest, StopReason
 from app.models.tokens import estimated_input_tokens
 
 
@@ -48,21 +46,13 @@ class OllamaAnswer:
         if self._last.prompt_eval_count >= self._num_ctx:
             raise context_too_long()
 
-    def calls(self) -> Iterator[ToolCallRequested]:
-        for call in self._calls:
-            name, arguments = call.function.name, call.function.arguments
-            if isinstance(arguments, dict):
-                yield ToolCallRequested(ToolCall(call.id or new_id(), name, arguments))
-            else:
-                text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
-                yield ToolCallRequested(call_with_json(call.id, name, text))
-
-    def stop(self, request: ModelRequest) -> Stop:
+    def completion(self, request: ModelRequest) -> Completion:
         """Some servers leave out the count of a prompt that they have cached: then it is estimated."""
         usage = Usage(self._last.prompt_eval_count or estimated_input_tokens(request), self._last.eval_count)
+        reason: StopReason = "tool_calls" if self._calls else "stop"
         if self._last.done_reason == "length":
-            return Stop("max_tokens", usage)
-        return Stop("tool_calls" if self._calls else "stop", usage)
+            reason = "max_tokens"
+        return Completion(reason, usage, tuple(map(_parsed, self._calls)))
 
     def _take(self, chunk: Chunk) -> str:
         if chunk.error is not None:
@@ -76,6 +66,14 @@ class OllamaAnswer:
         if message.tool_calls:
             self._calls.extend(message.tool_calls)
         return message.content
+
+
+def _parsed(call: Call) -> ToolCall:
+    name, arguments = call.function.name, call.function.arguments
+    if isinstance(arguments, dict):
+        return ToolCall(call.id or new_id(), name, arguments)
+    text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
+    return call_with_json(call.id, name, text)
 
 
 def _broken(error: Exception) -> ModelUnavailable:

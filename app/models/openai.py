@@ -1,7 +1,5 @@
 """Any server that speaks OpenAI's chat completions API."""
 
-from collections.abc import AsyncGenerator
-
 import structlog
 
 from app.errors import ModelError
@@ -10,7 +8,7 @@ from app.models.http import Http, drain, read
 from app.models.openai_answer import OpenAIAnswer
 from app.models.openai_wire import encode_request
 from app.models.prices import is_openai
-from app.models.protocol import ModelEvent, ModelRequest, Text
+from app.models.protocol import Completion, ModelRequest, OnText
 from app.models.sse import SseData
 from app.models.tokens import estimated_input_tokens
 
@@ -33,7 +31,7 @@ class OpenAIModel:
         self._max_tokens_field = "max_completion_tokens" if is_openai(base_url) else "max_tokens"
         self._warned = False
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+    async def generate(self, request: ModelRequest, on_text: OnText) -> Completion:
         body = encode_request(request, self.name, self._max_tokens_field)
         url = f"{self._base_url}/chat/completions"
         answer = OpenAIAnswer()
@@ -44,14 +42,12 @@ class OpenAIModel:
                 while not answer.done and (chunk := await readany()):
                     for data in sse.feed(chunk):
                         if text := answer.add(data):
-                            yield Text(text)
+                            on_text(text)
                 answer.end(sse.close())
                 await drain(response)
             elif text := answer.add_whole(await read(response)):
-                yield Text(text)
-        for call in answer.calls():
-            yield call
-        yield answer.stop(self._usage(answer, request))
+                on_text(text)
+        return answer.completion(self._usage(answer, request))
 
     def _usage(self, answer: OpenAIAnswer, request: ModelRequest) -> Usage:
         if answer.usage:

@@ -1,6 +1,5 @@
 """One answer of the chat completions API, put together from its chunks."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -9,8 +8,8 @@ from app.errors import AppError
 from app.events import Usage
 from app.models.calls import call_with_json
 from app.models.failures import from_status, provider_words, rate_limited, unavailable
-from app.models.openai_wire import Call, Choice, Completion, Delta, decode
-from app.models.protocol import Stop, StopReason, ToolCallRequested
+from app.models.openai_wire import Call, ChatCompletion, Choice, Delta, decode
+from app.models.protocol import Completion, StopReason
 from app.models.tokens import BYTES_A_TOKEN
 
 
@@ -58,15 +57,12 @@ class OpenAIAnswer:
             raise unavailable("broken_answer", "no choices")
         return self._take(choice.message, choice)
 
-    def calls(self) -> Iterator[ToolCallRequested]:
-        """The complete tool calls; one that `max_tokens` cut is left out."""
-        for parts in self._calls.values():
-            call = call_with_json(parts.id, parts.name, "".join(parts.arguments))
-            if not (call.malformed and self._finish_reason == "length"):
-                yield ToolCallRequested(call)
-
-    def stop(self, usage: Usage) -> Stop:
-        return Stop(self._reason(), usage)
+    def completion(self, usage: Usage) -> Completion:
+        """A tool call that `max_tokens` cut is left out."""
+        calls = [call_with_json(parts.id, parts.name, "".join(parts.arguments)) for parts in self._calls.values()]
+        if self._finish_reason == "length":
+            calls = [call for call in calls if not call.malformed]
+        return Completion(self._reason(), usage, tuple(calls))
 
     def estimated_output_tokens(self) -> int:
         arguments = sum(len(piece) for parts in self._calls.values() for piece in parts.arguments)
@@ -74,7 +70,7 @@ class OpenAIAnswer:
 
     def _choice(self, data: bytes) -> Choice | None:
         try:
-            completion: Completion = decode(data)
+            completion: ChatCompletion = decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise unavailable("broken_answer", str(error)) from error
         if completion.error is not None:

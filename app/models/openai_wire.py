@@ -58,7 +58,7 @@ class TokenUsage(Struct):
         )
 
 
-class Completion(Struct):
+class ChatCompletion(Struct):
     """A chunk of a stream, or a whole answer."""
 
     choices: list[Choice] = []
@@ -66,7 +66,7 @@ class Completion(Struct):
     error: Any = None
 
 
-decode = msgspec.json.Decoder(Completion).decode
+decode = msgspec.json.Decoder(ChatCompletion).decode
 _encode = msgspec.json.Encoder().encode
 
 

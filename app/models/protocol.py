@@ -1,6 +1,6 @@
 """The one protocol behind which every provider stands."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
@@ -22,8 +22,8 @@ class ToolSpec(Struct, frozen=True):
 class ModelRequest(Struct, frozen=True):
     """One call of a model.
 
-    `stream` asks the provider for tokens as they come; without it the text comes as one `Text` event, which
-    costs less. `max_tokens` bounds what the model may write.
+    `stream` asks the provider for tokens as they come; without it the text comes in one piece, which costs less.
+    `max_tokens` bounds what the model may write.
     """
 
     system: str
@@ -33,26 +33,17 @@ class ModelRequest(Struct, frozen=True):
     stream: bool = True
 
 
-class Text(Struct, frozen=True):
-    """A piece of the answer; never empty."""
+class Completion(Struct, frozen=True):
+    """The end of a complete answer, whose text has been told."""
 
-    text: str
-
-
-class ToolCallRequested(Struct, frozen=True):
-    """A complete tool call: its arguments are parsed."""
-
-    call: ToolCall
-
-
-class Stop(Struct, frozen=True):
-    """The end of a complete answer, always the last event. Without it the answer was cut."""
-
-    reason: StopReason
+    stop_reason: StopReason
     usage: Usage
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Complete calls, their arguments parsed."""
 
 
-ModelEvent = Text | ToolCallRequested | Stop
+OnText = Callable[[str], None]
+"""Told each piece of an answer's text; never an empty one."""
 
 
 class Model(Protocol):
@@ -70,10 +61,11 @@ class Model(Protocol):
     def name(self) -> str:
         """The provider's own name of the model."""
 
-    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        """The model's answer. Closing the generator closes the connection to the provider.
+    async def generate(self, request: ModelRequest, on_text: OnText) -> Completion:
+        """Have the model answer; `on_text` is told its text as it comes. Cancelling closes the connection to the
+        provider.
 
-        Raises ModelRateLimited, ModelUnavailable or ContextTooLong.
+        Raises ModelRateLimited, ModelUnavailable or ContextTooLong; then the text told so far is not an answer.
         """
 
     async def probe(self) -> None:

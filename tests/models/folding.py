@@ -1,10 +1,9 @@
 """A model's answer as a whole."""
 
-from contextlib import aclosing
 from dataclasses import dataclass
 
 from app.messages import ToolCall, UserMessage
-from app.models.protocol import Model, ModelRequest, Stop, Text, ToolCallRequested, ToolSpec
+from app.models.protocol import Completion, Model, ModelRequest, ToolSpec
 
 CALCULATOR = ToolSpec(
     "calculator",
@@ -18,7 +17,7 @@ CLOCK = ToolSpec("clock", "The time.", {"type": "object", "properties": {"zone":
 class Folded:
     text: str
     calls: list[ToolCall]
-    stop: Stop
+    end: Completion
     texts: list[str]
 
 
@@ -27,20 +26,8 @@ def ask(text: str = "hello", *, stream: bool = True, tools: tuple[ToolSpec, ...]
 
 
 async def fold(model: Model, request: ModelRequest) -> Folded:
-    """The events have to come as the protocol says: texts and calls, none empty, then one stop."""
+    """The texts have to come as the protocol says: none empty, none after the end."""
     texts: list[str] = []
-    calls: list[ToolCall] = []
-    stop: Stop | None = None
-    async with aclosing(model.stream(request)) as events:
-        async for event in events:
-            assert stop is None, f"{event} after the end"
-            match event:
-                case Text(text):
-                    assert text
-                    texts.append(text)
-                case ToolCallRequested(call):
-                    calls.append(call)
-                case Stop():
-                    stop = event
-    assert stop
-    return Folded("".join(texts), calls, stop, texts)
+    completion = await model.generate(request, texts.append)
+    assert all(texts)
+    return Folded("".join(texts), list(completion.tool_calls), completion, list(texts))

@@ -100,14 +100,14 @@ async def test_cache_tokens_are_input_and_counted(provider: Provider, model: Ant
     script = Script(usage=Usage(1000, 20, cache_read_tokens=700, cache_write_tokens=200))
     provider.will(dialect.streamed(script) if stream else dialect.plain(script))
     answer = await fold(model, ask(stream=stream))
-    assert answer.stop.usage == Usage(1000, 20, 700, 200)
+    assert answer.end.usage == Usage(1000, 20, 700, 200)
 
 
 async def test_the_last_counts_are_right(provider: Provider, model: AnthropicModel) -> None:
     reply = dialect.streamed(Script())
     whole = reply.whole().replace(b'{"output_tokens": 15}', b'{"output_tokens": 99, "input_tokens": 30}')
     provider.will(Reply([whole]))
-    assert (await fold(model, ask())).stop.usage == Usage(30, 99)
+    assert (await fold(model, ask())).end.usage == Usage(30, 99)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ async def test_the_last_counts_are_right(provider: Provider, model: AnthropicMod
 )
 async def test_stop_reasons(provider: Provider, model: AnthropicModel, given: str, reason: str) -> None:
     provider.will(Reply([dialect.streamed(Script()).whole().replace(b"end_turn", given.encode())]))
-    assert (await fold(model, ask())).stop.reason == reason
+    assert (await fold(model, ask())).end.stop_reason == reason
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ async def test_it_says_what_it_is() -> None:
     said = await answer(UserMessage("Hello there"))
     assert said.text.startswith("I am a demo model")
     assert "“Hello there”" in said.text
-    assert said.stop.reason == "stop"
+    assert said.end.stop_reason == "stop"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ async def test_it_says_what_it_is() -> None:
 async def test_arithmetic_goes_to_the_calculator(message: str, expression: str) -> None:
     said = await answer(UserMessage(message))
     assert asked(said) == [("calculator", {"expression": expression})]
-    assert said.stop.reason == "tool_calls"
+    assert said.end.stop_reason == "tool_calls"
     assert said.text == ""
 
 
@@ -141,7 +141,7 @@ async def test_plain_and_streamed_are_the_same() -> None:
     plain = await fold(model, ask("Hello,  you\nthere", stream=False))
     assert len(streamed.texts) > 10
     assert len(plain.texts) == 1
-    assert (streamed.text, streamed.stop) == (plain.text, plain.stop)
+    assert (streamed.text, streamed.end) == (plain.text, plain.end)
 
 
 async def test_a_stream_can_be_seen_to_be_one() -> None:
@@ -156,17 +156,17 @@ async def test_a_stream_can_be_seen_to_be_one() -> None:
 
 async def test_max_tokens_cuts_it() -> None:
     said = await answer(UserMessage("Hello"), max_tokens=5)
-    assert said.stop.reason == "max_tokens"
-    assert said.stop.usage.output_tokens <= 5
+    assert said.end.stop_reason == "max_tokens"
+    assert said.end.usage.output_tokens <= 5
 
 
 async def test_history_is_counted() -> None:
-    short = (await answer(UserMessage("Hello"))).stop.usage
+    short = (await answer(UserMessage("Hello"))).end.usage
     history: Sequence[Message] = [
         UserMessage("word " * 100),
         AssistantMessage("Fine.", (ToolCall("a", "b", {"c": 1}),)),
     ]
-    long = (await answer(*history, UserMessage("Hello"))).stop.usage
+    long = (await answer(*history, UserMessage("Hello"))).end.usage
     assert long.input_tokens > short.input_tokens + 100
     assert long.output_tokens == short.output_tokens
 

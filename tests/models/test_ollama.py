@@ -114,7 +114,7 @@ async def test_thinking_is_not_the_answer(provider: Provider, model: OllamaModel
     provider.will(lines(thinking, last))
     answer = await fold(model, ask())
     assert answer.text == "42"
-    assert answer.stop.usage == Usage(5, 9)
+    assert answer.end.usage == Usage(5, 9)
 
 
 async def test_an_error_in_the_midst_of_a_stream(provider: Provider, model: OllamaModel) -> None:
@@ -149,7 +149,7 @@ async def test_arguments_of_another_type_are_malformed(provider: Provider, model
 
 async def test_a_prompt_that_is_not_counted_is_estimated(provider: Provider, model: OllamaModel) -> None:
     provider.will(lines({"message": {"content": "x"}}, {"done": True, "eval_count": 1}))
-    assert (await fold(model, ask("word " * 100))).stop.usage.input_tokens > 100
+    assert (await fold(model, ask("word " * 100))).end.usage.input_tokens > 100
 
 
 async def test_a_last_line_without_its_end_is_cut(provider: Provider, model: OllamaModel) -> None:

@@ -89,22 +89,22 @@ async def test_it_streams(server: str, http: Http) -> None:
     answer = await fold(model(server, http), ask("count"))
     assert answer.text.strip() == COUNT
     assert len(answer.texts) == len(WORDS)
-    assert answer.stop.reason == "stop"
-    assert answer.stop.usage.output_tokens == len(WORDS) + 1
-    assert answer.stop.usage.input_tokens > 5
+    assert answer.end.stop_reason == "stop"
+    assert answer.end.usage.output_tokens == len(WORDS) + 1
+    assert answer.end.usage.input_tokens > 5
 
 
 async def test_plain_is_the_same(server: str, http: Http) -> None:
     streamed = await fold(model(server, http), ask("count"))
     plain = await fold(model(server, http), ask("count", stream=False))
-    assert (plain.text, plain.stop) == (streamed.text, streamed.stop)
+    assert (plain.text, plain.end) == (streamed.text, streamed.end)
 
 
 async def test_max_tokens_ends_it(server: str, http: Http) -> None:
     request = ModelRequest("", [UserMessage("count")], max_tokens=3)
     answer = await fold(model(server, http), request)
     assert answer.text.strip() == "one two three"
-    assert answer.stop.reason == "max_tokens"
+    assert answer.end.stop_reason == "max_tokens"
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -123,9 +123,9 @@ async def test_an_answer_that_fills_the_window_ends_there(server: str, http: Htt
     """Ollama would else drop the start of the prompt to go on."""
     request = ModelRequest("", [UserMessage("a " * 123)])
     answer = await fold(model(server, http, num_ctx=256), request)
-    assert answer.stop.reason == "max_tokens"
+    assert answer.end.stop_reason == "max_tokens"
     assert COUNT.startswith(answer.text.strip())
-    assert 250 < answer.stop.usage.total <= 257
+    assert 250 < answer.end.usage.total <= 257
 
 
 async def test_tools_are_left_out_where_the_template_has_none(server: str, http: Http) -> None:

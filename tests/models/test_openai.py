@@ -100,7 +100,7 @@ async def test_cached_tokens_are_counted(provider: Provider, model: OpenAIModel)
         ' "prompt_tokens_details": {"cached_tokens": 64, "cache_write_tokens": 20}}'
     )
     provider.will(stream(chunk('{"content": "x"}', '"stop"', usage)))
-    assert (await fold(model, ask())).stop.usage == Usage(100, 5, 64, 20)
+    assert (await fold(model, ask())).end.usage == Usage(100, 5, 64, 20)
 
 
 async def test_missing_usage_is_estimated_and_warned_of_once(provider: Provider, model: OpenAIModel) -> None:
@@ -108,8 +108,8 @@ async def test_missing_usage_is_estimated_and_warned_of_once(provider: Provider,
     with capture_logs() as logs:
         first = await fold(model, ask())
         await fold(model, ask())
-    assert first.stop.usage.output_tokens == 5
-    assert first.stop.usage.input_tokens > 5
+    assert first.end.usage.output_tokens == 5
+    assert first.end.usage.input_tokens > 5
     assert [entry["event"] for entry in logs] == ["model.usage_missing"]
 
 
@@ -118,8 +118,8 @@ async def test_missing_usage_with_tool_calls_is_estimated(provider: Provider, mo
     provider.will(stream(chunk(call, '"tool_calls"')))
     with capture_logs():
         answer = await fold(model, ask(tools=(CALCULATOR,)))
-    assert answer.stop.usage.output_tokens == 2
-    assert answer.stop.usage.input_tokens > 20
+    assert answer.end.usage.output_tokens == 2
+    assert answer.end.usage.input_tokens > 20
 
 
 async def test_calls_without_index_or_id_are_told_apart(provider: Provider, model: OpenAIModel) -> None:
@@ -134,7 +134,7 @@ async def test_calls_without_index_or_id_are_told_apart(provider: Provider, mode
     with capture_logs():
         answer = await fold(model, ask())
     assert answer.calls == [ToolCall("a", "one", {"x": 1}), ToolCall("b", "two", {})]
-    assert answer.stop.reason == "tool_calls"
+    assert answer.end.stop_reason == "tool_calls"
 
 
 async def test_a_call_without_an_id_is_given_one(provider: Provider, model: OpenAIModel) -> None:
@@ -157,7 +157,7 @@ async def test_a_refusal_is_said(provider: Provider, model: OpenAIModel) -> None
     with capture_logs():
         answer = await fold(model, ask())
     assert answer.text == "I can not."
-    assert answer.stop.reason == "stop"
+    assert answer.end.stop_reason == "stop"
 
 
 ENDINGS = ["", "data:[DONE]\n\n", "data: [DONE]\r\n\r\n", "data: [DONE]\n", ": bye\n\ndata: [DONE]"]
@@ -179,7 +179,7 @@ async def test_a_chunk_without_a_delta_is_skipped(provider: Provider, model: Ope
 async def test_done_without_a_finish_reason_is_an_end(provider: Provider, model: OpenAIModel) -> None:
     provider.will(stream(chunk('{"content": "x"}')))
     with capture_logs():
-        assert (await fold(model, ask())).stop.reason == "stop"
+        assert (await fold(model, ask())).end.stop_reason == "stop"
 
 
 async def test_done_without_anything_is_a_cut_stream(provider: Provider, model: OpenAIModel) -> None:
