@@ -13,6 +13,7 @@ from app.agent.definition import Agent, RunLimits
 from app.agent.history import trim
 from app.agent.loop import Loop, Progress
 from app.agent.suggestions import Ran, suggest
+from app.agent.toolset import Toolset
 from app.errors import AppError, DeadlineExceeded, InternalError, StateUnavailable
 from app.events import Answer, RunFailed, RunFinished, RunStarted, Suggestion
 from app.limits.claim import Claim
@@ -26,7 +27,6 @@ from app.state.sessions import Sessions
 from app.telemetry import metrics
 from app.telemetry.context import current
 from app.telemetry.traces import Tracing, fail
-from app.tools.registry import Registry
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ class Execution:
     request: RunRequest
     model: PricedModel
     agent: Agent
-    tools: Registry
+    tools: Toolset
     limits: RunLimits
     claim: Claim
     session_id: str
@@ -191,7 +191,7 @@ class Execution:
     def _suggestions(self, history: Sequence[Message]) -> tuple[Suggestion, ...]:
         if not self.request.suggestions:
             return ()
-        return suggest(Ran(self.progress, history, self.model, self.services.models, self.tools))
+        return suggest(Ran(self.progress, history, self.model, self.services.models, self.tools.registry))
 
     def _report_failure(self, run: Run, span: Span, error: AppError) -> None:
         if span.is_recording():

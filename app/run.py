@@ -36,8 +36,8 @@ class Run(AsyncIterator[Event]):
 
     Either iterate over it in `async with`: the run then goes on in a task of its own, in the context it was begun in,
     and leaving the block before the last event cancels it. Or `await run.complete()`, which costs no task and no
-    switching between two. Events wait here without limit; what bounds them is the run's `max_tokens`. A slow reader thus never
-    holds a model's connection open.
+    switching between two. Events wait here without limit; what bounds them is the run's `max_tokens`. A slow reader
+    thus never holds a model's connection open.
     """
 
     def __init__(self, work: Callable[["Run"], Coroutine[Any, Any, None]], going_on: set["Run"] | None = None) -> None:

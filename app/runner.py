@@ -1,8 +1,10 @@
 """Starts runs: who may ask what of which agent, model and tools, and what that may come to at most."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from app.agent.definition import Agent, RunLimits
+from app.agent.toolset import Toolset, toolset
 from app.agent.worst_case import most_history_tokens, most_input_tokens, most_of_call, most_of_run
 from app.errors import NotFound, ShuttingDown
 from app.execution import Execution, Services
@@ -14,6 +16,7 @@ from app.run import Run, RunRequest
 from app.tools.registry import Registry
 
 DEFAULT_AGENT = "default"
+_TOOLSETS = 256  # that are kept: the agents', and what requests choose of them
 
 
 class Runner:
@@ -22,7 +25,7 @@ class Runner:
     def __init__(self, services: Services, *, agents: Mapping[str, Agent], tools: Registry) -> None:
         self._services = services
         self._agents = agents
-        self._tools = tools
+        self._toolset = lru_cache(_TOOLSETS)(lambda names: toolset(tools.subset(names)))
         self._going_on: set[Run] = set()
 
     def run(self, principal: Principal, request: RunRequest) -> Run:
@@ -55,7 +58,7 @@ class Runner:
         for run in tuple(self._going_on):
             run.fail(ShuttingDown.now())
 
-    def _choose(self, principal: Principal, request: RunRequest) -> tuple[Agent, Registry]:
+    def _choose(self, principal: Principal, request: RunRequest) -> tuple[Agent, Toolset]:
         name = request.agent or DEFAULT_AGENT
         if name not in self._agents:
             raise NotFound(f"There is no agent {name!r}. Known: {', '.join(self._agents)}.")
@@ -66,7 +69,7 @@ class Runner:
             names = request.tools
             for tool in names:
                 principal.require_tool(tool)
-        return agent, self._tools.subset(names)
+        return agent, self._toolset(names)
 
     def _limits_of(self, request: RunRequest) -> RunLimits:
         settings = self._services.settings
@@ -78,14 +81,14 @@ class Runner:
         )
 
     def _worst_case(
-        self, request: RunRequest, limits: RunLimits, model: PricedModel, agent: Agent, tools: Registry
+        self, request: RunRequest, limits: RunLimits, model: PricedModel, agent: Agent, tools: Toolset
     ) -> tuple[tuple[int, int], tuple[int, int]]:
         """Tokens and nano-dollars that the run may use, and that its first model call may. Its history is not known
         yet."""
-        first = most_input_tokens(agent.system_prompt, [UserMessage(request.message)], tools.values())
+        first = most_input_tokens(agent.system_prompt, [UserMessage(request.message)], tools.most_tokens)
         if request.session_id is not None:
             first += most_history_tokens(self._services.settings.history_max_tokens)
         one_call = most_of_call(model.price, limits, first)
-        if not tools or limits.max_iterations == 1:
+        if not tools.specs or limits.max_iterations == 1:
             return one_call, one_call
         return most_of_run(model.price, limits), one_call

@@ -32,6 +32,9 @@ def repair(turn: Turn) -> tuple[Message, ...]:
     A turn starts with its user's message; every tool call is followed by its result; no result stands without its
     call; the turn ends with an answer. A turn that has no answer is left out: the result is empty.
     """
+    match turn.messages:
+        case (UserMessage(), AssistantMessage(tool_calls=()) as answer) if answer.content:  # as most are
+            return turn.messages
     repaired: list[Message] = []
     open_calls: dict[str, str] = {}  # id → name
 

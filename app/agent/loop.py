@@ -12,16 +12,16 @@ from opentelemetry.trace import Span
 
 from app.agent.definition import Agent, RunLimits
 from app.agent.model_call import Reply, call_model
+from app.agent.toolset import Toolset
 from app.agent.worst_case import most_input_tokens, most_input_usd, usd_per_output_token
 from app.errors import LimitsUnavailable, RateLimited, RequestTooExpensive
 from app.events import Event, FinishReason, ToolCallRecord, ToolFinished, ToolStarted, Usage
 from app.limits.claim import Claim
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage
 from app.models.build import PricedModel
-from app.models.protocol import ModelRequest, ToolSpec
+from app.models.protocol import ModelRequest
 from app.telemetry.traces import Tracing
 from app.tools.executor import ToolResult, execute
-from app.tools.registry import Registry
 
 Emit = Callable[[Event], None]
 
@@ -46,7 +46,7 @@ class Loop(Struct, frozen=True):
     tracing: Tracing
     agent: Agent
     model: PricedModel
-    tools: Registry
+    tools: Toolset
     limits: RunLimits
     stream: bool
     emit: Emit
@@ -61,22 +61,19 @@ class Loop(Struct, frozen=True):
 
         Raises what a model call raises, and RequestTooExpensive if not even the first may be made.
         """
-        specs = [ToolSpec(tool.name, tool.description, tool.parameters) for tool in self.tools.values()]
         while True:
             progress.iterations += 1
             with self.tracing.span("agent.iteration", {"agent.iteration.index": progress.iterations}):
                 started = perf_counter()
                 try:
-                    finished = await self._iterate(conversation, specs, progress)
+                    finished = await self._iterate(conversation, progress)
                 finally:
                     progress.outside_seconds += perf_counter() - started
             if finished is not None:
                 progress.finish_reason = finished
                 return
 
-    async def _iterate(
-        self, conversation: Sequence[Message], specs: Sequence[ToolSpec], progress: Progress
-    ) -> FinishReason | None:
+    async def _iterate(self, conversation: Sequence[Message], progress: Progress) -> FinishReason | None:
         messages = [*conversation, *progress.messages]
         wanted = self.limits.max_tokens - progress.usage.output_tokens
         most, bound = self._most_output(messages, wanted)
@@ -88,7 +85,7 @@ class Loop(Struct, frozen=True):
             progress.cost_usd += cost_usd
             self.claim.record(self.model.model.ref, usage, cost_usd)
 
-        request = ModelRequest(self.agent.system_prompt, messages, specs, most, self.stream)
+        request = ModelRequest(self.agent.system_prompt, messages, self.tools.specs, most, self.stream)
         reply = await call_model(self.tracing, self.model, request, self.emit, used)
         progress.text = reply.text
         finished = self._finish_reason(reply, progress)
@@ -103,7 +100,7 @@ class Loop(Struct, frozen=True):
     def _most_output(self, messages: Sequence[Message], wanted: int) -> tuple[int, FinishReason]:
         """How much the model may write such that the call stays within what was reserved, and what bounds it."""
         allowance, price = self.claim.allowance, self.model.price
-        tokens = most_input_tokens(self.agent.system_prompt, messages, self.tools.values())
+        tokens = most_input_tokens(self.agent.system_prompt, messages, self.tools.most_tokens)
         by_tokens = min(wanted, allowance.tokens - tokens)
         by_cost = allowance.affordable(most_input_usd(price, tokens), usd_per_output_token(price, tokens))
         return (int(by_cost), "max_cost") if by_cost < by_tokens else (by_tokens, "max_tokens")
@@ -151,11 +148,12 @@ class Loop(Struct, frozen=True):
         return ToolMessage(call.id, call.name, result.content, is_error=result.status != "ok")
 
     async def _execute(self, call: ToolCall) -> ToolResult:
-        if call.name not in self.tools:
-            return await execute(self.tools, call)
+        registry = self.tools.registry
+        if call.name not in registry:
+            return await execute(registry, call)
         try:
             async with self.tool_turn(call.name):
-                return await execute(self.tools, call)
+                return await execute(registry, call)
         except (RateLimited, LimitsUnavailable) as error:  # the model is told, and goes on without it
             return ToolResult(error.detail, "error", 0.0, error.detail)
 

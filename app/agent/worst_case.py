@@ -4,8 +4,7 @@ No tokenizer makes more tokens of a text than it has bytes in UTF-8. That is thr
 English, which is the price of never being wrong; providers add some tokens of their own around what they are given.
 """
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Collection, Iterable
 from math import ceil
 
 import msgspec
@@ -21,14 +20,18 @@ _AROUND_TOOLS = 1024  # what providers tell a model about calling tools at all: 
 _BYTES_OF_AN_ESTIMATED_TOKEN = 4  # app/agent/history.py
 
 
-def most_input_tokens(system: str, messages: Iterable[Message], tools: Iterable[Tool]) -> int:
-    total = _AROUND_A_MESSAGE + _size(system)
+def most_input_tokens(system: str, messages: Iterable[Message], tool_tokens: int) -> int:
+    total = _AROUND_A_MESSAGE + _size(system) + tool_tokens
     for message in messages:
         total += _AROUND_A_MESSAGE + _size(message.content)
         if isinstance(message, AssistantMessage) and message.tool_calls:
             total += len(msgspec.json.encode(message.tool_calls))
-    of_tools = sum(map(_tool_size, tools))
-    return total + (of_tools + _AROUND_TOOLS if of_tools else 0)
+    return total
+
+
+def most_tool_tokens(tools: Collection[Tool]) -> int:
+    """Of the tools' descriptions."""
+    return sum(map(_tool_size, tools)) + _AROUND_TOOLS if tools else 0
 
 
 def most_history_tokens(estimated_tokens: int) -> int:
@@ -69,6 +72,5 @@ def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
-@lru_cache(1024)
 def _tool_size(tool: Tool) -> int:
     return _size(tool.name) + _size(tool.description) + len(msgspec.json.encode(tool.parameters))

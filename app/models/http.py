@@ -1,8 +1,8 @@
 """The client session that carries the calls of every provider that is spoken to in plain HTTP."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Mapping
+from types import TracebackType
 from urllib.request import getproxies
 
 import aiohttp
@@ -33,23 +33,12 @@ class Http:
         )
         self._session: aiohttp.ClientSession | None = None
 
-    @asynccontextmanager
-    async def call(
-        self, method: str, url: str, body: bytes | None, headers: dict[str, str]
-    ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
-        """An answer of status 200. Leaving the block before the answer's end closes the connection.
+    def call(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> "_Call":
+        """An answer of status 200, for `async with`. Leaving the block before the answer's end closes the connection.
 
         aiohttp's exceptions in the block become ModelUnavailable, another status what `from_status` makes.
         """
-        answering = False
-        try:
-            async with self._open().request(method, url, data=body, headers=headers, allow_redirects=False) as response:
-                if response.status != 200:
-                    raise from_status(response.status, response.headers, await read(response))
-                answering = True
-                yield response
-        except aiohttp.ClientError as error:
-            raise from_exception(error, answering) from error
+        return _Call(self._open().request(method, url, data=body, headers=headers, allow_redirects=False))
 
     async def aclose(self) -> None:
         if self._session:
@@ -65,6 +54,35 @@ class Http:
                 trust_env=not getproxies().keys().isdisjoint(("http", "https")),
             )
         return self._session
+
+
+class _Call:
+    """A class, since every model call enters it and a generator costs more."""
+
+    __slots__ = ("_request", "_response")
+
+    def __init__(self, request: Awaitable[aiohttp.ClientResponse]) -> None:
+        self._request = request
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        try:
+            response = self._response = await self._request
+            if response.status != 200:
+                async with response:
+                    raise from_status(response.status, response.headers, await read(response))
+        except aiohttp.ClientError as error:
+            raise from_exception(error, answering=False) from error
+        return response
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
+    ) -> None:
+        try:
+            await self._response.__aexit__(kind, error, stack)
+        except aiohttp.ClientError as another:
+            error = another
+        if isinstance(error, aiohttp.ClientError):
+            raise from_exception(error, answering=True) from error
 
 
 async def read(response: aiohttp.ClientResponse) -> bytes:

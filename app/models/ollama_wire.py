@@ -3,13 +3,13 @@
 https://github.com/ollama/ollama/blob/main/docs/api.md
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from app.messages import AssistantMessage, Message, ToolMessage
+from app.models.calls import functions
 from app.models.protocol import ModelRequest, ToolSpec
 
 
@@ -48,7 +48,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def encode_request(
-    request: ModelRequest, model: str, num_ctx: int, keep_alive: str, tools: Sequence[ToolSpec]
+    request: ModelRequest, model: str, num_ctx: int, keep_alive: str, tools: tuple[ToolSpec, ...]
 ) -> bytes:
     """`truncate` and `shift` are off: Ollama would else drop messages before the answer, or the start of the
     prompt in the midst of it, without a word. Old servers do not know them."""
@@ -62,17 +62,7 @@ def encode_request(
         "options": {"num_ctx": num_ctx, "num_predict": request.max_tokens},
     }
     if tools:
-        body["tools"] = [
-            {
-                "type": "function",
-                "function": {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": tool.parameters,
-                },
-            }
-            for tool in tools
-        ]
+        body["tools"] = functions(tools)
     return _encode(body)
 
 

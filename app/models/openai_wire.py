@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from app.events import Usage
 from app.messages import AssistantMessage, Message, ToolMessage
+from app.models.calls import functions
 from app.models.protocol import ModelRequest
 
 
@@ -80,17 +81,7 @@ def encode_request(request: ModelRequest, model: str, max_tokens_field: str) -> 
     if request.stream:
         body["stream_options"] = {"include_usage": True}
     if request.tools:
-        body["tools"] = [
-            {
-                "type": "function",
-                "function": {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": tool.parameters,
-                },
-            }
-            for tool in request.tools
-        ]
+        body["tools"] = functions(request.tools)
     return _encode(body)
 
 

@@ -11,8 +11,8 @@ from app.messages import Message, ToolCall
 StopReason = Literal["stop", "max_tokens", "tool_calls"]
 
 
-class ToolSpec(Struct, frozen=True):
-    """A tool as a model is told of it; `parameters` is a JSON schema of type object."""
+class ToolSpec(Struct, frozen=True, eq=False):
+    """A tool as a model is told of it; `parameters` is a JSON schema of type object. Made once, not once a request."""
 
     name: str
     description: str
@@ -28,7 +28,7 @@ class ModelRequest(Struct, frozen=True):
 
     system: str
     messages: Sequence[Message]
-    tools: Sequence[ToolSpec] = ()
+    tools: tuple[ToolSpec, ...] = ()
     max_tokens: int = 1024
     stream: bool = True
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from app.agent.definition import Agent, RunLimits
 from app.agent.loop import Loop, Progress
+from app.agent.toolset import toolset
 from app.events import Event, Usage
 from app.limits.budgets import NANOS
 from app.limits.limiter import CHAT, Limiter
@@ -46,7 +47,7 @@ class Rehearsal:
             tracing=Tracing(None),
             agent=Agent("default", self.system, tuple(tool.name for tool in self.tools)),
             model=PricedModel(self.model, self.price),
-            tools=Registry(self.tools),
+            tools=toolset(Registry(self.tools)),
             limits=RunLimits(self.max_iterations, self.max_tokens, AMPLE, self.max_cost_usd),
             stream=self.stream,
             emit=self.events.append,

@@ -9,7 +9,6 @@ from app.agent.history import repair
 from app.errors import ModelUnavailable
 from app.events import Token, ToolCallRecord, ToolFinished, ToolStarted, Usage, UsageReported
 from app.messages import AssistantMessage, ToolCall, ToolMessage, Turn, UserMessage
-from app.models.protocol import ToolSpec
 from app.tools import ToolError, tool
 from tests.agent.rehearsal import Rehearsal, rehearse
 from tests.doubles import CHEAP, USAGE, ScriptedModel, answers, asks_for
@@ -53,7 +52,9 @@ async def test_the_model_is_told_everything_it_has_to_know() -> None:
     await run.run(UserMessage("2 * 4?"))
     first, second = run.model.requests
     assert first.system == second.system == "Be brief."
-    assert first.tools == second.tools == [ToolSpec("double", "Twice the number.", double.parameters)]
+    assert first.tools is second.tools
+    [told] = first.tools
+    assert (told.name, told.description, told.parameters) == ("double", "Twice the number.", double.parameters)
     assert first.messages == [UserMessage("2 * 4?")]
     assert second.messages == [
         UserMessage("2 * 4?"),

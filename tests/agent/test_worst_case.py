@@ -12,6 +12,7 @@ from app.agent.worst_case import (
     most_input_usd,
     most_of_call,
     most_of_run,
+    most_tool_tokens,
     usd_per_output_token,
 )
 from app.events import Usage
@@ -36,20 +37,20 @@ messages = st.lists(
 @given(system=texts, conversation=messages)
 def test_it_is_never_below_the_bytes_of_what_is_read(system: str, conversation: list[Message]) -> None:
     written = sum(len(message.content.encode()) for message in conversation) + len(system.encode())
-    assert most_input_tokens(system, conversation, ()) >= written
+    assert most_input_tokens(system, conversation, 0) >= written
 
 
 @given(conversation=messages)
 def test_it_is_never_below_the_estimate(conversation: list[Message]) -> None:
     request = ModelRequest("Be brief.", conversation)
-    assert most_input_tokens("Be brief.", conversation, ()) >= estimated_input_tokens(request)
+    assert most_input_tokens("Be brief.", conversation, 0) >= estimated_input_tokens(request)
 
 
 def test_tools_and_their_calls_are_read_too() -> None:
-    bare = most_input_tokens("", [UserMessage("hi")], ())
-    assert most_input_tokens("", [UserMessage("hi")], BUILT_IN) > bare + 1024
+    bare = most_input_tokens("", [UserMessage("hi")], 0)
+    assert most_input_tokens("", [UserMessage("hi")], most_tool_tokens(BUILT_IN)) > bare + 1024
     asked = AssistantMessage("", (ToolCall("1", "calculator", {"expression": "6*7" * 100}),))
-    assert most_input_tokens("", [UserMessage("hi"), asked], ()) > bare + 300
+    assert most_input_tokens("", [UserMessage("hi"), asked], 0) > bare + 300
 
 
 @given(
@@ -60,8 +61,8 @@ def test_a_history_that_was_trimmed_is_within_its_bound(turns: list[tuple[str, s
     made = [Turn(str(n), 0.0, (UserMessage(said), AssistantMessage(answer))) for n, (said, answer) in enumerate(turns)]
     kept = trim(made, max_tokens)
     assert estimate_tokens(kept) <= max_tokens
-    empty = most_input_tokens("", (), ())
-    assert most_input_tokens("", kept, ()) - empty <= most_history_tokens(max_tokens)
+    empty = most_input_tokens("", (), 0)
+    assert most_input_tokens("", kept, 0) - empty <= most_history_tokens(max_tokens)
 
 
 @pytest.mark.parametrize("price", [FREE, CHEAP, TIERED], ids=["free", "cheap", "tiered"])
