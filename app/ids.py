@@ -2,14 +2,10 @@
 
 from os import urandom
 
-_VERSION = 0xF << 76  # four bits
-_VARIANT = 0x3 << 62  # two bits
-_VERSION_4 = 0x4 << 76
-_VARIANT_RFC = 0x2 << 62
+_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
 
 def new_id() -> str:
     """A random UUID (RFC 9562, version 4), for a quarter of what the uuid module's objects cost."""
-    number = int.from_bytes(urandom(16)) & ~(_VERSION | _VARIANT) | _VERSION_4 | _VARIANT_RFC
-    digits = f"{number:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    digits = urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 
@@ -37,6 +38,18 @@ class ToolMessage(Struct, frozen=True, tag_field="role", tag="tool", omit_defaul
 
 
 Message = UserMessage | AssistantMessage | ToolMessage
+
+
+def size_of(message: Message) -> int:
+    """In bytes of UTF-8: what it says, and the tool calls in it as JSON."""
+    size = size_of_text(message.content)
+    if message.__class__ is AssistantMessage and message.tool_calls:
+        size += len(msgspec.json.encode(message.tool_calls))
+    return size
+
+
+def size_of_text(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 class Turn(Struct, frozen=True):

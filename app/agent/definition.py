@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 
 @dataclass(frozen=True, slots=True)
 class Agent:
@@ -10,8 +12,7 @@ class Agent:
     tools: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RunLimits:
+class RunLimits(Struct, frozen=True):
     """What ends a run before its answer does."""
 
     max_iterations: int

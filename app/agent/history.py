@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
-from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Turn, UserMessage
+from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Turn, UserMessage, size_of
 
 _BYTES_A_TOKEN = 4
 _TOKENS_A_MESSAGE = 4
@@ -17,13 +15,7 @@ def estimate_tokens(messages: Iterable[Message]) -> int:
     An estimate that needs no tokenizer; English text comes out close, other scripts a little high. Four times as many
     are never too few: app/agent/worst_case.py counts on it.
     """
-    total = 0
-    for message in messages:
-        size = len(message.content.encode("utf-8", "replace"))
-        if isinstance(message, AssistantMessage) and message.tool_calls:
-            size += len(msgspec.json.encode(message.tool_calls))
-        total += _TOKENS_A_MESSAGE + -(-size // _BYTES_A_TOKEN)
-    return total
+    return sum([_TOKENS_A_MESSAGE + -(-size_of(message) // _BYTES_A_TOKEN) for message in messages])
 
 
 def repair(turn: Turn) -> tuple[Message, ...]:

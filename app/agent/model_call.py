@@ -105,7 +105,8 @@ def _record_success(ref: str, completion: Completion, cost_usd: float, started: 
     )
     requests, cost, tokens = _series(ref)
     requests.inc()
-    cost.inc(cost_usd)
+    if cost_usd:
+        cost.inc(cost_usd)
     for series, count in zip(tokens, msgspec.structs.astuple(usage), strict=True):
         if count:
             series.inc(count)

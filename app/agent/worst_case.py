@@ -11,7 +11,7 @@ import msgspec
 
 from app.agent.definition import RunLimits
 from app.limits.budgets import NANOS
-from app.messages import AssistantMessage, Message
+from app.messages import Message, size_of, size_of_text
 from app.models.prices import MILLION, Price
 from app.tools.tool import Tool
 
@@ -21,12 +21,8 @@ _BYTES_OF_AN_ESTIMATED_TOKEN = 4  # app/agent/history.py
 
 
 def most_input_tokens(system: str, messages: Iterable[Message], tool_tokens: int) -> int:
-    total = _AROUND_A_MESSAGE + _size(system) + tool_tokens
-    for message in messages:
-        total += _AROUND_A_MESSAGE + _size(message.content)
-        if isinstance(message, AssistantMessage) and message.tool_calls:
-            total += len(msgspec.json.encode(message.tool_calls))
-    return total
+    total = _AROUND_A_MESSAGE + size_of_text(system) + tool_tokens
+    return total + sum([_AROUND_A_MESSAGE + size_of(message) for message in messages])
 
 
 def most_tool_tokens(tools: Collection[Tool]) -> int:
@@ -68,9 +64,5 @@ def _most(price: Price, limits: RunLimits, tokens: int) -> tuple[int, int]:
     return tokens, ceil(min(usd, limits.max_cost_usd) * NANOS)
 
 
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-
-
 def _tool_size(tool: Tool) -> int:
-    return _size(tool.name) + _size(tool.description) + len(msgspec.json.encode(tool.parameters))
+    return size_of_text(tool.name) + size_of_text(tool.description) + len(msgspec.json.encode(tool.parameters))

@@ -16,6 +16,7 @@ class Lifecycle:
         self.cut_off = asyncio.Event()  # the drain is over: what is still being done ends now
         self.active = 0  # requests being answered, probes left out
         self._last_arrival = 0.0
+        metrics.ACTIVE_REQUESTS.set_function(lambda: self.active)
 
     @property
     def draining(self) -> bool:
@@ -24,11 +25,9 @@ class Lifecycle:
     def request_started(self) -> None:
         self.active += 1
         self._last_arrival = time.monotonic()
-        metrics.ACTIVE_REQUESTS.inc()
 
     def request_finished(self) -> None:
         self.active -= 1
-        metrics.ACTIVE_REQUESTS.dec()
 
     def quiet_seconds(self) -> float:
         """How long nothing has arrived; 0 while a request is being answered."""

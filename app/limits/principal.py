@@ -1,6 +1,6 @@
 """On whose behalf a run goes, and what they may do."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from app.errors import Forbidden
 
@@ -10,8 +10,7 @@ SCOPE = r"chat|runs|admin|tools:(?:\*|[A-Za-z0-9_-]{1,64})"
 """Every scope there is, as a regular expression."""
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(Struct, frozen=True):
     """A caller. Holds nothing secret: it can be logged."""
 
     user: str  # 1 to 64 of [A-Za-z0-9_-]

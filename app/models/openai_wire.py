@@ -89,12 +89,10 @@ def _system(system: str) -> list[dict[str, Any]]:
     return [{"role": "system", "content": system}] if system else []
 
 
-def _message(message: Message) -> dict[str, Any]:
-    if isinstance(message, ToolMessage):
+def _message(message: Message) -> Message | dict[str, Any]:
+    if message.__class__ is ToolMessage:
         return {"role": "tool", "tool_call_id": message.tool_call_id, "content": message.content}
-    if isinstance(message, AssistantMessage):
-        if not message.tool_calls:
-            return {"role": "assistant", "content": message.content}
+    if message.__class__ is AssistantMessage and message.tool_calls:
         return {
             "role": "assistant",
             "content": message.content or None,
@@ -107,4 +105,4 @@ def _message(message: Message) -> dict[str, Any]:
                 for call in message.tool_calls
             ],
         }
-    return {"role": "user", "content": message.content}
+    return message  # its own JSON is that of the API
