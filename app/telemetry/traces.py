@@ -10,13 +10,14 @@ The SDK, gRPC and protobuf are imported only when tracing is on.
 import asyncio
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from random import getrandbits
 from threading import Thread
+from types import TracebackType
 from typing import TYPE_CHECKING
 
-from opentelemetry import trace
+from opentelemetry import context, trace
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
@@ -42,13 +43,13 @@ class Tracing:
 
     def decide(self, traceparent: str | None) -> tuple[str, bool]:
         """The trace id of a request, and whether it is sampled. `traceparent` is the request's W3C header."""
-        context = _propagator.extract({"traceparent": traceparent}) if traceparent else None
-        parent = trace.get_current_span(context).get_span_context() if context is not None else None
+        remote = _propagator.extract({"traceparent": traceparent}) if traceparent else None
+        parent = trace.get_current_span(remote).get_span_context() if remote is not None else None
         known = parent is not None and parent.is_valid
         trace_id = parent.trace_id if parent is not None and known else getrandbits(128) or 1
         if self.provider is None:
             return f"{trace_id:032x}", False
-        result = self.provider.sampler.should_sample(context if known else None, trace_id, "request", SpanKind.SERVER)
+        result = self.provider.sampler.should_sample(remote if known else None, trace_id, "request", SpanKind.SERVER)
         return (
             f"{trace_id:032x}",
             result.decision.value != 0,
@@ -58,18 +59,9 @@ class Tracing:
         self, name: str, attributes: Mapping[str, AttributeValue], kind: SpanKind = SpanKind.INTERNAL
     ) -> AbstractContextManager[Span]:
         """A span under the current one if the request is sampled, else one that records nothing."""
-        return self._recording(name, attributes, kind) if current.get().sampled else _NOT_RECORDING
-
-    @contextmanager
-    def _recording(self, name: str, attributes: Mapping[str, AttributeValue], kind: SpanKind) -> Iterator[Span]:
-        with self.tracer.start_as_current_span(
-            name, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
-        ) as span:
-            try:
-                yield span
-            except BaseException as error:
-                fail(span, error)
-                raise
+        if not current.get().sampled:
+            return _NOT_RECORDING
+        return _Recording(self.tracer.start_span(name, kind=kind, attributes=attributes))
 
     async def aclose(self) -> None:
         """Export what is left, for at most a few seconds: a collector that is away must not hold the process."""
@@ -79,6 +71,27 @@ class Tracing:
             deadline = time.monotonic() + _FLUSH_SECONDS
             while flushing.is_alive() and time.monotonic() < deadline:  # noqa: ASYNC110 - a thread has no event to await
                 await asyncio.sleep(0.02)
+
+
+class _Recording:
+    """A span that is the current one within a block, which ends it."""
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def __enter__(self) -> Span:
+        self._token = context.attach(trace.set_span_in_context(self._span))
+        return self._span
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
+    ) -> None:
+        context.detach(self._token)
+        if error is not None:
+            fail(self._span, error)
+        self._span.end()
 
 
 def fail(span: Span, error: BaseException) -> None:
@@ -114,6 +127,7 @@ def configure() -> Tracing:
 
     os.environ.setdefault("OTEL_SERVICE_NAME", "agent-api")
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")  # today's names of HTTP attributes
+    os.environ.setdefault("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "64")  # the SDK's 512 hold the interpreter for 20 ms
     provider = TracerProvider(
         resource=Resource.create({"service.version": __version__}),
         id_generator=RequestIds(),
