@@ -12,7 +12,6 @@ from types import FrameType
 from typing import Any
 
 import prometheus_client
-import structlog
 import uvicorn
 
 from app import keys
@@ -21,8 +20,7 @@ from app.errors import ConfigurationError
 from app.main import create_app
 from app.settings import Settings, load
 from app.telemetry import logs
-
-log = structlog.get_logger()
+from app.telemetry.logs import log
 
 _QUIET_SECONDS = 1.0  # without a new request before a draining process leaves: kept-alive connections are told by then
 _LAST_WORDS_SECONDS = 2  # for runs that the end of the drain cut off to say so

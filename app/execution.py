@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import structlog
 from opentelemetry.trace import Span
 
 from app.agent.definition import Agent, RunLimits
@@ -26,9 +25,8 @@ from app.settings import Settings
 from app.state.sessions import Sessions
 from app.telemetry import metrics
 from app.telemetry.context import current
+from app.telemetry.logs import log
 from app.telemetry.traces import Tracing, fail
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import structlog
-
 from app.errors import AppError, ModelError, StateUnavailable
 from app.telemetry import metrics
-
-log = structlog.get_logger()
+from app.telemetry.logs import log
 
 _EVERY_SECONDS = 10.0
 _PATIENCE_SECONDS = 5.0

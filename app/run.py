@@ -6,14 +6,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, cast
 
-import structlog
 from msgspec import Struct
 
 from app.errors import AppError, InternalError
 from app.events import Event, RunFailed
 from app.limits.limiter import CHAT
-
-log = structlog.get_logger()
+from app.telemetry.logs import log
 
 
 class RunRequest(Struct, frozen=True):

@@ -5,7 +5,6 @@ from functools import lru_cache
 from time import perf_counter
 
 import msgspec
-import structlog
 from msgspec import Struct
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
@@ -18,9 +17,8 @@ from app.models.build import PricedModel
 from app.models.protocol import Completion, Model, ModelRequest, StopReason
 from app.models.tokens import estimated_input_tokens, estimated_tokens
 from app.telemetry import metrics
+from app.telemetry.logs import log
 from app.telemetry.traces import Tracing
-
-log = structlog.get_logger()
 
 
 class Reply(Struct, frozen=True):

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 
-import structlog
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -21,9 +20,8 @@ from app.api.problems import REFUSALS, answer_to, respond
 from app.errors import Forbidden, UnsupportedMediaType
 from app.ids import new_id
 from app.telemetry.context import RequestContext, current
+from app.telemetry.logs import log
 from app.telemetry.traces import Tracing
-
-log = structlog.get_logger()
 
 PROBES = frozenset({"/live", "/ready", "/health"})
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch

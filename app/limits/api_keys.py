@@ -17,13 +17,11 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import structlog
 from msgspec import Meta, Struct
 
 from app.errors import ConfigurationError, Unauthorized
 from app.limits.principal import DEFAULT_TIER, SCOPE, Principal
-
-log = structlog.get_logger()
+from app.telemetry.logs import log
 
 PREFIX = "agentapi_"
 """What every key begins with: tells keys from tokens, and lets scanners for leaked secrets find them."""
@@ -135,7 +133,7 @@ class KeyFile:
         try:
             self._keys = parse(_read(self._path))
         except (OSError, ValueError) as error:
-            log.error("api_keys.refused", error=_reason(error), keys=len(self._keys))  # noqa: TRY400 - says it all
+            log.error("api_keys.refused", error=_reason(error), keys=len(self._keys))
         else:
             log.info("api_keys.loaded", keys=len(self._keys))
 

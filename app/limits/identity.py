@@ -3,17 +3,14 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-import structlog
-
 from app.errors import ConfigurationError, Unauthorized
 from app.limits.api_keys import PREFIX, KeyFile
 from app.limits.principal import Principal
 from app.settings import Settings
+from app.telemetry.logs import log
 
 if TYPE_CHECKING:
     from app.limits.tokens import Tokens
-
-log = structlog.get_logger()
 
 
 class Identity:

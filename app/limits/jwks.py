@@ -10,13 +10,11 @@ from urllib.request import getproxies
 
 import aiohttp
 import msgspec
-import structlog
 
 from app.errors import ConfigurationError, IdentityUnavailable
 from app.limits.token_keys import TokenKey, from_jwk
 from app.telemetry import metrics
-
-log = structlog.get_logger()
+from app.telemetry.logs import log
 
 REFRESH_SECONDS = 600.0
 RETRY_SECONDS = 15.0
@@ -81,7 +79,7 @@ class Jwks:
             self._take(published)
         except Exception as error:  # noqa: BLE001 - whatever an issuer answers, the keys stay and the watch goes on
             reason = str(error) if isinstance(error, _Unusable) else type(error).__name__
-            log.error("jwks.failed", host=self._host, error=reason, kept=bool(self._keys))  # noqa: TRY400
+            log.error("jwks.failed", host=self._host, error=reason, kept=bool(self._keys))
             metrics.DEPENDENCY_UP.labels("jwks").set(0)
             return False
         metrics.DEPENDENCY_UP.labels("jwks").set(1)

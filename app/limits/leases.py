@@ -5,13 +5,10 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-import structlog
-
 from app.errors import AppError, LimitsUnavailable
 from app.limits.claim import Call, Claim, now
 from app.state.store import Script
-
-log = structlog.get_logger()
+from app.telemetry.logs import log
 
 _AT_ONCE = 100  # renewals or settlements in one round trip
 _MOST_UNSETTLED = 100_000

@@ -6,8 +6,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache, partial
 from typing import Any
 
-import structlog
-
 from app.errors import StateUnavailable
 from app.ids import new_id
 from app.limits import budgets, tiers
@@ -18,8 +16,7 @@ from app.limits.principal import Principal
 from app.limits.scripts import ADMIT, SETTLE
 from app.settings import Settings
 from app.state.store import Script, Store
-
-log = structlog.get_logger()
+from app.telemetry.logs import log
 
 CHAT, AGENT = "chat", "agent"
 

@@ -10,13 +10,11 @@ from hashlib import sha256
 from typing import Any
 
 import jwt
-import structlog
 
 from app.errors import Unauthorized
 from app.limits.principal import DEFAULT_TIER, SCOPE, Principal
 from app.limits.token_keys import TokenKeys
-
-log = structlog.get_logger()
+from app.telemetry.logs import log
 
 LEEWAY_SECONDS = 30
 """How far clocks may be apart."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-import structlog
 from pydantic import SecretStr
 
 from app.errors import ConfigurationError, NotFound
@@ -14,8 +13,7 @@ from app.models.openai import OpenAIModel
 from app.models.prices import FREE, Price, price_of
 from app.models.protocol import Model
 from app.settings import Settings
-
-_log = structlog.get_logger()
+from app.telemetry.logs import log
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ def build_models(settings: Settings) -> Models:
             f"MODELS: no price is known for {', '.join(unknown)}; UNKNOWN_PRICE=allow counts such calls as $0"
         )
     if unknown:
-        _log.warning("models.price_unknown", models=unknown)
+        log.warning("models.price_unknown", models=unknown)
     return Models({model.ref: PricedModel(model, prices[model.ref] or FREE) for model in models}, http)
 
 

@@ -1,7 +1,6 @@
 """Ollama, by its own API: the OpenAI-compatible one can set no context window."""
 
 import msgspec
-import structlog
 
 from app.errors import ModelUnavailable
 from app.models.failures import unavailable
@@ -9,8 +8,8 @@ from app.models.http import Http, drain, read
 from app.models.ollama_answer import OllamaAnswer
 from app.models.ollama_wire import encode_request
 from app.models.protocol import Completion, ModelRequest, OnText
+from app.telemetry.logs import log
 
-_log = structlog.get_logger()
 _HEADERS = {"Content-Type": "application/json"}
 
 
@@ -48,7 +47,7 @@ class OllamaModel:
                 if not tools or "does not support tools" not in error.cause:
                     raise self._explained(error) from error
                 self._takes_tools = False
-                _log.warning("model.takes_no_tools", model=self.ref)
+                log.warning("model.takes_no_tools", model=self.ref)
         return answer.completion(request)
 
     async def probe(self) -> None:

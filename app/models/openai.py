@@ -1,7 +1,5 @@
 """Any server that speaks OpenAI's chat completions API."""
 
-import structlog
-
 from app.errors import ModelError
 from app.events import Usage
 from app.models.http import Http, drain, read
@@ -11,8 +9,7 @@ from app.models.prices import is_openai
 from app.models.protocol import Completion, ModelRequest, OnText
 from app.models.sse import SseData
 from app.models.tokens import estimated_input_tokens
-
-_log = structlog.get_logger()
+from app.telemetry.logs import log
 
 
 class OpenAIModel:
@@ -54,7 +51,7 @@ class OpenAIModel:
             return answer.usage
         if not self._warned:
             self._warned = True
-            _log.warning("model.usage_missing", model=self.ref)
+            log.warning("model.usage_missing", model=self.ref)
         return Usage(estimated_input_tokens(request), answer.estimated_output_tokens())
 
     async def probe(self) -> None:

@@ -4,12 +4,10 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 import msgspec
-import structlog
 
 from app.messages import Turn
 from app.state.store import Script, Store
-
-log = structlog.get_logger()
+from app.telemetry.logs import log
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Turn).decode

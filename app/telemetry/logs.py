@@ -12,6 +12,19 @@ from app.settings import Settings
 from app.telemetry.lines import Lines, as_dict, encoded, line
 
 
+class _Logger:
+    """structlog's logger as it is configured by then. Its methods are looked up once, not for every line."""
+
+    def __getattr__(self, level: str) -> Callable[..., None]:
+        write: Callable[..., None] = getattr(structlog.get_logger(), level)
+        if structlog.get_config()["cache_logger_on_first_use"]:
+            setattr(self, level, write)
+        return write
+
+
+log = _Logger()
+
+
 def complete(_: Any, level: str, event: EventDict) -> EventDict:
     """Put what every line has in front."""
     return as_dict(line("error" if level == "exception" else level, event.pop("event", ""), event))

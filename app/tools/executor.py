@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
 from app.events import ToolStatus
 from app.messages import ToolCall
+from app.telemetry.logs import log
 from app.telemetry.metrics import TOOL_CALLS, TOOL_LATENCY
 from app.tools.invocation import Outcome, invoke
 from app.tools.output import clean
@@ -19,7 +18,6 @@ from app.tools.tool import Tool
 GRACE_SECONDS = 0.5
 """How long a cancelled tool may take to clean up before it is left to itself."""
 
-log = structlog.get_logger()
 
 _abandoned: set[asyncio.Task[Any]] = set()
 """Tools that have not yet obeyed their cancellation. The event loop itself holds tasks only weakly."""
