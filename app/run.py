@@ -47,6 +47,7 @@ class Run(AsyncIterator[Event]):
         self._task: asyncio.Task[Any] | None = None
         self._reader: asyncio.Future[None] | None = None
         self._left = False
+        self._cancelled = False
         self._over = False  # later than the task is done: its last event may be made after it
 
     def begin(self) -> Self:
@@ -65,16 +66,21 @@ class Run(AsyncIterator[Event]):
         try:
             await self._work(self)
         except asyncio.CancelledError as error:
-            of_caller = not self._told_to_end or task.uncancel() > cancelled_before
+            of_caller = not self._cancelled or self._take_back(task) > cancelled_before
             self._left = self._left or of_caller
             self._close(error)
             if of_caller:
                 raise
         except Exception as error:  # noqa: BLE001 - it is logged with its stack
+            self._take_back(task)
             self._close(error)
         else:
             self._close(None)
         return self.take()
+
+    def _take_back(self, task: asyncio.Task[Any]) -> int:
+        """Our cancellation was for the work, not for its caller. Returns how many others there are."""
+        return task.uncancel() if self._cancelled else task.cancelling()
 
     def emit(self, event: Event) -> None:
         """For the work: let the reader have an event."""
@@ -146,6 +152,7 @@ class Run(AsyncIterator[Event]):
         if self._task is None:
             self._close(asyncio.CancelledError())
         elif not self._over:
+            self._cancelled = True
             self._task.cancel()
 
     async def __aenter__(self) -> Self:

@@ -384,3 +384,20 @@ async def test_a_run_that_crashes_completes_with_an_internal_error() -> None:
         events = await Run(work).complete()
     assert [type(event) for event in events] == [RunFailed]
     assert [line["event"] for line in logs] == ["run.crashed"]
+
+
+async def test_a_run_that_crashes_when_it_is_ended_leaves_its_caller_alone() -> None:
+    async def work(run: Run) -> None:
+        asyncio.get_running_loop().call_soon(run.fail, ShuttingDown("bye"))
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise LookupError from None
+
+    with capture_logs() as logs:
+        events = await Run(work).complete()
+    assert [type(event) for event in events] == [RunFailed]
+    assert [line["event"] for line in logs] == ["run.crashed"]
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()
