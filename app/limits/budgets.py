@@ -19,7 +19,7 @@ BudgetScope = Literal["user", "team", "global"]
 Period = Literal["day", "month"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Budget:
     scope: BudgetScope
     period: Period

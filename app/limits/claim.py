@@ -87,8 +87,8 @@ class Claim:
         self.degraded = False
         self.over = False
         self.done = False  # over, and nothing is left to settle
-        self._rate_keys = [_key("rate", rule, subject, operation) for rule in rules.rates]
-        self._running_keys = [_key("running", rule, subject, operation) for rule in rules.concurrent]
+        self._rate_keys = _keys("rate", rules.rates, subject, operation)
+        self._running_keys = _keys("running", rules.concurrent, subject, operation)
         self._steps: list[tuple[Argument, ...]] = []  # not recorded yet
         self._recorded = 0
 
@@ -256,14 +256,10 @@ def _terms(terms: Terms, rates: tuple[Rule, ...], concurrent: tuple[Rule, ...], 
     return " ".join(map(str, words))
 
 
-def _key(kind: str, rule: Rule, subject: str, operation: str) -> str:
-    match rule.scope:
-        case "global":
-            return f"{kind}:global"
-        case "user":
-            return f"{kind}:{subject}"
-        case "operation":
-            return f"{kind}:{subject}:{operation}"
+@lru_cache(4096)
+def _keys(kind: str, rules: tuple[Rule, ...], subject: str, operation: str) -> tuple[str, ...]:
+    names = {"global": f"{kind}:global", "user": f"{kind}:{subject}", "operation": f"{kind}:{subject}:{operation}"}
+    return tuple([names[rule.scope] for rule in rules])
 
 
 def now() -> float:

@@ -14,6 +14,9 @@ from app.state.store import Argument, unavailable
 
 ANSWER_SECONDS = 2.0
 
+_HEAD_START = 8
+"""Commands that an idle server gets before the turn of the event loop is over, to work on while the rest is made."""
+
 
 class Connection(asyncio.Protocol):
     """Commands out in order, replies back in the same order."""
@@ -39,12 +42,14 @@ class Connection(asyncio.Protocol):
         if not self._outgoing:
             self._loop.call_soon(self._flush)
         self._outgoing.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # any length; the stub says one
+        if len(self._outgoing) == len(self._pending) == _HEAD_START:
+            self._flush()
         if self._watchdog is None:
             self._watchdog = self._loop.call_later(ANSWER_SECONDS, self._watch)
         return future
 
     def _flush(self) -> None:
-        if not self.closed:
+        if self._outgoing and not self.closed:
             self._transport.write(b"".join(self._outgoing))
         self._outgoing.clear()
 

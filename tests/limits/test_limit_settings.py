@@ -1,6 +1,7 @@
 """Numbers that make no sense stop the start, with the name of the setting."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -83,7 +84,8 @@ def test_a_number_out_of_bounds_names_its_setting(name: str, value: object, monk
 
 
 def test_by_default_there_is_one_budget() -> None:
-    assert budgets(load(None)) == (Budget("global", "day", NO_LIMIT, 100 * NANOS),)
+    [budget] = budgets(load(None))
+    assert asdict(budget) == asdict(Budget("global", "day", NO_LIMIT, 100 * NANOS))
 
 
 def test_a_budget_can_be_switched_off() -> None:
