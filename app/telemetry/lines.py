@@ -87,10 +87,10 @@ class Lines:
 
     def flush(self) -> None:
         with self._lock:
-            if self._waiting:
-                self._out.write(_written(self._waiting))
+            lines, self._waiting = self._waiting, []  # whatever becomes of these, the next ones are written
+            if lines:
+                self._out.write(_written(lines))
                 self._out.flush()
-                self._waiting.clear()
 
     msg = debug = info = warning = error = critical = exception = add  # what structlog calls
 

@@ -2,9 +2,13 @@
 
 import json
 from datetime import datetime
+from errno import ENOSPC
+from io import BytesIO
+from typing import Any
 
 import pytest
 
+from app.telemetry.lines import Lines
 from tests.conftest import Serve
 from tests.service import Service
 from tests.upstream import MODEL, Upstream, asks, refuses, says_whole
@@ -103,3 +107,21 @@ def test_with_log_content_the_words_are_there_in_one_line_each_but_no_secret(
     log = service.raw_log()
     for word in ("sk-of-the-user", "\x1b", *SECRETS.values()):
         assert word not in log
+
+
+def test_lines_that_cannot_be_written_do_not_silence_the_next_ones() -> None:
+    class Full(BytesIO):
+        full = True
+
+        def write(self, data: Any) -> int:
+            if self.full:
+                raise OSError(ENOSPC, "no space")
+            return super().write(data)
+
+    out = Full()
+    lines = Lines(out)
+    with pytest.raises(OSError, match="no space"):
+        lines.add(b"first")  # outside an event loop it is written at once
+    out.full = False
+    lines.add(b"second")
+    assert out.getvalue() == b"second\n"
