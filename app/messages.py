@@ -42,9 +42,8 @@ Message = UserMessage | AssistantMessage | ToolMessage
 
 def size_of(message: Message) -> int:
     """In bytes of UTF-8: what it says, and the tool calls in it as JSON."""
-    text = message.content
-    size = len(text) if text.isascii() else size_of_text(text)  # most are; each call would count here
-    if message.__class__ is AssistantMessage and message.tool_calls:
+    size = size_of_text(message.content)
+    if isinstance(message, AssistantMessage) and message.tool_calls:
         size += len(msgspec.json.encode(message.tool_calls))
     return size
 

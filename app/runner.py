@@ -1,4 +1,4 @@
-"""Starts runs: who may ask what of which agent, model and tools, and what that may come to at most."""
+"""Makes runs: who may ask what of which agent, model and tools, and what that may come to at most."""
 
 from collections.abc import Mapping
 from functools import lru_cache

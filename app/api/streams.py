@@ -30,7 +30,7 @@ class ClientGone(Exception):
 
 async def fold(run: Run, request: Request) -> tuple[Answer, Mapping[str, str]]:
     """The run's answer and its headers. Raises its error, or ClientGone when the client left before it was there."""
-    async with _Attention(run, request.receive):
+    with _Attention(run, request.receive):
         events = await run.complete()
     headers: Mapping[str, str] = {}
     for event in events:
@@ -55,10 +55,10 @@ class _Attention:
     def _watch(self) -> None:
         self._watcher = asyncio.create_task(_cancel_when_gone(self._run, self._receive))
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._watch)
 
-    async def __aexit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
@@ -90,9 +90,10 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         metrics.ACTIVE_STREAMS.inc()
         try:
-            async with self._run, _Attention(self._run, receive):
-                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                await self._send_events(send, scope["path"])
+            async with self._run:
+                with _Attention(self._run, receive):
+                    await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                    await self._send_events(send, scope["path"])
         finally:
             metrics.ACTIVE_STREAMS.dec()
 

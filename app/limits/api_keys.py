@@ -133,7 +133,7 @@ class KeyFile:
         try:
             self._keys = parse(_read(self._path))
         except (OSError, ValueError) as error:
-            log.error("api_keys.refused", error=_reason(error), keys=len(self._keys))
+            log.error("api_keys.refused", error=_reason(error), keys=len(self._keys))  # noqa: TRY400 - says it all
         else:
             log.info("api_keys.loaded", keys=len(self._keys))
 

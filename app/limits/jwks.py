@@ -79,7 +79,7 @@ class Jwks:
             self._take(published)
         except Exception as error:  # noqa: BLE001 - whatever an issuer answers, the keys stay and the watch goes on
             reason = str(error) if isinstance(error, _Unusable) else type(error).__name__
-            log.error("jwks.failed", host=self._host, error=reason, kept=bool(self._keys))
+            log.error("jwks.failed", host=self._host, error=reason, kept=bool(self._keys))  # noqa: TRY400 - the reason says it all
             metrics.DEPENDENCY_UP.labels("jwks").set(0)
             return False
         metrics.DEPENDENCY_UP.labels("jwks").set(1)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from app.events import Usage
-from app.messages import Message, ToolMessage, UserMessage
+from app.messages import Message, ToolMessage, UserMessage, size_of_text
 from app.models.demo_rules import calls_for
 from app.models.protocol import Completion, ModelRequest, OnText
 from app.models.tokens import BYTES_A_TOKEN, estimated_input_tokens, estimated_tokens
@@ -96,7 +96,7 @@ def _cut(text: str, max_tokens: int) -> str:
     left = max_tokens * BYTES_A_TOKEN
     kept: list[str] = []
     for word in _WORD.findall(text):
-        left -= len(word.encode("utf-8", "replace"))
+        left -= size_of_text(word)
         if left < 0 and kept:
             return "".join(kept)
         kept.append(word)

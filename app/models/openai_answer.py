@@ -6,6 +6,7 @@ import msgspec
 
 from app.errors import AppError
 from app.events import Usage
+from app.messages import size_of_text
 from app.models.calls import call_with_json
 from app.models.failures import from_status, provider_words, rate_limited, unavailable
 from app.models.openai_wire import Call, ChatCompletion, Choice, Delta, decode
@@ -87,7 +88,7 @@ class OpenAIAnswer:
         for call in delta.tool_calls or ():
             self._add_call(call)
         text = delta.content or delta.refusal or ""
-        self._bytes += len(text) if text.isascii() else len(text.encode())
+        self._bytes += size_of_text(text)
         return text
 
     def _add_call(self, call: Call) -> None:

@@ -90,9 +90,9 @@ def _system(system: str) -> list[dict[str, Any]]:
 
 
 def _message(message: Message) -> Message | dict[str, Any]:
-    if message.__class__ is ToolMessage:
+    if isinstance(message, ToolMessage):
         return {"role": "tool", "tool_call_id": message.tool_call_id, "content": message.content}
-    if message.__class__ is AssistantMessage and message.tool_calls:
+    if isinstance(message, AssistantMessage) and message.tool_calls:
         return {
             "role": "assistant",
             "content": message.content or None,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from app.messages import AssistantMessage, Message
+from app.messages import AssistantMessage, Message, size_of_text
 from app.models.protocol import ModelRequest
 
 BYTES_A_TOKEN = 4
@@ -13,7 +13,7 @@ MESSAGE_TOKENS = 4  # what a chat template puts around a message
 
 def estimated_tokens(text: str) -> int:
     """One token for four bytes of UTF-8, rounded up: right within a third for English and for CJK."""
-    return -(-len(text.encode("utf-8", "replace")) // BYTES_A_TOKEN)
+    return -(-size_of_text(text) // BYTES_A_TOKEN)
 
 
 def estimated_input_tokens(request: ModelRequest) -> int:

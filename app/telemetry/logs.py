@@ -33,14 +33,9 @@ def complete(_: Any, level: str, event: EventDict) -> EventDict:
 def _line_logger(level: int, lines: Lines) -> type[FilteringBoundLogger]:
     """structlog's filtering logger with a shorter way for lines without a stack: several are written a request."""
     base: Any = structlog.make_filtering_bound_logger(level)
-
-    class LineLogger(base):  # type: ignore[misc]
-        pass
-
-    for name in ("debug", "info", "warning", "error"):
-        if logging.getLevelNamesMapping()[name.upper()] >= level:
-            setattr(LineLogger, name, _shortcut(name, lines, getattr(base, name)))
-    return LineLogger
+    numbers = logging.getLevelNamesMapping()
+    names = [name for name in ("debug", "info", "warning", "error") if numbers[name.upper()] >= level]
+    return type("LineLogger", (base,), {name: _shortcut(name, lines, getattr(base, name)) for name in names})
 
 
 def _shortcut(level: str, lines: Lines, long_way: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,7 +18,6 @@ from app.tools.tool import Tool
 GRACE_SECONDS = 0.5
 """How long a cancelled tool may take to clean up before it is left to itself."""
 
-
 _abandoned: set[asyncio.Task[Any]] = set()
 """Tools that have not yet obeyed their cancellation. The event loop itself holds tasks only weakly."""
 
