@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from app.errors import AppError
 
-FinishReason = Literal["stop", "max_tokens", "max_iterations", "max_cost"]
+FinishReason = Literal["stop", "max_tokens", "max_iterations", "max_cost", "refusal", "content_filter"]
 ToolStatus = Literal["ok", "error", "timeout"]
 
 
@@ -39,6 +39,10 @@ class ToolCallRecord(Struct, frozen=True):
     arguments: Mapping[str, Any]
     status: ToolStatus
     latency_ms: float
+    result: str | None = None
+    """What the tool returned, cut to a bound; None if it failed, or results are not shown."""
+    error: str | None = None
+    """Why it failed, as the model was told."""
 
 
 class Suggestion(Struct, frozen=True):
@@ -88,6 +92,13 @@ class Token(Struct, frozen=True):
     text: str
 
 
+class Reasoning(Struct, frozen=True):
+    """A piece of what the model thinks before it answers; no part of the answer."""
+
+    name: ClassVar[str] = "reasoning"
+    text: str
+
+
 class ToolStarted(Struct, frozen=True):
     name: ClassVar[str] = "tool.started"
     id: str
@@ -101,6 +112,8 @@ class ToolFinished(Struct, frozen=True):
     tool: str
     status: ToolStatus
     latency_ms: float
+    result: str | None = None
+    error: str | None = None
 
 
 class UsageReported(Struct, frozen=True):
@@ -122,4 +135,4 @@ class RunFailed(Struct, frozen=True):
     error: AppError
 
 
-Event = RunStarted | Token | ToolStarted | ToolFinished | UsageReported | RunFinished | RunFailed
+Event = RunStarted | Token | Reasoning | ToolStarted | ToolFinished | UsageReported | RunFinished | RunFailed

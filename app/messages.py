@@ -23,9 +23,24 @@ class UserMessage(Struct, frozen=True, tag_field="role", tag="user"):
     content: str
 
 
+class Extras(Struct, frozen=True, omit_defaults=True):
+    """What a provider wants to be given back with its message and nobody else reads: reasoning and its signatures."""
+
+    origin: str
+    """The reference of the model that wrote it. Other models are not given it."""
+    message: dict[str, Any] = {}
+    """Fields of the message, in the provider's own JSON."""
+    calls: dict[str, dict[str, Any]] = {}
+    """Fields of its tool calls, by their ids."""
+
+
 class AssistantMessage(Struct, frozen=True, tag_field="role", tag="assistant", omit_defaults=True):
+    """`interrupted`: the answer was cut by a failure, a cancellation or a limit; the content is what there was."""
+
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
+    extras: Extras | None = None
+    interrupted: bool = False
 
 
 class ToolMessage(Struct, frozen=True, tag_field="role", tag="tool", omit_defaults=True):
@@ -41,10 +56,13 @@ Message = UserMessage | AssistantMessage | ToolMessage
 
 
 def size_of(message: Message) -> int:
-    """In bytes of UTF-8: what it says, and the tool calls in it as JSON."""
+    """In bytes of UTF-8: what it says, and the tool calls and extras in it as JSON."""
     size = size_of_text(message.content)
-    if isinstance(message, AssistantMessage) and message.tool_calls:
-        size += len(msgspec.json.encode(message.tool_calls))
+    if isinstance(message, AssistantMessage):
+        if message.tool_calls:
+            size += len(msgspec.json.encode(message.tool_calls))
+        if message.extras is not None:
+            size += len(msgspec.json.encode(message.extras))
     return size
 
 

@@ -10,7 +10,7 @@ from app.messages import ToolCall
 from app.models.build import Models, PricedModel
 from app.models.http import Http
 from app.models.prices import FREE, Price, Rates
-from app.models.protocol import Completion, ModelRequest, OnText, StopReason
+from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, StopReason, unheard
 from app.state.store import Argument, unavailable
 
 Step = str | Completion | BaseException | asyncio.Event
@@ -39,6 +39,8 @@ class ScriptedModel:
     """Plays one script a call, in their order; the last one again and again."""
 
     provider = "double"
+    context_window: int | None = None
+    reasons = False
 
     def __init__(self, *scripts: Script, name: str = "scripted") -> None:
         self.name = name
@@ -54,7 +56,7 @@ class ScriptedModel:
     def ref(self) -> str:
         return f"double/{self.name}"
 
-    async def generate(self, request: ModelRequest, on_text: OnText) -> Completion:
+    async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
         script = self._scripts[min(len(self.requests), len(self._scripts) - 1)]
         self.requests.append(request)
         self.open += 1

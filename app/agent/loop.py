@@ -114,8 +114,8 @@ class Loop(Struct, frozen=True):
         return bound
 
     def _finish_reason(self, reply: Reply, progress: Progress) -> FinishReason | None:
-        if reply.stop_reason == "max_tokens":
-            return "max_tokens"
+        if reply.stop_reason in ("max_tokens", "refusal", "content_filter"):
+            return reply.stop_reason
         if not reply.tool_calls:
             return "stop"
         if progress.iterations >= self.limits.max_iterations:

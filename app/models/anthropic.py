@@ -16,7 +16,7 @@ from app.models.anthropic_answer import AnthropicAnswer
 from app.models.anthropic_wire import request_body
 from app.models.failures import from_exception, from_status, unavailable
 from app.models.http import CONNECT_SECONDS, SILENCE_SECONDS
-from app.models.protocol import Completion, ModelRequest, OnText
+from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.models.sse import SseData
 
 KEEP_ALIVE_SECONDS = 30.0
@@ -27,6 +27,8 @@ class AnthropicModel:
     """Retries, tracing and the limit of connections are off: each has its one owner elsewhere."""
 
     provider = "anthropic"
+    context_window: int | None = None
+    reasons = False
 
     def __init__(self, name: str, base_url: str, api_key: str, silence_seconds: float = SILENCE_SECONDS) -> None:
         self.name = name
@@ -45,7 +47,7 @@ class AnthropicModel:
             ),
         )
 
-    async def generate(self, request: ModelRequest, on_text: OnText) -> Completion:
+    async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
         answer = AnthropicAnswer()
         body: dict[str, Any] = request_body(request, self.name)
         call = self._client.messages.with_streaming_response.create(**body, stream=request.stream)

@@ -10,7 +10,7 @@ import msgspec
 from app.events import Usage
 from app.messages import Message, ToolMessage, UserMessage, size_of_text
 from app.models.demo_rules import calls_for
-from app.models.protocol import Completion, ModelRequest, OnText
+from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.models.tokens import BYTES_A_TOKEN, estimated_input_tokens, estimated_tokens
 
 WORD_SECONDS = 0.01
@@ -30,11 +30,13 @@ class DemoModel:
     ref = "demo"
     provider = "demo"
     name = "demo"
+    context_window: int | None = None
+    reasons = False
 
     def __init__(self, word_seconds: float = WORD_SECONDS) -> None:
         self._word_seconds = word_seconds
 
-    async def generate(self, request: ModelRequest, on_text: OnText) -> Completion:
+    async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
         input_tokens = estimated_input_tokens(request)
         calls = tuple(calls_for(request))
         if calls:

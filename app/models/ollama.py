@@ -7,7 +7,7 @@ from app.models.failures import unavailable
 from app.models.http import Http, drain, read
 from app.models.ollama_answer import OllamaAnswer
 from app.models.ollama_wire import encode_request
-from app.models.protocol import Completion, ModelRequest, OnText
+from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.telemetry.logs import log
 
 _HEADERS = {"Content-Type": "application/json"}
@@ -17,17 +17,19 @@ class OllamaModel:
     """A model whose template has no place for tools is called without them from then on, with a warning."""
 
     provider = "ollama"
+    reasons = False
 
     def __init__(self, name: str, base_url: str, num_ctx: int, keep_alive: str, http: Http) -> None:
         self.name = name
         self.ref = f"ollama/{name}"
         self._base_url = base_url
+        self.context_window: int | None = num_ctx
         self._num_ctx = num_ctx
         self._keep_alive = keep_alive
         self._http = http
         self._takes_tools = True
 
-    async def generate(self, request: ModelRequest, on_text: OnText) -> Completion:
+    async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
         answer = OllamaAnswer(self._num_ctx)
         while not answer.done:
             tools = request.tools if self._takes_tools else ()

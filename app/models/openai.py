@@ -6,7 +6,7 @@ from app.models.http import Http, drain, read
 from app.models.openai_answer import OpenAIAnswer
 from app.models.openai_wire import encode_request
 from app.models.prices import is_openai
-from app.models.protocol import Completion, ModelRequest, OnText
+from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.models.sse import SseData
 from app.models.tokens import estimated_input_tokens
 from app.telemetry.logs import log
@@ -16,6 +16,8 @@ class OpenAIModel:
     """Where a server leaves the usage out, it is estimated, with a warning: no call is for free."""
 
     provider = "openai"
+    context_window: int | None = None
+    reasons = False
 
     def __init__(self, name: str, base_url: str, api_key: str | None, http: Http) -> None:
         self.name = name
@@ -28,7 +30,7 @@ class OpenAIModel:
         self._max_tokens_field = "max_completion_tokens" if is_openai(base_url) else "max_tokens"
         self._warned = False
 
-    async def generate(self, request: ModelRequest, on_text: OnText) -> Completion:
+    async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
         body = encode_request(request, self.name, self._max_tokens_field)
         url = f"{self._base_url}/chat/completions"
         answer = OpenAIAnswer()

@@ -6,9 +6,9 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from app.events import Usage
-from app.messages import Message, ToolCall
+from app.messages import Extras, Message, ToolCall
 
-StopReason = Literal["stop", "max_tokens", "tool_calls"]
+StopReason = Literal["stop", "max_tokens", "tool_calls", "refusal", "content_filter"]
 
 
 class ToolSpec(Struct, frozen=True, eq=False):
@@ -23,7 +23,8 @@ class ModelRequest(Struct, frozen=True):
     """One call of a model.
 
     `stream` asks the provider for tokens as they come; without it the text comes in one piece, which costs less.
-    `max_tokens` bounds what the model may write.
+    `max_tokens` bounds the answer and its tool calls; `max_reasoning_tokens` what a model that reasons may write beside
+    them.
     """
 
     system: str
@@ -31,6 +32,7 @@ class ModelRequest(Struct, frozen=True):
     tools: tuple[ToolSpec, ...] = ()
     max_tokens: int = 1024
     stream: bool = True
+    max_reasoning_tokens: int = 0
 
 
 class Completion(Struct, frozen=True):
@@ -40,10 +42,23 @@ class Completion(Struct, frozen=True):
     usage: Usage
     tool_calls: tuple[ToolCall, ...] = ()
     """Complete calls, their arguments parsed."""
+    extras: Extras | None = None
+    """What the provider wants back with this message."""
+    reasoning_tokens: int = 0
+    """The part of `usage.output_tokens` that is reasoning, as the provider counts it or as estimated."""
 
 
 OnText = Callable[[str], None]
 """Told each piece of an answer's text; never an empty one."""
+
+Beside = Literal["reasoning", "arguments"]
+
+OnBeside = Callable[[Beside, str], None]
+"""Told what the model writes beside its answer, as it comes: its reasoning, and the arguments of tool calls."""
+
+
+def unheard(_: Beside, __: str) -> None:
+    """For callers that ask for the answer only."""
 
 
 class Model(Protocol):
@@ -61,9 +76,17 @@ class Model(Protocol):
     def name(self) -> str:
         """The provider's own name of the model."""
 
-    async def generate(self, request: ModelRequest, on_text: OnText) -> Completion:
-        """Have the model answer; `on_text` is told its text as it comes. Cancelling closes the connection to the
-        provider.
+    @property
+    def context_window(self) -> int | None:
+        """Tokens that a request and its answer may have together; None: not known."""
+
+    @property
+    def reasons(self) -> bool:
+        """Whether the model is known to think before it answers: `max_reasoning_tokens` then counts."""
+
+    async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
+        """Have the model answer; `on_text` is told its text as it comes, `on_beside` the rest of what it writes.
+        Cancelling closes the connection to the provider.
 
         Raises ModelRateLimited, ModelUnavailable or ContextTooLong; then the text told so far is not an answer.
         """
