@@ -28,7 +28,7 @@ def routes(app: FastAPI, tools: Registry, limiter: Limiter, lifecycle: Lifecycle
         return Response(listing, media_type="application/json")
 
     @app.post("/api/tools/{name}", tags=["tools"], response_model=ToolAnswer, responses=TOOL_PROBLEMS)
-    async def call_tool(name: str, body: ToolCallBody, request: Request) -> Response:
+    async def call_tool(body: ToolCallBody, request: Request, name: str) -> Response:
         """A tool that fails answers 200 with `success` false and the reason in `error`, as the model would see it."""
         principal = principal_of(request)
         principal.require_tool(name)
