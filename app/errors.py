@@ -128,6 +128,14 @@ class BodyTooLarge(AppError):
 class UnsupportedMediaType(AppError):
     status, slug, title = 415, "unsupported-media-type", "Unsupported media type"
 
+    def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self._headers = headers or {}
+
+    def headers(self) -> Mapping[str, str]:
+        """RFC 9110, section 15.5.16: what would be taken."""
+        return self._headers
+
 
 class RateLimited(AppError):
     """`policy` names the limit as RateLimit-Policy does; what the service can take as a whole is not shown."""

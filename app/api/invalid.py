@@ -13,7 +13,7 @@ MAX_NAME_CHARS = 64
 
 
 def invalid(items: Sequence[Mapping[str, Any]], left_out: int = 0) -> InvalidRequest:
-    """Pydantic's errors as ours: the first MAX_NAMED with their fields' names, of the rest and `left_out` the number."""
+    """Pydantic's errors as ours: the first MAX_NAMED by name, the rest and the `left_out` ones by their number."""
     errors = [{"field": _name(item["loc"]), "problem": printable(item["msg"])} for item in items[:MAX_NAMED]]
     return InvalidRequest(
         "; ".join(f"{item['field']}: {item['problem']}" for item in errors),

@@ -17,6 +17,7 @@ from starlette.types import Scope
 
 from app.api.document import amend
 from app.api.invalid import invalid, printable
+from app.api.prefix import path_of, prefix_of
 from app.errors import AppError, BodyTooLarge, InternalError, InvalidRequest, NotFound
 from app.telemetry.context import current
 
@@ -75,7 +76,7 @@ def _retry_after(error: AppError) -> dict[str, str]:
 
 def answer_to(error: Exception, scope: Scope) -> Response:
     """The one place where an exception becomes an answer."""
-    path = scope["path"]
+    path = path_of(scope)
     match error:
         case AppError():
             return respond(error, path)
@@ -91,12 +92,13 @@ def answer_to(error: Exception, scope: Scope) -> Response:
 
 def _refused_by_framework(error: HTTPException, scope: Scope) -> Response:
     """No such route, wrong method, a body that cannot be read."""
-    path, headers = scope["path"], dict(error.headers or {})
+    path, headers = path_of(scope), dict(error.headers or {})
     match error.status_code:
         case 400:
             return respond(InvalidRequest("The body is not JSON in UTF-8."), path, headers)
         case 404:
-            return respond(NotFound(f"There is no {printable(path, MAX_PATH_CHARS)} here. See /docs."), path, headers)
+            shown = printable(path, MAX_PATH_CHARS)
+            return respond(NotFound(f"There is no {shown} here. See {prefix_of(scope)}/openapi.json."), path, headers)
         case 413:
             return respond(BodyTooLarge(str(error.detail)), path, {**headers, "Connection": "close"})
         case status:
@@ -114,7 +116,7 @@ def _allowed(scope: Scope) -> list[str]:
     for route in scope["router"].routes:
         if route.matches(scope)[0] is not Match.NONE:
             known |= getattr(route, "methods", None) or set()
-    return sorted(known)
+    return sorted(known | {"HEAD"} if "GET" in known else known)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

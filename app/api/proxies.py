@@ -44,6 +44,12 @@ class Proxies:
                     break
         return address
 
+    def sent(self, scope: Scope) -> bool:
+        """Whether the request came from a trusted proxy: its headers can be believed."""
+        client = scope.get("client")
+        peer = self._look_up(client[0]) if client else None
+        return peer is not None and peer[1]
+
     def _judge(self, text: str) -> tuple[str, bool] | None:
         """The address as it is counted, and whether it is a trusted proxy's."""
         try:

@@ -8,7 +8,8 @@ from app.api.attended import attended
 from app.api.caller import principal_of
 from app.api.lifecycle import Lifecycle
 from app.api.problems import documented
-from app.api.schemas import ToolAnswer, ToolCallBody, ToolDescription
+from app.api.requests import ToolCallBody
+from app.api.schemas import ToolAnswer, ToolDescription
 from app.ids import new_id
 from app.limits.limiter import Limiter
 from app.messages import ToolCall
