@@ -23,7 +23,7 @@ def test_an_answer_tells_what_was_done(demo: Service) -> None:
     assert body["iterations"] == 2
     assert [call["name"] for call in body["tool_calls"]] == ["calculator", "clock"]
     for call in body["tool_calls"]:
-        assert call.keys() == {"name", "arguments", "status", "latency_ms"}
+        assert call.keys() == {"name", "arguments", "status", "latency_ms", "result", "error"}
         assert call["status"] == "ok"
     assert body["tool_calls"][0]["arguments"] == {"expression": "6 * 7"}
     assert body["finish_reason"] == "stop"
@@ -110,7 +110,7 @@ def test_a_run_goes_on_with_its_session(demo: Service) -> None:
         ("query", None),
         ("query", ["go"]),
         ("message", "go"),
-        ("stream", True),
+        ("stream", "yes"),
     ],
 )
 def test_what_is_no_limit_is_refused_by_its_name(demo: Service, field: str, value: Any) -> None:
