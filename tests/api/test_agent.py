@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.events import parse_all
 from tests.api.test_chat import KEYS
 from tests.service import Service, problem_of
 from tests.upstream import Upstream, asks, says_whole
@@ -116,3 +117,27 @@ def test_a_run_goes_on_with_its_session(demo: Service) -> None:
 def test_what_is_no_limit_is_refused_by_its_name(demo: Service, field: str, value: Any) -> None:
     body = problem_of(demo.ask("POST", "/agent/run", {"query": "go", field: value}), 422, "invalid-request")
     assert {error["field"].partition(".")[0] for error in body["errors"]} == {field}
+
+
+def test_a_task_may_be_called_a_message_and_choose_its_model(relay: Service, upstream: Upstream) -> None:
+    upstream.will(says_whole("done"))
+    fields = {"message": "go", "model": upstream_model(relay), "agent": "default", "user_id": "ada", "stream": False}
+    response = relay.ask("POST", "/agent/run", fields)
+    assert response.status_code == 200
+    assert response.json()["answer"] == "done"
+    for field in ("model", "agent"):
+        problem_of(relay.ask("POST", "/agent/run", {"query": "go", field: "nothing"}), 404, "not-found")
+
+
+def upstream_model(service: Service) -> str:
+    models = service.ask("GET", "/health").json()["checks"]["models"]
+    return str(next(iter(models)))
+
+
+def test_a_task_can_be_watched(demo: Service) -> None:
+    response = demo.ask("POST", "/agent/run", {"query": "What is 6 * 7?", "stream": True})
+    assert response.headers["content-type"] == "text/event-stream"
+    *_, finished = events = parse_all(response.text)
+    assert {"run.started", "tool.started", "tool.finished", "token", "run.finished"} <= {event.name for event in events}
+    assert finished.data.keys() == KEYS | {"tool_calls", "iterations", "suggestions"}
+    assert finished.data["iterations"] == 2

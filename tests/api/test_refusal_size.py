@@ -82,9 +82,7 @@ FILLERS = [b"[]", b"{}", b"1", b'""', b"1" * 50, b"-1e99", b"[[]]", b'{"a":1}']
         ("/api/tools/calculator", "arguments"),
     ],
 )
-def test_a_long_list_in_any_field_is_refused_in_few_words(
-    demo: Service, path: str, field: str, filler: bytes
-) -> None:
+def test_a_long_list_in_any_field_is_refused_in_few_words(demo: Service, path: str, field: str, filler: bytes) -> None:
     items = b",".join([filler] * (800_000 // (len(filler) + 1)))
     problem = refused(demo, path, b'{"%b":[%b]}' % (field.encode(), items))
     assert field in {error["field"].partition(".")[0] for error in problem["errors"]}
