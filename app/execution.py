@@ -170,7 +170,8 @@ class Execution:
     async def _settle_and_remember(self, question: UserMessage) -> None:
         """In one round trip to the store."""
         turn = Turn(self.message_id, time.time(), (question, *self.progress.messages))
-        appended = self.services.sessions.append(self.principal.user, self.session_id, turn)
+        sessions, principal = self.services.sessions, self.principal
+        appended = sessions.append(principal.user, self.session_id, turn, address=principal.address)
         try:
             await self.services.limiter.settle(self.claim)
         except BaseException:

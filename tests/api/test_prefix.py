@@ -136,5 +136,5 @@ async def test_metrics_and_credentials_go_by_the_route(below: Service) -> None:
     "value", ["agents", "/a?b", "/a#b", "/a b", "//a", "/a//b", "https://a.example", "/..", "/a/./b", "/ä", "/%20"]
 )
 async def test_what_is_no_path_stops_the_start(value: str) -> None:
-    with pytest.raises(ConfigurationError, match="^ROOT_PATH: "):
+    with pytest.raises(ConfigurationError, match=r"^ROOT_PATH: "):
         create_app(load(None, root_path=value))

@@ -59,7 +59,8 @@ def test_a_forgotten_session_is_not_listed(demo: Service, user: str) -> None:
 
 
 def test_pages_follow_one_another_without_a_gap(demo: Service, user: str) -> None:
-    found, before = [], {}
+    found: list[str] = []
+    before: dict[str, float] = {}
     for _ in range(4):
         body = demo.client.get("/sessions", params={"user_id": user, "limit": 1, **before}).json()
         found += [session["session_id"] for session in body["sessions"]]
