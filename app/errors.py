@@ -3,6 +3,7 @@
 AppError
 ├── InvalidRequest 422           the body or a parameter is not what the route takes
 │   ├── ContextTooLong 422       the conversation does not fit the model's context window
+│   ├── ContentFiltered 422      the provider's rules for content refuse the conversation
 │   └── RequestTooExpensive 422  it may cost more than any single run may
 ├── Unauthorized 401             no credentials, or some that are expired or invalid; raised by app/api/caller.py
 ├── Forbidden 403                a known caller without the scope, or in another user's name
@@ -42,12 +43,14 @@ class AppError(Exception):
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
+    permanent = False
+    """Whether another try makes no sense until somebody has changed something: there is no Retry-After then."""
 
     def __init__(self, detail: str, *, retry_after: float | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.retry_after = retry_after
-        """Seconds after which another try makes sense; None: unknown or never."""
+        """Seconds after which another try makes sense; None: unknown, or if `permanent` never."""
 
     def members(self) -> Mapping[str, Any]:
         """Further members of the problem document."""
@@ -71,6 +74,10 @@ class InvalidRequest(AppError):
 
 class ContextTooLong(InvalidRequest):
     slug, title = "context-too-long", "Conversation too long for the model"
+
+
+class ContentFiltered(InvalidRequest):
+    slug, title = "content-filtered", "Refused by the model's content rules"
 
 
 class RequestTooExpensive(InvalidRequest):
@@ -183,10 +190,13 @@ class ModelError(AppError):
 
     status, slug, title = 503, "model-unavailable", "Model unavailable"
 
-    def __init__(self, detail: str, *, reason: str, cause: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self, detail: str, *, reason: str, cause: str = "", retry_after: float | None = None, permanent: bool = False
+    ) -> None:
         super().__init__(detail, retry_after=retry_after)
         self.reason = reason
         self.cause = cause
+        self.permanent = permanent
 
 
 class ModelRateLimited(ModelError):
@@ -194,8 +204,8 @@ class ModelRateLimited(ModelError):
 
 
 class ModelUnavailable(ModelError):
-    """Reasons: `unreachable`, `timeout`, `overloaded`, `server_error`, `auth`, `not_found`, `bad_request`,
-    `broken_answer`, `cut_stream`."""
+    """Reasons: `unreachable`, `timeout`, `overloaded`, `server_error`, `broken_answer`, `cut_stream`; and those that
+    only the operator can mend: `auth`, `quota`, `not_found`, `bad_request`."""
 
 
 class IdentityUnavailable(AppError):

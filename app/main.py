@@ -32,12 +32,14 @@ from app.settings import Settings
 from app.state.redis import connect
 from app.state.sessions import Sessions
 from app.telemetry import metrics, traces
+from app.telemetry.scrubbing import keep_secrets_of
 from app.tools import registry as tool_registry
 
 
 def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAPI:
     """The service. Raises ConfigurationError for settings that it cannot work with."""
     lifecycle = lifecycle or Lifecycle()
+    keep_secrets_of(settings)
     tracing = traces.configure()
     models = build_models(settings)
     registry = tool_registry.load()

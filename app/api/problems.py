@@ -63,7 +63,7 @@ def _response(body: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
 
 def _retry_after(error: AppError) -> dict[str, str]:
     seconds = error.retry_after
-    if seconds is None and error.status in (429, 503):
+    if seconds is None and error.status in (429, 503) and not error.permanent:
         seconds = _RETRY_AFTER_SECONDS
     return {} if seconds is None else {"Retry-After": str(max(1, ceil(seconds)))}
 

@@ -6,8 +6,9 @@ from app.errors import ModelUnavailable
 from app.events import Usage
 from app.messages import ToolCall
 from app.models.calls import call_with_json, new_id
-from app.models.failures import context_too_long, is_too_long, unavailable
+from app.models.failures import context_too_long, unavailable
 from app.models.http import MAX_ANSWER_BYTES
+from app.models.kinds import is_too_long
 from app.models.ollama_wire import Call, Chunk, decode, decode_lines
 from app.models.protocol import Completion, ModelRequest, StopReason
 from app.models.tokens import estimated_input_tokens
