@@ -24,6 +24,8 @@ KEEP_ALIVE_SECONDS = 4.0
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 DRAIN_SECONDS = 0.1
+LATE_SECONDS = 1.0
+"""How long a server that has told why its answer ends may take for the mark of the end."""
 
 _BROKEN = (aiohttp.ClientError, ConnectionError, ssl.SSLError)
 E = TypeVar("E", bound=AppError)
