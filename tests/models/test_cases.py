@@ -18,7 +18,7 @@ from tests.models.dialects import AnthropicDialect, OpenAIDialect
 from tests.models.folding import CALCULATOR, CLOCK
 from tests.models.servers import Provider, Received, Reply
 
-CASES = [json.loads(line) for line in Path(__file__).with_name("cases").joinpath("providers.jsonl").open()]
+CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/providers.jsonl").read_bytes().splitlines()]
 DIALECTS = {"openai": OpenAIDialect(), "anthropic": AnthropicDialect()}
 MAX_CALLS = 5
 
@@ -94,7 +94,9 @@ def runs(*calls: tuple[str, dict[str, Any]]) -> Callable[[Outcome], None]:
         ids = [call.id for call in outcome.calls]
         assert all(ids)
         assert len(set(ids)) == len(ids)
-        assert _sent_back(outcome.received[-1].body) == [(call.id, *pair) for call, pair in zip(outcome.calls, calls)]
+        assert _sent_back(outcome.received[-1].body) == [
+            (call.id, *pair) for call, pair in zip(outcome.calls, calls, strict=True)
+        ]
 
     return check
 
