@@ -63,7 +63,8 @@ async def call_model(
         _record_success(model.ref, completion, cost_usd, started, span)
     used(completion.usage, cost_usd)
     emit(UsageReported(model.ref, completion.usage, cost_usd))
-    return Reply("".join(pieces), completion.tool_calls, completion.stop_reason, completion.usage, cost_usd)
+    text = "".join(pieces) if completion.text is None else completion.text
+    return Reply(text, completion.tool_calls, completion.stop_reason, completion.usage, cost_usd)
 
 
 def _attributes(model: Model, request: ModelRequest) -> dict[str, AttributeValue]:

@@ -19,6 +19,7 @@ from app.models.anthropic_transport import read_answer, translated
 from app.models.echo import without_echo
 from app.models.failures import is_alive
 from app.models.http import CONNECT_SECONDS, SILENCE_SECONDS
+from app.models.options import NO_OPTIONS, ModelOptions
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.models.tokens import estimated_input_tokens
 from app.telemetry.logs import log
@@ -39,13 +40,23 @@ class AnthropicModel:
     """
 
     provider = "anthropic"
-    context_window: int | None = None
-    reasons = False
 
-    def __init__(self, name: str, base_url: str, api_key: str, silence_seconds: float = SILENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        api_key: str,
+        silence_seconds: float = SILENCE_SECONDS,
+        *,
+        options: ModelOptions = NO_OPTIONS,
+        context_window: int | None = None,
+    ) -> None:
         self.name = name
         self.ref = f"anthropic/{name}"
         self._warned = False
+        self.context_window = options.context_window or context_window
+        self.reasons = options.reasons
+        self._options = options
         timeout = httpx2.Timeout(silence_seconds, connect=CONNECT_SECONDS, pool=None)
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,

@@ -13,6 +13,7 @@ import aiohttp
 from app.errors import AppError, ModelError
 from app.models.echo import without_echo
 from app.models.failures import from_exception, from_status, unavailable
+from app.models.refusals import Said
 from app.telemetry.propagation import trace_headers
 
 CONNECT_SECONDS = 5.0
@@ -84,7 +85,9 @@ class _Call:
             response = self._response = await self._request
             if not 200 <= response.status < 300:
                 async with response:
-                    raise self._told(from_status(response.status, response.headers, await read(response)))
+                    said = await read(response)
+                    failure = self._told(from_status(response.status, response.headers, said))
+                    raise failure from Said(response.status, said)
         except _BROKEN as error:
             raise self._told(from_exception(error, answering=False)) from error
         return response
