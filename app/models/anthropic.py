@@ -13,6 +13,7 @@ import msgspec
 from app.errors import AppError, ModelError
 from app.events import Usage
 from app.messages import AssistantMessage
+from app.models.adjusting import Adjusting
 from app.models.anthropic_answer import AnthropicAnswer
 from app.models.anthropic_request import request_body
 from app.models.anthropic_transport import read_answer, translated
@@ -20,7 +21,10 @@ from app.models.echo import without_echo
 from app.models.failures import is_alive
 from app.models.http import CONNECT_SECONDS, SILENCE_SECONDS
 from app.models.options import NO_OPTIONS, ModelOptions
+from app.models.prices import is_anthropic
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
+from app.models.refusal_rules import Changes
+from app.models.thinking import Splitter
 from app.models.tokens import estimated_input_tokens
 from app.telemetry.logs import log
 from app.telemetry.propagation import trace_headers
@@ -30,6 +34,7 @@ UNLIMITED = 0
 MAX_PAUSES = 5
 """How often an answer that the provider pauses, while its own tools work, is asked to go on."""
 
+_OPTIONAL = ("cache_control",)
 _OF_THINKING = re.compile(r"thinking|signature", re.IGNORECASE)
 
 
@@ -53,10 +58,11 @@ class AnthropicModel:
     ) -> None:
         self.name = name
         self.ref = f"anthropic/{name}"
-        self._warned = False
-        self.context_window = options.context_window or context_window
-        self.reasons = options.reasons
         self._options = options
+        self._adjusting = Adjusting(self.ref, options, context_window, _OPTIONAL)
+        self._splits = not is_anthropic(base_url)
+        self._opened = False
+        self._warned = False
         timeout = httpx2.Timeout(silence_seconds, connect=CONNECT_SECONDS, pool=None)
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
@@ -71,45 +77,70 @@ class AnthropicModel:
             ),
         )
 
+    @property
+    def context_window(self) -> int | None:
+        return self._adjusting.context_window
+
+    @property
+    def reasons(self) -> bool:
+        return self._adjusting.reasons
+
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
+        usage = Usage()
+
+        def begin() -> AnthropicAnswer:
+            return AnthropicAnswer(on_text, on_beside, Splitter(opened=self._opened) if self._splits else None)
+
+        async def send(answer: AnthropicAnswer, changes: Changes, max_tokens: int) -> None:
+            nonlocal usage
+            usage = await self._answer(request, answer, changes, max_tokens)
+
+        answer = await self._adjusting.send(request, begin, send)
+        self._adjusting.reasons |= answer.reasons
+        if answer.text.opened is not None:
+            self._opened = answer.text.opened
+        taken = (call.id for message in request.messages for call in getattr(message, "tool_calls", ()))
+        return answer.completion(usage, self.ref, taken)
+
+    async def _answer(self, request: ModelRequest, answer: AnthropicAnswer, changes: Changes, max_tokens: int) -> Usage:
+        """Returns the usage of the answer's last part."""
+        ref = "" if "reasoning_not_sent_back" in changes.ways else self.ref
         try:
-            return await self._answer(request, self.ref, on_text, on_beside)
+            return await self._parts(request, answer, self._body(request, ref, changes, max_tokens))
         except ModelError as error:
-            if (
-                error.reason != "bad_request"
-                or not self._sends_thinking(request)
-                or not _OF_THINKING.search(error.cause)
+            if not (
+                error.reason == "bad_request" and _OF_THINKING.search(error.cause) and self._sends_thinking(request)
             ):
                 raise
         log.warning("model.thinking_refused", model=self.ref)  # of another key, or too old
-        return await self._answer(request, "", on_text, on_beside)
+        return await self._parts(request, answer, self._body(request, "", changes, max_tokens))
 
-    async def _answer(self, request: ModelRequest, ref: str, on_text: OnText, on_beside: OnBeside) -> Completion:
-        """`ref` is whose thinking goes back."""
-        answer = AnthropicAnswer(on_beside)
-        max_tokens = request.max_tokens + (request.max_reasoning_tokens if self.reasons else 0)
-        body = request_body(request, self.name, ref, max_tokens)
-        usage = await self._call(request, body, answer, on_text)
+    def _body(self, request: ModelRequest, ref: str, changes: Changes, max_tokens: int) -> dict[str, Any]:
+        with_tools = self._options.tools and "tools" not in changes.left_out
+        cached = "cache_control" not in changes.left_out
+        body = request_body(request, self.name, ref, max_tokens, with_tools=with_tools, cached=cached)
+        body["stream"] = request.stream if changes.stream is None else changes.stream
+        if further := self._options.parameters:
+            body["extra_body"] = {name: further[name] for name in further if name not in changes.left_out}
+        return body
+
+    async def _parts(self, request: ModelRequest, answer: AnthropicAnswer, body: dict[str, Any]) -> Usage:
+        usage = await self._call(request, body, answer)
         for _ in range(MAX_PAUSES):
-            left = max_tokens - answer.output_tokens(usage)
+            left = body["max_tokens"] - usage.output_tokens
             if not answer.paused or left < 1:
                 break
             said = {"role": "assistant", "content": answer.go_on(usage)}
             body = {**body, "messages": [*body["messages"], said], "max_tokens": left}
-            usage = await self._call(request, body, answer, on_text)
-        self.reasons = self.reasons or answer.reasons
-        return answer.completion(usage, self.ref)
+            usage = await self._call(request, body, answer)
+        return usage
 
-    async def _call(
-        self, request: ModelRequest, body: dict[str, Any], answer: AnthropicAnswer, on_text: OnText
-    ) -> Usage:
-        call = self._client.messages.with_streaming_response.create(
-            **body, stream=request.stream, extra_headers=trace_headers()
-        )
+    async def _call(self, request: ModelRequest, body: dict[str, Any], answer: AnthropicAnswer) -> Usage:
+        call = self._client.messages.with_streaming_response.create(**body, extra_headers=trace_headers())
         try:
             with translated():
                 async with call as response:
-                    await read_answer(response.http_response, answer, on_text, request.stream)
+                    await read_answer(response.http_response, answer, body["stream"])
         except ModelError as error:
             without_echo(error, msgspec.json.encode(body))
             raise

@@ -1,42 +1,34 @@
 """One answer of Anthropic's messages API, put together from its events."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from app.errors import AppError
 from app.events import Usage
+from app.messages import ToolCall
 from app.models.anthropic_blocks import Block, calls_in, extras_of
 from app.models.anthropic_usage import UsageCount
 from app.models.anthropic_wire import Delta, Event, decode_event, decode_reply
-from app.models.failures import context_too_long, from_answer, unavailable
-from app.models.protocol import Completion, OnBeside, StopReason, unheard
+from app.models.failures import context_too_long, unavailable
+from app.models.openai_ends import failure_in, failure_of_finish, stop_reason_of
+from app.models.protocol import Completion, OnBeside, OnText, StopReason
+from app.models.tagged import TaggedText
+from app.models.thinking import Splitter
 from app.models.tokens import BYTES_A_TOKEN
 from app.models.told import told
 
-_STOP_REASONS: Mapping[str, StopReason] = {
-    "max_tokens": "max_tokens",
-    "length": "max_tokens",
-    "model_context_window_exceeded": "max_tokens",
-    "refusal": "refusal",
-    "content_filter": "content_filter",
-    "content_filtered": "content_filter",
-    "sensitive": "content_filter",
-    "guardrail_intervened": "content_filter",
-    "tool_use": "tool_calls",
-}
-"""`end_turn`, `stop_sequence` and what is yet to come are an answer's normal end."""
-
-_FAILURES = frozenset({"error", "abort", "aborted", "network_error", "insufficient_system_resource"})
 _PAUSED = "pause_turn"
 
 
 class AnthropicAnswer:
-    """`on_beside` is told thinking and arguments as they come. An answer that was paused goes on in the same one."""
+    """Tells text, thinking and arguments as they come. Without a `splitter` tags in the text are text. An answer that
+    was paused goes on in the same one."""
 
-    def __init__(self, on_beside: OnBeside = unheard) -> None:
+    def __init__(self, on_text: OnText, on_beside: OnBeside, splitter: Splitter | None = None) -> None:
         self.done = False
+        self.text = TaggedText(on_text, on_beside, splitter)
         self._on_beside = on_beside
         self._blocks: list[Block] = []
         self._at: dict[int | None, Block] = {}
@@ -45,6 +37,7 @@ class AnthropicAnswer:
         self._earlier = Usage()
         self._thinking_tokens = 0
         self._continued_at = 0
+        self._written_earlier = 0
 
     @property
     def ended(self) -> bool:
@@ -62,22 +55,24 @@ class AnthropicAnswer:
         self._thinking_tokens += self._count.thinking_tokens
         blocks = self._blocks[self._continued_at :]
         self._continued_at = len(self._blocks)
+        self._written_earlier = self.written_bytes
         self._at.clear()
         self._count, self._stop_reason, self.done = UsageCount(), None, False
         return [block.whole() for block in blocks if block.kind != "text" or block.text.strip()]
 
-    def add(self, data: bytes) -> str:
-        """Take in one event of a stream. Returns the text in it, sometimes none. Raises AppError."""
+    def add(self, data: bytes) -> None:
+        """Take in one event of a stream. Raises AppError."""
         if data == b"[DONE]":
             self.done = True
-            return ""
+            return
         try:
             event = decode_event(data)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise _unreadable(data, error) from error
         if event.type == "content_block_delta" and event.delta:
-            return self._add_delta(event.index, event.delta)
-        return self._take(event, data)
+            self._add_delta(event.index, event.delta)
+        else:
+            self._take(event, data)
 
     def end(self) -> None:
         """The stream is over. Raises ModelUnavailable if it was cut, or told a failure as its end.
@@ -86,62 +81,67 @@ class AnthropicAnswer:
         """
         if not (self._stop_reason or (self.done and self._blocks)):
             raise unavailable("cut_stream", "no stop_reason")
-        if self._stop_reason in _FAILURES:
-            raise unavailable("server_error", f"stop_reason {self._stop_reason}")
+        if failure := failure_of_finish(self._stop_reason or ""):
+            raise failure
         if self._stop_reason == "model_context_window_exceeded" and not self._blocks:
             raise context_too_long()
+        if rest := self.text.end(cut=self._reason(calls=False) == "max_tokens"):
+            self._block(None, "text").pieces.append(rest)
 
-    def add_whole(self, body: bytes) -> str:
-        """Take in an answer that was not streamed. Returns its text."""
+    def add_whole(self, body: bytes) -> None:
+        """Take in an answer that was not streamed. Raises AppError."""
         try:
             reply = decode_reply(body.removeprefix(b"\xef\xbb\xbf"))
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise _unreadable(body, error) from error
         if reply.error or reply.type == "error" or (not reply.content and not reply.stop_reason and told(body).message):
-            raise from_answer(body)
+            raise failure_in(body)
         if not reply.content and not reply.stop_reason:
             raise unavailable("broken_answer", "no content and no stop_reason")
         self._stop_reason = reply.stop_reason
         self._count.take(reply.usage, final=True)
-        begun = len(self._blocks)
         content = [{"type": "text", "text": reply.content}] if isinstance(reply.content, str) else reply.content or []
-        self._blocks += [Block(fields, closed=True) for fields in content if isinstance(fields, dict)]
+        for fields in content:
+            if isinstance(fields, dict):
+                self._add_block(Block(fields, closed=True))
         self.done = True
         self.end()
-        blocks = self._blocks[begun:]
-        if reasoning := "".join(block.text for block in blocks if block.kind == "thinking"):
-            self._on_beside("reasoning", reasoning)
-        return "".join(block.text for block in blocks if block.kind == "text")
-
-    def output_tokens(self, usage: Usage) -> int:
-        """Those of all parts, the last of which has the `usage`."""
-        return (self._earlier + usage).output_tokens
 
     def usage(self, estimated_input: int) -> tuple[Usage, bool]:
         """What the last part of the answer used, and whether the server has counted all of it."""
-        written = sum(block.bytes for block in self._blocks[self._continued_at :])
-        return self._count.usage(estimated_input, written)
+        return self._count.usage(estimated_input, self.written_bytes - self._written_earlier)
 
-    def completion(self, usage: Usage, ref: str) -> Completion:
-        """A tool call that `max_tokens` cut is left out; a refused one is none."""
-        calls = self._calls()
-        reason = _STOP_REASONS.get(self._stop_reason or "", "stop")
+    @property
+    def written_bytes(self) -> int:
+        """The size of all that the model wrote so far."""
+        return self.text.bytes + self.text.thought_bytes + self._input_bytes()
+
+    def _input_bytes(self) -> int:
+        return sum(block.bytes for block in self._blocks if block.kind not in ("text", "thinking"))
+
+    def _reason(self, *, calls: bool) -> StopReason:
+        return stop_reason_of(self._stop_reason, calls=calls, refused=False)
+
+    def completion(self, usage: Usage, ref: str, taken: Iterable[str] = ()) -> Completion:
+        """A tool call that `max_tokens` cut is left out; a refused one is none. `taken` are ids of other calls."""
+        calls = self._calls(taken)
+        reason = self._reason(calls=bool(calls))
         if self._stop_reason == _PAUSED and not calls:
             reason = "max_tokens"  # it was continued as often as it may be
         if reason == "max_tokens":
             calls = {place: call for place, call in calls.items() if not self._is_cut(place, call.malformed)}
         elif reason in ("refusal", "content_filter"):
             calls = {}
-        elif calls:
-            reason = "tool_calls"
         total = self._earlier + usage
         extras = extras_of(self._blocks, calls, ref)
-        return Completion(reason, total, tuple(calls.values()), extras, self._reasoning_tokens(total))
+        thought = self._reasoning_tokens(total)
+        return Completion(reason, total, tuple(calls.values()), extras, thought, self.text.text)
 
     @property
     def reasons(self) -> bool:
         """Whether there is thinking in it."""
-        return any(block.kind in ("thinking", "redacted_thinking") for block in self._blocks)
+        thinking = ("thinking", "redacted_thinking")
+        return bool(self.text.thought_bytes) or any(block.kind in thinking for block in self._blocks)
 
     def _reasoning_tokens(self, usage: Usage) -> int:
         """As counted; else what the rest of the answer does not account for, since thinking may come as a summary."""
@@ -149,11 +149,11 @@ class AnthropicAnswer:
             return min(counted, usage.output_tokens)
         if not self.reasons:
             return 0
-        rest = sum(block.bytes for block in self._blocks if block.kind != "thinking") // BYTES_A_TOKEN
+        rest = (self.text.bytes + self._input_bytes()) // BYTES_A_TOKEN
         return max(usage.output_tokens - rest, 0)
 
-    def _calls(self) -> dict[int, Any]:
-        return calls_in(self._blocks)
+    def _calls(self, taken: Iterable[str] = ()) -> dict[int, ToolCall]:
+        return calls_in(self._blocks, taken)
 
     def _is_cut(self, place: int, malformed: str) -> bool:
         """The last block may have been cut before the first piece of its input, too."""
@@ -161,24 +161,29 @@ class AnthropicAnswer:
         block = self._blocks[place]
         return bool(malformed) or (last and not block.pieces and not block.fields.get("input"))
 
-    def _add_delta(self, index: int | None, delta: Delta) -> str:
+    def _add_delta(self, index: int | None, delta: Delta) -> None:
         if text := delta.text:
-            self._block(index, "text").pieces.append(text)
-            return text
-        if piece := delta.partial_json:
+            self._say(self._block(index, "text"), text)
+        elif piece := delta.partial_json:
             block = self._block(index, "tool_use")
             piece = piece if isinstance(piece, str) else msgspec.json.encode(piece).decode()
             block.pieces.append(piece)
             if block.kind == "tool_use":
                 self._on_beside("arguments", piece)
         elif thought := delta.thinking:
-            self._block(index, "thinking").pieces.append(thought)
-            self._on_beside("reasoning", thought)
+            self._think(self._block(index, "thinking"), thought)
         elif delta.signature:
             self._block(index, "thinking").fields["signature"] = delta.signature
         elif delta.citation is not None:
             self._block(index, "text").fields.setdefault("citations", []).append(delta.citation)
-        return ""
+
+    def _say(self, block: Block, text: str) -> None:
+        if text := self.text.say(text):
+            block.pieces.append(text)
+
+    def _think(self, block: Block, thought: str) -> None:
+        block.pieces.append(thought)
+        self.text.think(thought)
 
     def _block(self, index: int | None, kind: str) -> Block:
         """The block that a delta belongs to. Some servers do not begin them, or count none of them."""
@@ -190,41 +195,38 @@ class AnthropicAnswer:
                 self._blocks.append(block)
         return block
 
-    def _take(self, event: Event, data: bytes) -> str:
+    def _take(self, event: Event, data: bytes) -> None:
         if event.error or event.type == "error":
-            raise from_answer(data)
+            raise failure_in(data)
         self._count.take(event.usage, final=event.type != "message_start")
         match event.type:
             case "message_start" if event.message:
                 self._count.take(event.message.usage, final=False)
             case "content_block_start" if isinstance(event.content_block, dict):
-                return self._begin(event.index, event.content_block)
+                self._begin(event.index, Block(event.content_block))
             case "content_block_stop" if block := self._at.get(event.index):
                 block.closed = True
             case "message_delta" if event.delta and event.delta.stop_reason:
                 self._stop_reason = event.delta.stop_reason
             case "message_stop":
                 self.done = True
-        return ""
 
-    def _begin(self, index: int | None, fields: dict[str, Any]) -> str:
+    def _begin(self, index: int | None, block: Block) -> None:
         """llama.cpp has begun the same block again for each of its tokens."""
-        block = Block(fields)
         before = self._at.get(index)
-        if (
-            before
-            and before.kind == block.kind
-            and not before.closed
-            and (before.id, before.name) == (block.id, block.name)
-        ):
-            before.pieces += block.pieces
+        if before and not before.closed and before.same_as(block):
+            self._add_beginning(before, block.begins_with)
         else:
-            self._blocks.append(block)
             self._at[index] = block
-        text = "".join(block.pieces)
-        if text and block.kind == "thinking":
-            self._on_beside("reasoning", text)
-        return text if block.kind == "text" else ""
+            self._add_block(block)
+
+    def _add_block(self, block: Block) -> None:
+        self._blocks.append(block)
+        self._add_beginning(block, block.begins_with)
+
+    def _add_beginning(self, block: Block, text: str) -> None:
+        if text:
+            (self._think if block.kind == "thinking" else self._say)(block, text)
 
 
 def _unreadable(data: bytes, error: Exception) -> AppError:
@@ -234,5 +236,5 @@ def _unreadable(data: bytes, error: Exception) -> AppError:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         said = None
     if isinstance(said, dict) and (said.get("error") or said.get("object") == "error" or said.get("type") == "error"):
-        return from_answer(data)
+        return failure_in(data)
     return unavailable("broken_answer", str(error))

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from app.messages import AssistantMessage, Extras, ToolCall, size_of_text
-from app.models.calls import call_with_json, new_id
+from app.models.calls import call_with_json, valid_id, valid_name
 
 _OURS = frozenset({"text", "tool_use"})
 _TEXT_FIELDS = {"text": "text", "thinking": "thinking"}
@@ -23,8 +23,11 @@ class Block:
         self.closed = closed
         self.pieces: list[str] = []
         self.fields = fields
-        if (field := _TEXT_FIELDS.get(self.kind)) and isinstance(text := fields.get(field), str) and text:
-            self.pieces.append(text)
+
+    @property
+    def begins_with(self) -> str:
+        """The text that it has from the beginning."""
+        return _text_in(self.fields, _TEXT_FIELDS.get(self.kind, ""))
 
     @property
     def text(self) -> str:
@@ -38,7 +41,7 @@ class Block:
         """The tool call that this block is, with an id that no other has. Deltas count for more than the beginning."""
         given = self.fields.get("input") or {}
         if isinstance(given, dict) and not self.pieces:
-            return ToolCall(call_id, self.name, given)
+            return ToolCall(call_id, valid_name(self.name), given)
         text = self.text or (given if isinstance(given, str) else msgspec.json.encode(given).decode())
         return call_with_json(call_id, self.name, text)
 
@@ -73,13 +76,14 @@ def _text_in(fields: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def calls_in(blocks: Iterable[Block]) -> dict[int, ToolCall]:
-    """The tool calls by the place of their block. One without a name is no call; an id that repeats is another."""
+def calls_in(blocks: Iterable[Block], taken: Iterable[str] = ()) -> dict[int, ToolCall]:
+    """The tool calls by the place of their block. One without a name is no call; one with an id that is `taken`, or
+    that another provider does not take, is given another."""
     calls: dict[int, ToolCall] = {}
-    ids: set[str] = set()
+    ids = set(taken)
     for place, block in enumerate(blocks):
         if block.kind == "tool_use" and block.name:
-            call_id = block.id if block.id and block.id not in ids else new_id()
+            call_id = valid_id(block.id, ids)
             ids.add(call_id)
             calls[place] = block.call(call_id)
     return calls

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from app.models.anthropic_blocks import placed
 from app.models.protocol import ModelRequest
@@ -21,29 +23,38 @@ _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 _NAME_CHARS = 128
 
 
-def request_body(request: ModelRequest, model: str, ref: str, max_tokens: int) -> dict[str, Any]:
+def request_body(
+    request: ModelRequest, model: str, ref: str, max_tokens: int, *, with_tools: bool = True, cached: bool = True
+) -> dict[str, Any]:
     """The parameters of `messages.create`. Cached are the tools, with the system prompt, and the conversation,
     which the next iteration and the next turn begin with. `ref` is the model's: it is given back its own thinking."""
-    messages = _Conversation(ref).told(request.messages)
-    messages[-1]["content"][-1]["cache_control"] = CACHE
+    with_tools = with_tools and bool(request.tools)
+    messages = _Conversation(ref, with_tools=with_tools).told(request.messages)
     body: dict[str, Any] = {"model": model, "max_tokens": max_tokens, "messages": messages}
     if request.system:
-        body["system"] = [{"type": "text", "text": request.system, "cache_control": CACHE}]
-    if request.tools:
-        body["tools"] = tools = [
+        body["system"] = (
+            [{"type": "text", "text": request.system, "cache_control": CACHE}] if cached else request.system
+        )
+    if with_tools:
+        body["tools"] = [
             {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
             for tool in request.tools
         ]
-        tools[-1]["cache_control"] = CACHE
+    if cached:
+        messages[-1]["content"][-1]["cache_control"] = CACHE
+        if with_tools:
+            body["tools"][-1]["cache_control"] = CACHE
     return body
 
 
 class _Conversation:
     """The ids of calls have to be unique in all of it, and of Anthropic's characters: other models' calls, and those of
-    servers that count them anew in each answer, are given others, their results likewise."""
+    servers that count them anew in each answer, are given others, their results likewise. Without tools in the request
+    the API takes no calls, and they are told as text."""
 
-    def __init__(self, ref: str) -> None:
+    def __init__(self, ref: str, *, with_tools: bool) -> None:
         self._ref = ref
+        self._with_tools = with_tools
         self._ids: dict[str, str] = {}
         self._taken: set[str] = set()
 
@@ -61,6 +72,8 @@ class _Conversation:
 
     def _blocks(self, message: Message) -> Iterable[dict[str, Any]]:
         match message:
+            case ToolMessage() if not self._with_tools:
+                yield {"type": "text", "text": f"[{message.name} returned: {message.content}]"}
             case ToolMessage():
                 yield {
                     "type": "tool_result",
@@ -75,6 +88,9 @@ class _Conversation:
                 yield from placed(message, calls, self._ref)
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
+        if not self._with_tools:
+            arguments = msgspec.json.encode(call.arguments).decode()
+            return {"type": "text", "text": f"[called {call.name} with {arguments}]"}
         valid = unique = _id(call.id)
         number = 1
         while unique in self._taken:

@@ -12,7 +12,7 @@ from app.errors import ModelUnavailable
 from app.models.anthropic_answer import AnthropicAnswer
 from app.models.failures import from_exception, from_status, unavailable
 from app.models.http import DRAIN_SECONDS, LATE_SECONDS, MAX_ANSWER_BYTES
-from app.models.protocol import OnText
+from app.models.refusals import Said
 from app.models.sse import SseData
 
 Chunks = AsyncGenerator[bytes, None]
@@ -22,16 +22,15 @@ _OF_EVENTS = frozenset((b"d", b"e", b"i", b"r", b":"))
 """What a field of an event, or a comment, begins with; no JSON does."""
 
 
-async def read_answer(response: httpx2.Response, answer: AnthropicAnswer, on_text: OnText, stream: bool) -> None:
+async def read_answer(response: httpx2.Response, answer: AnthropicAnswer, stream: bool) -> None:
     """Read until the answer has ended, in whichever of the two forms it comes: some servers do not stream when asked
     to, others always do. `stream` is what was asked for."""
     async with aclosing(response.aiter_bytes()) as chunks:
         start = await _start(chunks)
         if not (start[:1] in _OF_EVENTS if start else stream):
-            if text := answer.add_whole(await _rest(start, chunks)):
-                on_text(text)
+            answer.add_whole(await _rest(start, chunks))
             return
-        await _read_stream(start, chunks, answer, on_text)
+        await _read_stream(start, chunks, answer)
         answer.end()
         with suppress(TimeoutError, *_BROKEN):  # to use the connection again
             async with asyncio.timeout(DRAIN_SECONDS):
@@ -39,17 +38,16 @@ async def read_answer(response: httpx2.Response, answer: AnthropicAnswer, on_tex
                     pass
 
 
-async def _read_stream(chunk: bytes, chunks: Chunks, answer: AnthropicAnswer, on_text: OnText) -> None:
+async def _read_stream(chunk: bytes, chunks: Chunks, answer: AnthropicAnswer) -> None:
     sse = SseData()
     while chunk:
         for data in sse.feed(chunk):
-            if text := answer.add(data):
-                on_text(text)
+            answer.add(data)
         if answer.done:
             return
         chunk = await (_late(chunks) if answer.ended else anext(chunks, b""))
-    if (rest := sse.close()) and not answer.ended and (text := answer.add(rest)):
-        on_text(text)
+    if (rest := sse.close()) and not answer.ended:
+        answer.add(rest)
 
 
 async def _late(chunks: Chunks) -> bytes:
@@ -85,7 +83,8 @@ def translated() -> Iterator[None]:
         yield
     except anthropic.APIStatusError as error:
         response = error.response
-        raise from_status(error.status_code, response.headers, response.content) from error
+        failure = from_status(error.status_code, response.headers, response.content)
+        raise failure from Said(error.status_code, response.content)
     except anthropic.APIConnectionError as error:
         raise _connection(error.__cause__ or error, answering=False) from error
     except (anthropic.AnthropicError, httpx2.StreamError) as error:

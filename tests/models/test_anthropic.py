@@ -121,7 +121,7 @@ async def test_the_last_counts_are_right(provider: Provider, model: AnthropicMod
         ("brand_new", "stop"),
         ("max_tokens", "max_tokens"),
         ("model_context_window_exceeded", "max_tokens"),
-        ("tool_use", "tool_calls"),
+        ("tool_use", "stop"),  # there is no call
     ],
 )
 async def test_stop_reasons(provider: Provider, model: AnthropicModel, given: str, reason: str) -> None:

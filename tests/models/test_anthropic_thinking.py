@@ -50,7 +50,7 @@ async def heard(model: AnthropicModel, request: ModelRequest) -> tuple[Completio
 
 
 def after(answer: AssistantMessage, *results: Message) -> ModelRequest:
-    return ModelRequest("", [UserMessage("hello"), answer, *results, UserMessage("on")])
+    return ModelRequest("", [UserMessage("hello"), answer, *results, UserMessage("on")], (CLOCK,))
 
 
 async def sent_back(provider: Provider, model: AnthropicModel, answer: AssistantMessage) -> Any:

@@ -1,0 +1,58 @@
+"""The text of an answer as it comes, with the reasoning between tags told beside it."""
+
+from app.messages import size_of_text
+from app.models.protocol import OnBeside, OnText
+from app.models.thinking import Splitter
+
+
+class TaggedText:
+    """Without a `splitter` tags are part of the text."""
+
+    __slots__ = ("_late", "_on_beside", "_on_text", "_splitter", "bytes", "opened", "thought_bytes")
+
+    def __init__(self, on_text: OnText, on_beside: OnBeside, splitter: Splitter | None) -> None:
+        self.bytes = 0
+        self.thought_bytes = 0
+        self.opened: bool | None = None
+        """Whether the opening tag of reasoning was in the prompt; None: this answer does not tell."""
+        self._on_text = on_text
+        self._on_beside = on_beside
+        self._splitter = splitter
+        self._late: list[str] | None = None
+
+    @property
+    def text(self) -> str | None:
+        """The answer, if a part of what was told as such has turned out to be reasoning."""
+        return None if self._late is None else "".join(self._late)
+
+    def say(self, text: str) -> str:
+        """Tell a piece. Returns what of it is known to be answer."""
+        if self._splitter is None:
+            return self._tell("", text)
+        return self._tell(*self._splitter.feed(text))
+
+    def think(self, text: str) -> None:
+        """Tell reasoning that the server tells apart itself: tags after it are the answer's own."""
+        self.thought_bytes += size_of_text(text)
+        self._on_beside("reasoning", text)
+
+    def end(self, *, cut: bool = False) -> str:
+        """Tell what was held back since a tag could have begun with it, and return it."""
+        if self._splitter is None:
+            return ""
+        rest = self._tell(*self._splitter.end(cut=cut))
+        self.opened = self._splitter.unopened if self.bytes else None
+        self._splitter = None
+        return rest
+
+    def _tell(self, thought: str, text: str) -> str:
+        if thought:
+            self.think(thought)
+        if self._splitter is not None and self._splitter.late and self._late is None:
+            self._late = []
+        if text:
+            if self._late is not None:
+                self._late.append(text)
+            self.bytes += size_of_text(text)
+            self._on_text(text)
+        return text
