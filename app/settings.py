@@ -1,5 +1,6 @@
 """Every setting, once, read from the environment (and from `.env` in the working directory, if there is one)."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -32,11 +33,16 @@ class Settings(BaseSettings):
         description="Models by preference, comma-separated: `demo`, `ollama/NAME`, `anthropic/NAME`, `openai/NAME`. "
         "The first answers unless a request names another",
     )
-    ollama_api_base: str = Field("http://127.0.0.1:11434", description="Ollama server; a `/v1` at its end is taken off")
+    ollama_api_base: str = Field(
+        "http://127.0.0.1:11434", description="Ollama server; a `/v1` or `/api` at its end is taken off"
+    )
     ollama_num_ctx: int = Field(8192, ge=256, description="Context window asked of Ollama, in tokens")
     ollama_keep_alive: str = Field("5m", description="How long Ollama keeps the model loaded after a call")
     anthropic_api_key: SecretStr | None = Field(None, description="Key for `anthropic/…` models")
-    anthropic_base_url: str = Field("https://api.anthropic.com", description="Anthropic API")
+    anthropic_base_url: str = Field(
+        "https://api.anthropic.com",
+        description="Anthropic's API, or any server that speaks it; a `/v1` at its end is taken off",
+    )
     openai_api_key: SecretStr | None = Field(None, description="Key for `openai/…` models, if the server wants one")
     openai_base_url: str = Field(
         "https://api.openai.com/v1", description="Any OpenAI-compatible server, with its `/v1`"
@@ -189,10 +195,11 @@ class Settings(BaseSettings):
             raise ValueError("is not an http:// or https:// address")
         return url.rstrip("/")
 
-    @field_validator("ollama_api_base")
+    @field_validator("ollama_api_base", "anthropic_base_url")
     @classmethod
-    def _drop_v1(cls, url: str) -> str:
-        return url.removesuffix("/v1")
+    def _drop_path(cls, url: str) -> str:
+        """Without what is put behind it anyway, and people copy from examples."""
+        return re.sub(r"/+(?:v1(?:/+messages|/+chat/+completions)?|api(?:/+chat)?)$", "", url)
 
     @field_validator("redis_url")
     @classmethod

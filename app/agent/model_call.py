@@ -34,6 +34,7 @@ class Reply(Struct, frozen=True):
 Used = Callable[[Usage, float], None]
 """Told what a call used, and its cost in US dollars; of a call that was cut, the estimate."""
 
+_FOR_OPERATORS = frozenset({"auth", "quota"})  # until somebody acts, no call succeeds
 _CUT = frozenset({"timeout", "cut_stream", "broken_answer"})  # failures of calls that a provider may charge for
 
 
@@ -139,7 +140,8 @@ def _record_failure(ref: str, error: BaseException, started: float) -> None:
         case _:
             outcome, cause = "cancelled", ""
     metrics.MODEL_REQUESTS.labels(ref, outcome).inc()
-    log.warning(
+    write = log.error if outcome in _FOR_OPERATORS else log.warning
+    write(
         "llm_call",
         model=ref,
         latency_ms=round((perf_counter() - started) * 1000, 1),

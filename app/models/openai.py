@@ -2,7 +2,8 @@
 
 import re
 
-from app.errors import AppError, ContextTooLong, ModelError
+from app.errors import AppError, ContextTooLong
+from app.models.failures import is_alive
 from app.models.http import Http, read
 from app.models.openai_answer import OpenAIAnswer
 from app.models.openai_request import encode_request
@@ -139,8 +140,8 @@ class OpenAIModel:
         try:
             async with self._http.call("GET", f"{self._base_url}/models", None, self._headers) as response:
                 await read(response)
-        except ModelError as error:
-            if error.reason not in ("not_found", "bad_request"):
+        except AppError as error:
+            if not is_alive(error, self.name):
                 raise
 
     async def aclose(self) -> None:
