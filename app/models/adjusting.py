@@ -1,6 +1,6 @@
 """Requests to one model, adjusted to what its server has refused so far: one mechanism for all providers."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from app.errors import AppError, ContextTooLong
@@ -35,14 +35,11 @@ Send = Callable[[A, Changes, int], Awaitable[None]]
 class Adjusting:
     """What is learned of one model: `reasons`, `context_window`, and the changes that its server asks for."""
 
-    def __init__(
-        self, ref: str, options: ModelOptions, context_window: int | None, optional: Iterable[str] = ()
-    ) -> None:
-        """`optional` are parameters that the adapter can leave out, beside those of the options."""
+    def __init__(self, ref: str, options: ModelOptions, context_window: int | None) -> None:
         self.context_window = options.context_window or context_window
         self.reasons = options.reasons
         self._ref = ref
-        self._optional = (*options.parameters, *optional)
+        self._parameters = options.parameters
         self._changes = NO_CHANGES
         self._fits = options.context_window is None  # no window is known that requests have to be cut to
 
@@ -60,7 +57,7 @@ class Adjusting:
                     raise
                 if (left := self._room_told(error, request)) is not None and left != room:
                     room = left
-                elif changed := change_for(error, changes, self._optional):
+                elif changed := change_for(error, changes, self._parameters):
                     changes = changed
                 else:
                     raise

@@ -34,7 +34,6 @@ UNLIMITED = 0
 MAX_PAUSES = 5
 """How often an answer that the provider pauses, while its own tools work, is asked to go on."""
 
-_OPTIONAL = ("cache_control",)
 _OF_THINKING = re.compile(r"thinking|signature", re.IGNORECASE)
 
 
@@ -59,7 +58,7 @@ class AnthropicModel:
         self.name = name
         self.ref = f"anthropic/{name}"
         self._options = options
-        self._adjusting = Adjusting(self.ref, options, context_window, _OPTIONAL)
+        self._adjusting = Adjusting(self.ref, options, context_window)
         self._splits = not is_anthropic(base_url)
         self._opened = False
         self._warned = False
@@ -117,7 +116,7 @@ class AnthropicModel:
 
     def _body(self, request: ModelRequest, ref: str, changes: Changes, max_tokens: int) -> dict[str, Any]:
         with_tools = self._options.tools and "tools" not in changes.left_out
-        cached = "cache_control" not in changes.left_out
+        cached = "without_marks_for_the_cache" not in changes.ways
         body = request_body(request, self.name, ref, max_tokens, with_tools=with_tools, cached=cached)
         body["stream"] = request.stream if changes.stream is None else changes.stream
         if further := self._options.parameters:

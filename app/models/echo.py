@@ -15,7 +15,7 @@ _SAID_IN = ("messages", "system", "prompt", "input")
 _NO_TEXT = frozenset({"role", "type", "id", "name", "tool_call_id", "tool_use_id", "tool_name"})
 _QUOTED = re.compile(r"""(?<!\w)(["'`])(?=[^"'`]{40})[^"'`]*\1|[“«][^”»]{40,}[”»]""")
 _BLOBS = re.compile(r"\{[^{}]*[\s:][^{}]*\}|input_value=.*?(?=, input_type)|(?<=at pos )\d+:.*", re.DOTALL)
-_WORD = re.compile(r"[\w'@.+-]*\w")
+_WORD = re.compile(r"\w(?:[\w@.+-]*\w)?")
 _REPEATED_GAPS = re.compile(rf"{GONE}(?:\W{{0,3}}{GONE})+")
 
 _ERROR_WORDS = """

@@ -7,6 +7,7 @@ from opentelemetry import trace
 from app.telemetry.context import current
 
 _NONE: Mapping[str, str] = {}
+_ZERO = "0" * 16  # is no span's id
 
 
 def trace_headers() -> Mapping[str, str]:
@@ -20,5 +21,6 @@ def trace_headers() -> Mapping[str, str]:
     if sampled and (span := trace.get_current_span().get_span_context()).is_valid:
         parent = f"00-{span.trace_id:032x}-{span.span_id:016x}-01"
     else:
-        parent = f"00-{trace_id}-{trace_id[16:]}-00"
+        half = trace_id[16:]
+        parent = f"00-{trace_id}-{trace_id[:16] if half == _ZERO else half}-00"
     return {"traceparent": parent, "X-Request-Id": request_id}

@@ -79,6 +79,11 @@ def without_secrets(text: str) -> str:
 def _unless_random(found: re.Match[str]) -> str:
     """Names of models have digits, too, but few of them between letters."""
     word = found[0]
-    mixed = any(character.isdigit() for character in word) and any(character.isalpha() for character in word)
-    random = len(_SWITCHES.findall(word)) >= _RANDOM_SWITCHES or _WHOLE.search(word) is not None
-    return GONE if mixed and random else word
+    switches = len(_SWITCHES.findall(word)) >= _RANDOM_SWITCHES
+    return GONE if (switches and _mixed(word)) or any(map(_mixed, _WHOLE.findall(word))) else word
+
+
+def _mixed(word: str) -> bool:
+    """Whether there are letters and digits; in what may be a path, letters of both cases."""
+    path = "/" in word and (word.islower() or word.isupper())
+    return not path and any(map(str.isdigit, word)) and any(map(str.isalpha, word))
