@@ -69,8 +69,12 @@ class AnthropicAnswer:
             event = decode_event(data)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise _unreadable(data, error) from error
-        if event.type == "content_block_delta" and event.delta:
-            self._add_delta(event.index, event.delta)
+        if event.type == "content_block_delta" and (delta := event.delta):
+            if (text := delta.text) and (block := self._at.get(event.index)) and block.kind == "text":
+                if text := self.text.say(text):  # nearly all events are this
+                    block.pieces.append(text)
+            else:
+                self._add_delta(event.index, delta)
         else:
             self._take(event, data)
 

@@ -94,8 +94,8 @@ _WAYS = {
         r"|reasoning_content\W{0,2} is missing|missing \W?reasoning_content"
     ),
     "without_marks_for_the_cache": re.compile(
-        r"cache_control\b.*(?:not permitted|forbidden|unknown|unrecogni[sz]ed|unexpected|not allowed|unsupported|invalid"
-        r"|(?:not|n't) support)"
+        r"cache_control\b.*(?:not permitted|forbidden|unknown|unrecogni[sz]ed|unexpected|not allowed|unsupported"
+        r"|invalid|(?:not|n't) support)"
     ),
     "signature_in_every_call": re.compile(r"missing (?:a )?\W?thought_signature"),
     "ids_of_nine_characters": re.compile(r"a-z, a-z, 0-9, with a length of 9"),

@@ -8,17 +8,26 @@ from app.models.thinking import Splitter
 class TaggedText:
     """Without a `splitter` tags are part of the text."""
 
-    __slots__ = ("_late", "_on_beside", "_on_text", "_splitter", "bytes", "opened", "thought_bytes")
+    __slots__ = ("_late", "_on_beside", "_on_text", "_pieces", "_splitter", "_thoughts", "opened")
 
     def __init__(self, on_text: OnText, on_beside: OnBeside, splitter: Splitter | None) -> None:
-        self.bytes = 0
-        self.thought_bytes = 0
         self.opened: bool | None = None
         """Whether the opening tag of reasoning was in the prompt; None: this answer does not tell."""
         self._on_text = on_text
         self._on_beside = on_beside
         self._splitter = splitter
         self._late: list[str] | None = None
+        self._pieces: list[str] = []
+        self._thoughts: list[str] = []
+
+    @property
+    def bytes(self) -> int:
+        """The size of the text that was told."""
+        return sum(map(size_of_text, self._pieces))
+
+    @property
+    def thought_bytes(self) -> int:
+        return sum(map(size_of_text, self._thoughts))
 
     @property
     def text(self) -> str | None:
@@ -27,13 +36,15 @@ class TaggedText:
 
     def say(self, text: str) -> str:
         """Tell a piece. Returns what of it is known to be answer."""
-        if self._splitter is None:
-            return self._tell("", text)
-        return self._tell(*self._splitter.feed(text))
+        if self._splitter is not None:
+            return self._tell(*self._splitter.feed(text))
+        self._pieces.append(text)
+        self._on_text(text)
+        return text
 
     def think(self, text: str) -> None:
         """Tell reasoning that the server tells apart itself: tags after it are the answer's own."""
-        self.thought_bytes += size_of_text(text)
+        self._thoughts.append(text)
         self._on_beside("reasoning", text)
 
     def end(self, *, cut: bool = False) -> str:
@@ -41,7 +52,7 @@ class TaggedText:
         if self._splitter is None:
             return ""
         rest = self._tell(*self._splitter.end(cut=cut))
-        self.opened = self._splitter.unopened if self.bytes else None
+        self.opened = self._splitter.unopened if self._pieces else None
         self._splitter = None
         return rest
 
@@ -53,6 +64,6 @@ class TaggedText:
         if text:
             if self._late is not None:
                 self._late.append(text)
-            self.bytes += size_of_text(text)
+            self._pieces.append(text)
             self._on_text(text)
         return text
