@@ -64,13 +64,20 @@ class OpenAIAnswer:
         if data == b"[DONE]":
             self.done = True
             return
-        choice = self._choice(data)
-        if choice is None:
-            return
+        try:
+            completion = decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            completion = self._read(data)
+        if not completion.choices or completion.usage is not None or completion.error is not None:
+            choice = self._choice(completion, data)
+            if choice is None:
+                return
+        else:
+            choice = completion.choices[0]
         delta = choice.delta if choice.delta is not None else choice.message
         if delta is not None:
             self._take(delta)
-        if choice.finish_reason or choice.error or choice.usage is not None:
+        if choice.finish_reason is not None or choice.error is not None or choice.usage is not None:
             self._finish(choice)
 
     def add_body(self, body: bytes) -> None:
@@ -84,7 +91,11 @@ class OpenAIAnswer:
                     self.add(data)
                 self.end()
                 return
-        choice = self._choice(body)
+        try:
+            completion = decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            completion = self._read(body)
+        choice = self._choice(completion, body)
         message = (choice.message or choice.delta) if choice else None
         if choice is None or message is None:
             raise unavailable("broken_answer", "no choices")
@@ -118,11 +129,7 @@ class OpenAIAnswer:
             None if self._late is None else "".join(self._late),
         )
 
-    def _choice(self, data: bytes) -> Choice | None:
-        try:
-            completion = decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            completion = self._read(data)
+    def _choice(self, completion: ChatCompletion, data: bytes) -> Choice | None:
         if completion.error is not None and says_something(completion.error):
             raise failure_in(data)
         if completion.usage is not None:
@@ -140,45 +147,66 @@ class OpenAIAnswer:
             raise unavailable("broken_answer", str(error)) from error
 
     def _take(self, delta: Delta) -> None:
+        """Take in a message or a piece of one: mostly one token of text."""
         if text := delta.content:
-            self._say(text)
-        elif delta.refusal:
+            splitter = self._splitter
+            if splitter is not None and not (
+                splitter.plain and "<" not in text and "[" not in text and "◁" not in text
+            ):
+                self._tell(*splitter.feed(text))
+            else:
+                if splitter is not None:
+                    splitter.previous = text
+                self._bytes += len(text) if text.isascii() else size_of_text(text)
+                self._on_text(text)
+
+        if (
+            delta.tool_calls is not None
+            or delta.reasoning_content is not None
+            or delta.reasoning is not None
+            or delta.refusal is not None
+            or delta.function_call is not None
+            or delta.reasoning_details is not None
+            or delta.thinking_blocks is not None
+            or delta.thinking is not None
+            or delta.extra_content is not None
+        ):
+            self._take_beside(delta)
+
+    def _take_beside(self, delta: Delta) -> None:
+        if delta.refusal and not delta.content:
             self._refused = True
-            self._say(delta.refusal)
+            self._tell("", delta.refusal)
         if delta.tool_calls:
             for call in delta.tool_calls:
                 self._add_call(call)
         elif delta.function_call:
             self._add_call(Call(0, None, delta.function_call))
-        if (
-            delta.reasoning_content
-            or delta.reasoning
-            or delta.reasoning_details
-            or delta.thinking_blocks
-            or delta.thinking
-            or delta.extra_content
-        ):
-            self._add_reasoning(delta)
-
-    def _say(self, text: str) -> None:
-        if self._splitter is not None:
-            thought, text = self._splitter.feed(text)
-            self._tell(thought, text)
-        else:
-            self._tell("", text)
+        if text := self._reasoning.add(delta):
+            self._no_more_tags()
+            self._think(text)
 
     def _tell(self, thought: str, text: str) -> None:
         if thought:
             self._think(thought)
         if self._splitter is not None and self._splitter.late and self._late is None:
-            self._late = []
-            self.reasoned = True
-        if not text:
-            return
-        if self._late is not None:
-            self._late.append(text)
-        self._bytes += size_of_text(text)
-        self._on_text(text)
+            self._begin_anew()
+        if text:
+            self._bytes += size_of_text(text)
+            self._on_text(text)
+
+    def _begin_anew(self) -> None:
+        """All that was told as answer was reasoning."""
+        self.reasoned = True
+        late: list[str] = []
+        self._late = late
+        tell = self._on_text
+
+        def tell_and_keep(text: str) -> None:
+            late.append(text)
+            tell(text)
+
+        self._on_text = tell_and_keep
 
     def _tell_rest(self) -> None:
         """Text that was held back since a tag could have begun with it."""
@@ -191,11 +219,6 @@ class OpenAIAnswer:
         self.reasoned = True
         self._thought_bytes += size_of_text(text)
         self._on_beside("reasoning", text)
-
-    def _add_reasoning(self, delta: Delta) -> None:
-        if text := self._reasoning.add(delta):
-            self._no_more_tags()
-            self._think(text)
 
     def _no_more_tags(self) -> None:
         """The server tells reasoning apart itself: tags are the answer's own."""

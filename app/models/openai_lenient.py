@@ -14,7 +14,7 @@ def decode_leniently(data: bytes) -> ChatCompletion:
     if isinstance(said, list) and len(said) == 1:  # Google's errors
         said = said[0]
     if not isinstance(said, dict):
-        raise ValueError("not a JSON object")
+        raise ValueError("not a JSON object")  # noqa: TRY004
     choices = said.get("choices")
     if choices is not None and not isinstance(choices, list):
         raise ValueError("choices that are no list")

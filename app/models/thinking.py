@@ -28,6 +28,7 @@ class Splitter:
     Reasoning stands at the start of the text. With `opened` its opening tag is in the prompt, so only the closing one
     comes, and the text is held back until then. A closing tag that was not expected makes `late` true: what was told
     as answer until then was reasoning. `unopened` says that there was a closing tag only.
+    While it is `plain`, a piece without the first character of a tag is the answer's, and `previous` may be set to it.
     """
 
     __slots__ = (
@@ -36,16 +37,19 @@ class Splitter:
         "_held",
         "_literal",
         "_opened",
-        "_previous",
         "_thought",
         "_waiting",
         "late",
+        "plain",
+        "previous",
         "unopened",
     )
 
     def __init__(self, *, opened: bool = False) -> None:
         self.late = False
         self.unopened = False
+        self.plain = False
+        self.previous = ""
         self._opened = opened
         self._waiting: list[str] = []  # with `opened`: not known yet to be reasoning
         self._close = ""  # the closing tag of the reasoning that goes on
@@ -53,14 +57,15 @@ class Splitter:
         self._thought = False
         self._answering = False
         self._literal = False  # the answer itself has an opening tag: it speaks about tags
-        self._previous = ""
 
     def feed(self, text: str) -> Parts:
-        if self._answering and not self._held and not ("<" in text or "[" in text or "◁" in text):
-            self._previous = text
+        if self.plain and "<" not in text and "[" not in text and "◁" not in text:
+            self.previous = text
             return "", text
         text, self._held = self._held + text, ""
-        return self._split(text, last=False)
+        parts = self._split(text, last=False)
+        self.plain = self._answering and not self._held
+        return parts
 
     def end(self, *, cut: bool = False) -> Parts:
         """What is still held back. `cut`: the answer ended at its limit, maybe before the reasoning's closing tag."""
@@ -123,12 +128,12 @@ class Splitter:
         """Watches for a closing tag whose opening one was in the prompt."""
         self._literal = self._literal or _OPEN.search(text) is not None
         closing = None if self._literal or self._thought else _CLOSE.search(text)
-        if closing and not (self._previous + text[: closing.start()]).endswith(_QUOTES):
+        if closing and not (self.previous + text[: closing.start()]).endswith(_QUOTES):
             self.late = self.unopened = True
             self._answering = False
             return self._closed(text[: closing.start()], text[closing.end() :], last)
         answer = self._all_but_tag(text, last)
-        self._previous = answer or self._previous
+        self.previous = answer or self.previous
         return "", answer
 
     def _all_but_tag(self, text: str, last: bool) -> str:

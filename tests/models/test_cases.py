@@ -14,12 +14,12 @@ from app.events import Usage
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from app.models.http import Http
 from app.models.protocol import Completion, Model, ModelRequest
-from tests.models.dialects import AnthropicDialect, OpenAIDialect
+from tests.models.dialects import AnthropicDialect, Dialect, OpenAIDialect
 from tests.models.folding import CALCULATOR, CLOCK
 from tests.models.servers import Provider, Received, Reply
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/providers.jsonl").read_bytes().splitlines()]
-DIALECTS = {"openai": OpenAIDialect(), "anthropic": AnthropicDialect()}
+DIALECTS: Mapping[str, Dialect] = {"openai": OpenAIDialect(), "anthropic": AnthropicDialect()}
 MAX_CALLS = 5
 
 
@@ -33,6 +33,10 @@ class Outcome:
     ends: list[Completion] = field(default_factory=list)
     error: AppError | None = None
     received: Sequence[Received] = ()
+
+    def hear(self, kind: str, text: str) -> None:
+        if kind == "reasoning":
+            self.reasoning.append(text)
 
     @property
     def end(self) -> Completion:
@@ -48,9 +52,7 @@ async def replay(model: Model, stream: bool) -> Outcome:
         for _ in range(MAX_CALLS):
             request = ModelRequest("Be brief.", tuple(conversation), (CALCULATOR, CLOCK), 100, stream)
             texts: list[str] = []
-            end = await model.generate(
-                request, texts.append, lambda kind, text: kind == "reasoning" and outcome.reasoning.append(text)
-            )
+            end = await model.generate(request, texts.append, outcome.hear)
             outcome.texts.append("".join(texts))
             outcome.ends.append(end)
             outcome.calls += end.tool_calls
