@@ -1,6 +1,7 @@
 """From what a provider did to the error that a caller meets: one place for all providers."""
 
 import math
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -69,13 +70,13 @@ def from_exception(error: BaseException, answering: bool) -> ModelUnavailable:
             return unavailable("broken_answer", type(error).__name__)
 
 
-def is_alive(error: AppError, model: str) -> bool:
+def is_alive(error: AppError, model: str | None = None) -> bool:
     """Whether a server whose answer to a probe is this error can answer a chat all the same: it has no such route, or
-    allows no more requests for now. A model that it says it does not have is down."""
+    allows no more requests for now. If the probe asked for the `model`, one that it says it does not have is down."""
     if not isinstance(error, ModelError) or isinstance(error, ModelRateLimited):
         return True
     if error.reason == "not_found":
-        names_model = model.lower() in error.cause.lower() and "/models" not in error.cause
+        names_model = model is not None and re.search(rf"(?<![\w/-]){re.escape(model)}(?![\w/-])", error.cause, re.I)
         return not names_model
     return error.reason not in _DOWN or error.cause.startswith("HTTP 501:")
 

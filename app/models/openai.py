@@ -141,7 +141,7 @@ class OpenAIModel:
             async with self._http.call("GET", f"{self._base_url}/models", None, self._headers) as response:
                 await read(response)
         except AppError as error:
-            if not is_alive(error, self.name):
+            if not is_alive(error):
                 raise
 
     async def aclose(self) -> None:

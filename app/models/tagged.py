@@ -36,8 +36,11 @@ class TaggedText:
 
     def say(self, text: str) -> str:
         """Tell a piece. Returns what of it is known to be answer."""
-        if self._splitter is not None:
-            return self._tell(*self._splitter.feed(text))
+        splitter = self._splitter
+        if splitter is not None:
+            if not splitter.plain or "<" in text or "[" in text or "◁" in text:
+                return self._tell(*splitter.feed(text))
+            splitter.previous = text
         self._pieces.append(text)
         self._on_text(text)
         return text
@@ -60,10 +63,20 @@ class TaggedText:
         if thought:
             self.think(thought)
         if self._splitter is not None and self._splitter.late and self._late is None:
-            self._late = []
+            self._begin_anew()
         if text:
-            if self._late is not None:
-                self._late.append(text)
             self._pieces.append(text)
             self._on_text(text)
         return text
+
+    def _begin_anew(self) -> None:
+        """All that was told as answer was reasoning."""
+        late: list[str] = []
+        tell = self._on_text
+        self._late = late
+
+        def tell_and_keep(text: str) -> None:
+            late.append(text)
+            tell(text)
+
+        self._on_text = tell_and_keep
