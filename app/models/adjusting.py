@@ -98,3 +98,17 @@ class Adjusting:
         self._changes = changes
         if told := [words for words in changes.words() if words not in before]:
             log.warning("model.request_changed", model=self._ref, changes=told)
+
+
+class Adjusted:
+    """A model whose window and way to think are learned."""
+
+    _adjusting: Adjusting
+
+    @property
+    def context_window(self) -> int | None:
+        return self._adjusting.context_window
+
+    @property
+    def reasons(self) -> bool:
+        return self._adjusting.reasons

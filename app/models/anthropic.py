@@ -13,7 +13,7 @@ import msgspec
 from app.errors import AppError, ModelError
 from app.events import Usage
 from app.messages import AssistantMessage
-from app.models.adjusting import Adjusting
+from app.models.adjusting import Adjusted, Adjusting
 from app.models.anthropic_answer import AnthropicAnswer
 from app.models.anthropic_request import request_body
 from app.models.anthropic_transport import read_answer, translated
@@ -37,7 +37,7 @@ MAX_PAUSES = 5
 _OF_THINKING = re.compile(r"thinking|signature", re.IGNORECASE)
 
 
-class AnthropicModel:
+class AnthropicModel(Adjusted):
     """Retries, tracing and the limit of connections are off: each has its one owner elsewhere.
 
     Where a server leaves the usage out, it is estimated, with a warning: no call is for free.
@@ -75,14 +75,6 @@ class AnthropicModel:
                 limits=httpx2.Limits(max_connections=UNLIMITED, keepalive_expiry=KEEP_ALIVE_SECONDS),
             ),
         )
-
-    @property
-    def context_window(self) -> int | None:
-        return self._adjusting.context_window
-
-    @property
-    def reasons(self) -> bool:
-        return self._adjusting.reasons
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
         usage = Usage()

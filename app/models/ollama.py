@@ -3,7 +3,7 @@
 import msgspec
 
 from app.errors import AppError, ModelUnavailable
-from app.models.adjusting import Adjusting
+from app.models.adjusting import Adjusted, Adjusting
 from app.models.failures import is_alive, unavailable
 from app.models.http import Http, drain, read
 from app.models.ollama_answer import OllamaAnswer
@@ -17,7 +17,7 @@ from app.telemetry.logs import log
 _HEADERS = {"Content-Type": "application/json"}
 
 
-class OllamaModel:
+class OllamaModel(Adjusted):
     """A model whose template has no place for tools is called without them from then on, with a warning."""
 
     provider = "ollama"
@@ -41,14 +41,6 @@ class OllamaModel:
         self._adjusting = Adjusting(self.ref, options, num_ctx)
         self._opened = False
         self._warned = False
-
-    @property
-    def context_window(self) -> int | None:
-        return self._adjusting.context_window
-
-    @property
-    def reasons(self) -> bool:
-        return self._adjusting.reasons
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
         def begin() -> OllamaAnswer:

@@ -3,7 +3,7 @@
 import re
 
 from app.errors import AppError
-from app.models.adjusting import Adjusting
+from app.models.adjusting import Adjusted, Adjusting
 from app.models.failures import is_alive
 from app.models.http import Http, read
 from app.models.openai_answer import OpenAIAnswer
@@ -19,7 +19,7 @@ from app.telemetry.logs import log
 _NAME_OF_THINKER = re.compile(r"(?:^|[-_/:. ])(?:r1|qwq|think(?:ing|er)?|reason(?:er|ing)?)(?:$|[-_/:. \d])", re.I)
 
 
-class OpenAIModel:
+class OpenAIModel(Adjusted):
     """Learns from the server's errors what it does not take, and from its answers whether the model reasons. Where it
     leaves the usage out, it is estimated, with a warning: no call is for free."""
 
@@ -47,14 +47,6 @@ class OpenAIModel:
         self._max_tokens_field = "max_completion_tokens" if self._is_openai else "max_tokens"
         self._opened = self.reasons or _NAME_OF_THINKER.search(name) is not None
         self._warned = False
-
-    @property
-    def context_window(self) -> int | None:
-        return self._adjusting.context_window
-
-    @property
-    def reasons(self) -> bool:
-        return self._adjusting.reasons
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
         tools = frozenset(tool.name for tool in request.tools) if request.tools else frozenset()
