@@ -34,7 +34,6 @@ class Reply(Struct, frozen=True):
 Used = Callable[[Usage, float], None]
 """Told what a call used, and its cost in US dollars; of a call that was cut, the estimate."""
 
-_FOR_OPERATORS = frozenset({"auth", "quota"})  # until somebody acts, no call succeeds
 _CUT = frozenset({"timeout", "cut_stream", "broken_answer"})  # failures of calls that a provider may charge for
 
 
@@ -140,7 +139,7 @@ def _record_failure(ref: str, error: BaseException, started: float) -> None:
         case _:
             outcome, cause = "cancelled", ""
     metrics.MODEL_REQUESTS.labels(ref, outcome).inc()
-    write = log.error if outcome in _FOR_OPERATORS else log.warning
+    write = log.error if outcome == "quota" else log.warning  # until the operator acts, no call succeeds
     write(
         "llm_call",
         model=ref,

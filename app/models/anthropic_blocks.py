@@ -67,8 +67,11 @@ class Block:
 
     @property
     def lost(self) -> bool:
-        """Whether it was cut: thinking is worth nothing without its signature, nor is half an input."""
-        return not self.closed and not self.fields.get("signature") and self.kind not in _OURS
+        """Whether it was cut: thinking is worth nothing without its signature, where there are any, nor half an input.
+        Not all servers close their blocks."""
+        if self.closed or self.kind in _OURS or "data" in self.fields:
+            return False
+        return self.kind != "thinking" or self.fields.get("signature") == ""
 
 
 def _text_in(fields: Mapping[str, Any], name: str) -> str:

@@ -49,9 +49,12 @@ _TOO_LONG = _any(
 
 _OUTPUT_ONLY = _any(r"maximum allowed number of output tokens|model'?s maximum output tokens")
 
-_QUOTA = _any(
+_QUOTA_CODES = _any(
     r"insufficient_quota|billing_hard_limit|billing_not_active|billing_error|insufficient_balance|quota_exceeded_error",
     r"exceeded_current_quota|account_deactivated|organization_on_hold|spend_?limit|arrearage|access_terminated",
+)
+
+_QUOTA = _any(
     r"exceeded your current quota",
     r"insufficient (?:account )?(?:balance|credits?|funds|quota)",
     r"(?:balance|credits?)(?: \w+){0,2} (?:insufficient|exhausted|too low)|credit insufficient",
@@ -62,7 +65,7 @@ _QUOTA = _any(
 )
 
 _FILTERED = _any(
-    r"content[-_ ]?filter|content_policy|content management policy|content filtering policy|responsibleaipolicy",
+    r"content[-_ ]?filter|content[-_ ]?policy|content management policy|content filtering policy|responsibleaipolicy",
     r"policy_violation|data_?inspection_?failed|inappropriate content|content exists risk|considered high risk",
     r"sensitive ?content|new_sensitive|sensitive_words|敏感内容|不安全",
     r"safety[_ ](?:check|system|filter|violation)|violat\w+ (?:\w+ ){0,4}(?:usage|content|safety) (?:guidelines|polic)",
@@ -87,8 +90,9 @@ def is_too_long(words: str) -> bool:
 
 
 def is_quota(words: str) -> bool:
-    """Whether nothing is left to pay with. Google says of its limits a minute that the quota is exceeded, too."""
-    return _QUOTA.search(words) is not None and not is_per_time(words)
+    """Whether nothing is left to pay with. Google says of its limits a minute that the quota is exceeded, too; LiteLLM
+    calls all of it a RateLimitError."""
+    return _QUOTA_CODES.search(words) is not None or (_QUOTA.search(words) is not None and not is_per_time(words))
 
 
 def is_filtered(words: str) -> bool:

@@ -95,7 +95,7 @@ def test_a_refusal_that_lasts_is_told_to_the_operator_and_not_to_be_tried_again(
         problem_of(response, 503, "model-unavailable")
         assert "retry-after" not in response.headers, kind
         assert "operator" in response.json()["detail"], kind
-        level = "error" if kind in ("401", "402", "403", "quota") else "warning"
+        level = "error" if kind in ("402", "quota") else "warning"
         service.wait_for_event("llm_call", request_id=response.headers["x-request-id"], level=level, success=False)
 
 

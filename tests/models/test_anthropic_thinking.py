@@ -136,6 +136,19 @@ async def test_thinking_that_was_cut_does_not_go_back(provider: Provider, model:
     ]
 
 
+async def test_blocks_that_are_not_closed_are_whole_where_others_follow(
+    provider: Provider, model: AnthropicModel
+) -> None:
+    events = [began(0, type="thinking", thinking="hm"), began(1, **REDACTED), began(2, type="text", text="Hi")]
+    provider.will(stream(start(), events, end(usage=USED), STOP))
+    completion, said, _ = await heard(model, ask())
+    assert await sent_back(provider, model, AssistantMessage(said, (), completion.extras)) == [
+        {"type": "thinking", "thinking": "hm"},
+        REDACTED,
+        {"type": "text", "text": "Hi"},
+    ]
+
+
 async def test_nothing_is_kept_of_an_answer_without_thinking(provider: Provider, model: AnthropicModel) -> None:
     provider.will(stream(start(), text("Hi"), call(1, "t", "clock"), end("tool_use", USED), STOP))
     completion, _, _ = await heard(model, ask())
