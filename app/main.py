@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from app import __version__
+from app import __version__, memory
 from app.agent.definition import Agent
 from app.api import agent, chat, health, sessions, tools, usage
 from app.api.caller import Callers
@@ -65,6 +65,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
             asyncio.create_task(keep("probes", prober.watch, essential=False)),
             asyncio.create_task(keep("keys", identity.watch)),
             asyncio.create_task(keep("leases", limiter.leases.tend)),
+            asyncio.create_task(keep("memory", memory.trim, essential=False)),
         ]
         if lifecycle.state == "starting":  # and not asked to leave meanwhile
             lifecycle.state = "ready"

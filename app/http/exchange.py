@@ -15,7 +15,7 @@ class Exchange(RequestResponseCycle):
     """Uvicorn's cycle with an account of the body's memory, and with failures that the app gets to answer."""
 
     shared: Connections
-    fault: RefusedBody | None = None
+    fault: AppError | None = None
     _received = 0
     _charged = 0
 
@@ -42,7 +42,7 @@ class Exchange(RequestResponseCycle):
 
     def fail(self, error: AppError) -> None:
         """The body will not be complete: the app is told when it asks for more."""
-        self.fault = self.fault or RefusedBody(error)
+        self.fault = self.fault or error
         self.keep_alive = False
         self.body = bytearray()
         self.release()
@@ -61,7 +61,7 @@ class Exchange(RequestResponseCycle):
             if self._charged and not message.get("more_body"):
                 self.release()
         if self.fault is not None and not self.disconnected:
-            raise self.fault
+            raise RefusedBody(self.fault)  # a new one: kept, its stack would keep all that was read
         return message if self.fault is None else {"type": "http.disconnect"}
 
 

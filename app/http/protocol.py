@@ -12,7 +12,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.errors import AppError, HeadTooLarge, Overloaded, RequestTimeout
+from app.errors import AppError, HeadTooLarge, MalformedRequest, Overloaded, RequestTimeout
 from app.http import head
 from app.http.connections import Connections
 from app.http.exchange import Exchange, ExchangeUntilClose
@@ -20,6 +20,7 @@ from app.http.flow import Flow
 
 _END_OF_HEAD = b"\r\n\r\n"
 _FRAMING_BYTES = 16  # of chunk sizes for each byte of a body; a byte a chunk takes 5
+_SMALL_PIECES = 8192  # of a body; each costs as much as 64 bytes
 _LINGER_SECONDS = 1.0  # for a refusal to reach a client that still sends
 _LINGER_BYTES = 1_048_576
 _HALF_CLOSED_SECONDS = 0.25  # for a short answer to a client that has closed its side, which most do to leave
@@ -38,6 +39,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._idle = False  # between two requests
         self._head_bytes = 0  # of a head that is not complete
         self._feeding = 0  # bytes
+        self._pieces_left = 0
         self._framing_left = 0  # bytes that chunk sizes, their extensions and trailers may still take
         self._rest = b""  # received, not parsed
         self._refused: AppError | None = None  # what comes from now on is dropped
@@ -69,6 +71,7 @@ class HttpProtocol(HttpToolsProtocol):
             if isinstance(cycle, Exchange):
                 cycle.leave()
         super().connection_lost(exc)
+        self._out.close = None  # else only the garbage collector could free what the connection held
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Returns whether to stay: a client that has closed its side has left, or waits for its answer."""
@@ -195,6 +198,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._framing_left = bounds.head_bytes
+        self._pieces_left = _SMALL_PIECES
         self._accept(version, keep_alive=version == "1.1" and parser.should_keep_alive() and not self._over)
 
     def _accept(self, version: str, *, keep_alive: bool) -> None:
@@ -220,6 +224,9 @@ class HttpProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         cycle = self.cycle
         self._framing_left += _FRAMING_BYTES * len(body)
+        self._pieces_left += (len(body) >> 6) - 1
+        if self._pieces_left < 0:
+            raise MalformedRequest("The body comes in too many small pieces.")
         if not cycle.response_complete and cycle.take(body):
             if len(cycle.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
