@@ -8,6 +8,9 @@ AppError
 ├── Unauthorized 401             no credentials, or some that are expired or invalid; raised by app/api/caller.py
 ├── Forbidden 403                a known caller without the scope, or in another user's name
 ├── NotFound 404                 unknown tool, session, model or agent; or another user's
+├── MalformedRequest 400         not HTTP/1.1 as RFC 9112 has it; raised by app/http_protocol.py
+├── RequestTimeout 408           the head or the body did not arrive in time; raised by app/http_protocol.py
+├── HeadTooLarge 431             the request line and headers, or the trailers; raised by app/http_protocol.py
 ├── BodyTooLarge 413
 ├── UnsupportedMediaType 415
 ├── RateLimited 429              too many requests a minute, or runs at once; raised by app/limits
@@ -18,6 +21,7 @@ AppError
 │   └── ModelUnavailable 503     unreachable, overloaded, misconfigured, or answers what cannot be read
 ├── IdentityUnavailable 503      the keys that tokens are verified with could not be fetched yet
 ├── StateUnavailable 503         raised by app/state when Redis is away and the request cannot do without it
+├── Overloaded 503               too many connections, requests or bodies at once in this process
 ├── ShuttingDown 503             the process leaves before the run could end
 ├── DeadlineExceeded 504         raised by the runner
 └── InternalError 500            stands for any other exception; the cause is in the log only
@@ -125,6 +129,18 @@ class NotFound(AppError):
     status, slug, title = 404, "not-found", "Not found"
 
 
+class MalformedRequest(AppError):
+    status, slug, title = 400, "malformed-request", "Malformed request"
+
+
+class RequestTimeout(AppError):
+    status, slug, title = 408, "request-timeout", "Request not sent in time"
+
+
+class HeadTooLarge(AppError):
+    status, slug, title = 431, "head-too-large", "Request head too large"
+
+
 class BodyTooLarge(AppError):
     status, slug, title = 413, "body-too-large", "Body too large"
 
@@ -214,6 +230,10 @@ class IdentityUnavailable(AppError):
 
 class StateUnavailable(AppError):
     status, slug, title = 503, "state-unavailable", "State unavailable"
+
+
+class Overloaded(AppError):
+    status, slug, title = 503, "overloaded", "Overloaded"
 
 
 class ShuttingDown(AppError):

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from app import __version__
+from app import __version__, memory
 from app.agent.definition import Agent
 from app.api import agent, chat, health, sessions, tools, usage
 from app.api.caller import Callers
@@ -20,6 +20,7 @@ from app.api.lean_route import LeanRoute, Shortcut
 from app.api.lifecycle import Lifecycle
 from app.api.problems import describe_problems
 from app.api.proxies import Proxies
+from app.background import supervise
 from app.execution import Services
 from app.limits.claim import LIMIT_HEADERS
 from app.limits.identity import build_identity
@@ -38,7 +39,7 @@ from app.tools import registry as tool_registry
 
 def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAPI:
     """The service. Raises ConfigurationError for settings that it cannot work with."""
-    lifecycle = lifecycle or Lifecycle()
+    lifecycle = lifecycle or Lifecycle(settings.max_active_requests)
     keep_secrets_of(settings)
     tracing = traces.configure()
     models = build_models(settings)
@@ -61,7 +62,13 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watchers = [asyncio.create_task(work) for work in (prober.watch(), identity.watch(), limiter.leases.tend())]
+        keep = partial(supervise, lifecycle=lifecycle)
+        watchers = [
+            asyncio.create_task(keep("probes", prober.watch, essential=False)),
+            asyncio.create_task(keep("keys", identity.watch)),
+            asyncio.create_task(keep("leases", limiter.leases.tend)),
+            asyncio.create_task(keep("memory", memory.trim, essential=False)),
+        ]
         if lifecycle.state == "starting":  # and not asked to leave meanwhile
             lifecycle.state = "ready"
         yield

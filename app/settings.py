@@ -127,6 +127,31 @@ class Settings(BaseSettings):
     )
     max_message_chars: int = Field(10_000, ge=1, description="Longest message, in characters")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes")
+    max_bodies_bytes: int = Field(
+        67_108_864,
+        ge=1024,
+        description="Largest request bodies being received, together, in bytes; a body of up to 16 KiB is not counted",
+    )
+    max_head_bytes: int = Field(
+        65_536, ge=1024, description="Largest request line and headers, and largest trailers, in bytes"
+    )
+    max_connections: int = Field(
+        2000, ge=1, le=1_000_000, description="Maximum of open connections; further ones are answered 503"
+    )
+    max_active_requests: int = Field(
+        1200,
+        ge=1,
+        le=1_000_000,
+        description="Maximum of requests being answered, probes left out; further ones are answered 503, and from "
+        "90 % on `/ready` says 503",
+    )
+    head_timeout_seconds: float = Field(
+        10, gt=0, allow_inf_nan=False, description="Deadline for the request line and headers"
+    )
+    body_timeout_seconds: float = Field(30, gt=0, allow_inf_nan=False, description="Deadline for the body")
+    write_timeout_seconds: float = Field(
+        60, gt=0, allow_inf_nan=False, description="How long a client may read nothing before its connection is cut"
+    )
     max_iterations: int = Field(10, ge=1, le=100, description="Most model calls a run may make")
     max_tokens: int = Field(4096, ge=1, description="Most tokens a run's model calls may write, together")
     max_cost_usd: float = Field(0.5, gt=0, le=10_000, description="Most that a run may cost, in US dollars")

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.instrumentation import count
 from app.api.lifecycle import Lifecycle
 from app.api.problems import REFUSALS, answer_to, respond
-from app.errors import Forbidden, UnsupportedMediaType
+from app.errors import Forbidden, Overloaded, UnsupportedMediaType
 from app.ids import new_id
 from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
@@ -28,6 +28,8 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 _JSON = re.compile(rb"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
 _EXPECTED = (*REFUSALS, ClientDisconnect)
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_MALFORMED = frozenset({400, 408, 431})  # whose sender the log names
+_NOTHING: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Edge:
                     path=scope["path"],
                     status=exchange.status,
                     latency_ms=round(seconds * 1000, 2),
+                    **(_peer(scope) if exchange.status in _MALFORMED else _NOTHING),
                 )
             current.reset(token)
 
@@ -85,6 +88,8 @@ class Edge:
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, exchange: "_Exchange", *, sampled: bool
     ) -> None:
         try:
+            if self.lifecycle.overloaded:
+                raise Overloaded("Too many requests are being answered. Try again.", retry_after=1)
             self._check(scope, headers)
             if b"content-length" not in headers and scope["method"] in _WITH_BODY:
                 receive = self._bounded(receive)
@@ -138,6 +143,10 @@ class Edge:
             return message
 
         return bounded
+
+
+def _peer(scope: Scope) -> dict[str, str]:
+    return {"peer": scope["client"][0] if scope["client"] else ""}
 
 
 class _Exchange:

@@ -26,6 +26,14 @@ REFUSALS = (AppError, RequestValidationError, HTTPException)
 _TYPE = "urn:agent-api:problem:"
 
 
+class RefusedBody(HTTPException):
+    """Why a body is refused while it is being read. FastAPI lets nothing but an HTTPException through there."""
+
+    def __init__(self, error: AppError) -> None:
+        super().__init__(error.status, error.detail)
+        self.error = error
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A problem document (RFC 9457)."""
@@ -76,6 +84,8 @@ def answer_to(error: Exception, scope: Scope) -> Response:
             return respond(error, path)
         case RequestValidationError():
             return respond(invalid([{**item, "loc": item["loc"][1:]} for item in error.errors()]), path)
+        case RefusedBody():
+            return respond(error.error, path, {"Connection": "close"})
         case HTTPException():
             return _refused_by_framework(error, scope)
         case ClientDisconnect():
