@@ -57,7 +57,7 @@ class Entrance:
             self._gate.leave(*self.origin_of(scope))
         if status in _READ or status in _UNREAD:
             name, peer = (scope[_USER], "") if _USER in scope else self.origin_of(scope)
-            self._gate.refused(name, peer, 1 + (_size(scope) / _WEIGHS if status in _READ else 0))
+            self._gate.refused(name, peer, 1 + (_size(scope) // _WEIGHS if status in _READ else 0))
 
 
 def _size(scope: Scope) -> int:

@@ -72,10 +72,12 @@ class Gate:
         if self._refused_per_minute is None:
             return
         now = time.monotonic()
-        for who in (name, _PEER + peer):
+        for who, factor in ((name, 1), (_PEER + peer, PEER_FACTOR)):
             counts = self._counts.get(who)
-            if counts is not None and counts.refused_until > now + _WINDOW:
-                raise _limited("refused", counts.refused_until - now - _WINDOW)
+            if counts is not None:
+                wait = counts.refused_until + _WINDOW / (self._refused_per_minute * factor) - now - _WINDOW
+                if wait > 0:
+                    raise _limited("refused", wait)
 
     def _of(self, name: str) -> _Counts:
         counts = self._counts.get(name)

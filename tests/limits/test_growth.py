@@ -22,7 +22,7 @@ from tests.limits.test_budgets import reserve, standing
 from tests.limits.test_rates import ADA
 from tests.stage import Stage
 
-TOKENS = {"budget_user_day_tokens": 50_000}  # as much as MAX_RUN_TOKENS: one run could use it all
+TOKENS: dict[str, Any] = {"budget_user_day_tokens": 50_000}  # as much as MAX_RUN_TOKENS: one run could use it all
 
 
 @tool
