@@ -78,8 +78,8 @@ class Settings(BaseSettings):
     jwt_tier_claim: str = Field("tier", description="The claim with the tier")
     trusted_proxies: List = Field(
         (),
-        description="Networks (`10.0.0.0/8`) of the proxies whose X-Forwarded-For is believed, comma-separated; "
-        "without it a caller's address is that of the connection",
+        description="Addresses (`10.1.2.3`) or networks of the proxies whose X-Forwarded-For is believed, "
+        "comma-separated; without it a caller's address is that of the connection",
     )
     limits: str = Field(
         "",
