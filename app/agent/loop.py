@@ -82,7 +82,8 @@ class Loop(Struct, frozen=True):
         messages = [*conversation, *progress.messages]
         read = most_input_tokens(self.agent.system_prompt, messages, self.tools.most_tokens)
         answered = self._answered(progress)
-        ration = await rations.of_call(read, answered, progress.reasoning_tokens, first=progress.iterations == 1)
+        used_so_far = (read, answered, progress.reasoning_tokens)
+        ration = rations.of_call(*used_so_far) or await rations.grown(*used_so_far, first=progress.iterations == 1)
         if ration.answer < 1:
             return self._give_up(ration.bound, progress)
 

@@ -39,8 +39,9 @@ class Entrance:
         if self._anonymous:
             address, peer = self.origin_of(scope)
             self._gate.check_refused(address, peer)
-            self._gate.enter(address, peer)
-            scope[_ENTERED] = True
+            if self._gate.counts:
+                self._gate.enter(address, peer)
+                scope[_ENTERED] = True
 
     def check_stranger(self, scope: Scope) -> None:
         """For a caller whose credentials are not taken. Raises RateLimited."""

@@ -102,7 +102,7 @@ async def test_a_run_that_may_not_grow_ends_with_what_there_is() -> None:
     async def rival() -> str:
         """Spend what is left."""
         left = 50_000 - 2_000 - await reserved(stage)
-        claim = stage.limiter.claim(ADA_OF_STAGE, "chat", "rival", (left, 0), Growth((left, 0), (left, 0)))
+        claim = stage.limiter.claim(ADA_OF_STAGE, "chat", "rival", (left, 0))
         await stage.limiter.admit(claim, lambda _: None)
         claim.record("m", Usage(left), 0.0)
         await stage.limiter.settle(claim)
@@ -193,7 +193,7 @@ async def test_what_is_short_is_shared_between_thinking_and_answering() -> None:
 async def test_growth_is_all_or_nothing_over_the_budgets(limiter: MakeLimiter, store: Store) -> None:
     made = limiter(budget_user_day_usd=5.0, budget_global_day_usd=1.0)
     most = (1_000, 3 * NANOS)
-    claim = made.claim(ADA, "chat", "a", most, Growth((100, NANOS // 2), (100, NANOS // 2)))
+    claim = made.claim(ADA, "chat", "a", most, lambda: Growth((100, NANOS // 2), (100, NANOS // 2)))
     await made.admit(claim, lambda _: None)
     claim.record("m", Usage(10), 0.1)
     await made.settle(claim, Growth((100, 2 * NANOS), (100, 2 * NANOS)), over=False)
