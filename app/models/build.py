@@ -1,7 +1,7 @@
 """From the references in MODELS to models with their prices."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
@@ -11,6 +11,7 @@ from app.models.http import Http
 from app.models.ollama import OllamaModel
 from app.models.openai import OpenAIModel
 from app.models.options import NO_OPTIONS, ModelOptions, parse
+from app.models.pace import Pace
 from app.models.prices import FREE, Price, context_window_of, flat_price, is_anthropic, is_openai, price_of
 from app.models.protocol import Model
 from app.settings import Settings
@@ -21,6 +22,8 @@ from app.telemetry.logs import log
 class PricedModel:
     model: Model
     price: Price
+    pace: Pace = field(default_factory=Pace, compare=False)
+    """Of its calls in this process."""
 
 
 class Models(Mapping[str, PricedModel]):
