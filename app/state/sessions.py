@@ -1,54 +1,147 @@
-"""A session's history: a list of whole turns under its user's name. A turn is written at once or not at all."""
+"""A session's history: whole turns under its user's name, in the order of their questions.
 
-from collections.abc import Awaitable, Coroutine
-from typing import Any
+A turn is written at once or not at all. All keys of a user share a hash tag; what anonymous callers say is under one
+tag, apart from the users who are known: a name that anybody may give proves nothing.
+"""
+
+import asyncio
+import builtins
+from collections.abc import Coroutine
+from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from app.messages import Turn
-from app.state.store import Script, Store
+from app.state.bounds import Bounds
+from app.state.scripts import APPEND, DELETE, LIST, RECALL
+from app.state.store import Argument, Script, Store, under_way
 from app.telemetry.logs import log
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Turn).decode
 
-# KEYS[1] the session; ARGV[1] the turn, ARGV[2] most turns kept, ARGV[3] seconds kept
-_APPEND = """
-redis.call('RPUSH', KEYS[1], ARGV[1])
-redis.call('LTRIM', KEYS[1], -ARGV[2], -1)
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-"""
+NEW = 0
+"""When the run of a session's first turn began: before all others."""
+
+_MICROS = 1_000_000
+_LAST_WORDS_SECONDS = 2.0
+
+
+class Recalled(NamedTuple):
+    turns: list[Turn]
+    """Oldest first. What cannot be read is left out."""
+    at: int
+    """When, in microseconds by the store's clock."""
+
+
+class SessionSummary(Struct, frozen=True):
+    session_id: str
+    updated_at: float  # seconds since the epoch
+    turns: int
 
 
 class Sessions:
-    """Histories by user and session. Every method raises StateUnavailable when the store is away."""
+    """Histories by user and session. Every method raises StateUnavailable when the store is away.
 
-    def __init__(self, store: Store, *, ttl_seconds: int, max_turns: int) -> None:
-        self._store = store
-        self._ttl_seconds = ttl_seconds
-        self._max_turns = max_turns
-        self._append = Script(store, _APPEND)
+    `anonymous`: callers are who they say they are. Their sessions are counted, and listed, by their `address`.
+    """
 
-    def load(self, user: str, session_id: str) -> Coroutine[Any, Any, list[Turn]]:
-        """The session's turns, oldest first; empty if there is no such session. What cannot be read is left out."""
-        return self._read(self._store.call("LRANGE", _key(user, session_id), 0, -1), session_id)
+    def __init__(self, store: Store, bounds: Bounds, *, anonymous: bool = False) -> None:
+        self._bounds = bounds
+        self._anonymous = anonymous
+        self._recall = Script(store, RECALL)
+        self._append = Script(store, APPEND)
+        self._delete = Script(store, DELETE)
+        self._list = Script(store, LIST)
+        self._everywhere = ("sessions", "session-sizes") if bounds.in_process else ()
+        self._writing: set[asyncio.Future[bool]] = set()
 
-    async def _read(self, rows: Awaitable[list[bytes]], session_id: str) -> list[Turn]:
-        turns = []
-        for row in await rows:
-            try:
-                turns.append(_decode(row))
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                log.warning("session.turn_unreadable", session_id=session_id, error=type(error).__name__)
-        return turns
+    async def load(self, user: str, session_id: str) -> builtins.list[Turn]:
+        """The session's turns, oldest first; empty if there is no such session."""
+        return (await self.recall(user, session_id)).turns
 
-    def append(self, user: str, session_id: str, turn: Turn) -> Coroutine[Any, Any, None]:
-        return self._append((_key(user, session_id),), _encode(turn), self._max_turns, self._ttl_seconds)
+    def recall(self, user: str, session_id: str) -> Coroutine[Any, Any, Recalled]:
+        """The session's turns, for a run that begins now. The question leaves when this is called."""
+        return _read(self._recall((self._key(user, session_id),)), session_id)
 
-    async def delete(self, user: str, session_id: str) -> bool:
-        """Forget the session. False if there was none."""
-        return bool(await self._store.call("DEL", _key(user, session_id)))
+    def append(
+        self, user: str, session_id: str, turn: Turn, *, began: int | None = None, address: str = ""
+    ) -> Coroutine[Any, Any, bool]:
+        """Keep the turn of a run that began at that time of the store (NEW: with the session; None: now).
+
+        False if the session was deleted since. The turn leaves when this is called.
+        """
+        bounds = self._bounds
+        arguments: tuple[Argument, ...] = (
+            turn.message_id,
+            _encode(turn),
+            "" if began is None else began,
+            bounds.max_turns,
+            bounds.max_bytes,
+            bounds.ttl_seconds,
+            bounds.sessions,
+            bounds.total_bytes,
+            *(bounds.in_process or ()),
+        )
+        return _flag(self._append(self._keys(user, session_id, address), *arguments))
+
+    def append_later(self, user: str, session_id: str, turn: Turn, *, began: int | None, address: str) -> None:
+        """As `append`, in the background: for a run that was cancelled."""
+        task = under_way(self.append(user, session_id, turn, began=began, address=address))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def aclose(self) -> None:
+        """Wait for what is being written."""
+        if self._writing:
+            await asyncio.wait(self._writing, timeout=_LAST_WORDS_SECONDS)
+
+    async def delete(self, user: str, session_id: str, *, address: str = "") -> bool:
+        """Forget the session. False if there was none. Runs that are going on do not bring it back."""
+        keys = self._keys(user, session_id, address)
+        return bool(await self._delete(keys, self._bounds.run_seconds))
+
+    async def list(
+        self, user: str, limit: int, before: float | None = None, *, address: str = ""
+    ) -> builtins.list[SessionSummary]:
+        """The user's sessions, the last used first: at most `limit` of those that were last used before that time.
+
+        Anonymous callers are shown those of their name that were used from their address.
+        """
+        prefix = self._key(user, "")
+        last = "+inf" if before is None else str(round(before * _MICROS))
+        reply = await self._list((self._shelf(user, address)[0],), prefix, last, limit)
+        return [
+            SessionSummary(key.decode()[len(prefix) :], float(used) / _MICROS, turns)
+            for key, used, turns in zip(reply[::3], reply[1::3], reply[2::3], strict=True)
+        ]
+
+    def _key(self, user: str, session_id: str) -> str:
+        return f"session:{{anonymous}}:{user}:{session_id}" if self._anonymous else f"session:{{{user}}}:{session_id}"
+
+    def _shelf(self, user: str, address: str) -> tuple[str, str]:
+        owner = f"{{anonymous}}:{address or 'unknown'}" if self._anonymous else f"{{{user}}}"
+        return f"sessions:{owner}", f"session-sizes:{owner}"
+
+    def _keys(self, user: str, session_id: str, address: str) -> tuple[str, ...]:
+        deleted = "deleted:{anonymous}" if self._anonymous else f"deleted:{{{user}}}"
+        return (self._key(user, session_id), deleted, *self._shelf(user, address), *self._everywhere)
 
 
-def _key(user: str, session_id: str) -> str:
-    return f"session:{user}:{session_id}"
+async def _read(reply: Coroutine[Any, Any, Any], session_id: str) -> Recalled:
+    at, fields = await reply
+    rows = sorted(zip(fields[::2], fields[1::2], strict=True))
+    turns = []
+    for field, row in rows:
+        if field == b"bytes":
+            continue
+        try:
+            turns.append(_decode(row))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            log.warning("session.turn_unreadable", session_id=session_id, error=type(error).__name__)
+    return Recalled(turns, int(at))
+
+
+async def _flag(reply: Coroutine[Any, Any, Any]) -> bool:
+    return bool(await reply)
