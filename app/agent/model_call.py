@@ -12,7 +12,7 @@ from prometheus_client import Counter
 
 from app.errors import AppError, ModelError
 from app.events import Event, Token, Usage, UsageReported
-from app.messages import ToolCall
+from app.messages import Extras, ToolCall
 from app.models.build import PricedModel
 from app.models.protocol import Completion, Model, ModelRequest, StopReason
 from app.models.tokens import estimated_input_tokens, estimated_tokens
@@ -29,6 +29,7 @@ class Reply(Struct, frozen=True):
     stop_reason: StopReason
     usage: Usage
     cost_usd: float
+    extras: Extras | None = None
 
 
 Used = Callable[[Usage, float], None]
@@ -63,7 +64,9 @@ async def call_model(
         _record_success(model.ref, completion, cost_usd, started, span)
     used(completion.usage, cost_usd)
     emit(UsageReported(model.ref, completion.usage, cost_usd))
-    return Reply("".join(pieces), completion.tool_calls, completion.stop_reason, completion.usage, cost_usd)
+    return Reply(
+        "".join(pieces), completion.tool_calls, completion.stop_reason, completion.usage, cost_usd, completion.extras
+    )
 
 
 def _attributes(model: Model, request: ModelRequest) -> dict[str, AttributeValue]:
