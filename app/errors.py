@@ -155,12 +155,16 @@ class BudgetExceeded(AppError):
 
     status, slug, title = 429, "budget-exceeded", "Budget exceeded"
 
-    def __init__(self, scope: str, period: str, unit: str, *, retry_after: int, resets_in: int) -> None:
-        whose = {"user": "your", "team": "your team's", "global": "the service's"}[scope]
+    def __init__(
+        self, scope: str, period: str, unit: str, *, retry_after: int, resets_in: int, shared: bool = False
+    ) -> None:
+        """`shared`: the budget is a share of the service's, for callers without credentials."""
+        whose = {"user": "your", "peer": "your proxy's", "team": "your team's", "global": "the service's"}[scope]
         what = {"usd": "US dollars", "tokens": "tokens"}[unit]
+        why = " Callers without credentials have a share of the service's budget." if shared else ""
         super().__init__(
             f"What is left of {whose} budget of {what} for this {period} (UTC) does not cover the run. "
-            f"The next {period} begins in {resets_in} s.",
+            f"The next {period} begins in {resets_in} s.{why}",
             retry_after=retry_after,
         )
         self.scope = scope

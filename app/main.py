@@ -14,6 +14,7 @@ from app.agent.definition import Agent
 from app.api import agent, chat, health, sessions, tools, usage
 from app.api.caller import Callers
 from app.api.edge import Edge
+from app.api.entrance import Entrance
 from app.api.guard import guard
 from app.api.instrumentation import trace_requests
 from app.api.lean_route import LeanRoute, Shortcut
@@ -22,6 +23,7 @@ from app.api.problems import describe_problems
 from app.api.proxies import Proxies
 from app.execution import Services
 from app.limits.claim import LIMIT_HEADERS
+from app.limits.gate import Gate
 from app.limits.identity import build_identity
 from app.limits.limiter import Limiter
 from app.limits.usage import UsageBook
@@ -55,7 +57,9 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         partial(store.call, "PING") if settings.redis_url else None,
     )
     identity = build_identity(settings)
-    callers = Callers(identity, Proxies(settings.trusted_proxies))
+    gate = Gate(settings.anonymous_per_minute, settings.anonymous_concurrent, settings.refused_per_minute)
+    entrance = Entrance(gate, Proxies(settings.trusted_proxies), anonymous=identity.everyone)
+    callers = Callers(identity, entrance)
     metrics.start_at_zero(models, registry)
 
     @asynccontextmanager
@@ -87,8 +91,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     chat.routes(app, runner, settings.max_message_chars)
     agent.routes(app, runner, settings.max_message_chars)
     tools.routes(app, registry, limiter, lifecycle)
-    sessions.routes(app, history)
-    usage.routes(app, UsageBook(store, limiter.budgets))
+    sessions.routes(app, history, limiter)
+    usage.routes(app, limiter, UsageBook(store, limiter.budgets, limiter.anonymous_budgets))
     health.routes(app, lifecycle, prober)
     guard(app, callers.authenticate, documented=not identity.everyone)
     plain = Shortcut(app)
@@ -100,6 +104,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         tracing=tracing,
         lifecycle=lifecycle,
         max_body_bytes=settings.max_body_bytes,
+        entrance=entrance,
     )
     return app
 

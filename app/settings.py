@@ -13,6 +13,7 @@ from app.errors import ConfigurationError
 List = Annotated[tuple[str, ...], NoDecode]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Usd = Annotated[float | None, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+Rate = Annotated[int | None, Field(ge=1, le=1_000_000)]
 Tokens = Annotated[int | None, Field(ge=1, le=1_000_000_000_000)]
 
 
@@ -82,10 +83,24 @@ class Settings(BaseSettings):
     )
     limits: str = Field(
         "",
-        description="Most requests a minute and runs at once, as JSON: "
-        '`{"global": LIMIT, "tiers": {NAME: {"user": LIMIT, "chat": LIMIT, "agent": LIMIT, "tools": {NAME: LIMIT}}}}`, '
-        'all optional, each LIMIT `{"per_minute": N, "concurrent": N}`; users without a tier have `default`, '
-        "and the tool `*` stands for those not named",
+        description="Maximum requests a minute and runs at once, as JSON: "
+        '`{"global": LIMIT, "tiers": {NAME: {"user": LIMIT, "chat": LIMIT, "agent": LIMIT, "sessions": LIMIT, '
+        '"usage": LIMIT, "tools": {NAME: LIMIT}}}}`, all optional, each LIMIT `{"per_minute": N, "concurrent": N}`; '
+        "callers without credentials have the tier `anonymous`, users without a tier `default`, which stands for each "
+        "tier not named, as the tool `*` does for tools",
+    )
+    anonymous_per_minute: Rate = Field(
+        6000,
+        description="Requests a minute of one address without credentials to each process; `off`: any number",
+    )
+    anonymous_concurrent: Rate = Field(
+        100,
+        description="Requests at once of one address without credentials in each process; `off`: any number",
+    )
+    refused_per_minute: Rate = Field(
+        1000,
+        description="Refused requests a minute of one address, or of one authenticated user, to each process, a large "
+        "body counting once for each 8 KiB; more are answered 429 unread; `off`: any number",
     )
     budget_user_day_usd: Usd = Field(None, description="Most a user may spend in a UTC day, in US dollars")
     budget_user_day_tokens: Tokens = Field(None, description="Most tokens a user may use in a UTC day")
@@ -95,6 +110,10 @@ class Settings(BaseSettings):
         100, description="Most all together may spend in a UTC day, in US dollars; `off`: no such budget"
     )
     budget_global_day_tokens: Tokens = Field(None, description="Most tokens all together may use in a UTC day")
+    budget_anonymous_share: Annotated[float | None, Field(gt=0, le=1, allow_inf_nan=False)] = Field(
+        0.25,
+        description="Share of the budgets of all together that one address without credentials may use; `off`: all",
+    )
     limits_fail: Literal["open", "closed"] | None = Field(
         None,
         description="When the store does not answer: `open` goes on without limits, `closed` answers 503. "
@@ -115,7 +134,10 @@ class Settings(BaseSettings):
     max_message_chars: int = Field(10_000, ge=1, description="Longest message, in characters")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes")
     max_iterations: int = Field(10, ge=1, le=100, description="Most model calls a run may make")
-    max_tokens: int = Field(4096, ge=1, description="Most tokens a run's model calls may write, together")
+    max_tokens: int = Field(4096, ge=1, description="Maximum tokens a run's model calls may answer with, together")
+    max_reasoning_tokens: int = Field(
+        4096, ge=0, description="Maximum tokens a run's model calls may think, together, beside what they answer"
+    )
     max_cost_usd: float = Field(0.5, gt=0, le=10_000, description="Most that a run may cost, in US dollars")
     max_run_tokens: int = Field(
         50_000, ge=1, le=100_000_000, description="Most tokens a run may read and write, together"
@@ -168,6 +190,10 @@ class Settings(BaseSettings):
         "budget_team_month_tokens",
         "budget_global_day_usd",
         "budget_global_day_tokens",
+        "budget_anonymous_share",
+        "anonymous_per_minute",
+        "anonymous_concurrent",
+        "refused_per_minute",
         mode="before",
     )
     @classmethod

@@ -1,21 +1,22 @@
 """The agent loop: the model asks for tools, they run, their results go back, until it answers or a limit ends it."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
 
 from msgspec import Struct
 from opentelemetry.trace import Span
 
 from app.agent.definition import Agent, RunLimits
 from app.agent.model_call import Reply, call_model
+from app.agent.ration import Rations, Settle
 from app.agent.toolset import Toolset
-from app.agent.worst_case import most_input_tokens, most_input_usd, usd_per_output_token
+from app.agent.worst_case import most_input_tokens
 from app.errors import LimitsUnavailable, RateLimited, RequestTooExpensive
 from app.events import Event, FinishReason, ToolCallRecord, ToolFinished, ToolStarted, Usage
+from app.limits.allowance import Growth
 from app.limits.claim import Claim
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage
 from app.models.build import PricedModel
@@ -35,6 +36,7 @@ class Progress:
     finish_reason: FinishReason = "stop"
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
+    reasoning_tokens: int = 0
     tool_calls: list[ToolCallRecord] = field(default_factory=list)
     iterations: int = 0
     outside_seconds: float = 0.0  # spent in models and tools
@@ -51,8 +53,8 @@ class Loop(Struct, frozen=True):
     stream: bool
     emit: Emit
     claim: Claim
-    settle: Callable[[], Coroutine[Any, Any, None]]
-    """Called between model calls; what the run has used by then is recorded."""
+    settle: Settle
+    """Called between model calls; what the run has used by then is recorded, and what the next may use reserved."""
     tool_turn: Callable[[str], AbstractAsyncContextManager[object]] = nullcontext
     """Entered around each call of a tool, by its name. Raises RateLimited when it is called too often."""
 
@@ -61,49 +63,54 @@ class Loop(Struct, frozen=True):
 
         Raises what a model call raises, and RequestTooExpensive if not even the first may be made.
         """
+        rations = Rations(self.model.price, self.limits, self.claim, self.settle)
         while True:
             progress.iterations += 1
             with self.tracing.span("agent.iteration", {"agent.iteration.index": progress.iterations}):
                 started = perf_counter()
                 try:
-                    finished = await self._iterate(conversation, progress)
+                    finished = await self._iterate(conversation, progress, rations)
                 finally:
                     progress.outside_seconds += perf_counter() - started
             if finished is not None:
                 progress.finish_reason = finished
                 return
 
-    async def _iterate(self, conversation: Sequence[Message], progress: Progress) -> FinishReason | None:
+    async def _iterate(
+        self, conversation: Sequence[Message], progress: Progress, rations: Rations
+    ) -> FinishReason | None:
         messages = [*conversation, *progress.messages]
-        wanted = self.limits.max_tokens - progress.usage.output_tokens
-        most, bound = self._most_output(messages, wanted)
-        if most < 1:
-            return self._give_up(bound, progress)
+        read = most_input_tokens(self.agent.system_prompt, messages, self.tools.most_tokens)
+        answered = self._answered(progress)
+        ration = await rations.of_call(read, answered, progress.reasoning_tokens, first=progress.iterations == 1)
+        if ration.answer < 1:
+            return self._give_up(ration.bound, progress)
 
-        def used(usage: Usage, cost_usd: float) -> None:
+        def used(usage: Usage, cost_usd: float, *, uncertain: bool) -> None:
             progress.usage += usage
             progress.cost_usd += cost_usd
-            self.claim.record(self.model.model.ref, usage, cost_usd)
+            self.claim.record(self.model.model.ref, usage, cost_usd, uncertain=uncertain)
 
-        request = ModelRequest(self.agent.system_prompt, messages, self.tools.specs, most, self.stream)
+        request = ModelRequest(
+            self.agent.system_prompt, messages, self.tools.specs, ration.answer, self.stream, ration.reasoning
+        )
         reply = await call_model(self.tracing, self.model, request, self.emit, used)
         progress.text = reply.text
+        progress.reasoning_tokens += reply.reasoning_tokens
         finished = self._finish_reason(reply, progress)
         if finished is not None:
             progress.messages.append(AssistantMessage(reply.text))
-            return bound if finished == "max_tokens" and most < wanted else finished
-        results = await self._call_tools_and_settle(reply.tool_calls, progress)
-        progress.messages.append(AssistantMessage(reply.text, reply.tool_calls))
+            cut_short = ration.answer < self.limits.max_tokens - answered
+            return ration.bound if finished == "max_tokens" and cut_short else finished
+        message = AssistantMessage(reply.text, reply.tool_calls)
+        growth = rations.between(message, self._answered(progress), progress.reasoning_tokens)
+        results = await self._call_tools_and_settle(reply.tool_calls, progress, growth)
+        progress.messages.append(message)
         progress.messages.extend(results)
         return None
 
-    def _most_output(self, messages: Sequence[Message], wanted: int) -> tuple[int, FinishReason]:
-        """How much the model may write such that the call stays within what was reserved, and what bounds it."""
-        allowance, price = self.claim.allowance, self.model.price
-        tokens = most_input_tokens(self.agent.system_prompt, messages, self.tools.most_tokens)
-        by_tokens = min(wanted, allowance.tokens - tokens)
-        by_cost = allowance.affordable(most_input_usd(price, tokens), usd_per_output_token(price, tokens))
-        return (int(by_cost), "max_cost") if by_cost < by_tokens else (by_tokens, "max_tokens")
+    def _answered(self, progress: Progress) -> int:
+        return self.limits.answered(progress.usage.output_tokens, progress.reasoning_tokens)
 
     def _give_up(self, bound: FinishReason, progress: Progress) -> FinishReason:
         progress.iterations -= 1
@@ -120,15 +127,17 @@ class Loop(Struct, frozen=True):
             return "stop"
         if progress.iterations >= self.limits.max_iterations:
             return "max_iterations"
-        if progress.usage.output_tokens >= self.limits.max_tokens:
+        if self._answered(progress) >= self.limits.max_tokens:
             return "max_tokens"
         if progress.cost_usd >= self.limits.max_cost_usd:
             return "max_cost"
         return None
 
-    async def _call_tools_and_settle(self, calls: Sequence[ToolCall], progress: Progress) -> list[ToolMessage]:
+    async def _call_tools_and_settle(
+        self, calls: Sequence[ToolCall], progress: Progress, growth: Growth | None
+    ) -> list[ToolMessage]:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.settle())
+            group.create_task(self.settle(growth))
             tasks = [group.create_task(self._call_tool(call, progress)) for call in calls]
         return [task.result() for task in tasks]
 

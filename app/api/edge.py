@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.entrance import RECEIVED, Entrance
 from app.api.instrumentation import count
 from app.api.lifecycle import Lifecycle
 from app.api.problems import REFUSALS, answer_to, respond
@@ -41,6 +42,7 @@ class Edge:
     tracing: Tracing
     lifecycle: Lifecycle
     max_body_bytes: int
+    entrance: Entrance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,12 +68,13 @@ class Edge:
             if preflight is not None:
                 await preflight(scope, receive, exchange.send)
             else:
-                await self._serve(scope, headers, receive, exchange, sampled=sampled)
+                await self._serve(scope, headers, receive, exchange, sampled=sampled, probe=probe)
         finally:
             if not probe:
                 seconds = perf_counter() - started
                 self.lifecycle.request_finished()
                 count(scope, exchange.status, seconds)
+                self.entrance.leave(scope, exchange.status)
                 log.info(
                     "request",
                     method=scope["method"],
@@ -82,12 +85,21 @@ class Edge:
             current.reset(token)
 
     async def _serve(
-        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, exchange: "_Exchange", *, sampled: bool
+        self,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        exchange: "_Exchange",
+        *,
+        sampled: bool,
+        probe: bool,
     ) -> None:
         try:
+            if not probe:
+                self.entrance.enter(scope)
             self._check(scope, headers)
             if b"content-length" not in headers and scope["method"] in _WITH_BODY:
-                receive = self._bounded(receive)
+                receive = self._bounded(scope, receive)
             await (self.traced if sampled else self.plain)(scope, receive, exchange.send)
         except Exception as error:
             if not isinstance(error, _EXPECTED):
@@ -125,7 +137,7 @@ class Edge:
     def _too_large(self) -> str:
         return f"The body may have at most {self.max_body_bytes} bytes."
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         """For bodies that come without a length: counts what arrives."""
         left = self.max_body_bytes
 
@@ -133,6 +145,7 @@ class Edge:
             nonlocal left
             message = await receive()
             left -= len(message.get("body", b""))
+            scope[RECEIVED] = self.max_body_bytes - left
             if left < 0:
                 raise HTTPException(413, self._too_large)
             return message

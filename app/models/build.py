@@ -1,7 +1,7 @@
 """From the references in MODELS to models with their prices."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
@@ -10,6 +10,7 @@ from app.models.demo import DemoModel
 from app.models.http import Http
 from app.models.ollama import OllamaModel
 from app.models.openai import OpenAIModel
+from app.models.pace import Pace
 from app.models.prices import FREE, Price, price_of
 from app.models.protocol import Model
 from app.settings import Settings
@@ -20,6 +21,8 @@ from app.telemetry.logs import log
 class PricedModel:
     model: Model
     price: Price
+    pace: Pace = field(default_factory=Pace, compare=False)
+    """Of its calls in this process."""
 
 
 class Models(Mapping[str, PricedModel]):

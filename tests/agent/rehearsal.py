@@ -7,6 +7,7 @@ from app.agent.definition import Agent, RunLimits
 from app.agent.loop import Loop, Progress
 from app.agent.toolset import toolset
 from app.events import Event, Usage
+from app.limits.allowance import Growth
 from app.limits.budgets import NANOS
 from app.limits.limiter import CHAT, Limiter
 from app.messages import Message, UserMessage
@@ -51,13 +52,13 @@ class Rehearsal:
             limits=RunLimits(self.max_iterations, self.max_tokens, AMPLE, self.max_cost_usd),
             stream=self.stream,
             emit=self.events.append,
-            claim=Limiter(load(None), InProcessStore()).claim(ADA, CHAT, "a-run", reserved, reserved),
+            claim=Limiter(load(None), InProcessStore()).claim(ADA, CHAT, "a-run", reserved),
             settle=self._settle,
         )
         await loop.run(conversation or [UserMessage("Hello")], self.progress)
         return self.progress
 
-    async def _settle(self) -> None:
+    async def _settle(self, growth: Growth | None) -> None:
         self.settled.append(self.progress.usage)
 
     def named(self) -> list[str]:
