@@ -71,7 +71,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         for watcher in watchers:
             watcher.cancel()
         await asyncio.wait(watchers)
-        runner.stop()
+        await runner.aclose()
+        await history.aclose()
         await limiter.leases.aclose()
         await models.aclose()
         await store.aclose()

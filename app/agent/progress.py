@@ -18,11 +18,18 @@ class Progress:
     finish_reason: FinishReason = "stop"
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
+    reasoning_tokens: int = 0
     tool_calls: list[ToolCallRecord] = field(default_factory=list)
     iterations: int = 0
     outside_seconds: float = 0.0  # spent in models and tools
     answer_now: bool = False
-    """The next call is the last, without tools."""
+    """The model has said nothing: its next call is the last, without tools."""
+    results_shortened: bool = False
+    """Of tools: they did not fit into the model's context window."""
+
+    def all_messages(self) -> list[Message]:
+        """What the model is given next."""
+        return [*self.conversation, *self.messages]
 
     @property
     def refused(self) -> bool:

@@ -6,11 +6,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 from opentelemetry.trace import Span
 
 from app.agent.progress import Progress
-from app.agent.valid_calls import valid_name
 from app.errors import LimitsUnavailable, RateLimited
 from app.events import Event, ToolCallRecord, ToolFinished, ToolStarted
 from app.messages import ToolCall, ToolMessage
@@ -58,15 +56,14 @@ class ToolBatch(Struct, frozen=True):
         progress.tool_calls.append(
             ToolCallRecord(call.name, call.arguments, outcome.status, outcome.latency_ms, result, error)
         )
-        return ToolMessage(call.id, valid_name(call.name), outcome.content, is_error=outcome.status != "ok")
+        return ToolMessage(call.id, call.name, outcome.content, is_error=outcome.status != "ok")
 
     async def _execute(self, call: ToolCall) -> ToolResult:
-        name = call.name.strip()
-        if name not in self.registry:
+        if call.name not in self.registry:
             return await execute(self.registry, call)
         try:
-            async with self.turn(name):
-                return await execute(self.registry, replace(call, name=name))
+            async with self.turn(call.name):
+                return await execute(self.registry, call)
         except (RateLimited, LimitsUnavailable) as error:  # the model is told, and goes on without it
             return ToolResult(error.detail, "error", 0.0, error.detail)
 

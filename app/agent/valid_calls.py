@@ -6,7 +6,6 @@ What models write is not always so: names with spaces or a dozen words, the same
 import re
 from collections.abc import Iterable, Sequence
 
-import msgspec
 from msgspec.structs import replace
 
 from app.messages import AssistantMessage, Extras, Message, ToolCall, ToolMessage
@@ -29,6 +28,14 @@ def used_ids(messages: Iterable[Message]) -> set[str]:
     return {
         _strict(call.id) for message in messages if isinstance(message, AssistantMessage) for call in message.tool_calls
     }
+
+
+def valid_calls(
+    calls: Sequence[ToolCall], extras: Extras | None, used: set[str]
+) -> tuple[tuple[ToolCall, ...], Extras | None]:
+    """A model's calls, and what belongs to them, with names and ids that can be sent back."""
+    named = [call if call.name == (name := valid_name(call.name)) else replace(call, name=name) for call in calls]
+    return with_valid_ids(named, extras, used)
 
 
 def with_valid_ids(

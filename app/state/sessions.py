@@ -7,6 +7,7 @@ tag, apart from the users who are known: a name that anybody may give proves not
 import asyncio
 import builtins
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -63,7 +64,7 @@ class Sessions:
 
     def recall(self, user: str, session_id: str) -> Coroutine[Any, Any, Recalled]:
         """The session's turns, for a run that begins now. The question leaves when this is called."""
-        return _read(self._recall((self._key(user, session_id),)), session_id)
+        return self._recall((self._key(user, session_id),), read=partial(_read, session_id))
 
     def append(
         self, user: str, session_id: str, turn: Turn, *, began: int | None = None, address: str = ""
@@ -84,7 +85,7 @@ class Sessions:
             bounds.total_bytes,
             *(bounds.in_process or ()),
         )
-        return _flag(self._append(self._keys(user, session_id, address), *arguments))
+        return self._append(self._keys(user, session_id, address), *arguments, read=bool)
 
     def append_later(self, user: str, session_id: str, turn: Turn, *, began: int | None, address: str) -> None:
         """As `append`, in the background: for a run that was cancelled."""
@@ -99,8 +100,7 @@ class Sessions:
 
     async def delete(self, user: str, session_id: str, *, address: str = "") -> bool:
         """Forget the session. False if there was none. Runs that are going on do not bring it back."""
-        keys = self._keys(user, session_id, address)
-        return bool(await self._delete(keys, self._bounds.run_seconds))
+        return bool(await self._delete(self._keys(user, session_id, address), self._bounds.run_seconds))
 
     async def list(
         self, user: str, limit: int, before: float | None = None, *, address: str = ""
@@ -129,11 +129,10 @@ class Sessions:
         return (self._key(user, session_id), deleted, *self._shelf(user, address), *self._everywhere)
 
 
-async def _read(reply: Coroutine[Any, Any, Any], session_id: str) -> Recalled:
-    at, fields = await reply
-    rows = sorted(zip(fields[::2], fields[1::2], strict=True))
+def _read(session_id: str, reply: tuple[bytes, builtins.list[bytes]]) -> Recalled:
+    at, fields = reply
     turns = []
-    for field, row in rows:
+    for field, row in sorted(zip(fields[::2], fields[1::2], strict=True)):
         if field == b"bytes":
             continue
         try:
@@ -141,7 +140,3 @@ async def _read(reply: Coroutine[Any, Any, Any], session_id: str) -> Recalled:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             log.warning("session.turn_unreadable", session_id=session_id, error=type(error).__name__)
     return Recalled(turns, int(at))
-
-
-async def _flag(reply: Coroutine[Any, Any, Any]) -> bool:
-    return bool(await reply)

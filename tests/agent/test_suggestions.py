@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.agent.loop import Progress
+from app.agent.progress import Progress
 from app.agent.suggestions import Ran, suggest
 from app.events import ToolCallRecord, Usage
 from app.messages import AssistantMessage, Message, UserMessage
