@@ -108,13 +108,14 @@ class Memory:
 
     def _turn(self, messages: Sequence[Message]) -> Turn:
         """As much of it as a session may hold."""
-        turn = Turn(self.message_id, self._created_at, (self.question, *messages))
+        said: tuple[Message, ...] = (self.question, *messages)
         most = self.settings.session_max_bytes
-        if estimate_tokens(turn.messages) * BYTES_A_TOKEN * 2 < most:  # JSON seldom takes twice as much
+        turn = Turn(self.message_id, self._created_at, said)
+        if estimate_tokens(said) * BYTES_A_TOKEN * 2 < most:  # JSON seldom takes twice as much
             return turn
         tokens = most // BYTES_A_TOKEN
         while len(msgspec.json.encode(turn)) > most and tokens:
-            turn = Turn(turn.message_id, turn.created_at, shorten(turn.messages, tokens))
+            turn = Turn(self.message_id, self._created_at, shorten(said, tokens))
             tokens //= 2
         return turn
 

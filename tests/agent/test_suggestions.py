@@ -96,7 +96,7 @@ def test_a_limit_that_ended_the_run(reason: str) -> None:
 
 
 def test_they_come_on_demand(serve: Serve) -> None:
-    service = serve(max_iterations=1)
+    service = serve(max_iterations=2)
     body = service.ask("POST", "/agent/run", {"query": "What is 6 * 7?", "suggestions": True}).json()
     assert [one["kind"] for one in body["suggestions"]] == ["ended-by-limit"]
     assert body["suggestions"][0]["detail"]
