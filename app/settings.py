@@ -42,6 +42,13 @@ class Settings(BaseSettings):
     openai_base_url: str = Field(
         "https://api.openai.com/v1", description="Any OpenAI-compatible server, with its `/v1`"
     )
+    model_options: str = Field(
+        "",
+        description="Options of models, as JSON by their references in MODELS: "
+        '`{"openai/NAME": {"tools": false, "context_window": 8192, "reasons": true, "price": {"input": 1, "output": 2, '
+        '"cache_read": 0.1, "cache_write": 1}, "parameters": {"temperature": 0}}}`, all optional; prices are in US '
+        "dollars a million tokens, parameters go into each request",
+    )
     unknown_price: Literal["error", "allow"] = Field(
         "error", description="`allow` starts with models that have no known price and counts them as $0"
     )

@@ -170,7 +170,7 @@ class Loop(Struct, frozen=True):
 
     def _end(self, reply: Reply | None, reason: FinishReason, progress: Progress) -> None:
         """The run's answer, which is never empty in silence: where a limit left none, that is said."""
-        progress.text = text = "".join(progress.pieces) or (progress.text if reply is None else "")
+        progress.text = text = progress.text if reply is None else reply.text
         limited = reason in ("max_tokens", "max_cost") or (reason == "max_iterations" and not text.strip())
         if limited and not text.strip():
             progress.text = text = f"[There is no answer: the run came to a limit first ({reason}).]"

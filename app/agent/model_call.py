@@ -101,8 +101,9 @@ async def call_model(
     priced.pace.saw(completion.usage.output_tokens, perf_counter() - started)
     used(completion.usage, cost_usd, uncertain=False)
     emit(UsageReported(model.ref, completion.usage, cost_usd))
+    text = "".join(pieces) if completion.text is None else completion.text
     return Reply(
-        "".join(pieces),
+        text,
         completion.tool_calls,
         completion.stop_reason,
         completion.usage,

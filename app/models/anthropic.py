@@ -16,6 +16,7 @@ from app.models.anthropic_answer import AnthropicAnswer
 from app.models.anthropic_wire import request_body
 from app.models.failures import from_exception, from_status, unavailable
 from app.models.http import CONNECT_SECONDS, SILENCE_SECONDS
+from app.models.options import NO_OPTIONS, ModelOptions
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.models.sse import SseData
 
@@ -27,12 +28,22 @@ class AnthropicModel:
     """Retries, tracing and the limit of connections are off: each has its one owner elsewhere."""
 
     provider = "anthropic"
-    context_window: int | None = None
-    reasons = False
 
-    def __init__(self, name: str, base_url: str, api_key: str, silence_seconds: float = SILENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        api_key: str,
+        silence_seconds: float = SILENCE_SECONDS,
+        *,
+        options: ModelOptions = NO_OPTIONS,
+        context_window: int | None = None,
+    ) -> None:
         self.name = name
         self.ref = f"anthropic/{name}"
+        self.context_window = options.context_window or context_window
+        self.reasons = options.reasons
+        self._options = options
         timeout = httpx2.Timeout(silence_seconds, connect=CONNECT_SECONDS, pool=None)
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,

@@ -44,6 +44,24 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes) -> AppErro
             return unavailable("bad_request", cause)
 
 
+_STATUSES_OF_CODES = {"invalid_request_error": 400, "rate_limit_exceeded": 429, "rate_limit_error": 429}
+
+
+def from_answer(body: bytes) -> AppError:
+    """The error that is told in an answer of status 200: in its whole body, or in an event of its stream."""
+    try:
+        said = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        said = {}
+    said = said[0] if isinstance(said, list) and said else said
+    error = said.get("error") if isinstance(said, dict) else None
+    fields = error if isinstance(error, dict) else said if isinstance(said, dict) else {}
+    codes = [str(fields.get(name)) for name in ("code", "type")]
+    numbers = [int(code) for code in codes if code.isdecimal() and 400 <= int(code) < 600]
+    known = [_STATUSES_OF_CODES[code] for code in codes if code in _STATUSES_OF_CODES]
+    return from_status(next(iter(numbers + known), 500), {}, body)
+
+
 def from_exception(error: aiohttp.ClientError, answering: bool) -> ModelUnavailable:
     """The error for a connection that could not be made, fell silent or broke, `answering` or before."""
     cause = f"{type(error).__name__}: {error}"[:CAUSE_CHARS]

@@ -8,6 +8,7 @@ from urllib.request import getproxies
 import aiohttp
 
 from app.models.failures import from_exception, from_status, unavailable
+from app.models.refusals import Said
 
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 300.0
@@ -69,7 +70,8 @@ class _Call:
             response = self._response = await self._request
             if response.status != 200:
                 async with response:
-                    raise from_status(response.status, response.headers, await read(response))
+                    said = await read(response)
+                    raise from_status(response.status, response.headers, said) from Said(response.status, said)
         except aiohttp.ClientError as error:
             raise from_exception(error, answering=False) from error
         return response

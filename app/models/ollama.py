@@ -7,6 +7,7 @@ from app.models.failures import unavailable
 from app.models.http import Http, drain, read
 from app.models.ollama_answer import OllamaAnswer
 from app.models.ollama_wire import encode_request
+from app.models.options import NO_OPTIONS, ModelOptions
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.telemetry.logs import log
 
@@ -17,9 +18,16 @@ class OllamaModel:
     """A model whose template has no place for tools is called without them from then on, with a warning."""
 
     provider = "ollama"
-    reasons = False
 
-    def __init__(self, name: str, base_url: str, num_ctx: int, keep_alive: str, http: Http) -> None:
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        num_ctx: int,
+        keep_alive: str,
+        http: Http,
+        options: ModelOptions = NO_OPTIONS,
+    ) -> None:
         self.name = name
         self.ref = f"ollama/{name}"
         self._base_url = base_url
@@ -27,7 +35,9 @@ class OllamaModel:
         self._num_ctx = num_ctx
         self._keep_alive = keep_alive
         self._http = http
-        self._takes_tools = True
+        self.reasons = options.reasons
+        self._options = options
+        self._takes_tools = options.tools
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
         answer = OllamaAnswer(self._num_ctx)
