@@ -179,7 +179,8 @@ class Loop(Struct, frozen=True):
         progress.pieces.clear()
 
     async def _call_tools(self, reply: Reply, progress: Progress, rations: Rations) -> None:
-        calls, extras = valid_calls(reply.tool_calls, reply.extras, used_ids(progress.all_messages()))
+        used = used_ids(progress.all_messages())
+        calls, extras = valid_calls(reply.tool_calls, reply.extras, self.tools.registry, used)
         message = AssistantMessage(reply.text, calls, extras)
         progress.text = reply.text
         progress.messages.append(message)

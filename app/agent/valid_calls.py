@@ -4,23 +4,16 @@ What models write is not always so: names with spaces or a dozen words, the same
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from msgspec.structs import replace
 
 from app.messages import AssistantMessage, Extras, Message, ToolCall, ToolMessage
-
-UNNAMED = "unnamed"
+from app.models.calls import valid_name
 
 _ID_CHARS = 40  # OpenAI takes so many
 _ID = re.compile(rf"[A-Za-z0-9_.:-]{{1,{_ID_CHARS}}}").fullmatch  # some models want `functions.name:number`
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
-_NAME_CHARS = 64
-
-
-def valid_name(name: str) -> str:
-    """The name as OpenAI's and Anthropic's APIs take it."""
-    return _NOT_IN_NAMES.sub("_", name.strip())[:_NAME_CHARS] or UNNAMED
+_NOT_STRICT = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def used_ids(messages: Iterable[Message]) -> set[str]:
@@ -31,10 +24,12 @@ def used_ids(messages: Iterable[Message]) -> set[str]:
 
 
 def valid_calls(
-    calls: Sequence[ToolCall], extras: Extras | None, used: set[str]
+    calls: Sequence[ToolCall], extras: Extras | None, tools: Collection[str], used: set[str]
 ) -> tuple[tuple[ToolCall, ...], Extras | None]:
     """A model's calls, and what belongs to them, with names and ids that can be sent back."""
-    named = [call if call.name == (name := valid_name(call.name)) else replace(call, name=name) for call in calls]
+    named = [
+        call if call.name == (name := valid_name(call.name, tools)) else replace(call, name=name) for call in calls
+    ]
     return with_valid_ids(named, extras, used)
 
 
@@ -84,4 +79,4 @@ def with_distinct_ids(messages: tuple[Message, ...], used: set[str]) -> tuple[Me
 
 def _strict(call_id: str) -> str:
     """As Anthropic's API is given it."""
-    return _NOT_IN_NAMES.sub("_", call_id)
+    return _NOT_STRICT.sub("_", call_id)

@@ -166,7 +166,6 @@ def test_a_run_that_is_cut_by_the_drain_leaves_what_was_said(
 def test_a_request_that_cannot_be_answered_is_not_kept(relay: Service, upstream: Upstream, session_id: str) -> None:
     upstream.will(TOO_LONG)
     problem_of(relay.chat("x" * 5000, session_id=session_id), 422, "context-too-long")
-    assert len(upstream.calls) == 1
     problem_of(relay.ask("GET", f"/sessions/{session_id}"), 404, "not-found")
 
 
@@ -181,7 +180,6 @@ def test_a_session_that_is_too_long_for_the_model_goes_on_with_half(
     assert [(content or "")[0] for _, content in told(upstream)] == ["2", "2", "3", "3", "g"]
     upstream.reset(TOO_LONG)
     problem_of(relay.chat("go on", session_id=session_id), 422, "context-too-long")
-    assert len(upstream.calls) == 2
 
 
 def test_a_deleted_session_does_not_come_back(serve_relay: Serve, upstream: Upstream, session_id: str) -> None:
