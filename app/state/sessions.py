@@ -16,7 +16,7 @@ from msgspec import Struct
 from app.messages import Turn
 from app.state.bounds import Bounds
 from app.state.scripts import APPEND, DELETE, LIST, RECALL
-from app.state.store import Argument, Script, Store, under_way
+from app.state.store import Script, Store, under_way
 from app.telemetry.logs import log
 
 _encode = msgspec.json.Encoder().encode
@@ -25,6 +25,7 @@ _decode = msgspec.json.Decoder(Turn).decode
 NEW = 0
 """When the run of a session's first turn began: before all others."""
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MICROS = 1_000_000
 _LAST_WORDS_SECONDS = 2.0
 
@@ -52,7 +53,7 @@ class Sessions:
         self._bounds = bounds
         self._anonymous = anonymous
         self._recall = Script(store, RECALL)
-        self._append = Script(store, APPEND)
+        self._append = Script(store, f"local bounds = {{ {bounds.as_words()} }}\n{APPEND}")
         self._delete = Script(store, DELETE)
         self._list = Script(store, LIST)
         self._everywhere = ("sessions", "session-sizes") if bounds.in_process else ()
@@ -73,19 +74,13 @@ class Sessions:
 
         False if the session was deleted since. The turn leaves when this is called.
         """
-        bounds = self._bounds
-        arguments: tuple[Argument, ...] = (
+        return self._append(
+            self._keys(user, session_id, address),
             turn.message_id,
             _encode(turn),
             "" if began is None else began,
-            bounds.max_turns,
-            bounds.max_bytes,
-            bounds.ttl_seconds,
-            bounds.sessions,
-            bounds.total_bytes,
-            *(bounds.in_process or ()),
+            read=bool,
         )
-        return self._append(self._keys(user, session_id, address), *arguments, read=bool)
 
     def append_later(self, user: str, session_id: str, turn: Turn, *, began: int | None, address: str) -> None:
         """As `append`, in the background: for a run that was cancelled."""
@@ -131,12 +126,18 @@ class Sessions:
 
 def _read(session_id: str, reply: tuple[bytes, builtins.list[bytes]]) -> Recalled:
     at, fields = reply
-    turns = []
-    for field, row in sorted(zip(fields[::2], fields[1::2], strict=True)):
-        if field == b"bytes":
-            continue
-        try:
-            turns.append(_decode(row))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            log.warning("session.turn_unreadable", session_id=session_id, error=type(error).__name__)
+    pairs = iter(fields)
+    rows = [row for _, row in sorted(zip(pairs, pairs, strict=True))][:-1]  # `bytes` comes last
+    try:
+        turns = [_decode(row) for row in rows]
+    except _UNREADABLE:
+        turns = [turn for row in rows if (turn := _readable(row, session_id)) is not None]
     return Recalled(turns, int(at))
+
+
+def _readable(row: bytes, session_id: str) -> Turn | None:
+    try:
+        return _decode(row)
+    except _UNREADABLE as error:
+        log.warning("session.turn_unreadable", session_id=session_id, error=type(error).__name__)
+        return None

@@ -88,14 +88,23 @@ async def test_what_anonymous_callers_say_is_not_what_users_said(store: Store) -
     assert await sessions_of(store).load("ada", "s") == []
 
 
-async def test_sessions_that_are_not_used_any_more_make_room(store: Store) -> None:
+async def test_sessions_that_are_gone_make_room_first(store: Store) -> None:
     sessions = sessions_of(store, total_bytes=SIZE * 3)
-    await sessions.append("ada", "old", turn())
-    await store.call("ZADD", "sessions:{ada}", 1, "session:{ada}:old")
-    await store.call("DEL", "session:{ada}:old")
-    await sessions.append("ada", "new", turn())
-    assert await store.call("HGET", "session-sizes:{ada}", "") == str(SIZE).encode()
-    assert await store.call("ZCARD", "sessions:{ada}") == 1
+    for name in ("gone", "a", "b", "c"):
+        await sessions.append("ada", name, turn())
+        await store.call("DEL", "session:{ada}:gone")
+    assert await store.call("HGET", "session-sizes:{ada}", "") == str(SIZE * 3).encode()
+    assert await ids(sessions) == ["c", "b", "a"]
+
+
+async def test_a_session_that_begins_anew_takes_what_it_takes(store: Store) -> None:
+    sessions = sessions_of(store)
+    for name in ("1", "2", "3"):
+        await sessions.append("ada", "s", turn(name))
+    await store.call("DEL", "session:{ada}:s")
+    await sessions.append("ada", "s", turn("4"))
+    for field in ("", "session:{ada}:s"):
+        assert await store.call("HGET", "session-sizes:{ada}", field) == str(SIZE).encode()
 
 
 async def test_a_process_keeps_so_many_sessions_and_bytes_of_all(store: Store) -> None:
