@@ -131,9 +131,10 @@ class RateLimited(AppError):
 
     status, slug, title = 429, "rate-limited", "Too many requests"
 
-    def __init__(self, policy: str, retry_after: int, *, policies: str, shown: bool) -> None:
+    def __init__(self, policy: str, retry_after: int, *, policies: str, shown: bool, scope: str = "user") -> None:
         super().__init__(f"The limit {policy!r} is reached. Try again in {retry_after} s.", retry_after=retry_after)
         self.policy = policy
+        self.scope = scope
         self._policies = policies
         self._shown = shown
 

@@ -105,7 +105,7 @@ class Settings(BaseSettings):
         description="Requests at once of one address without credentials in each process; `off`: any number",
     )
     refused_per_minute: Rate = Field(
-        1000,
+        3000,
         description="Refused requests a minute of one address, or of one authenticated user, to each process, a large "
         "body counting once for each 8 KiB; more are answered 429 unread; `off`: any number",
     )

@@ -10,6 +10,7 @@ from app.errors import LimitsUnavailable
 from app.events import FinishReason
 from app.limits.allowance import Growth
 from app.limits.claim import Claim
+from app.limits.wire import count_refusal
 from app.messages import AssistantMessage, size_of
 from app.models.prices import Price
 
@@ -61,6 +62,7 @@ class Rations:
             room, bound = self._room(wanted)
             if claim.refusal is not None and room < min(wanted, USABLE_OUTPUT):
                 if first or isinstance(claim.refusal, LimitsUnavailable):
+                    count_refusal(claim.refusal)
                     raise claim.refusal
                 room = 0
         if room < wanted:

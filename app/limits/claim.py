@@ -11,7 +11,7 @@ from app.events import Usage
 from app.limits.allowance import Allowance, Amount, Growth
 from app.limits.budgets import NANOS, WARN_AT, Budget, BudgetScope
 from app.limits.tiers import Rules
-from app.limits.wire import Headroom, Places, growth_text, keys, refusal, terms_text
+from app.limits.wire import Headroom, Places, count_refusal, growth_text, keys, refusal, terms_text
 from app.state.store import Argument
 
 Call = tuple[tuple[str, ...], tuple[Argument, ...]]
@@ -84,7 +84,7 @@ class Claim:
         self._least = first.least
         self.terms = terms
         self.tight = False  # a budget had less than was wanted
-        self.refusal: AppError | None = None  # of the last growth
+        self.refusal: AppError | None = None  # of the last growth; not counted
         self.periods: list[str] = []  # of the budgets; empty until admitted
         self.expires_at = 0.0  # time.monotonic() from which on others may have been given what this holds
         self.degraded = False
@@ -133,7 +133,9 @@ class Claim:
             return {}
         if reply[0] == 0:
             self.done = True
-            raise refusal(self.rules, self.budgets, reply)
+            refused = refusal(self.rules, self.budgets, reply)
+            count_refusal(refused)
+            raise refused
         self.expires_at = sent_at + self.terms.lease_seconds
         if self.budgets:
             self._hold(reply[1], reply[2], (self.allowance.tokens, self.allowance.nanos))

@@ -110,5 +110,6 @@ class Gate:
 
 
 def _limited(policy: str, wait: float) -> RateLimited:
-    metrics.RATE_LIMITED.labels("refused" if policy == "refused" else "address").inc()
-    return RateLimited(policy, max(1, -int(-wait // 1)), policies="", shown=False)
+    scope = policy.removesuffix("-concurrent")
+    metrics.RATE_LIMITED.labels(scope).inc()
+    return RateLimited(policy, max(1, -int(-wait // 1)), policies="", shown=False, scope=scope)

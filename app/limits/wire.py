@@ -43,16 +43,22 @@ class Headroom:
 
 
 def refusal(rules: Rules, budgets: Sequence[Budget], reply: Sequence[Any]) -> AppError:
-    """The error for a reply that begins with 0."""
+    """The error for a reply that begins with 0. `count_refusal` is for when it reaches its caller."""
     kind, place, wait = reply[1].decode(), reply[2] - 1, ceil(reply[3] / 1000)
     if kind in ("rate", "running"):
         rule = (rules.rates if kind == "rate" else rules.concurrent)[place]
-        metrics.RATE_LIMITED.labels(rule.scope).inc()
-        return RateLimited(rule.policy, wait, policies=rules.policies, shown=rule.shown)
+        return RateLimited(rule.policy, wait, policies=rules.policies, shown=rule.shown, scope=rule.scope)
     budget = budgets[place]
-    metrics.BUDGET_EXCEEDED.labels(budget.scope).inc()
     resets_in = ceil(reply[4] / 1000)
     return BudgetExceeded(budget.scope, budget.period, kind, retry_after=wait, resets_in=resets_in, shared=budget.share)
+
+
+def count_refusal(error: AppError) -> None:
+    match error:
+        case RateLimited():
+            metrics.RATE_LIMITED.labels(error.scope).inc()
+        case BudgetExceeded():
+            metrics.BUDGET_EXCEEDED.labels(error.scope).inc()
 
 
 def growth_text(growth: Growth, budgets: Sequence[Budget]) -> str:

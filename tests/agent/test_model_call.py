@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from app.agent.model_call import Reply, call_model
 from app.errors import ContextTooLong, ModelRateLimited, ModelUnavailable
-from app.events import Event, Token, Usage, UsageReported
+from app.events import Event, Reasoning, Token, Usage, UsageReported
 from app.messages import ToolCall, UserMessage
 from app.models.build import PricedModel
 from app.models.protocol import ModelRequest
@@ -30,17 +30,25 @@ class Stage:
 
     def __init__(self, *script: Step, tracing: Tracing | None = None) -> None:
         self.model = ScriptedModel(script, name=f"model-call-{next(_numbers)}")
+        self.priced = PricedModel(self.model, CHEAP)
         self.events: list[Event] = []
         self.used: list[tuple[Usage, float]] = []
+        self.uncertain: list[bool] = []
         self._tracing = tracing or Tracing(None)
 
-    async def call(self, *, stream: bool = True, max_tokens: int = 100) -> Reply:
-        request = ModelRequest("Be brief.", [UserMessage("Hello")], max_tokens=max_tokens, stream=stream)
-        priced = PricedModel(self.model, CHEAP)
-        return await call_model(self._tracing, priced, request, self.events.append, self._used)
+    async def call(self, *, stream: bool = True, max_tokens: int = 100, max_reasoning_tokens: int = 0) -> Reply:
+        request = ModelRequest(
+            "Be brief.",
+            [UserMessage("Hello")],
+            max_tokens=max_tokens,
+            stream=stream,
+            max_reasoning_tokens=max_reasoning_tokens,
+        )
+        return await call_model(self._tracing, self.priced, request, self.events.append, self._used)
 
-    def _used(self, usage: Usage, cost_usd: float) -> None:
+    def _used(self, usage: Usage, cost_usd: float, *, uncertain: bool) -> None:
         self.used.append((usage, cost_usd))
+        self.uncertain.append(uncertain)
 
     def metric(self, name: str, **labels: str) -> float | None:
         return REGISTRY.get_sample_value(name, {"model": self.model.ref, **labels})
@@ -125,7 +133,9 @@ async def test_a_failure_is_raised_counted_and_logged(error: Callable[[], Except
         (["x" * 40, ModelUnavailable("", reason="overloaded")], True, 10),
         (["x" * 4000, ModelUnavailable("", reason="overloaded")], True, 100),
         ([ModelUnavailable("", reason="timeout")], True, 0),
-        ([ModelUnavailable("", reason="timeout")], False, 100),
+        ([("reasoning", "x" * 40), ("arguments", "y" * 20), ModelUnavailable("", reason="cut_stream")], True, 15),
+        (["x" * 8, ("arguments", "y" * 4), ModelUnavailable("", reason="overloaded")], True, 3),
+        ([ModelUnavailable("", reason="timeout")], False, 1),
         ([ModelUnavailable("", reason="unreachable")], False, None),
         ([LookupError()], False, None),
     ],
@@ -141,6 +151,63 @@ async def test_what_a_failed_call_may_have_used_is_told(script: list[Step], stre
         assert usage.output_tokens == written
         assert usage.input_tokens > 0
         assert cost_usd == CHEAP.cost_usd(usage)
+        assert stage.uncertain == [True]
+
+
+@pytest.mark.parametrize(("max_tokens", "written"), [(100, 40), (25, 25)])
+async def test_a_plain_call_that_is_cut_has_written_what_its_model_writes_in_that_time(
+    max_tokens: int, written: int
+) -> None:
+    stage = Stage(asyncio.Event())
+    for _ in range(300):
+        stage.priced.pace.saw(400, 2.0)  # 200 a second
+    task = asyncio.create_task(stage.call(stream=False, max_tokens=max_tokens))
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with capture_logs() as logs, pytest.raises(asyncio.CancelledError):
+        await task
+    [(usage, _)] = stage.used
+    assert written <= usage.output_tokens <= min(written + 20, max_tokens)
+    assert usage.input_tokens > 0
+    [line] = logs
+    assert (line["uncertain"], line["output_tokens"], line["success"]) == (True, usage.output_tokens, False)
+    assert stage.metric("agent_uncertain_tokens_total", type="output") == usage.output_tokens
+    assert stage.metric("agent_tokens_total", type="output") is None
+
+
+async def test_before_any_call_has_ended_a_cut_call_books_little() -> None:
+    stage = Stage(asyncio.Event())
+    task = asyncio.create_task(stage.call(stream=False, max_tokens=4096))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    [(usage, _)] = stage.used
+    assert 5 <= usage.output_tokens <= 15
+
+
+async def test_the_pace_is_that_of_the_calls_that_ended() -> None:
+    stage = Stage(*answers("a", usage=Usage(10, 1000)))
+    before = stage.priced.pace.written(1.0)
+    await stage.call()
+    assert stage.priced.pace.written(1.0) > before + 100
+
+
+async def test_reasoning_is_told_apart_from_the_answer() -> None:
+    stage = Stage(("reasoning", "Hm. "), "Hello", ("arguments", '{"a":'), *answers())
+    reply = await stage.call()
+    assert reply.text == "Hello"
+    assert stage.events[:2] == [Reasoning("Hm. "), Token("Hello")]
+    assert stage.metric("agent_time_to_first_token_seconds_count") == 1
+
+
+async def test_reasoning_that_a_provider_keeps_to_itself_counts_by_its_time() -> None:
+    stage = Stage("Hi", ModelUnavailable("", reason="cut_stream"))
+    stage.model.reasons = True
+    stage.model.pause = 0.1
+    with pytest.raises(ModelUnavailable):
+        await stage.call(max_reasoning_tokens=1000)
+    assert 1 + 5 <= stage.used[0][0].output_tokens <= 1 + 15
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -154,7 +221,7 @@ async def test_a_cancelled_call_ends_the_models_work_and_counts_what_it_used(str
         await task
     assert stage.model.open == 0
     assert stage.metric("agent_model_requests_total", outcome="cancelled") == 1
-    assert [usage.output_tokens for usage, _ in stage.used] == [10 if stream else 100]
+    assert [usage.output_tokens for usage, _ in stage.used] == [10]  # what was told, or what the time allows
 
 
 @pytest.fixture
