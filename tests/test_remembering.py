@@ -159,6 +159,7 @@ async def test_runs_that_do_not_end_are_left(monkeypatch: pytest.MonkeyPatch) ->
                 await asyncio.Event().wait()
             finally:
                 await release.wait()
+            raise AssertionError
 
     stage = Stage(Stubborn())
     run = stage.runner.run(ADA, RunRequest("Hello")).begin()
