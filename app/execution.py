@@ -14,7 +14,15 @@ from app.agent.memory import Memory
 from app.agent.progress import Progress
 from app.agent.suggestions import Ran, suggest
 from app.agent.toolset import Toolset
-from app.errors import AppError, BudgetExceeded, DeadlineExceeded, InternalError, InvalidRequest, RateLimited
+from app.errors import (
+    AppError,
+    BudgetExceeded,
+    DeadlineExceeded,
+    InternalError,
+    InvalidRequest,
+    RateLimited,
+    StateUnavailable,
+)
 from app.events import Answer, RunFailed, RunFinished, RunStarted, Suggestion
 from app.limits.claim import Claim
 from app.limits.limiter import Limiter
@@ -154,10 +162,12 @@ class Execution:
         if self.claim.degraded:
             self.degraded.append("limits")
         if asked is not None:
-            model = self.model.model
-            await self.memory.recall(
-                asked, model.ref, model.context_window, self.agent.system_prompt, self.tools.most_tokens
-            )
+            try:
+                recalled = await asked
+            except StateUnavailable as error:
+                self.memory.not_recalled(error)
+            else:
+                self.memory.recall(recalled, self.model.model, self.agent.system_prompt, self.tools.most_tokens)
         return headers
 
     async def _loop(self, run: Run) -> None:
@@ -195,12 +205,15 @@ class Execution:
                 appended.close()
             raise
         if appended is not None:
-            await self.memory.kept(appended)
+            try:
+                await appended
+            except StateUnavailable as error:
+                self.memory.not_kept(error)
 
     def _interrupted(self, error: AppError | None = None) -> list[Message]:
         """The messages of a run that failed or was cancelled; none where there was no run, or it was refused."""
         progress = self.progress
-        refused = isinstance(error, _REFUSALS) and not (progress.messages or progress.pieces)
+        refused = progress.refused or (isinstance(error, _REFUSALS) and not (progress.messages or progress.pieces))
         return progress.interrupted() if self.admitted and not (self.kept or refused) else []
 
     def _end_later(self) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from app.agent.shortening import shorten, without_extras
-from app.agent.sizes import estimate_tokens
+from app.agent.sizes import BYTES_A_TOKEN, estimate_tokens
 from app.agent.valid_calls import with_distinct_ids
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Turn, UserMessage
 
@@ -31,12 +31,27 @@ def repair(turn: Turn) -> tuple[Message, ...]:
     call; the turn ends with an answer, if only with a note that there is none. A turn without a question is left out:
     the result is empty.
     """
-    match turn.messages:
-        case (UserMessage(), AssistantMessage(tool_calls=(), interrupted=False) as answer) if answer.content.strip():
-            return turn.messages  # as most are
-        case (UserMessage(), *_):
-            return _repaired(turn.messages)
-    return ()
+    messages = turn.messages
+    if _is_plain(turn) or not messages:
+        return messages
+    return _repaired(messages) if isinstance(messages[0], UserMessage) else ()
+
+
+def _is_plain(turn: Turn) -> bool:
+    """Whether it is as most are: a question and an answer that is all there."""
+    messages = turn.messages
+    if len(messages) != 2 or type(messages[0]) is not UserMessage:
+        return False
+    answer = messages[1]
+    return (
+        type(answer) is AssistantMessage
+        and not (answer.tool_calls or answer.interrupted or answer.extras is not None or answer.content.isspace())
+        and answer.content != ""
+    )
+
+
+def _says(message: Message) -> bool:
+    return bool(message.content) and not message.content.isspace()
 
 
 def _repaired(messages: Iterable[Message]) -> tuple[Message, ...]:
@@ -57,7 +72,7 @@ def _repaired(messages: Iterable[Message]) -> tuple[Message, ...]:
                 if repaired and not _is_answer(repaired[-1]):
                     repaired.append(AssistantMessage(UNANSWERED))
                 repaired.append(message)
-            case AssistantMessage(tool_calls=()) if not message.content.strip():
+            case AssistantMessage(tool_calls=()) if not _says(message):
                 pass
             case AssistantMessage():
                 close()
@@ -81,20 +96,29 @@ def _first_of_each_id(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
     return tuple(by_id.values())
 
 
-def trim(turns: Sequence[Turn], max_tokens: int, *, question: str = "", model: str = "") -> History:
+def trim(
+    turns: Sequence[Turn], max_tokens: int, *, question: str = "", model: str = "", size: int | None = None
+) -> History:
     """The messages of as many of the last turns as fit into `max_tokens`, by the estimate of `sizes`.
 
+    `size` is that of the turns in JSON, if it is known: what is small enough so need not be measured again.
     The newest is shortened to what fits. A turn is without its extras where they are another model's, or do not fit.
     Left out is a question that was not answered and then asked again, as clients do after a failure.
     """
+    if size is not None and size <= max_tokens * BYTES_A_TOKEN and all(map(_is_plain, turns)):
+        return History([message for turn in turns for message in turn.messages])
     kept: list[tuple[Message, ...]] = []
     used: set[str] = set()  # ids of calls
     left, asked_next, left_out, shortened = max_tokens, question, False, False
     for turn in reversed(turns):
-        if _asked_again(turn, asked_next) or not (messages := repair(turn)):
+        messages = turn.messages
+        if _is_plain(turn):
+            size = estimate_tokens(messages)
+        elif _asked_again(turn, asked_next) or not (messages := repair(turn)):
             continue
+        else:
+            messages, size = _fitted(with_distinct_ids(messages, used), left, model)
         asked_next = messages[0].content
-        messages, size = _fitted(with_distinct_ids(messages, used), left, model)
         if size > left:
             left_out = True
             if not kept and left > 0:
@@ -119,7 +143,6 @@ def _fitted(messages: tuple[Message, ...], tokens: int, model: str) -> tuple[tup
     """The messages with those extras that the model may be given and that fit, and their size."""
     messages = without_extras(messages, but_of=model)
     size = estimate_tokens(messages)
-    if size > tokens:
-        messages = without_extras(messages)
-        size = estimate_tokens(messages)
+    if size > tokens and (bare := without_extras(messages)) is not messages:
+        return bare, estimate_tokens(bare)
     return messages, size

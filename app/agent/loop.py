@@ -1,8 +1,9 @@
 """The agent loop: the model asks for tools, they run, their results go back, until it answers or a limit ends it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from time import perf_counter
+from typing import Any
 
 from msgspec import Struct
 
@@ -76,11 +77,17 @@ class Loop(Struct, frozen=True):
     async def _iterate(self, progress: Progress, rations: Rations) -> FinishReason | None:
         last = progress.answer_now or progress.iterations >= self.limits.max_iterations
         answered = self._answered(progress)
-        read = most_input_tokens(self._system(progress, last), progress.all_messages(), self.tools.most_tokens)
+        messages = progress.all_messages()
+        read = most_input_tokens(self._system(progress, last), messages, self.tools.most_tokens)
         ration = await rations.of_call(read, answered, progress.reasoning_tokens, first=progress.iterations == 1)
         if ration.answer < 1:
             return self._give_up(ration.bound, progress)
-        reply = await self._ask(progress, ration, last)
+        try:
+            reply = await self._call_model(progress, messages, ration, last)
+        except ContextTooLong:
+            if progress.pieces or not self._shrink(progress):
+                raise
+            reply = await self._call_model(progress, progress.all_messages(), ration, last)
         progress.reasoning_tokens += reply.reasoning_tokens
         finished = self._finish_reason(reply, progress, last)
         if finished is None:
@@ -94,35 +101,31 @@ class Loop(Struct, frozen=True):
             self._end(reply, finished, progress)
         return finished
 
-    async def _ask(self, progress: Progress, ration: Ration, last: bool) -> Reply:
-        """A second time, with less, where the provider says that the conversation is too long."""
-        try:
-            return await self._call_model(progress, ration, last)
-        except ContextTooLong:
-            if progress.pieces or not self._shrink(progress):
-                raise
-        return await self._call_model(progress, ration, last)
-
-    async def _call_model(self, progress: Progress, ration: Ration, last: bool) -> Reply:
-        system, messages = self._system(progress, last), progress.all_messages()
-        tools = () if last else self.tools.specs
-        answer, reasoning = within_window(
-            self.model.model.context_window, ration.answer, ration.reasoning, system, messages, self.tools.most_tokens
-        )
-        progress.pieces.clear()
+    def _call_model(
+        self, progress: Progress, messages: Sequence[Message], ration: Ration, last: bool
+    ) -> Coroutine[Any, Any, Reply]:
+        system, model = self._system(progress, last), self.model.model
+        answer, reasoning = ration.answer, ration.reasoning
+        if model.context_window is not None:
+            answer, reasoning = within_window(
+                model.context_window, answer, reasoning, system, messages, self.tools.most_tokens
+            )
+        pieces, emit = progress.pieces, self.emit
+        pieces.clear()
 
         def heard(event: Event) -> None:
             if type(event) is Token:
-                progress.pieces.append(event.text)
-            self.emit(event)
+                pieces.append(event.text)
+            emit(event)
 
         def used(usage: Usage, cost_usd: float, *, uncertain: bool) -> None:
             progress.usage += usage
             progress.cost_usd += cost_usd
-            self.claim.record(self.model.model.ref, usage, cost_usd, uncertain=uncertain)
+            self.claim.record(model.ref, usage, cost_usd, uncertain=uncertain)
 
+        tools = () if last else self.tools.specs
         request = ModelRequest(system, messages, tools, answer, self.stream, reasoning)
-        return await call_model(self.tracing, self.model, request, heard, used)
+        return call_model(self.tracing, self.model, request, heard, used)
 
     def _system(self, progress: Progress, last: bool) -> str:
         if not last or not (progress.messages or progress.answer_now):

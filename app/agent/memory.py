@@ -13,12 +13,14 @@ from app.agent.sizes import BYTES_A_TOKEN, estimate_tokens
 from app.agent.window import room_for_history
 from app.errors import StateUnavailable
 from app.limits.principal import Principal
-from app.messages import Message, Turn, UserMessage
+from app.messages import AssistantMessage, Message, Turn, UserMessage
+from app.models.protocol import Model
 from app.settings import Settings
 from app.state.sessions import NEW, Recalled, Sessions
 from app.telemetry.logs import log
 
 _MICROS = 1_000_000
+_MOST_AS_JSON = 6  # bytes of a character
 
 
 @dataclass(slots=True)
@@ -34,6 +36,7 @@ class Memory:
     degraded: list[str]
     history: list[Message] = field(default_factory=list)
     _turns: list[Turn] = field(default_factory=list)
+    _size: int = 0
     _began: int | None = NEW
     _created_at: float = field(default_factory=time.time)
 
@@ -41,24 +44,22 @@ class Memory:
         """Ask for the session's turns; the question leaves now, the answer is for `recall`."""
         return self.sessions.recall(self.principal.user, self.session_id)
 
-    async def recall(
-        self, asked: Coroutine[Any, Any, Recalled], model: str, window: int | None, system: str, tool_bytes: int
-    ) -> None:
-        """What was said before, as much as the settings and the model's window allow."""
-        try:
-            self._turns, self._began = await asked
-        except StateUnavailable as error:
-            self._began = None
-            self._degrade(error)
-            return
+    def recall(self, recalled: Recalled, model: Model, system: str, tool_bytes: int) -> None:
+        """Use what was said before, as much as the settings and the model's window allow."""
+        self._turns, self._began, self._size = recalled
         self._created_at = self._began / _MICROS
-        most = self.settings.history_max_tokens
-        history = self._trim(most, model)
+        most, window = self.settings.history_max_tokens, model.context_window
+        history = self._trim(most, model.ref)
         if window is not None and history.messages:
             room = room_for_history(window, self.settings.max_tokens, system, self.question, tool_bytes)
             if room < most and estimate_tokens(history.messages) > room:
-                history = self._trim(room, model)._replace(shortened=True)
+                history = self._trim(room, model.ref)._replace(shortened=True)
         self._use(history)
+
+    def not_recalled(self, error: StateUnavailable) -> None:
+        """Go on without what was said before."""
+        self._began = None
+        self.not_kept(error)
 
     def recall_less(self, model: str) -> Sequence[Message] | None:
         """The conversation with half as much history; None if there is none."""
@@ -72,7 +73,7 @@ class Memory:
         return [*self.history, self.question]
 
     def _trim(self, max_tokens: int, model: str) -> History:
-        return trim(self._turns, max_tokens, question=self.question.content, model=model)
+        return trim(self._turns, max_tokens, question=self.question.content, model=model, size=self._size)
 
     def _use(self, history: History) -> None:
         self.history = history.messages
@@ -80,7 +81,7 @@ class Memory:
             self.degraded.append("history")
 
     def keep(self, messages: Sequence[Message]) -> Coroutine[Any, Any, bool]:
-        """Keep the turn, which ends with these messages. It leaves now; `kept` waits for it."""
+        """Keep the turn, which ends with these messages. It leaves now, and has to be awaited."""
         return self.sessions.append(
             self.principal.user,
             self.session_id,
@@ -88,13 +89,6 @@ class Memory:
             began=self._began,
             address=self.principal.address,
         )
-
-    async def kept(self, appended: Coroutine[Any, Any, bool]) -> None:
-        """Returns when the turn is kept, or cannot be."""
-        try:
-            await appended
-        except StateUnavailable as error:
-            self._degrade(error)
 
     def keep_later(self, messages: Sequence[Message]) -> None:
         """Keep the turn of a run that was cancelled, in the background."""
@@ -111,15 +105,19 @@ class Memory:
         said: tuple[Message, ...] = (self.question, *messages)
         most = self.settings.session_max_bytes
         turn = Turn(self.message_id, self._created_at, said)
-        if estimate_tokens(said) * BYTES_A_TOKEN * 2 < most:  # JSON seldom takes twice as much
-            return turn
+        match messages:
+            case [AssistantMessage(content, (), None)] if (
+                _MOST_AS_JSON * (len(self.question.content) + len(content)) < most
+            ):
+                return turn  # as most are
         tokens = most // BYTES_A_TOKEN
         while len(msgspec.json.encode(turn)) > most and tokens:
             turn = Turn(self.message_id, self._created_at, shorten(said, tokens))
             tokens //= 2
         return turn
 
-    def _degrade(self, error: StateUnavailable) -> None:
+    def not_kept(self, error: StateUnavailable) -> None:
+        """Go on without the store."""
         if "sessions" not in self.degraded:
             self.degraded.append("sessions")
             log.warning("state.unavailable", error=repr(error.__cause__))

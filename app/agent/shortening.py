@@ -13,9 +13,10 @@ _SHORTEST = 120
 
 def without_extras(messages: tuple[Message, ...], *, but_of: str = "") -> tuple[Message, ...]:
     """The messages without what models but this one want to be given back with them."""
-    if not any(isinstance(message, AssistantMessage) and message.extras is not None for message in messages):
-        return messages
-    return tuple([_bare(message, but_of) for message in messages])
+    for message in messages:
+        if type(message) is AssistantMessage and message.extras is not None:
+            return tuple([_bare(message, but_of) for message in messages])
+    return messages
 
 
 def _bare(message: Message, but_of: str) -> Message:

@@ -16,14 +16,12 @@ def room_for_history(window: int, answer: int, system: str, question: Message, t
 
 
 def within_window(
-    window: int | None, answer: int, reasoning: int, system: str, messages: Sequence[Message], tool_bytes: int
+    window: int, answer: int, reasoning: int, system: str, messages: Sequence[Message], tool_bytes: int
 ) -> tuple[int, int]:
     """The tokens of an answer and its reasoning such that they fit behind what the model reads.
 
     Servers such as vLLM refuse a request whose prompt and `max_tokens` together are more than the window.
     """
-    if window is None:
-        return answer, reasoning
     free = window - _fixed(system, tool_bytes) - estimate_tokens(messages)
     free = max(free, window // (2 * _LEAST_SHARE))  # the estimate may be too high; if not, the provider says so
     if answer + reasoning <= free:
