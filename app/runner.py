@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from app.agent.definition import Agent, RunLimits
 from app.agent.toolset import Toolset, toolset
@@ -16,7 +16,7 @@ from app.agent.worst_case import (
 from app.errors import NotFound, ShuttingDown
 from app.execution import Execution, Services
 from app.ids import new_id
-from app.limits.allowance import Amount, Growth
+from app.limits.allowance import Growth
 from app.limits.principal import Principal
 from app.messages import UserMessage
 from app.models.build import PricedModel
@@ -48,7 +48,8 @@ class Runner:
         model = self._services.models.find(request.model)
         limits = self._limits_of(request, model)
         message_id = new_id()
-        most, first = self._worst_case(request, limits, model, agent, tools)
+        most = most_of_run(model.price, limits)
+        first = partial(self._first_call, request, limits, model, agent, tools)
         execution = Execution(
             self._services,
             principal,
@@ -101,16 +102,14 @@ class Runner:
             max_reasoning_tokens=settings.max_reasoning_tokens if model.model.reasons else 0,
         )
 
-    def _worst_case(
+    def _first_call(
         self, request: RunRequest, limits: RunLimits, model: PricedModel, agent: Agent, tools: Toolset
-    ) -> tuple[Amount, Growth]:
-        """Tokens and nano-dollars that the run may use, and that it reserves for its first model call, whose history
-        is not known yet."""
+    ) -> Growth:
+        """What a run reserves for its first model call, whose history is not known yet."""
         known = most_input_tokens(agent.system_prompt, [UserMessage(request.message)], tools.most_tokens)
         read = known
         if request.session_id is not None:
             read += most_history_tokens(self._services.settings.history_max_tokens)
         tokens, nanos = most_of_call(model.price, limits, read)
         least = least_of_call(model.price, limits, known)
-        first = Growth((tokens, nanos), (min(least[0], tokens), min(least[1], nanos)))
-        return most_of_run(model.price, limits), first
+        return Growth((tokens, nanos), (min(least[0], tokens), min(least[1], nanos)))

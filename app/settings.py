@@ -85,8 +85,8 @@ class Settings(BaseSettings):
     jwt_tier_claim: str = Field("tier", description="The claim with the tier")
     trusted_proxies: List = Field(
         (),
-        description="Networks (`10.0.0.0/8`) of the proxies whose X-Forwarded-For is believed, comma-separated; "
-        "without it a caller's address is that of the connection",
+        description="Addresses (`10.1.2.3`) or networks of the proxies whose X-Forwarded-For is believed, "
+        "comma-separated; without it a caller's address is that of the connection",
     )
     limits: str = Field(
         "",
@@ -106,8 +106,8 @@ class Settings(BaseSettings):
     )
     refused_per_minute: Rate = Field(
         3000,
-        description="Refused requests a minute of one address, or of one authenticated user, to each process, a large "
-        "body counting once for each 8 KiB; more are answered 429 unread; `off`: any number",
+        description="Refused requests a minute of one address or authenticated user to each process, 8 KiB of a body "
+        "counting as one more; above that all are answered 429 unread; `off`: any number",
     )
     budget_user_day_usd: Usd = Field(None, description="Most a user may spend in a UTC day, in US dollars")
     budget_user_day_tokens: Tokens = Field(None, description="Most tokens a user may use in a UTC day")
@@ -142,9 +142,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes")
     max_iterations: int = Field(10, ge=1, le=100, description="Most model calls a run may make")
     max_tokens: int = Field(4096, ge=1, description="Maximum tokens a run's model calls may answer with, together")
-    max_reasoning_tokens: int = Field(
-        4096, ge=0, description="Maximum tokens a run's model calls may think, together, beside what they answer"
-    )
+    max_reasoning_tokens: int = Field(4096, ge=0, description="Maximum tokens a run may reason with beside its answers")
     max_cost_usd: float = Field(0.5, gt=0, le=10_000, description="Most that a run may cost, in US dollars")
     max_run_tokens: int = Field(
         50_000, ge=1, le=100_000_000, description="Most tokens a run may read and write, together"

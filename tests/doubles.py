@@ -64,7 +64,8 @@ class ScriptedModel:
         self.open += 1
         self.opened.set()
         try:
-            await asyncio.sleep(self.pause)
+            if self.pause:
+                await asyncio.sleep(self.pause)
             for step in script:
                 match step:
                     case str():

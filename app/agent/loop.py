@@ -79,7 +79,8 @@ class Loop(Struct, frozen=True):
         answered = self._answered(progress)
         messages = progress.all_messages()
         read = most_input_tokens(self._system(progress, last), messages, self.tools.most_tokens)
-        ration = await rations.of_call(read, answered, progress.reasoning_tokens, first=progress.iterations == 1)
+        used_so_far = (read, answered, progress.reasoning_tokens)
+        ration = rations.of_call(*used_so_far) or await rations.grown(*used_so_far, first=progress.iterations == 1)
         if ration.answer < 1:
             return self._give_up(ration.bound, progress)
         try:

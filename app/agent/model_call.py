@@ -42,18 +42,14 @@ class Used(Protocol):
 _CUT = frozenset({"timeout", "cut_stream", "broken_answer"})  # failures of calls that a provider may charge for
 
 
-class _Heard(Struct):
-    """What a model has written so far, as it comes."""
+class _Heard(Struct, frozen=True):
+    """What a model had written when its call was cut."""
 
-    text: list[str] = []
-    reasoning: list[str] = []
-    arguments: list[str] = []
-    first: float | None = None
-    """When the first text or reasoning came."""
-
-    @property
-    def tokens(self) -> int:
-        return estimated_tokens("".join(self.text) + "".join(self.reasoning) + "".join(self.arguments))
+    written: str
+    reasoned: bool
+    silent_seconds: float
+    """Until its first text or reasoning."""
+    seconds: float
 
 
 async def call_model(
@@ -63,34 +59,40 @@ async def call_model(
     Model.generate does."""
     model = priced.model
     started = perf_counter()
-    heard = _Heard()
-    pieces = heard.text
+    pieces: list[str] = []
+    beside: list[str] = []
+    silent: float | None = None
+    reasoned = False
 
     def begin() -> None:
-        heard.first = perf_counter()
+        nonlocal silent
+        silent = perf_counter() - started
         if request.stream:
-            metrics.TIME_TO_FIRST_TOKEN.labels(model.ref).observe(heard.first - started)
+            metrics.TIME_TO_FIRST_TOKEN.labels(model.ref).observe(silent)
 
     def on_text(text: str) -> None:
-        if heard.first is None:
+        if silent is None:
             begin()
         pieces.append(text)
         emit(Token(text))
 
     def on_beside(kind: Beside, text: str) -> None:
-        if kind == "arguments":
-            heard.arguments.append(text)
-            return
-        if heard.first is None:
-            begin()
-        heard.reasoning.append(text)
-        emit(Reasoning(text))
+        nonlocal reasoned
+        beside.append(text)
+        if kind == "reasoning":
+            reasoned = True
+            if silent is None:
+                begin()
+            emit(Reasoning(text))
 
     with tracing.span(f"chat {model.name}", _attributes(model, request), SpanKind.CLIENT) as span:
         try:
             completion = await model.generate(request, on_text, on_beside)
         except BaseException as error:
-            usage = _used_when_cut(priced, request, heard, error, started)
+            seconds = perf_counter() - started
+            written = "".join(pieces) + "".join(beside)
+            heard = _Heard(written, reasoned, seconds if silent is None else silent, seconds)
+            usage = _used_when_cut(priced, request, heard, error)
             cost_usd = 0.0 if usage is None else priced.price.cost_usd(usage)
             _record_failure(model.ref, error, started, usage, cost_usd)
             if usage is not None:
@@ -123,9 +125,7 @@ def _attributes(model: Model, request: ModelRequest) -> dict[str, AttributeValue
     }
 
 
-def _used_when_cut(
-    priced: PricedModel, request: ModelRequest, heard: _Heard, error: BaseException, started: float
-) -> Usage | None:
+def _used_when_cut(priced: PricedModel, request: ModelRequest, heard: _Heard, error: BaseException) -> Usage | None:
     """Estimated usage of a failed or cancelled call, or None if it never reached its provider or was refused.
 
     A stream tells what the model wrote, except for reasoning that its provider keeps to itself. A plain call tells
@@ -133,15 +133,14 @@ def _used_when_cut(
     """
     cancelled = not isinstance(error, Exception)
     cut = isinstance(error, ModelError) and error.reason in _CUT
-    told = heard.tokens
+    told = estimated_tokens(heard.written)
     if not (cancelled or cut or told):
         return None
     most = request.max_tokens + request.max_reasoning_tokens
     if not request.stream:
-        told = max(told, priced.pace.written(perf_counter() - started))
-    elif priced.model.reasons and not heard.reasoning:
-        silent = (heard.first or perf_counter()) - started
-        told += min(priced.pace.written(silent), request.max_reasoning_tokens)
+        told = max(told, priced.pace.written(heard.seconds))
+    elif priced.model.reasons and not heard.reasoned:
+        told += min(priced.pace.written(heard.silent_seconds), request.max_reasoning_tokens)
     return Usage(estimated_input_tokens(request), min(told, most))
 
 

@@ -1,8 +1,7 @@
 """What the next model call of a run may write: within the run's own limits and what is reserved for it, which grows."""
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.agent.definition import RunLimits
 from app.agent.worst_case import USABLE_OUTPUT, most_input_usd, most_of_output, usd_per_output_token
@@ -24,8 +23,7 @@ _RESULT_TOKENS = 2000
 """What a tool's result is expected to take at most, before it is there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ration:
+class Ration(NamedTuple):
     """Tokens that a call may answer with, and think beside. `bound` is what ends the run if the answer is cut there."""
 
     answer: int
@@ -45,8 +43,19 @@ class Rations:
         self._settle = settle
         self._read = 0
 
-    async def of_call(self, read: int, answered: int, reasoned: int, *, first: bool) -> Ration:
+    def of_call(self, read: int, answered: int, reasoned: int) -> Ration | None:
         """For a call that reads so many tokens, after the run's others have answered and reasoned with so many.
+
+        None: less than that is reserved, `grown` may be asked.
+        """
+        self._read = read
+        answer = self._limits.max_tokens - answered
+        reasoning = max(0, self._limits.max_reasoning_tokens - reasoned) if self._limits.max_reasoning_tokens else 0
+        room, bound = self._room(answer + reasoning)
+        return Ration(answer, reasoning, bound) if room >= answer + reasoning else None
+
+    async def grown(self, read: int, answered: int, reasoned: int, *, first: bool) -> Ration:
+        """Like `of_call`, after more was asked for if that is worth it.
 
         Nothing to answer with: the call may not be made. Raises what refused the run's first call, or
         LimitsUnavailable.
@@ -65,8 +74,7 @@ class Rations:
                     count_refusal(claim.refusal)
                     raise claim.refusal
                 room = 0
-        if room < wanted:
-            reasoning = min(reasoning, room - min(answer, -(-room // 2)))
+        reasoning = min(reasoning, room - min(answer, -(-room // 2)))
         return Ration(min(answer, room - reasoning), reasoning, bound)
 
     def between(self, message: AssistantMessage, answered: int, reasoned: int) -> Growth | None:

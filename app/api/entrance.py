@@ -39,8 +39,9 @@ class Entrance:
         if self._anonymous:
             address, peer = self.origin_of(scope)
             self._gate.check_refused(address, peer)
-            self._gate.enter(address, peer)
-            scope[_ENTERED] = True
+            if self._gate.counts:
+                self._gate.enter(address, peer)
+                scope[_ENTERED] = True
 
     def check_stranger(self, scope: Scope) -> None:
         """For a caller whose credentials are not taken. Raises RateLimited."""
@@ -57,7 +58,7 @@ class Entrance:
             self._gate.leave(*self.origin_of(scope))
         if status in _READ or status in _UNREAD:
             name, peer = (scope[_USER], "") if _USER in scope else self.origin_of(scope)
-            self._gate.refused(name, peer, 1 + (_size(scope) / _WEIGHS if status in _READ else 0))
+            self._gate.refused(name, peer, 1 + (_size(scope) // _WEIGHS if status in _READ else 0))
 
 
 def _size(scope: Scope) -> int:

@@ -1,7 +1,7 @@
 """What one run may still use: the part that is reserved for it, which grows, within the run's own limits."""
 
-from dataclasses import dataclass
 from math import ceil, floor, inf
+from typing import NamedTuple
 
 from app.limits.budgets import NANOS
 
@@ -9,8 +9,7 @@ Amount = tuple[int, int]
 """Tokens and nano-dollars."""
 
 
-@dataclass(frozen=True, slots=True)
-class Growth:
+class Growth(NamedTuple):
     """What a run wants to hold for its next model call, and the least that is of use to it."""
 
     wanted: Amount

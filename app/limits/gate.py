@@ -17,12 +17,11 @@ _MOST_KEPT = 10_000  # addresses and users
 
 
 class _Counts:
-    __slots__ = ("open", "refused_until", "spread_until")
+    __slots__ = ("open", "spread_until")
 
     def __init__(self) -> None:
         self.open = 0
         self.spread_until = 0.0
-        self.refused_until = 0.0
 
 
 class Gate:
@@ -33,6 +32,9 @@ class Gate:
         self._concurrent = concurrent
         self._refused_per_minute = refused_per_minute
         self._counts: OrderedDict[str, _Counts] = OrderedDict()
+        self._refused_until: OrderedDict[str, float] = OrderedDict()
+        self.counts = per_minute is not None or concurrent is not None
+        """Whether `enter` and `leave` do anything."""
 
     def enter(self, address: str, peer: str) -> None:
         """Let a request in, for which `leave` is called later. Raises RateLimited.
@@ -51,7 +53,7 @@ class Gate:
         self._count(of_peer, now, PEER_FACTOR)
 
     def leave(self, address: str, peer: str) -> None:
-        for name in (address, _PEER + peer):
+        for name in (address, _PEER + peer) if peer else (address,):
             counts = self._counts.get(name)
             if counts is not None and counts.open > 0:
                 counts.open -= 1
@@ -63,19 +65,24 @@ class Gate:
         now = time.monotonic()
         for who, factor in ((name, 1), (_PEER + peer, PEER_FACTOR)):
             if who != _PEER:
-                counts = self._of(who)
-                until = max(counts.refused_until, now) + weight * _WINDOW / (self._refused_per_minute * factor)
-                counts.refused_until = min(until, now + 2 * _WINDOW)
+                until = max(self._refused_until.get(who, now), now)
+                until += weight * _WINDOW / (self._refused_per_minute * factor)
+                self._refused_until[who] = min(until, now + 2 * _WINDOW)
+                self._refused_until.move_to_end(who)
+        while len(self._refused_until) > _MOST_KEPT:
+            self._refused_until.popitem(last=False)
 
     def check_refused(self, name: str, peer: str = "") -> None:
         """Raises RateLimited for an address or a user with too many refused requests."""
-        if self._refused_per_minute is None:
+        if self._refused_per_minute is None or not self._refused_until:
             return
         now = time.monotonic()
-        for who in (name, _PEER + peer):
-            counts = self._counts.get(who)
-            if counts is not None and counts.refused_until > now + _WINDOW:
-                raise _limited("refused", counts.refused_until - now - _WINDOW)
+        for who, factor in ((name, 1), (_PEER + peer, PEER_FACTOR)):
+            until = self._refused_until.get(who)
+            if until is not None:
+                wait = until + _WINDOW / (self._refused_per_minute * factor) - now - _WINDOW
+                if wait > 0:
+                    raise _limited("refused", wait)
 
     def _of(self, name: str) -> _Counts:
         counts = self._counts.get(name)

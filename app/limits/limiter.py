@@ -1,7 +1,7 @@
 """The limits of a process: what a run asks before it starts, and what it reports when it is over."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache, partial
 from typing import Any
@@ -48,15 +48,15 @@ class Limiter:
         operation: str,
         run: str,
         most: Amount = (0, 0),
-        first: Growth | None = None,
+        first: Callable[[], Growth] | None = None,
         *,
         within_run: bool = False,
     ) -> Claim:
         """For a run that may use at most so many tokens and nano-dollars. Nothing is asked of the store yet.
 
-        `first` is what it begins with; without it, all of `most`. Where a budget is short, the run's allowance is
-        smaller. `operation` is `chat`, `agent`, `tool:NAME` or one of READS; `within_run`: it is part of a run that was
-        admitted.
+        `first` tells what it begins with, and is asked only where a budget has to be; without it, that is all of
+        `most`. Where a budget is short, the run's allowance is smaller. `operation` is `chat`, `agent`, `tool:NAME` or
+        one of READS; `within_run`: it is part of a run that was admitted.
         """
         places = places_of(principal)
         concerned = [
@@ -72,7 +72,7 @@ class Limiter:
             operation,
             rules,
             concerned,
-            first or Growth(most, most),
+            first() if first is not None and concerned else Growth(most, most),
             most,
             self._terms,
         )

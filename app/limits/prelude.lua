@@ -103,21 +103,24 @@ end
 -- ms to the end of the period. Limits below 0 are none.
 local function fit(budget, most_tokens, most_nanos, wanted_tokens, wanted_nanos, least_tokens, least_nanos)
   local reset = (budget.ends - seconds) * 1000
-  if most_tokens >= 0 then
-    local left = most_tokens - budget.spent_tokens - budget.reserved_tokens
-    wanted_tokens = share(wanted_tokens, least_tokens, budget.held_tokens or 0, left)
-    if not wanted_tokens then
-      return nil, 'tokens', budget.spent_tokens + least_tokens > most_tokens and reset or RESERVED_WAIT, reset
+  local function part(most, spent, reserved, wanted, least, held)
+    if most < 0 then
+      return wanted
     end
+    return share(wanted, least, held or 0, most - spent - reserved), spent + least > most and reset or RESERVED_WAIT
   end
-  if most_nanos >= 0 then
-    local left = most_nanos - budget.spent_nanos - budget.reserved_nanos
-    wanted_nanos = share(wanted_nanos, least_nanos, budget.held_nanos or 0, left)
-    if not wanted_nanos then
-      return nil, 'usd', budget.spent_nanos + least_nanos > most_nanos and reset or RESERVED_WAIT, reset
-    end
+  local tokens, wait = part(
+    most_tokens, budget.spent_tokens, budget.reserved_tokens, wanted_tokens, least_tokens, budget.held_tokens)
+  if not tokens then
+    return nil, 'tokens', wait, reset
   end
-  return wanted_tokens, wanted_nanos
+  local nanos
+  nanos, wait = part(
+    most_nanos, budget.spent_nanos, budget.reserved_nanos, wanted_nanos, least_nanos, budget.held_nanos)
+  if not nanos then
+    return nil, 'usd', wait, reset
+  end
+  return tokens, nanos
 end
 
 -- Reserve for the run what it does not hold yet of so much.

@@ -51,7 +51,7 @@ class World:
         principal = Principal(user, team="core" if user != "c" else None, authenticated=True)
         floor = (int(tokens * least), int(nanos * least))
         first = Growth((tokens, nanos), floor)
-        claim = self.limiter.claim(principal, "chat", f"run-{self.runs}", (2 * tokens, 2 * nanos), first)
+        claim = self.limiter.claim(principal, "chat", f"run-{self.runs}", (2 * tokens, 2 * nanos), lambda: first)
         try:
             await self.limiter.admit(claim, lambda _: None)
         except BudgetExceeded:

@@ -27,7 +27,7 @@ async def reserve(
 ) -> Claim:
     most = (tokens, round(usd * NANOS))
     first = Growth(most, (int(tokens * least), int(most[1] * least)))
-    claim = limiter.claim(principal, "chat", run, most, first)
+    claim = limiter.claim(principal, "chat", run, most, lambda: first)
     await limiter.admit(claim, lambda _: None)
     return claim
 
