@@ -32,6 +32,7 @@ from app.models.build import build_models
 from app.prober import Prober
 from app.runner import DEFAULT_AGENT, Runner
 from app.settings import Settings
+from app.state.bounds import Bounds
 from app.state.redis import connect
 from app.state.sessions import Sessions
 from app.telemetry import metrics, traces
@@ -47,7 +48,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     models = build_models(settings)
     registry = tool_registry.load()
     store = connect(settings.redis_url, settings.redis_ca_file)
-    history = Sessions(store, ttl_seconds=settings.session_ttl_seconds, max_turns=settings.session_max_turns)
+    history = Sessions(store, Bounds.of(settings), anonymous=settings.auth == ("none",))
     limiter = Limiter(settings, store)
     runner = Runner(
         Services(settings, models, history, limiter, tracing),
@@ -79,7 +80,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         for watcher in watchers:
             watcher.cancel()
         await asyncio.wait(watchers)
-        runner.stop()
+        await runner.aclose()
+        await history.aclose()
         await limiter.leases.aclose()
         await models.aclose()
         await store.aclose()

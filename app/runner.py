@@ -1,5 +1,6 @@
 """Makes runs: who may ask what of which agent, model and tools, and what that may come to at most."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import lru_cache, partial
 
@@ -20,9 +21,11 @@ from app.limits.principal import Principal
 from app.messages import UserMessage
 from app.models.build import PricedModel
 from app.run import Run, RunRequest
+from app.telemetry.logs import log
 from app.tools.registry import Registry
 
 DEFAULT_AGENT = "default"
+_LAST_WORDS_SECONDS = 2.0
 _TOOLSETS = 256  # that are kept: the agents', and what requests choose of them
 
 
@@ -65,6 +68,16 @@ class Runner:
         """End every run that is still going, each with ShuttingDown as its last event."""
         for run in tuple(self._going_on):
             run.fail(ShuttingDown.now())
+
+    async def aclose(self) -> None:
+        """End what is still going, and return when nothing is."""
+        self.stop()
+        try:
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                while self._going_on:  # noqa: ASYNC110 - runs tell their readers of their end, not us
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            log.warning("runs.left", runs=len(self._going_on))
 
     def _choose(self, principal: Principal, request: RunRequest) -> tuple[Agent, Toolset]:
         name = request.agent or DEFAULT_AGENT

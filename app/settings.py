@@ -179,11 +179,31 @@ class Settings(BaseSettings):
         50_000, ge=1, le=100_000_000, description="Most tokens a run may read and write, together"
     )
     run_timeout_seconds: float = Field(120, gt=0, allow_inf_nan=False, description="Deadline of a run")
+    tool_result_chars: int = Field(
+        2_000,
+        ge=0,
+        le=1_000_000,
+        description="Maximum characters of a tool's result, or error, that callers are shown; 0 shows none",
+    )
     history_max_tokens: int = Field(
         4096, ge=0, description="Most of a session's history that a run is given, in tokens"
     )
     session_ttl_seconds: int = Field(604_800, ge=1, description="How long an unused session is kept")
     session_max_turns: int = Field(100, ge=1, description="Most turns kept a session; the oldest go first")
+    session_max_bytes: int = Field(
+        262_144,
+        ge=4_096,
+        description="Maximum bytes kept of a session; the oldest turns go first, and a larger turn is shortened",
+    )
+    sessions_per_user: int = Field(
+        1_000,
+        ge=1,
+        description="Maximum number of sessions kept of a user, or of the anonymous callers at an address; "
+        "the oldest go first",
+    )
+    session_bytes_per_user: int = Field(
+        33_554_432, ge=4_096, description="Maximum bytes of these sessions together; the oldest go first"
+    )
 
     drain_seconds: float = Field(
         25, ge=0, allow_inf_nan=False, description="How long open requests may go on after SIGTERM"

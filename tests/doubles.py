@@ -39,11 +39,11 @@ class ScriptedModel:
     """Plays one script a call, in their order; the last one again and again."""
 
     provider = "double"
-    context_window: int | None = None
     reasons = False
 
     def __init__(self, *scripts: Script, name: str = "scripted") -> None:
         self.name = name
+        self.context_window: int | None = None
         self.requests: list[ModelRequest] = []
         self.opened = asyncio.Event()
         """Set when a call has begun."""

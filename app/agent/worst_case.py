@@ -21,7 +21,7 @@ USABLE_OUTPUT = 256
 
 _AROUND_A_MESSAGE = 16
 _AROUND_TOOLS = 1024  # what providers tell a model about calling tools at all: a few hundred tokens
-_BYTES_OF_AN_ESTIMATED_TOKEN = 4  # app/agent/history.py
+_BYTES_OF_AN_ESTIMATED_TOKEN = 4  # app/agent/sizes.py
 
 
 def most_input_tokens(system: str, messages: Iterable[Message], tool_tokens: int) -> int:

@@ -163,12 +163,15 @@ def test_a_stream_that_breaks_off_ends_as_failed(relay: Service, upstream: Upstr
     assert "words of the provider" not in response.text
 
 
-def test_a_model_that_has_nothing_to_say_gives_an_empty_answer(relay: Service, upstream: Upstream) -> None:
-    upstream.will(says_whole(""))
-    response = relay.chat("hi", session_id="speechless")
-    assert (response.status_code, response.json()["answer"]) == (200, "")
-    upstream.will(says())
-    assert parse_all(relay.ask("POST", "/chat/stream", {"message": "hi"}).text)[-1].data["answer"] == ""
+def test_a_model_that_has_nothing_to_say_is_asked_again(relay: Service, upstream: Upstream) -> None:
+    upstream.will(says_whole(""), says_whole("Hello"))
+    assert relay.chat("hi").json()["answer"] == "Hello"
+    upstream.reset(says_whole(""))
+    problem_of(relay.chat("hi"), 503, "model-unavailable")
+    assert len(upstream.calls) == 2
+    upstream.reset(says())
+    last = parse_all(relay.ask("POST", "/chat/stream", {"message": "hi"}).text)[-1]
+    assert (last.name, last.data["status"]) == ("run.failed", 503)
 
 
 def test_a_failure_after_tools_ran_is_the_runs(relay: Service, upstream: Upstream) -> None:

@@ -87,7 +87,7 @@ def many(port: int, count: int) -> Iterator[list[socket.socket]]:
 
 def flood(connections: list[socket.socket], data: bytes, seconds: float, total: int) -> int:
     """Sends `data` again and again on each connection as long as it is taken. Returns how many bytes were."""
-    sent = {connection: 0 for connection in connections}
+    sent = dict.fromkeys(connections, 0)
     end = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
         for connection in connections:
