@@ -69,8 +69,8 @@ class HttpProtocol(Connection):
                 self._head_bytes += taken
             if self._head_bytes > self._bounds.head_bytes or len(self.headers or ()) > self._bounds.headers:
                 self._misread(head.too_large(self._bounds))
-        elif not in_head:
-            self._framing_left -= taken
+        elif in_head or cycle is self.cycle:
+            self._framing_left -= taken - (head.size(self.url, self.headers) if in_head else 0)
             if self._framing_left < 0:
                 self._misread(HeadTooLarge(f"Trailers may have {self._bounds.head_bytes} bytes."))
         return taken

@@ -3,15 +3,16 @@
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.api.raw import HEAD, chunk, connected, post, read_answer
-from tests.attacks.stage import many, read_to_end
+from tests.attacks.stage import read_to_end
+from tests.models.servers import Reply
 from tests.service import Service
-from tests.upstream import MODEL, Upstream, says
+from tests.upstream import MODEL, Upstream, says, says_whole
 
 HEAD_SECONDS = 0.6
 BODY_SECONDS = 1.0
@@ -19,6 +20,8 @@ WRITE_SECONDS = 1.0
 NOISE = 2.0  # the deadlines are looked at four times a second, and a busy machine is late
 LIVE = b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n"
 BODY = b'{"message":"6 * 7"}'
+OF_UPSTREAM = b'{"message":"hi","model":"%b"}' % MODEL.encode()
+SIZE = 3_000_000
 
 
 @pytest.fixture(scope="module")
@@ -140,56 +143,56 @@ def test_a_body_may_be_slower_than_a_head(hasty: Service) -> None:
 
 
 def test_a_run_may_take_longer_than_all_deadlines(hasty: Service, upstream: Upstream) -> None:
-    upstream.will(says(*["word "] * 10).with_pieces(says(*["word "] * 10).pieces))
-    with httpx.Client(base_url=hasty.url, trust_env=False) as client, many(hasty.port, 1) as [other]:
-        other.sendall(LIVE)
-        answer = client.post("/chat", json={"message": "hi", "model": MODEL})
-        assert answer.status_code == 200
+    whole = says_whole("done").whole()
+    upstream.will(Reply([whole[:9], whole[9:]], pause=HEAD_SECONDS + BODY_SECONDS))
+    with connected(hasty.port) as connection:
+        connection.sendall(post("/chat", OF_UPSTREAM) + LIVE[:9])
+        assert b"done" in read_answer(connection).body
 
 
-def unread(service: Service, path: str) -> socket.socket:
-    """A connection whose client sends a request and reads nothing of the answer."""
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.connect(("127.0.0.1", service.port))
-    connection.sendall(post(path, b'{"message":"hi","model":"%b"}' % MODEL.encode()))
-    return connection
+@contextmanager
+def unread(service: Service, path: str, buffer: int = 4096) -> Iterator[socket.socket]:
+    """A connection whose client sends a request and reads nothing of the answer by itself."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        connection.connect(("127.0.0.1", service.port))
+        connection.sendall(post(path, OF_UPSTREAM))
+        yield connection
 
 
 @pytest.mark.parametrize("path", ["/chat/stream", "/chat"])
 def test_an_answer_that_nobody_reads_ends_the_connection(hasty: Service, upstream: Upstream, path: str) -> None:
-    long = says(*["x" * 1000] * 3000)
-    upstream.will(*[long.with_pieces([long.whole()])] * 3)
-    connections = [unread(hasty, path) for _ in range(3)]
-    end = time.monotonic() + WRITE_SECONDS + 5 + NOISE
-    opened = len(connections)
-    while opened and time.monotonic() < end:
-        time.sleep(0.1)
-        opened = established(hasty)
-    assert opened == 0
-    assert hasty.metrics()["agent_active_requests"] == 0
-    for connection in connections:
-        assert len(read_to_end(connection)) < 3_000_000
-        connection.close()
+    stream = says(*["x" * 1000] * 3000)
+    long = stream.with_pieces([stream.whole()]) if path == "/chat/stream" else says_whole("x" * SIZE)
+    upstream.will(*[long] * 3)
+    with unread(hasty, path) as first, unread(hasty, path) as second, unread(hasty, path) as third:
+        for number in (3, 0):
+            end = time.monotonic() + 2 * WRITE_SECONDS + 5 + NOISE
+            while unsent(hasty) != number:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+        assert hasty.metrics()["agent_active_requests"] == 0
+        for connection in (first, second, third):
+            assert len(read_to_end(connection)) < SIZE
 
 
-def established(service: Service) -> int:
-    """Connections to the service's port that its own side holds open."""
-    port = f"{service.port:04X}"
+def unsent(service: Service) -> int:
+    """Connections on the service's side that wait for their clients to read."""
     rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[1].endswith(f":{port}") and row[3] == "01" and int(row[4].partition(":")[0], 16) > 0 for row in rows)
+    port, established = f":{service.port:04X}", "01"
+    waiting = [row for row in rows if row[1].endswith(port) and row[3] == established]
+    return sum(int(row[4].partition(":")[0], 16) > 0 for row in waiting)
 
 
 def test_a_slow_reader_gets_all(hasty: Service, upstream: Upstream) -> None:
     """Slower than the deadline altogether, but not without progress."""
-    long = says(*["x" * 1000] * 3000)
-    upstream.will(long.with_pieces([long.whole()]))
-    connection = unread(hasty, "/chat")
+    upstream.will(says_whole("x" * SIZE))
     started = time.monotonic()
     size = 0
-    while size < 3_000_000 and (piece := connection.recv(65_536)):
-        size += len(piece)
-        time.sleep(0.05)
+    with unread(hasty, "/chat", 65_536) as connection:
+        connection.settimeout(10)
+        while size < SIZE and (piece := connection.recv(65_536)):
+            size += len(piece)
+            time.sleep(0.03)
     assert time.monotonic() - started > WRITE_SECONDS
-    assert size >= 3_000_000
-    connection.close()
+    assert size >= SIZE
