@@ -67,6 +67,8 @@ class HttpProtocol(Connection):
         if self._in_head:
             if in_head and cycle is self.cycle:
                 self._head_bytes += taken
+            elif self.headers is not self.cycle.scope["headers"]:  # the next head has begun
+                self._head_bytes = 1
             if self._head_bytes > self._bounds.head_bytes or len(self.headers or ()) > self._bounds.headers:
                 self._misread(head.too_large(self._bounds))
         elif in_head or cycle is self.cycle:
@@ -98,10 +100,6 @@ class HttpProtocol(Connection):
 
     # What the parser finds
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._head_bytes = self._head_bytes or 1
-
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # else a trailer, which is nobody's header
             self.headers.append((name.lower(), value))
@@ -123,27 +121,24 @@ class HttpProtocol(Connection):
         self._head_bytes = 0
         self._framing_left = bounds.head_bytes
         self._pieces_left = _SMALL_PIECES
-        self._accept(version, keep_alive=version == "1.1" and parser.should_keep_alive() and not self._over)
-
-    def _accept(self, version: str, *, keep_alive: bool) -> None:
-        self.cycle: Exchange = (Exchange if version == "1.1" else ExchangeUntilClose)(
-            scope=self.scope,
-            transport=self._out,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=keep_alive,
-            on_response=self.on_response_complete,
+        self.cycle = cycle = (Exchange if version == "1.1" else ExchangeUntilClose)(
+            scope,
+            self._out,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            False,
+            self.server_state.default_headers,
+            asyncio.Event(),
+            self.expect_100_continue,
+            version == "1.1" and parser.should_keep_alive() and not self._over,
+            self.on_response_complete,
         )
-        self.cycle.shared = self._shared
+        cycle.shared = self._shared
         if self._running is None:
-            self._start(self.cycle)
+            self._start(cycle)
         else:
-            self.pipeline.appendleft((self.cycle, self.app))
+            self.pipeline.appendleft((cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         cycle = self.cycle
@@ -176,7 +171,8 @@ class HttpProtocol(Connection):
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
         if self._running is not None:
-            self._running.release()
+            if self._running.charged:
+                self._running.release()
             self._running = None
         if self._leaving or self.transport.is_closing():
             return
@@ -186,7 +182,8 @@ class HttpProtocol(Connection):
             self._refuse(self._refused)
         elif self._in_head:
             self._await_request()
-        self.flow.release_reading()
+        if self.flow.read_paused:
+            self.flow.release_reading()
         if self._rest:
             rest = self._rest
             self._hold(b"")
