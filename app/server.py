@@ -23,7 +23,7 @@ from app.errors import ConfigurationError
 from app.http import metrics_port
 from app.http.connections import Bounds, Connections
 from app.http.protocol import HttpProtocol
-from app.http.sockets import listen
+from app.http.sockets import BACKLOG, listen
 from app.main import create_app
 from app.settings import Settings, load
 from app.telemetry import logs
@@ -105,7 +105,7 @@ async def _serve_metrics(sockets: Sequence[socket.socket]) -> tuple[Sequence[asy
         app_state={},
     )
     loop = asyncio.get_running_loop()
-    return [await loop.create_server(protocol, sock=one) for one in sockets], state
+    return [await loop.create_server(protocol, sock=one, backlog=BACKLOG) for one in sockets], state
 
 
 def serve() -> int:

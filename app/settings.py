@@ -1,6 +1,8 @@
 """Every setting, once, read from the environment (and from `.env` in the working directory, if there is one)."""
 
+import os
 import re
+import stat
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -287,12 +289,21 @@ class Settings(BaseSettings):
 def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
     """The settings of this process. Raises ConfigurationError with every bad setting's name and problem."""
     try:
+        _check_readable(env_file)
         return Settings(_env_file=env_file, **overrides)
+    except OSError as error:
+        raise ConfigurationError(f"{env_file}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{env_file}: is not UTF-8 ({error.reason} at byte {error.start})") from None
     except ValidationError as error:
         problems = [_describe(item) for item in error.errors(include_url=False, include_input=False)]
         raise ConfigurationError("\n".join(problems)) from None
+
+
+def _check_readable(env_file: str | Path | None) -> None:
+    """Raises OSError for what pydantic-settings would pass over in silence."""
+    if env_file is not None and os.path.lexists(env_file) and not stat.S_ISFIFO(os.stat(env_file).st_mode):  # noqa: PTH116
+        Path(env_file).open("rb").close()
 
 
 def _names_host(url: str) -> bool:

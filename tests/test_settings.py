@@ -1,11 +1,13 @@
 """Settings: read from the environment and `.env`, and a bad value is named before anything starts."""
 
+from errno import EACCES
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from app.errors import ConfigurationError
+from app.http.connections import Bounds
 from app.settings import Settings, load
 
 
@@ -178,3 +180,44 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "swordfish" not in repr(settings)
     assert isinstance(settings.openai_api_key, SecretStr)
     assert settings.openai_api_key.get_secret_value() == "swordfish"
+
+
+def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = tmp_path / ".env"
+    env.mkdir()
+    with pytest.raises(ConfigurationError, match=r"^\.env: cannot be read: Is a directory$"):
+        load()
+    env.rmdir()
+    env.symlink_to("nowhere")
+    with pytest.raises(ConfigurationError, match=r"^\.env: cannot be read: No such file or directory$"):
+        load()
+    env.unlink()
+    env.write_bytes(b"PORT=1\nHOST=\xff\n")
+    with pytest.raises(ConfigurationError, match=r"^\.env: is not UTF-8"):
+        load()
+
+    def forbidden(*_: object) -> None:
+        raise PermissionError(EACCES, "Permission denied")  # as root the tester may read all
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    with pytest.raises(ConfigurationError, match=r"^\.env: cannot be read: Permission denied$"):
+        load()
+
+
+def test_an_env_file_may_be_a_device(tmp_path: Path) -> None:
+    (tmp_path / ".env").symlink_to("/dev/null")
+    assert load().port == 8000
+
+
+def test_the_bounds_of_the_socket_have_their_defaults() -> None:
+    settings = load()
+    assert (settings.max_head_bytes, settings.max_bodies_bytes) == (65_536, 67_108_864)
+    assert (settings.max_connections, settings.max_active_requests) == (2000, 1200)
+    assert settings.head_timeout_seconds == 10
+    assert settings.body_timeout_seconds == 30
+    assert settings.write_timeout_seconds == 60
+
+
+def test_a_body_of_the_largest_size_always_fits_into_the_bound_of_all() -> None:
+    settings = load(None, max_body_bytes=100_000_000, max_bodies_bytes=1024)
+    assert Bounds.of(settings, frozenset()).bodies_bytes == 100_000_000

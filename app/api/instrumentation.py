@@ -11,6 +11,7 @@ from app.api.problems import REFUSALS, answer_to
 from app.telemetry import metrics
 from app.telemetry.traces import Tracing
 
+_QUERY = "agent_api.query_string"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -44,6 +45,7 @@ def trace_requests(app: FastAPI, serve: ASGIApp, tracing: Tracing) -> ASGIApp:
 
     async def answered(scope: Scope, receive: Receive, send: Send) -> None:
         """The instrumentation has to see the status of a refusal, and no exception."""
+        scope["query_string"] = scope.pop(_QUERY)
         try:
             await serve(scope, receive, send)
         except REFUSALS as error:
@@ -52,4 +54,11 @@ def trace_requests(app: FastAPI, serve: ASGIApp, tracing: Tracing) -> ASGIApp:
     # The instrumentation wraps what the app builds around its routes.
     app.build_middleware_stack = lambda: ServerErrorMiddleware(answered)  # type: ignore[method-assign]
     FastAPIInstrumentor.instrument_app(app, tracer_provider=tracing.provider, exclude_spans=["receive", "send"])
-    return app.build_middleware_stack()
+    instrumented = app.build_middleware_stack()
+
+    async def without_query(scope: Scope, receive: Receive, send: Send) -> None:
+        """A query may hold what nobody should read in a trace; spans get none."""
+        scope[_QUERY], scope["query_string"] = scope["query_string"], b""
+        await instrumented(scope, receive, send)
+
+    return without_query

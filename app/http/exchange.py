@@ -17,7 +17,7 @@ class Exchange(RequestResponseCycle):
     shared: Connections
     fault: AppError | None = None
     _received = 0
-    _charged = 0
+    charged = 0
 
     def take(self, body: bytes) -> bool:
         """Keeps a piece of the body until the app takes it; False if it is dropped."""
@@ -29,16 +29,16 @@ class Exchange(RequestResponseCycle):
         return self.fault is None
 
     def _charge(self) -> None:
-        due = self._received - FREE_BODY_BYTES - self._charged
-        self._charged += due
+        due = self._received - FREE_BODY_BYTES - self.charged
+        self.charged += due
         self.shared.body_bytes += due
         if self.shared.body_bytes > self.shared.bounds.bodies_bytes:
             self.fail(Overloaded("Too many large bodies are being sent. Try again."))
 
     def release(self) -> None:
         """The body's memory is no longer held."""
-        self.shared.body_bytes -= self._charged
-        self._charged = self._received = 0
+        self.shared.body_bytes -= self.charged
+        self.charged = self._received = 0
 
     def fail(self, error: AppError) -> None:
         """The body will not be complete: the app is told when it asks for more."""
@@ -56,13 +56,23 @@ class Exchange(RequestResponseCycle):
         self.message_event.set()
 
     async def receive(self) -> Any:
-        if self.fault is None:
-            message = await super().receive()
-            if self._charged and not message.get("more_body"):
-                self.release()
-        if self.fault is not None and not self.disconnected:
+        """Uvicorn's, and raises RefusedBody."""
+        if self.waiting_for_100_continue and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.waiting_for_100_continue = False
+        if not self.disconnected and not self.response_complete and self.fault is None:
+            self.flow.resume_reading()
+            await self.message_event.wait()
+            self.message_event.clear()
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        if self.fault is not None:
             raise RefusedBody(self.fault)  # a new one: kept, its stack would keep all that was read
-        return message if self.fault is None else {"type": "http.disconnect"}
+        if self.charged and not self.more_body:
+            self.release()
+        message = {"type": "http.request", "body": bytes(self.body), "more_body": self.more_body}
+        self.body = bytearray()
+        return message
 
 
 class ExchangeUntilClose(Exchange):

@@ -29,7 +29,7 @@ class Flow(FlowControl):
         self.resume_reading()
 
     def resume_reading(self) -> None:
-        if not self._held:
+        if self.read_paused and not self._held:
             super().resume_reading()
 
     def pause_writing(self) -> None:

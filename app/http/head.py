@@ -41,9 +41,13 @@ def check(method: bytes, version: str, headers: Headers) -> bool:
 
 def check_size(url: bytes, headers: Headers, bounds: Bounds) -> None:
     """Raises HeadTooLarge."""
-    size = len(url) + sum(len(name) + len(value) + _LINE_BYTES for name, value in headers)
-    if size > bounds.head_bytes or len(headers) > bounds.headers:
+    if size(url, headers) > bounds.head_bytes or len(headers) > bounds.headers:
         raise too_large(bounds)
+
+
+def size(url: bytes, headers: Headers) -> int:
+    """Bytes."""
+    return len(url) + sum(len(name) + len(value) + _LINE_BYTES for name, value in headers)
 
 
 def too_large(bounds: Bounds) -> HeadTooLarge:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 from app.errors import ConfigurationError
 
-_BACKLOG = 2048
+BACKLOG = 2048
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _TRIES = 8  # at a port that is free for every address of a name
 
@@ -17,7 +17,7 @@ def listen(host: str, port: int, setting: str) -> list[socket.socket]:
 
     Raises ConfigurationError that names HOST, or the port's `setting`.
     """
-    name = host.removeprefix("[").removesuffix("]")
+    name = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     try:
         addresses = _addresses(name)
         for _ in range(_TRIES - 1):
@@ -54,7 +54,7 @@ def _bind(addresses: Sequence[tuple[socket.AddressFamily, str]], port: int) -> l
         for family, address in addresses:
             both = family == socket.AF_INET6 and address == "::" and socket.has_dualstack_ipv6()
             try:
-                listener = socket.create_server((address, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
+                listener = socket.create_server((address, port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
             except OSError as error:
                 if error.errno not in _NOT_HERE:
                     raise

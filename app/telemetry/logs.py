@@ -74,6 +74,7 @@ def configure(settings: Settings, stream: BinaryIO | None = None) -> None:
         console = structlog.dev.ConsoleRenderer(
             colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
+        shared = [*shared, _escape_controls]
         renderer, text_renderer = _to_bytes(console), console
     else:
         renderer, text_renderer = _render_bytes, _render_text
@@ -93,6 +94,20 @@ def configure(settings: Settings, stream: BinaryIO | None = None) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.INFO), force=True)
+
+
+def _escape_controls(_: Any, __: str, event: EventDict) -> EventDict:
+    """For people's terminals: what was sent cannot colour them, or begin a line of its own."""
+    return {
+        name: _escaped(value, "\n" if name == "exception" else "") if isinstance(value, str) else value
+        for name, value in event.items()
+    }
+
+
+def _escaped(text: str, allowed: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join([char if char.isprintable() or char in allowed else ascii(char)[1:-1] for char in text])
 
 
 def _to_bytes(renderer: Any) -> Processor:

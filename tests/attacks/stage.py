@@ -12,9 +12,11 @@ from threading import Event, Thread
 
 import httpx
 
+from tests.api.raw import Answer, read_from
 from tests.service import Service
 
 PAUSE_SECONDS = 0.02
+CALLS = 5  # of the other caller, at least
 
 
 def resident_megabytes(service: Service) -> float:
@@ -65,6 +67,8 @@ def measured(service: Service, settle_seconds: float = 10) -> Iterator[Measured]
         thread.start()
     try:
         yield found
+        while len(found.latencies) < CALLS:
+            time.sleep(PAUSE_SECONDS)
     finally:
         done.set()
         for thread in threads:
@@ -80,9 +84,7 @@ def measured(service: Service, settle_seconds: float = 10) -> Iterator[Measured]
 def many(port: int, count: int) -> Iterator[list[socket.socket]]:
     """Open connections."""
     with ExitStack() as opened:
-        yield [
-            opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(count)
-        ]
+        yield [opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(count)]
 
 
 def flood(connections: list[socket.socket], data: bytes, seconds: float, total: int) -> int:
@@ -90,13 +92,12 @@ def flood(connections: list[socket.socket], data: bytes, seconds: float, total: 
     sent = dict.fromkeys(connections, 0)
     end = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
-        for connection in connections:
-            connection.setblocking(False)
-            selector.register(connection, selectors.EVENT_WRITE)
+        for one in connections:
+            one.setblocking(False)
+            selector.register(one, selectors.EVENT_WRITE, one)
         while selector.get_map() and time.monotonic() < end:
             for key, _ in selector.select(0.1):
-                connection = key.fileobj
-                assert isinstance(connection, socket.socket)
+                connection: socket.socket = key.data
                 at = sent[connection] % len(data)
                 try:
                     sent[connection] += connection.send(data[at : at + 262_144])
@@ -107,8 +108,8 @@ def flood(connections: list[socket.socket], data: bytes, seconds: float, total: 
                     continue
                 if sent[connection] >= total:
                     selector.unregister(connection)
-    for connection in connections:
-        connection.settimeout(10)
+    for one in connections:
+        one.settimeout(10)
     return sum(sent.values())
 
 
@@ -122,3 +123,11 @@ def read_to_end(connection: socket.socket, seconds: float = 10) -> bytes:
     except ConnectionError:
         pass
     return b"".join(pieces)
+
+
+def answers(port: int, requests: bytes, count: int) -> list[Answer]:
+    """The first answers to what is sent at once. Fails if there are fewer within 10 s."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(requests)
+        with connection.makefile("rb") as file:
+            return [read_from(file) for _ in range(count)]
