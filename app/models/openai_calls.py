@@ -69,9 +69,9 @@ class Calls:
         calls, fields = [], {}
         for parts in self._named():
             call_id = valid_id(parts.id, used)
-            used.add(call_id)
-            if parts.id and parts.id != call_id:
+            if parts.id and parts.id != call_id and parts.id not in used:
                 parts.fields["id"] = parts.id
+            used.update((call_id, parts.id))
             calls.append(call_with_json(call_id, valid_name(parts.name.strip(), self._tools), parts.text))
             if parts.fields:
                 fields[call_id] = parts.fields
