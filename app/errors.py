@@ -68,12 +68,15 @@ class AppError(Exception):
 class InvalidRequest(AppError):
     status, slug, title = 422, "invalid-request", "Invalid request"
 
-    def __init__(self, detail: str, errors: Sequence[Mapping[str, str]] = ()) -> None:
-        super().__init__(detail)
+    def __init__(self, detail: str, errors: Sequence[Mapping[str, str]] = (), *, more: int = 0) -> None:
+        """`more` is the number of fields that are wrong as well and not in `errors`."""
+        super().__init__(f"{detail}; and {more} more" if more else detail)
         self.errors = tuple(errors)
+        self.more = more
 
     def members(self) -> Mapping[str, Any]:
-        return {"errors": self.errors} if self.errors else {}
+        errors = {"errors": self.errors} if self.errors else {}
+        return {**errors, "more_errors": self.more} if self.more else errors
 
 
 class ContextTooLong(InvalidRequest):
@@ -147,6 +150,14 @@ class BodyTooLarge(AppError):
 
 class UnsupportedMediaType(AppError):
     status, slug, title = 415, "unsupported-media-type", "Unsupported media type"
+
+    def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self._headers = headers or {}
+
+    def headers(self) -> Mapping[str, str]:
+        """RFC 9110, section 15.5.16: what would be taken."""
+        return self._headers
 
 
 class RateLimited(AppError):

@@ -141,6 +141,12 @@ class Settings(BaseSettings):
         35, ge=0, le=400, description="How many days the usage of each user is kept; 0 records none"
     )
     cors_origins: List = Field((), description="Origins that browsers may call from, comma-separated; `*` for all")
+    root_path: str = Field(
+        "",
+        description="Path that the service is installed under behind a proxy, such as `/agents`; a trusted proxy's "
+        "X-Forwarded-Prefix goes first",
+    )
+    docs: bool = Field(True, description="Pages at `/docs` and `/redoc`; `/openapi.json` is there without them too")
 
     system_prompt: str = Field(
         "You are a helpful assistant. Use a tool where it gives a better answer than you can give from memory.",

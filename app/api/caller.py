@@ -9,6 +9,7 @@ from starlette.types import Scope
 from app.api.entrance import Entrance
 from app.errors import Forbidden, InvalidRequest, Unauthorized
 from app.limits.identity import Identity
+from app.limits.names import name_of
 from app.limits.principal import ANONYMOUS_TIER, ANY_TOOL, Principal
 
 ANONYMOUS = "anonymous"
@@ -48,11 +49,11 @@ def principal_of(request: Request, user_id: str | None = None) -> Principal:
     Raises Forbidden if an authenticated caller gives another name than their own.
     """
     principal: Principal = request.scope[_PRINCIPAL]
-    if user_id is None or user_id == principal.user:
+    if user_id is None or principal.user in (user_id, name := name_of(user_id)):
         return principal
     if principal.authenticated:
         raise Forbidden("The user_id is not that of the credentials. It can be left out.")
-    return replace(principal, user=user_id)
+    return replace(principal, user=name)
 
 
 def _bearer(headers: Iterable[tuple[bytes, bytes]]) -> str:

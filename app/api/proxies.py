@@ -66,6 +66,12 @@ class Proxies:
                     break
         return Origin(nearest.address, "" if teller is None or teller.named else teller.address)
 
+    def sent(self, scope: Scope) -> bool:
+        """Whether the request came from a trusted proxy: its headers can be believed."""
+        client = scope.get("client")
+        peer = self._look_up(client[0]) if client else None
+        return peer is not None and peer.trusted
+
     def _judge(self, text: str) -> _Known | None:
         try:
             address = _parse(text)

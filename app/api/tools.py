@@ -8,7 +8,8 @@ from app.api.attended import attended
 from app.api.caller import principal_of
 from app.api.lifecycle import Lifecycle
 from app.api.problems import documented
-from app.api.schemas import ToolAnswer, ToolCallBody, ToolDescription
+from app.api.requests import ToolCallBody
+from app.api.schemas import ToolAnswer, ToolDescription
 from app.ids import new_id
 from app.limits.limiter import TOOLS, Limiter
 from app.messages import ToolCall
@@ -29,7 +30,7 @@ def routes(app: FastAPI, tools: Registry, limiter: Limiter, lifecycle: Lifecycle
             return Response(listing, headers=headers, media_type="application/json")
 
     @app.post("/api/tools/{name}", tags=["tools"], response_model=ToolAnswer, responses=TOOL_PROBLEMS)
-    async def call_tool(name: str, body: ToolCallBody, request: Request) -> Response:
+    async def call_tool(body: ToolCallBody, request: Request, name: str) -> Response:
         """A tool that fails answers 200 with `success` false and the reason in `error`, as the model would see it."""
         principal = principal_of(request)
         principal.require_tool(name)

@@ -2,7 +2,6 @@
 
 import re
 import time
-from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import jwt
 
 from app.errors import Unauthorized
+from app.limits.names import name_of
 from app.limits.principal import DEFAULT_TIER, SCOPE, Principal
 from app.limits.token_keys import TokenKeys
 from app.telemetry.logs import log
@@ -21,8 +21,6 @@ LEEWAY_SECONDS = 30
 
 REMEMBERED = 10_000
 _REQUIRED = ["exp", "iss", "aud", "sub"]
-_HASHED = "sub-"
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 _IS_SCOPE = re.compile(SCOPE).fullmatch
 
 # What PyJWT raises for a token that is no good, and what broken claims make Python raise within it.
@@ -103,19 +101,6 @@ class Tokens:
             scopes=_scopes(claims.get(names.scope, "")),
             authenticated=True,
         )
-
-
-def name_of(claim: Any) -> str:
-    """A user or team as the service names them: the claim itself where it is 1 to 64 of [A-Za-z0-9_-].
-
-    Any other claim becomes `sub-` and its SHA-256 in base64url, as does one that begins with `sub-`: two claims never
-    share a name. Raises ValueError for what is no text or empty.
-    """
-    if not isinstance(claim, str) or not claim:
-        raise ValueError("a name is text")
-    if _NAME(claim) and not claim.startswith(_HASHED):
-        return claim
-    return _HASHED + urlsafe_b64encode(sha256(claim.encode("utf-8", "surrogatepass")).digest()).decode().rstrip("=")
 
 
 def _scopes(claim: Any) -> frozenset[str]:

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from app.limits import api_keys
 from app.limits.api_keys import new_secret
-from app.limits.tokens import name_of
+from app.limits.names import name_of
 from tests.api.serving import Service, serving
 from tests.limits.issuer import (
     AUDIENCE,

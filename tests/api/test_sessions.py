@@ -82,10 +82,9 @@ ODD = ["", " ", "a b", "ä", "a.b", "a:b", "a*", "a\n", "x" * 65, "../x", "\u202
 
 
 @pytest.mark.parametrize("odd", ODD)
-@pytest.mark.parametrize("field", ["session_id", "user_id"])
-def test_odd_ids_in_a_body_are_refused(demo: Service, field: str, odd: str) -> None:
-    body = problem_of(demo.chat("hi", **{field: odd}), 422, "invalid-request")
-    assert [error["field"] for error in body["errors"]] == [field]
+def test_odd_ids_in_a_body_are_refused(demo: Service, odd: str) -> None:
+    body = problem_of(demo.chat("hi", session_id=odd), 422, "invalid-request")
+    assert [error["field"] for error in body["errors"]] == ["session_id"]
 
 
 @pytest.mark.parametrize("odd", ["%20", "a%20b", "%C3%A4", "a.b", "a:b", "a%00", "a%0A", "x" * 65, "%E2%80%AE"])
@@ -93,12 +92,6 @@ def test_odd_ids_in_a_path_are_refused(demo: Service, odd: str) -> None:
     for method in ("GET", "DELETE"):
         body = problem_of(demo.ask(method, f"/sessions/{odd}"), 422, "invalid-request")
         assert [error["field"] for error in body["errors"]] == ["session_id"]
-
-
-@pytest.mark.parametrize("query", ["user_id=", "user_id=a.b", "user_id=%00"])
-def test_an_odd_user_id_in_a_query_is_refused(demo: Service, query: str) -> None:
-    body = problem_of(demo.ask("GET", f"/sessions/mine?{query}"), 422, "invalid-request")
-    assert [error["field"] for error in body["errors"]] == ["user_id"]
 
 
 def test_a_thousand_new_sessions_in_a_row_are_no_trouble(fresh_service: Service) -> None:

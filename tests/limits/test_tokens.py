@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import Unauthorized
+from app.limits import names
 from app.limits import tokens as module
+from app.limits.names import name_of
 from app.limits.principal import Principal
 from app.limits.token_keys import OneKey, TokenKeys, public_key, secret_key
-from app.limits.tokens import LEEWAY_SECONDS, Claims, Tokens, name_of
+from app.limits.tokens import LEEWAY_SECONDS, Claims, Tokens
 from tests.limits.issuer import (
     AUDIENCE,
     EC,
@@ -242,7 +244,7 @@ def test_nobody_can_take_the_name_of_a_hashed_subject() -> None:
 
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_names_are_usable_and_differ_where_subjects_do(one: str, other: str) -> None:
-    assert module._NAME(name_of(one))
+    assert names._NAME(name_of(one))
     assert (name_of(one) == name_of(other)) == (one == other)
 
 

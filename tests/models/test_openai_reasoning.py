@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.messages import AssistantMessage, Extras, UserMessage
+from app.messages import AssistantMessage, Extras, Message, UserMessage
 from app.models.http import Http
 from app.models.openai import OpenAIModel
 from app.models.options import ModelOptions
@@ -108,7 +108,7 @@ async def test_details_without_index(provider: Provider, model: OpenAIModel) -> 
 
 async def test_blocks(provider: Provider, model: OpenAIModel) -> None:
     """LiteLLM's for Anthropic, of which the last piece has the signature."""
-    pieces = [
+    pieces: list[dict[str, Any]] = [
         {"type": "thinking", "thinking": "h", "signature": None},
         {"type": "thinking", "thinking": "m", "signature": None},
         {"type": "thinking", "thinking": "", "signature": "sig"},
@@ -216,7 +216,7 @@ async def test_reasoning_has_its_own_bound_once_it_is_known(provider: Provider, 
 async def test_what_is_not_for_providers_is_not_sent(provider: Provider, model: OpenAIModel) -> None:
     provider.will(says("Hi"))
     foreign = Extras("anthropic/x", {"thinking": "secret"}, {"a": {"signature": "secret"}})
-    conversation = [
+    conversation: list[Message] = [
         UserMessage("hello"),
         AssistantMessage("Half an answ", extras=foreign, interrupted=True),
         UserMessage("go on"),
