@@ -7,7 +7,7 @@ import hiredis
 from fakeredis import FakeAsyncRedis, FakeServer
 from redis.exceptions import NoScriptError, RedisError
 
-from app.state.store import Argument, unavailable, under_way
+from app.state.store import Argument, look_at, unavailable, under_way
 
 _SWEEP_EVERY = 1_000
 """Calls. An expired key of which nobody asks again is else kept as long as the process lives."""
@@ -24,7 +24,11 @@ class InProcessStore:
         self._turn = asyncio.Lock()  # one after the other, as on a server; its client has no more than 100 connections
 
     def call(self, *command: Argument) -> asyncio.Future[Any]:
-        return under_way(self._call(command))
+        """What was sent is carried out, as on a server, even if nobody waits for it any more: its client swallows some
+        cancellations, which the caller would then never see."""
+        reply = asyncio.shield(under_way(self._call(command)))
+        reply.add_done_callback(look_at)
+        return reply
 
     async def _call(self, command: tuple[Argument, ...]) -> Any:
         try:

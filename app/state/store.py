@@ -61,14 +61,14 @@ class Script:
 def under_way(call: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
     """A call that needs a task of its own."""
     task = asyncio.create_task(call)
-    task.add_done_callback(_look_at)
+    task.add_done_callback(look_at)
     return task
 
 
-def _look_at(task: asyncio.Task[Any]) -> None:
+def look_at(reply: asyncio.Future[Any]) -> None:
     """A caller that was cancelled never asks; that is no mistake to report."""
-    if not task.cancelled():
-        task.exception()
+    if not reply.cancelled():
+        reply.exception()
 
 
 def unavailable(cause: BaseException) -> StateUnavailable:
