@@ -12,9 +12,8 @@ from starlette.types import ASGIApp
 from app import __version__
 from app.agent.definition import Agent
 from app.api import agent, chat, health, sessions, tools, usage
-from app.api.caller import Callers
+from app.api.authentication import Authentication, document_authentication
 from app.api.edge import Edge
-from app.api.guard import guard
 from app.api.instrumentation import trace_requests
 from app.api.lean_route import LeanRoute, Shortcut
 from app.api.lifecycle import Lifecycle
@@ -54,7 +53,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         partial(store.call, "PING") if settings.redis_url else None,
     )
     identity = build_identity(settings)
-    callers = Callers(identity, Proxies(settings.trusted_proxies))
+    authentication = Authentication(identity, Proxies(settings.trusted_proxies))
     metrics.start_at_zero(models, registry)
 
     @asynccontextmanager
@@ -89,11 +88,13 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     sessions.routes(app, history)
     usage.routes(app, UsageBook(store, limiter.budgets))
     health.routes(app, lifecycle, prober)
-    guard(app, callers.authenticate, documented=not identity.everyone)
+    if not identity.everyone:
+        document_authentication(app)
     plain = Shortcut(app)
     app.middleware_stack = Edge(
         plain=plain,
         traced=trace_requests(app, plain, tracing),
+        authenticate=authentication,
         routes=app.routes,
         cors=_cross_origin(plain, settings.cors_origins) if settings.cors_origins else None,
         tracing=tracing,

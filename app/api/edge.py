@@ -1,7 +1,7 @@
 """The outermost layer: ids, sampling, body limits, headers, the access log. Pure ASGI, one pass over the headers."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -14,19 +14,20 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.authentication import PROBES
 from app.api.instrumentation import count
 from app.api.lifecycle import Lifecycle
 from app.api.problems import REFUSALS, answer_to, respond
-from app.errors import Forbidden, UnsupportedMediaType
+from app.errors import AppError, Forbidden, UnsupportedMediaType
 from app.ids import new_id
 from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
 from app.telemetry.traces import Tracing
 
-PROBES = frozenset({"/live", "/ready", "/health"})
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 _JSON = re.compile(rb"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
 _EXPECTED = (*REFUSALS, ClientDisconnect)
+_POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -36,6 +37,7 @@ class Edge:
 
     plain: ASGIApp
     traced: ASGIApp
+    authenticate: Callable[[Scope], Awaitable[None]]
     routes: Sequence[BaseRoute]
     cors: CORSMiddleware | None
     tracing: Tracing
@@ -44,7 +46,7 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.plain(scope, receive, send)
+            await self._serve_other(scope, receive, send)
             return
         started = perf_counter()
         headers = dict(scope["headers"])
@@ -81,10 +83,21 @@ class Edge:
                 )
             current.reset(token)
 
+    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The process's start and end, and WebSockets, which are closed to strangers as any other path is."""
+        if scope["type"] == "websocket":
+            try:
+                await self.authenticate(scope)
+            except AppError:
+                await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+                return
+        await self.plain(scope, receive, send)
+
     async def _serve(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, exchange: "_Exchange", *, sampled: bool
     ) -> None:
         try:
+            await self.authenticate(scope)
             self._check(scope, headers)
             if b"content-length" not in headers and scope["method"] in _WITH_BODY:
                 receive = self._bounded(receive)
@@ -92,6 +105,7 @@ class Edge:
         except Exception as error:
             if not isinstance(error, _EXPECTED):
                 log.exception("request.crashed", method=scope["method"], path=scope["path"])
+            scope.setdefault("route", self._route_of(scope))  # refused before it was routed: metrics want it
             if not exchange.status:
                 await answer_to(error, scope)(scope, receive, exchange.send)
 
@@ -119,7 +133,10 @@ class Edge:
 
     def _is_served(self, scope: Scope) -> bool:
         """Whether there is such a path with such a method. If not, that is what the caller has to know."""
-        return any(route.matches(scope)[0] is Match.FULL for route in self.routes)
+        return self._route_of(scope) is not None
+
+    def _route_of(self, scope: Scope) -> BaseRoute | None:
+        return next((route for route in self.routes if route.matches(scope)[0] is Match.FULL), None)
 
     @property
     def _too_large(self) -> str:

@@ -59,7 +59,11 @@ class UsageBook:
 
     async def of_user(self, user: str, days: int) -> list[ModelUsage]:
         """The last days, latest first."""
-        return await self._read((day, user) for day in _last(days))
+        return await self.of_users((user,), days)
+
+    async def of_users(self, users: Sequence[str], days: int) -> list[ModelUsage]:
+        """The last days, latest first."""
+        return await self._read((day, user) for day in _last(days) for user in users)
 
     async def of_all(self, days: int) -> list[ModelUsage]:
         """The last days, latest first, users by name."""

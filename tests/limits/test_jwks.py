@@ -39,8 +39,8 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 async def test_a_token_is_verified_with_the_key_that_it_names(server: KeyServer) -> None:
     tokens = tokens_of(server)
-    assert (await tokens.verify(token(kid="one"))).user == "ada"
-    assert (await tokens.verify(token(key=EC, algorithm="ES256", kid="two"))).user == "ada"
+    assert (await tokens.verify(token(kid="one"))).user == "jwt:ada"
+    assert (await tokens.verify(token(key=EC, algorithm="ES256", kid="two"))).user == "jwt:ada"
     assert await refused(tokens, token(key=OTHER_RSA, kid="one"))
     assert await refused(tokens, token(kid="two"))
     assert server.asked == 1
@@ -79,7 +79,7 @@ async def test_a_new_key_is_found_when_a_token_names_it(server: KeyServer, monke
     await tokens.verify(token(kid="one"))
     server.body = key_set(jwk(RSA, "one"), jwk(OTHER_RSA, "three"))
     later(monkeypatch, module.REFETCH_SECONDS + 1)
-    assert (await tokens.verify(token(key=OTHER_RSA, kid="three"))).user == "ada"
+    assert (await tokens.verify(token(key=OTHER_RSA, kid="three"))).user == "jwt:ada"
 
 
 async def test_a_key_that_is_taken_away_ends_its_tokens_too(server: KeyServer) -> None:
@@ -148,7 +148,7 @@ async def test_without_any_key_nobody_is_let_in_nor_called_invalid(
     assert server.asked == 1
     server.status = 200
     later(monkeypatch, module.RETRY_SECONDS + 1)
-    assert (await tokens.verify(token(kid="one"))).user == "ada"
+    assert (await tokens.verify(token(kid="one"))).user == "jwt:ada"
 
 
 async def test_a_hanging_issuer_holds_up_only_tokens_with_unknown_keys(
@@ -162,7 +162,7 @@ async def test_a_hanging_issuer_holds_up_only_tokens_with_unknown_keys(
     waiting = [asyncio.create_task(refused(tokens, token(kid="unknown"))) for _ in range(5)]
     await asyncio.sleep(0.05)
     async with asyncio.timeout(0.2):
-        assert (await tokens.verify(token(claims(sub="bob"), kid="one"))).user == "bob"
+        assert (await tokens.verify(token(claims(sub="bob"), kid="one"))).user == "jwt:bob"
     async with asyncio.timeout(2):
         assert all(await asyncio.gather(*waiting))
     assert server.asked == 2
@@ -175,7 +175,7 @@ async def test_a_caller_that_leaves_does_not_end_the_fetch_for_others(server: Ke
     second = asyncio.create_task(tokens.verify(token(claims(sub="bob"), kid="one")))
     await asyncio.sleep(0.05)
     first.cancel()
-    assert (await second).user == "bob"
+    assert (await second).user == "jwt:bob"
     assert server.asked == 1
 
 
@@ -183,10 +183,10 @@ async def test_the_only_key_serves_tokens_that_name_none(server: KeyServer) -> N
     assert await refused(tokens_of(server), token())
     server.body = key_set(jwk(RSA, "one"))
     tokens = tokens_of(server)
-    assert (await tokens.verify(token())).user == "ada"
+    assert (await tokens.verify(token())).user == "jwt:ada"
     assert await refused(tokens, token(kid="another"))
     server.body = key_set(jwk(RSA))
-    assert (await tokens_of(server).verify(token())).user == "ada"
+    assert (await tokens_of(server).verify(token())).user == "jwt:ada"
 
 
 async def test_watching_fetches_at_once_and_again(server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
