@@ -2,13 +2,13 @@
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigurationError
+from app.urls import base_url, check_proxy
 
 List = Annotated[tuple[str, ...], NoDecode]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -178,14 +178,17 @@ class Settings(BaseSettings):
     @field_validator("ollama_api_base", "openai_base_url", "anthropic_base_url")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")) or not _names_host(url):
-            raise ValueError("is not an http:// or https:// address")
-        return url.rstrip("/")
+        return base_url(url)
 
     @field_validator("ollama_api_base")
     @classmethod
-    def _drop_v1(cls, url: str) -> str:
-        return url.removesuffix("/v1")
+    def _drop_ollama_path(cls, url: str) -> str:
+        return url.removesuffix("/api/chat").removesuffix("/api").removesuffix("/v1")
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _drop_openai_path(cls, url: str) -> str:
+        return url.removesuffix("/chat/completions")
 
     @field_validator("redis_url")
     @classmethod
@@ -193,6 +196,15 @@ class Settings(BaseSettings):
         if url and not url.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("is not a redis://, rediss:// or unix:// address")
         return url or None
+
+    @model_validator(mode="after")
+    def _check_proxies(self) -> Self:
+        providers = {ref.partition("/")[0] for ref in self.models}
+        if "ollama" in providers:
+            check_proxy(self.ollama_api_base)
+        if "openai" in providers:
+            check_proxy(self.openai_base_url)
+        return self
 
     @model_validator(mode="after")
     def _check_ports(self) -> Self:
@@ -210,14 +222,6 @@ def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
     except ValidationError as error:
         problems = [_describe(item) for item in error.errors(include_url=False, include_input=False)]
         raise ConfigurationError("\n".join(problems)) from None
-
-
-def _names_host(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets, a port that is none
-        return False
 
 
 def _describe(item: ErrorDetails) -> str:

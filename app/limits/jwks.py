@@ -15,6 +15,7 @@ from app.errors import ConfigurationError, IdentityUnavailable
 from app.limits.token_keys import TokenKey, from_jwk
 from app.telemetry import metrics
 from app.telemetry.logs import log
+from app.urls import check_proxy, http_url
 
 REFRESH_SECONDS = 600.0
 RETRY_SECONDS = 15.0
@@ -35,8 +36,8 @@ class Jwks:
 
     def __init__(self, url: str, algorithms: Sequence[str], *, allow_http: bool = False) -> None:
         """Raises ConfigurationError for an address that keys must not come from. Fetches nothing yet."""
-        self._host = _checked_host(url, allow_http=allow_http)
-        self._url = url
+        self._url = _checked(url, allow_http=allow_http)
+        self._host = urlsplit(self._url).hostname or ""
         self._algorithms = algorithms
         self._keys: Mapping[str | None, TokenKey] = {}
         self._published: Any = None
@@ -137,17 +138,22 @@ def _keys_of(published: Any, algorithms: Sequence[str]) -> Mapping[str | None, T
     return keys
 
 
-def _checked_host(url: str, *, allow_http: bool) -> str:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme not in ("http", "https") or not host:
-        raise ConfigurationError("JWT_JWKS_URL: is not an https:// address")
-    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+def _checked(url: str, *, allow_http: bool) -> str:
+    try:
+        checked = http_url(url)
+    except ValueError as error:
+        raise ConfigurationError(f"JWT_JWKS_URL: {error}") from None
+    try:
+        check_proxy(checked)
+    except ValueError as error:  # names the proxy's variable
+        raise ConfigurationError(str(error)) from None
+    parts = urlsplit(checked)
+    if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname or ""):
         raise ConfigurationError(
             "JWT_JWKS_URL: keys over plain http can be exchanged on their way; use https://, "
             "or set JWT_JWKS_ALLOW_HTTP=true where the network is trusted"
         )
-    return host
+    return checked
 
 
 def _is_loopback(host: str) -> bool:
