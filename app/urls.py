@@ -15,9 +15,7 @@ def base_url(url: str) -> str:
     """The address that paths are appended to, without a slash at its end. Raises ValueError."""
     checked = http_url(url)
     if "?" in checked or "#" in checked:
-        raise ValueError(
-            "has a query (`?`) or a fragment (`#`); paths are appended to it, so it must end with its own path"
-        )
+        raise ValueError("has a query (`?`) or a fragment (`#`), but paths are appended to it")
     return checked.rstrip("/")
 
 
@@ -74,7 +72,7 @@ def check_host(host: str) -> None:
 
 
 def check_proxy(url: str) -> None:
-    """Raises ValueError, which names the variable, if requests to `url` would go through a proxy that cannot be used."""
+    """Raises ValueError, which names the variable, if the proxy that requests to `url` go through cannot be used."""
     parts = urlsplit(url)
     proxy = getproxies().get(parts.scheme)
     if proxy is None or proxy_bypass(parts.hostname or ""):

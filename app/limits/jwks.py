@@ -27,6 +27,7 @@ REFETCH_SECONDS = 60.0
 FETCH_SECONDS = 5.0
 MAX_BYTES = 512 * 1024
 MAX_KEYS = 100
+_LEFT_OUT = "is no public key for JWT_ALGORITHMS, or has the id of another"
 
 _decode = msgspec.json.Decoder().decode
 
@@ -41,6 +42,7 @@ class Jwks:
         self._algorithms = algorithms
         self._keys: Mapping[str | None, TokenKey] = {}
         self._published: Any = None
+        self._left_out: set[str] = set()
         self._fetching: asyncio.Task[bool] | None = None
         self._refetch_at = 0.0
         self.version = 0
@@ -89,10 +91,36 @@ class Jwks:
     def _take(self, published: Any) -> None:
         if published == self._published:
             return
-        keys = _keys_of(published, self._algorithms)
+        keys = self._usable(published)
         self._keys, self._published = keys, published
         self.version += 1
         log.info("jwks.loaded", host=self._host, keys=len(set(map(id, keys.values()))))
+
+    def _usable(self, published: Any) -> Mapping[str | None, TokenKey]:
+        """Usable keys by their ids; the only one also serves tokens that name none. Others are left out, and logged
+        once."""
+        entries = published.get("keys") if isinstance(published, dict) else None
+        if not isinstance(entries, list) or len(entries) > MAX_KEYS:
+            raise _Unusable("no key set, or too large a one")
+        keys: dict[str | None, TokenKey] = {}
+        left_out: set[str] = set()
+        for place, entry in enumerate(entries):
+            key = from_jwk(entry, self._algorithms)
+            kid = entry.get("kid") if isinstance(entry, dict) else None
+            if key is None or not (kid is None or isinstance(kid, str)) or kid in keys:
+                left_out.add(f"{place}: {kid if isinstance(kid, str) else ''}"[:100])
+            else:
+                keys[kid] = key
+        for name in sorted(left_out - self._left_out):
+            log.info("jwks.key_left_out", host=self._host, key=name, reason=_LEFT_OUT)
+        self._left_out = left_out
+        if not keys:
+            raise _Unusable("no usable key")
+        if len(keys) == 1:
+            keys[None] = next(iter(keys.values()))
+        else:
+            keys.pop(None, None)
+        return keys
 
     async def _fetch(self) -> bytes:
         proxied = not getproxies().keys().isdisjoint(("http", "https"))
@@ -116,26 +144,6 @@ class Jwks:
 
 class _Unusable(ValueError):
     """An answer that holds no key set; the message repeats nothing of it."""
-
-
-def _keys_of(published: Any, algorithms: Sequence[str]) -> Mapping[str | None, TokenKey]:
-    """Usable keys by their ids; the only one also serves tokens that name none."""
-    entries = published.get("keys") if isinstance(published, dict) else None
-    if not isinstance(entries, list) or len(entries) > MAX_KEYS:
-        raise _Unusable("no key set, or too large a one")
-    keys: dict[str | None, TokenKey] = {}
-    for entry in entries:
-        key = from_jwk(entry, algorithms) if isinstance(entry, dict) else None
-        kid = entry.get("kid") if isinstance(entry, dict) else None
-        if key is not None and (kid is None or isinstance(kid, str)):
-            keys.setdefault(kid, key)
-    if not keys:
-        raise _Unusable("no usable key")
-    if len(keys) == 1:
-        keys[None] = next(iter(keys.values()))
-    else:
-        keys.pop(None, None)
-    return keys
 
 
 def _checked(url: str, *, allow_http: bool) -> str:
