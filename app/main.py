@@ -12,7 +12,8 @@ from starlette.types import ASGIApp
 from app import __version__
 from app.agent.definition import Agent
 from app.api import agent, chat, health, sessions, tools, usage
-from app.api.authentication import Authentication, document_authentication
+from app.api.authentication import document_authentication
+from app.api.caller import Callers
 from app.api.edge import Edge
 from app.api.instrumentation import trace_requests
 from app.api.lean_route import LeanRoute, Shortcut
@@ -53,7 +54,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         partial(store.call, "PING") if settings.redis_url else None,
     )
     identity = build_identity(settings)
-    authentication = Authentication(identity, Proxies(settings.trusted_proxies))
+    callers = Callers(identity, Proxies(settings.trusted_proxies))
     metrics.start_at_zero(models, registry)
 
     @asynccontextmanager
@@ -94,7 +95,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     app.middleware_stack = Edge(
         plain=plain,
         traced=trace_requests(app, plain, tracing),
-        authenticate=authentication,
+        authenticate=callers.authenticate,
         routes=app.routes,
         cors=_cross_origin(plain, settings.cors_origins) if settings.cors_origins else None,
         tracing=tracing,

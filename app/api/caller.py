@@ -1,12 +1,41 @@
-"""The caller of a request, and checks of what they say."""
+"""Who calls, and whether what they say can be used."""
+
+from collections.abc import Iterable
 
 from fastapi import Request
 from msgspec.structs import replace
+from starlette.types import Scope
 
-from app.api.authentication import PRINCIPAL
-from app.errors import Forbidden, InvalidRequest
+from app.api.authentication import is_open
+from app.api.proxies import Proxies
+from app.errors import Forbidden, InvalidRequest, Unauthorized
+from app.limits.identity import Identity
 from app.limits.names import anonymous, is_name_of
-from app.limits.principal import Principal
+from app.limits.principal import ANY_TOOL, Principal
+
+ANONYMOUS = anonymous()
+ANYONE = frozenset({"chat", "runs", ANY_TOOL})
+"""What everyone may do where nobody is authenticated: everything but `admin`."""
+
+MAX_CREDENTIAL_BYTES = 8192
+_PRINCIPAL = "agent_api.principal"
+
+
+class Callers:
+    """Tells on whose behalf a request comes, before it is routed and before a byte of its body is read."""
+
+    def __init__(self, identity: Identity, proxies: Proxies) -> None:
+        self._identity = identity
+        self._proxies = proxies
+
+    async def authenticate(self, scope: Scope) -> None:
+        """Raises Unauthorized, or IdentityUnavailable. What it finds is for `principal_of`."""
+        if is_open(scope):
+            return
+        if self._identity.everyone:
+            scope[_PRINCIPAL] = Principal(ANONYMOUS, scopes=ANYONE, address=self._proxies.address_of(scope))
+        else:
+            scope[_PRINCIPAL] = await self._identity.of(_bearer(scope["headers"]))
 
 
 def principal_of(request: Request, user_id: str | None = None) -> Principal:
@@ -14,7 +43,7 @@ def principal_of(request: Request, user_id: str | None = None) -> Principal:
 
     Raises Forbidden if an authenticated caller gives another name than their own.
     """
-    principal: Principal = request.scope[PRINCIPAL]
+    principal: Principal = request.scope[_PRINCIPAL]
     if user_id is None:
         return principal
     if not principal.authenticated:
@@ -22,6 +51,18 @@ def principal_of(request: Request, user_id: str | None = None) -> Principal:
     if not is_name_of(principal.user, user_id):
         raise Forbidden("The user_id is not that of the credentials. It can be left out.")
     return principal
+
+
+def _bearer(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The one credential of a request. Raises Unauthorized."""
+    given = [value for name, value in headers if name == b"authorization"]
+    if not given:
+        raise Unauthorized("missing")
+    scheme, _, credential = given[0].partition(b" ")
+    sane = len(given) == 1 and len(credential) <= MAX_CREDENTIAL_BYTES and credential.isascii()
+    if not sane or scheme.lower() != b"bearer":
+        raise Unauthorized("invalid")
+    return credential.strip().decode("ascii")
 
 
 def check_text(field: str, text: str, max_chars: int) -> str:

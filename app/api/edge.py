@@ -14,7 +14,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.authentication import PROBES
 from app.api.instrumentation import count
 from app.api.lifecycle import Lifecycle
 from app.api.problems import REFUSALS, answer_to, respond
@@ -24,6 +23,7 @@ from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
 from app.telemetry.traces import Tracing
 
+PROBES = frozenset({"/live", "/ready", "/health"})
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 _JSON = re.compile(rb"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
 _EXPECTED = (*REFUSALS, ClientDisconnect)
@@ -105,7 +105,8 @@ class Edge:
         except Exception as error:
             if not isinstance(error, _EXPECTED):
                 log.exception("request.crashed", method=scope["method"], path=scope["path"])
-            scope.setdefault("route", self._route_of(scope))  # refused before it was routed: metrics want it
+            if "route" not in scope:  # refused before it was routed: metrics tell refusals by route as well
+                scope["route"] = self._route_of(scope)
             if not exchange.status:
                 await answer_to(error, scope)(scope, receive, exchange.send)
 

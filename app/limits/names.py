@@ -54,11 +54,11 @@ def users_called(name: str) -> list[str]:
     """Every user whom an administrator can mean: those of that name, or the one where the name says whose it is."""
     for prefix in (_JWT, _ANONYMOUS):
         if name.startswith(prefix) and len(name) > len(prefix):
-            return [prefix + _as_kept(name.removeprefix(prefix))]
-    kept = _as_kept(name)
+            return [prefix + name_meant(name.removeprefix(prefix))]
+    kept = name_meant(name)
     return [kept, _JWT + kept, _ANONYMOUS + kept]
 
 
-def _as_kept(name: str) -> str:
-    """The name, which may be hashed already."""
-    return name if _NAME(name) else name_of(name)
+def name_meant(text: str) -> str:
+    """The name that somebody means who may give it as it was or as it is kept."""
+    return text if _NAME(text) else name_of(text)
