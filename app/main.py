@@ -54,6 +54,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         partial(store.call, "PING") if settings.redis_url else None,
     )
     identity = build_identity(settings)
+    identity.on_look(runner.end_withdrawn)
     callers = Callers(identity, Proxies(settings.trusted_proxies))
     metrics.start_at_zero(models, registry)
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from app.agent.definition import Agent, RunLimits
 from app.agent.toolset import Toolset, toolset
 from app.agent.worst_case import most_history_tokens, most_input_tokens, most_of_call, most_of_run
-from app.errors import NotFound, ShuttingDown
+from app.errors import NotFound, ShuttingDown, Unauthorized
 from app.execution import Execution, Services
 from app.ids import new_id
 from app.limits.principal import Principal
@@ -51,12 +51,20 @@ class Runner:
             session_id=request.session_id or new_id(),
             message_id=message_id,
         )
-        return Run(execution.execute, self._going_on)
+        run = Run(execution.execute, self._going_on)
+        run.credential = principal.credential
+        return run
 
     def stop(self) -> None:
         """End every run that is still going, each with ShuttingDown as its last event."""
         for run in tuple(self._going_on):
             run.fail(ShuttingDown.now())
+
+    def end_withdrawn(self) -> None:
+        """End every run whose caller's credentials have been withdrawn since, each with Unauthorized."""
+        for run in tuple(self._going_on):
+            if problem := run.credential.withdrawn():
+                run.fail(Unauthorized(problem))
 
     def _choose(self, principal: Principal, request: RunRequest) -> tuple[Agent, Toolset]:
         name = request.agent or DEFAULT_AGENT

@@ -65,6 +65,9 @@ class Jwks:
             raise IdentityUnavailable("Tokens cannot be verified at the moment. Try again.", retry_after=RETRY_SECONDS)
         return self._keys.get(kid)
 
+    def holds(self, key: TokenKey) -> bool:
+        return any(held.key == key.key for held in self._keys.values())
+
     async def _refresh(self) -> bool:
         """Fetch, or wait for the fetch that is going on; True if it worked. It goes on when its first caller leaves."""
         if self._fetching is None:

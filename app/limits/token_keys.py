@@ -34,6 +34,9 @@ class TokenKeys(Protocol):
     async def find(self, kid: str | None) -> TokenKey | None:
         """The key that a token's header names. Raises IdentityUnavailable while no key is known at all."""
 
+    def holds(self, key: TokenKey) -> bool:
+        """Whether tokens may still be verified with it."""
+
     async def watch(self) -> None:
         """Keep the keys up to date until cancelled."""
 
@@ -47,6 +50,9 @@ class OneKey:
 
     async def find(self, kid: str | None) -> TokenKey | None:
         return self.key
+
+    def holds(self, key: TokenKey) -> bool:
+        return bool(key.key == self.key.key)
 
     async def watch(self) -> None:
         return
