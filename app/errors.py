@@ -92,11 +92,12 @@ class RequestTooExpensive(InvalidRequest):
 
 
 class Unauthorized(AppError):
-    """`expired` is all that a caller learns about why their credentials were refused; `missing`: there were none."""
+    """`expired` is all that a caller learns about why their credentials were refused; `missing`: there were none;
+    `revoked`: they were good when the run began."""
 
     status, slug, title = 401, "unauthorized", "Unauthorized"
 
-    def __init__(self, problem: Literal["missing", "expired", "invalid"]) -> None:
+    def __init__(self, problem: Literal["missing", "expired", "invalid", "revoked"]) -> None:
         missing = "Credentials are missing. Send the header `Authorization: Bearer KEY_OR_TOKEN`."
         super().__init__(missing if problem == "missing" else f"The credentials are {problem}.")
         self.problem = problem

@@ -10,12 +10,12 @@ from fastapi import FastAPI
 from app import __version__, memory
 from app.agent.definition import Agent
 from app.api import agent, chat, docs, health, sessions, tools, usage
+from app.api.authentication import document_authentication
 from app.api.caller import Callers
 from app.api.cors import CrossOrigin
 from app.api.edge import Edge
 from app.api.entrance import Entrance
 from app.api.event_schemas import describe_events
-from app.api.guard import guard
 from app.api.instrumentation import trace_requests
 from app.api.lean_route import LeanRoute, Shortcut
 from app.api.lifecycle import Lifecycle
@@ -60,6 +60,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         partial(store.call, "PING") if settings.redis_url else None,
     )
     identity = build_identity(settings)
+    identity.on_look(runner.end_withdrawn)
     gate = Gate(settings.anonymous_per_minute, settings.anonymous_concurrent, settings.refused_per_minute)
     proxies = Proxies(settings.trusted_proxies)
     entrance = Entrance(gate, proxies, anonymous=identity.everyone)
@@ -109,12 +110,14 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     usage.routes(app, limiter, UsageBook(store, limiter.budgets, limiter.anonymous_budgets))
     health.routes(app, lifecycle, prober)
     behind_path = settings.root_path or settings.trusted_proxies
-    guard(app, callers.authenticate, documented=not identity.everyone)
+    if not identity.everyone:
+        document_authentication(app)
     docs.routes(app, pages=settings.docs)
     plain = Shortcut(app)
     app.middleware_stack = Edge(
         plain=plain,
         traced=trace_requests(app, plain, tracing),
+        authenticate=callers.authenticate,
         routes=app.routes,
         cors=CrossOrigin(plain, settings.cors_origins) if settings.cors_origins else None,
         prefixes=Prefixes(settings.root_path, proxies.sent, app.routes) if behind_path else None,

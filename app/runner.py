@@ -13,7 +13,7 @@ from app.agent.worst_case import (
     most_of_call,
     most_of_run,
 )
-from app.errors import NotFound, ShuttingDown
+from app.errors import NotFound, ShuttingDown, Unauthorized
 from app.execution import Execution, Services
 from app.ids import new_id
 from app.limits.allowance import Growth
@@ -62,12 +62,20 @@ class Runner:
             session_id=request.session_id or new_id(),
             message_id=message_id,
         )
-        return Run(execution.execute, self._going_on)
+        run = Run(execution.execute, self._going_on)
+        run.credential = principal.credential
+        return run
 
     def stop(self) -> None:
         """End every run that is still going, each with ShuttingDown as its last event."""
         for run in tuple(self._going_on):
             run.fail(ShuttingDown.now())
+
+    def end_withdrawn(self) -> None:
+        """End every run whose caller's credentials have been withdrawn since, each with Unauthorized."""
+        for run in tuple(self._going_on):
+            if problem := run.credential.withdrawn():
+                run.fail(Unauthorized(problem))
 
     async def aclose(self) -> None:
         """End what is still going, and return when nothing is."""

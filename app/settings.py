@@ -5,13 +5,13 @@ import re
 import stat
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigurationError
+from app.urls import base_url, check_proxy
 
 List = Annotated[tuple[str, ...], NoDecode]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -268,9 +268,7 @@ class Settings(BaseSettings):
     @field_validator("ollama_api_base", "openai_base_url", "anthropic_base_url")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")) or not _names_host(url):
-            raise ValueError("is not an http:// or https:// address")
-        return url.rstrip("/")
+        return base_url(url)
 
     @field_validator("ollama_api_base", "anthropic_base_url")
     @classmethod
@@ -278,12 +276,26 @@ class Settings(BaseSettings):
         """Without what is put behind it anyway, and people copy from examples."""
         return re.sub(r"/+(?:v1(?:/+messages|/+chat/+completions)?|api(?:/+chat)?)$", "", url)
 
+    @field_validator("openai_base_url")
+    @classmethod
+    def _drop_openai_path(cls, url: str) -> str:
+        return url.removesuffix("/chat/completions")
+
     @field_validator("redis_url")
     @classmethod
     def _check_redis(cls, url: str | None) -> str | None:
         if url and not url.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("is not a redis://, rediss:// or unix:// address")
         return url or None
+
+    @model_validator(mode="after")
+    def _check_proxies(self) -> Self:
+        providers = {ref.partition("/")[0] for ref in self.models}
+        if "ollama" in providers:
+            check_proxy(self.ollama_api_base)
+        if "openai" in providers:
+            check_proxy(self.openai_base_url)
+        return self
 
     @model_validator(mode="after")
     def _check_ports(self) -> Self:
@@ -310,14 +322,6 @@ def _check_readable(env_file: str | Path | None) -> None:
     """Raises OSError for what pydantic-settings would pass over in silence."""
     if env_file is not None and os.path.lexists(env_file) and not stat.S_ISFIFO(os.stat(env_file).st_mode):  # noqa: PTH116
         Path(env_file).open("rb").close()
-
-
-def _names_host(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets, a port that is none
-        return False
 
 
 def _describe(item: ErrorDetails) -> str:

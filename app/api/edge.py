@@ -1,7 +1,7 @@
 """The outermost layer: ids, sampling, body limits, headers, the access log. Pure ASGI, one pass over the headers."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -17,7 +17,7 @@ from app.api.lifecycle import Lifecycle
 from app.api.media_type import check_media_type
 from app.api.prefix import HEADER, Prefixes
 from app.api.problems import REFUSALS, answer_to
-from app.errors import Overloaded, UnsupportedMediaType
+from app.errors import AppError, Overloaded, UnsupportedMediaType
 from app.ids import new_id
 from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
@@ -26,6 +26,7 @@ from app.telemetry.traces import Tracing
 PROBES = frozenset({"/live", "/ready", "/health"})
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 _EXPECTED = (*REFUSALS, ClientDisconnect)
+_POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _MALFORMED = frozenset({400, 408, 431})  # whose sender the log names
 _NOTHING: dict[str, str] = {}
@@ -37,6 +38,7 @@ class Edge:
 
     plain: ASGIApp
     traced: ASGIApp
+    authenticate: Callable[[Scope], Awaitable[None]]
     routes: Sequence[BaseRoute]
     cors: CrossOrigin | None
     prefixes: Prefixes | None
@@ -47,7 +49,7 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.plain(scope, receive, send)
+            await self._serve_other(scope, receive, send)
             return
         started = perf_counter()
         headers = dict(scope["headers"])
@@ -91,6 +93,16 @@ class Edge:
                 )
             current.reset(token)
 
+    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The process's start and end, and WebSockets, which are closed to strangers as any other path is."""
+        if scope["type"] == "websocket":
+            try:
+                await self.authenticate(scope)
+            except AppError:
+                await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+                return
+        await self.plain(scope, receive, send)
+
     async def _serve(
         self,
         scope: Scope,
@@ -106,6 +118,7 @@ class Edge:
                 if self.lifecycle.overloaded:
                     raise Overloaded("Too many requests are being answered. Try again.", retry_after=1)
                 self.entrance.enter(scope)
+            await self.authenticate(scope)
             self._check(scope, headers)
             if b"content-length" not in headers and scope["method"] in _WITH_BODY:
                 receive = self._bounded(scope, receive)

@@ -67,7 +67,11 @@ class UsageBook:
 
     async def of_user(self, user: str, days: int) -> list[ModelUsage]:
         """The last days, latest first."""
-        return await self._read((day, user) for day in _last(days))
+        return await self.of_users((user,), days)
+
+    async def of_users(self, users: Sequence[str], days: int) -> list[ModelUsage]:
+        """The last days, latest first."""
+        return await self._read((day, user) for day in _last(days) for user in users)
 
     async def of_caller(self, principal: Principal, days: int) -> list[ModelUsage]:
         """The caller's own, latest first: without credentials, what their address used under the name they give."""

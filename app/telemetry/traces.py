@@ -25,6 +25,7 @@ from opentelemetry.util.types import AttributeValue
 from app import __version__
 from app.errors import AppError
 from app.telemetry.context import current
+from app.telemetry.otlp import check_endpoint, hide_secret_headers
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -109,9 +110,11 @@ def endpoint_is_set() -> bool:
 
 
 def configure() -> Tracing:
-    """Tracing as OpenTelemetry's own environment variables (`OTEL_*`) describe it."""
+    """Tracing as OpenTelemetry's own environment variables (`OTEL_*`) describe it. Raises ConfigurationError."""
     if not endpoint_is_set():
         return Tracing(None)
+    check_endpoint()
+    hide_secret_headers()
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
