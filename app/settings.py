@@ -112,6 +112,9 @@ class Settings(BaseSettings):
         "You are a helpful assistant. Use a tool where it gives a better answer than you can give from memory.",
         description="What the agent is told before every conversation",
     )
+    system_prompt_file: Path | None = Field(
+        None, description="File with the system prompt, in UTF-8, for one longer than a variable (128 KiB) takes"
+    )
     max_message_chars: int = Field(10_000, ge=1, description="Longest message, in characters")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes")
     max_iterations: int = Field(10, ge=1, le=100, description="Most model calls a run may make")
@@ -204,12 +207,28 @@ class Settings(BaseSettings):
 def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
     """The settings of this process. Raises ConfigurationError with every bad setting's name and problem."""
     try:
-        return Settings(_env_file=env_file, **overrides)
+        return _with_prompt(Settings(_env_file=env_file, **overrides))
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{env_file}: is not UTF-8 ({error.reason} at byte {error.start})") from None
     except ValidationError as error:
         problems = [_describe(item) for item in error.errors(include_url=False, include_input=False)]
         raise ConfigurationError("\n".join(problems)) from None
+
+
+def _with_prompt(settings: Settings) -> Settings:
+    """The settings with the text of SYSTEM_PROMPT_FILE as their system prompt. Raises ConfigurationError."""
+    path = settings.system_prompt_file
+    if path is None:
+        return settings
+    if "system_prompt" in settings.model_fields_set:
+        raise ConfigurationError("SYSTEM_PROMPT_FILE: is set together with SYSTEM_PROMPT; keep one of them")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"SYSTEM_PROMPT_FILE: {path} cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"SYSTEM_PROMPT_FILE: {path} is not UTF-8 ({error.reason})") from None
+    return settings.model_copy(update={"system_prompt": text})
 
 
 def _names_host(url: str) -> bool:
