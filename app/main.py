@@ -9,19 +9,22 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from app import __version__
+from app import __version__, memory
 from app.agent.definition import Agent
 from app.api import agent, chat, health, sessions, tools, usage
 from app.api.caller import Callers
 from app.api.edge import Edge
+from app.api.entrance import Entrance
 from app.api.guard import guard
 from app.api.instrumentation import trace_requests
 from app.api.lean_route import LeanRoute, Shortcut
 from app.api.lifecycle import Lifecycle
 from app.api.problems import describe_problems
 from app.api.proxies import Proxies
+from app.background import supervise
 from app.execution import Services
 from app.limits.claim import LIMIT_HEADERS
+from app.limits.gate import Gate
 from app.limits.identity import build_identity
 from app.limits.limiter import Limiter
 from app.limits.usage import UsageBook
@@ -29,20 +32,23 @@ from app.models.build import build_models
 from app.prober import Prober
 from app.runner import DEFAULT_AGENT, Runner
 from app.settings import Settings
+from app.state.bounds import Bounds
 from app.state.redis import connect
 from app.state.sessions import Sessions
 from app.telemetry import metrics, traces
+from app.telemetry.scrubbing import keep_secrets_of
 from app.tools import registry as tool_registry
 
 
 def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAPI:
     """The service. Raises ConfigurationError for settings that it cannot work with."""
-    lifecycle = lifecycle or Lifecycle()
+    lifecycle = lifecycle or Lifecycle(settings.max_active_requests)
+    keep_secrets_of(settings)
     tracing = traces.configure()
     models = build_models(settings)
     registry = tool_registry.load()
     store = connect(settings.redis_url, settings.redis_ca_file)
-    history = Sessions(store, ttl_seconds=settings.session_ttl_seconds, max_turns=settings.session_max_turns)
+    history = Sessions(store, Bounds.of(settings), anonymous=settings.auth == ("none",))
     limiter = Limiter(settings, store)
     runner = Runner(
         Services(settings, models, history, limiter, tracing),
@@ -54,19 +60,28 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         partial(store.call, "PING") if settings.redis_url else None,
     )
     identity = build_identity(settings)
-    callers = Callers(identity, Proxies(settings.trusted_proxies))
+    gate = Gate(settings.anonymous_per_minute, settings.anonymous_concurrent, settings.refused_per_minute)
+    entrance = Entrance(gate, Proxies(settings.trusted_proxies), anonymous=identity.everyone)
+    callers = Callers(identity, entrance)
     metrics.start_at_zero(models, registry)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watchers = [asyncio.create_task(work) for work in (prober.watch(), identity.watch(), limiter.leases.tend())]
+        keep = partial(supervise, lifecycle=lifecycle)
+        watchers = [
+            asyncio.create_task(keep("probes", prober.watch, essential=False)),
+            asyncio.create_task(keep("keys", identity.watch)),
+            asyncio.create_task(keep("leases", limiter.leases.tend)),
+            asyncio.create_task(keep("memory", memory.trim, essential=False)),
+        ]
         if lifecycle.state == "starting":  # and not asked to leave meanwhile
             lifecycle.state = "ready"
         yield
         for watcher in watchers:
             watcher.cancel()
         await asyncio.wait(watchers)
-        runner.stop()
+        await runner.aclose()
+        await history.aclose()
         await limiter.leases.aclose()
         await models.aclose()
         await store.aclose()
@@ -86,8 +101,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     chat.routes(app, runner, settings.max_message_chars)
     agent.routes(app, runner, settings.max_message_chars)
     tools.routes(app, registry, limiter, lifecycle)
-    sessions.routes(app, history)
-    usage.routes(app, UsageBook(store, limiter.budgets))
+    sessions.routes(app, history, limiter)
+    usage.routes(app, limiter, UsageBook(store, limiter.budgets, limiter.anonymous_budgets))
     health.routes(app, lifecycle, prober)
     guard(app, callers.authenticate, documented=not identity.everyone)
     plain = Shortcut(app)
@@ -99,6 +114,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         tracing=tracing,
         lifecycle=lifecycle,
         max_body_bytes=settings.max_body_bytes,
+        entrance=entrance,
     )
     return app
 

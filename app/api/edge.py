@@ -14,10 +14,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.entrance import RECEIVED, Entrance
 from app.api.instrumentation import count
 from app.api.lifecycle import Lifecycle
 from app.api.problems import REFUSALS, answer_to, respond
-from app.errors import Forbidden, UnsupportedMediaType
+from app.errors import Forbidden, Overloaded, UnsupportedMediaType
 from app.ids import new_id
 from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
@@ -28,6 +29,8 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 _JSON = re.compile(rb"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
 _EXPECTED = (*REFUSALS, ClientDisconnect)
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_MALFORMED = frozenset({400, 408, 431})  # whose sender the log names
+_NOTHING: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Edge:
     tracing: Tracing
     lifecycle: Lifecycle
     max_body_bytes: int
+    entrance: Entrance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,28 +70,41 @@ class Edge:
             if preflight is not None:
                 await preflight(scope, receive, exchange.send)
             else:
-                await self._serve(scope, headers, receive, exchange, sampled=sampled)
+                await self._serve(scope, headers, receive, exchange, sampled=sampled, probe=probe)
         finally:
             if not probe:
                 seconds = perf_counter() - started
                 self.lifecycle.request_finished()
                 count(scope, exchange.status, seconds)
+                self.entrance.leave(scope, exchange.status)
                 log.info(
                     "request",
                     method=scope["method"],
                     path=scope["path"],
                     status=exchange.status,
                     latency_ms=round(seconds * 1000, 2),
+                    **(_peer(scope) if exchange.status in _MALFORMED else _NOTHING),
                 )
             current.reset(token)
 
     async def _serve(
-        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, exchange: "_Exchange", *, sampled: bool
+        self,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        exchange: "_Exchange",
+        *,
+        sampled: bool,
+        probe: bool,
     ) -> None:
         try:
+            if not probe:
+                if self.lifecycle.overloaded:
+                    raise Overloaded("Too many requests are being answered. Try again.", retry_after=1)
+                self.entrance.enter(scope)
             self._check(scope, headers)
             if b"content-length" not in headers and scope["method"] in _WITH_BODY:
-                receive = self._bounded(receive)
+                receive = self._bounded(scope, receive)
             await (self.traced if sampled else self.plain)(scope, receive, exchange.send)
         except Exception as error:
             if not isinstance(error, _EXPECTED):
@@ -125,7 +142,7 @@ class Edge:
     def _too_large(self) -> str:
         return f"The body may have at most {self.max_body_bytes} bytes."
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         """For bodies that come without a length: counts what arrives."""
         left = self.max_body_bytes
 
@@ -133,11 +150,16 @@ class Edge:
             nonlocal left
             message = await receive()
             left -= len(message.get("body", b""))
+            scope[RECEIVED] = self.max_body_bytes - left
             if left < 0:
                 raise HTTPException(413, self._too_large)
             return message
 
         return bounded
+
+
+def _peer(scope: Scope) -> dict[str, str]:
+    return {"peer": scope["client"][0] if scope["client"] else ""}
 
 
 class _Exchange:

@@ -24,6 +24,13 @@ def count(scope: Scope, status: int, seconds: float) -> None:
     latency.observe(seconds)
 
 
+def count_refused(status: int) -> None:
+    """Count what was refused before it was a request."""
+    requests, latency = _series("none", "other", status)
+    requests.inc()
+    latency.observe(0.0)
+
+
 @lru_cache(maxsize=1024)
 def _series(endpoint: str, method: str, status: int) -> tuple[Counter, Histogram]:
     return metrics.REQUESTS.labels(endpoint, method, str(status)), metrics.REQUEST_LATENCY.labels(endpoint)

@@ -6,6 +6,7 @@ from app.errors import Forbidden
 
 ANY_TOOL = "tools:*"
 DEFAULT_TIER = "default"
+ANONYMOUS_TIER = "anonymous"
 SCOPE = r"chat|runs|admin|tools:(?:\*|[A-Za-z0-9_-]{1,64})"
 """Every scope there is, as a regular expression."""
 
@@ -22,6 +23,8 @@ class Principal(Struct, frozen=True):
 
     Empty for those who are authenticated: they are counted by their names.
     """
+    peer: str = ""
+    """The proxy that told the address, if it is only one of a network of proxies: it could tell any."""
     authenticated: bool = False
 
     def require(self, scope: str) -> None:

@@ -118,6 +118,8 @@ def configure() -> Tracing:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
+    from app.telemetry.scrubbed_spans import ScrubbedExporter
+
     class RequestIds(RandomIdGenerator):
         """Gives a request's first span the trace id that the request was sampled by."""
 
@@ -133,5 +135,5 @@ def configure() -> Tracing:
         id_generator=RequestIds(),
         shutdown_on_exit=False,
     )
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(ScrubbedExporter(OTLPSpanExporter())))
     return Tracing(provider)

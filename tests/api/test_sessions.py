@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from app.messages import AssistantMessage, Turn, UserMessage
+from app.state.bounds import Bounds
 from app.state.redis import connect
 from app.state.sessions import Sessions
 from tests.service import Service, problem_of
@@ -56,12 +57,6 @@ def test_the_next_turn_tells_the_provider_what_was_said(relay: Service, upstream
     asked = upstream.calls[-1].body["messages"][2]["tool_calls"]
     answered = upstream.calls[-1].body["messages"][3:5]
     assert [call["id"] for call in asked] == [message["tool_call_id"] for message in answered]
-
-
-def test_a_turn_that_failed_leaves_nothing(relay: Service, upstream: Upstream, session_id: str) -> None:
-    upstream.will(says_whole("one").with_pieces([b"{broken"]))
-    assert relay.chat("hi", session_id=session_id).status_code == 503
-    problem_of(relay.ask("GET", f"/sessions/{session_id}"), 404, "not-found")
 
 
 def test_a_forgotten_session_is_gone(demo: Service, session_id: str) -> None:
@@ -129,7 +124,7 @@ def test_turns_of_one_session_at_the_same_time_are_all_kept(demo: Service, sessi
 
 
 async def test_ten_thousand_sessions_fit_into_the_store_of_one_process() -> None:
-    sessions = Sessions(connect(None), ttl_seconds=60, max_turns=10)
+    sessions = Sessions(connect(None), Bounds(ttl_seconds=60, max_turns=10, sessions=20_000))
     turn = Turn("m", 0.0, (UserMessage("hi"), AssistantMessage("hello")))
     for index in range(10_000):
         await sessions.append("ada", f"s-{index}", turn)

@@ -113,3 +113,14 @@ def test_without_an_address_the_store_is_in_the_process() -> None:
 def test_an_address_that_cannot_be_read_is_named_at_the_start(url: str) -> None:
     with pytest.raises(ConfigurationError, match="REDIS_URL: "):
         connect(url)
+
+
+async def test_keys_that_nobody_asks_for_again_do_not_stay_in_the_process() -> None:
+    store = InProcessStore()
+    for number in range(1500):
+        await store.call("SET", f"key-{number}", "x", "PX", 1)
+    await asyncio.sleep(0.01)
+    for _ in range(500):
+        await store.call("PING")
+    [database] = store._server.dbs.values()
+    assert len(database._dict) == 0
