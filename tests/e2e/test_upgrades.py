@@ -35,7 +35,7 @@ def test_a_release_is_changed_in_every_way_under_load(
     release: Callable[[str], Release], slow_model: str, load: Callable[..., Load], tmp_path: Path
 ) -> None:
     one = release("changing")
-    plain = values(slow_model, 5)
+    plain = {**values(slow_model, 5), "replicaCount": 3}
     one.install(plain)
     before_bump = pod_names(one)
     running = load(f"http://{one.fullname}:8000", PLAIN_PER_SECOND, OPEN_STREAMS)
@@ -47,7 +47,7 @@ def test_a_release_is_changed_in_every_way_under_load(
         assert pod_names(one) == before_bump, "a new version of the chart replaced pods that read nothing new"
         upgrade(one, CHART, {**plain, "maxIterations": 7})
         helm("rollback", one.name, "--wait", "--timeout", "3m")
-        upgrade(one, CHART, {"replicaCount": 3}, "--reset-then-reuse-values")
+        upgrade(one, CHART, {"replicaCount": 2}, "--reset-then-reuse-values")
     result = running.stop()
     print(f"\nchanges under load: {result}; fewest ready pods {fewest[0]}")
     assert result["failed"] == 0, result
