@@ -152,6 +152,9 @@ class Settings(BaseSettings):
         "You are a helpful assistant. Use a tool where it gives a better answer than you can give from memory.",
         description="What the agent is told before every conversation",
     )
+    system_prompt_file: Path | None = Field(
+        None, description="File with the system prompt, in UTF-8, for one longer than a variable (128 KiB) takes"
+    )
     max_message_chars: int = Field(10_000, ge=1, description="Longest message, in characters")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes")
     max_bodies_bytes: int = Field(
@@ -308,7 +311,7 @@ def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
     """The settings of this process. Raises ConfigurationError with every bad setting's name and problem."""
     try:
         _check_readable(env_file)
-        return Settings(_env_file=env_file, **overrides)
+        return _with_prompt(Settings(_env_file=env_file, **overrides))
     except OSError as error:
         raise ConfigurationError(f"{env_file}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -322,6 +325,22 @@ def _check_readable(env_file: str | Path | None) -> None:
     """Raises OSError for what pydantic-settings would pass over in silence."""
     if env_file is not None and os.path.lexists(env_file) and not stat.S_ISFIFO(os.stat(env_file).st_mode):  # noqa: PTH116
         Path(env_file).open("rb").close()
+
+
+def _with_prompt(settings: Settings) -> Settings:
+    """The settings with the text of SYSTEM_PROMPT_FILE as their system prompt. Raises ConfigurationError."""
+    path = settings.system_prompt_file
+    if path is None:
+        return settings
+    if "system_prompt" in settings.model_fields_set:
+        raise ConfigurationError("SYSTEM_PROMPT_FILE: is set together with SYSTEM_PROMPT; keep one of them")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"SYSTEM_PROMPT_FILE: {path} cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"SYSTEM_PROMPT_FILE: {path} is not UTF-8 ({error.reason})") from None
+    return settings.model_copy(update={"system_prompt": text})
 
 
 def _describe(item: ErrorDetails) -> str:

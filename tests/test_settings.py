@@ -243,3 +243,34 @@ def test_the_bounds_of_the_socket_have_their_defaults() -> None:
 def test_a_body_of_the_largest_size_always_fits_into_the_bound_of_all() -> None:
     settings = load(None, max_body_bytes=100_000_000, max_bodies_bytes=1024)
     assert Bounds.of(settings, frozenset()).bodies_bytes == 100_000_000
+
+
+def test_a_long_system_prompt_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    prompt = tmp_path / "prompt.txt"
+    prompt.write_text("Sei höflich. " * 20_000, encoding="utf-8")
+    monkeypatch.setenv("SYSTEM_PROMPT_FILE", str(prompt))
+    assert load().system_prompt == prompt.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(None, "cannot be read (No such file or directory)"), (b"h\xf6flich", "is not UTF-8")],
+    ids=["missing", "latin-1"],
+)
+def test_a_prompt_file_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, sentence: str
+) -> None:
+    prompt = tmp_path / "prompt.txt"
+    if content is not None:
+        prompt.write_bytes(content)
+    monkeypatch.setenv("SYSTEM_PROMPT_FILE", str(prompt))
+    with pytest.raises(ConfigurationError) as refused:
+        load()
+    assert str(refused.value).startswith(f"SYSTEM_PROMPT_FILE: {prompt} {sentence}")
+
+
+def test_a_prompt_comes_from_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYSTEM_PROMPT", "Be brief.")
+    monkeypatch.setenv("SYSTEM_PROMPT_FILE", "/nowhere")
+    with pytest.raises(ConfigurationError, match="SYSTEM_PROMPT_FILE: is set together with SYSTEM_PROMPT"):
+        load()
