@@ -38,12 +38,35 @@ NAMED = {
 
 # Settings that the templates make from other values, or from what the pod is.
 COMPOSED = frozenset(
-    """
-    host port metrics_port models ollama_api_base anthropic_api_key openai_api_key redis_url redis_ca_file
-    auth api_keys_file jwt_issuer jwt_audience jwt_algorithms jwt_secret jwt_public_key jwt_jwks_url jwt_jwks_allow_http
-    limits budget_user_day_usd budget_user_day_tokens budget_team_month_usd budget_team_month_tokens
-    budget_global_day_usd budget_global_day_tokens system_prompt system_prompt_file
-    """.split()
+    {
+        "host",
+        "port",
+        "metrics_port",
+        "models",
+        "ollama_api_base",
+        "anthropic_api_key",
+        "openai_api_key",
+        "redis_url",
+        "redis_ca_file",
+        "auth",
+        "api_keys_file",
+        "jwt_issuer",
+        "jwt_audience",
+        "jwt_algorithms",
+        "jwt_secret",
+        "jwt_public_key",
+        "jwt_jwks_url",
+        "jwt_jwks_allow_http",
+        "limits",
+        "budget_user_day_usd",
+        "budget_user_day_tokens",
+        "budget_team_month_usd",
+        "budget_team_month_tokens",
+        "budget_global_day_usd",
+        "budget_global_day_tokens",
+        "system_prompt",
+        "system_prompt_file",
+    }
 )
 
 
