@@ -38,7 +38,7 @@ NAMED = {
 
 # Settings that the templates make from other values, or from what the pod is.
 COMPOSED = frozenset(
-    [
+    {
         "host",
         "port",
         "metrics_port",
@@ -66,7 +66,7 @@ COMPOSED = frozenset(
         "budget_global_day_tokens",
         "system_prompt",
         "system_prompt_file",
-    ]
+    }
 )
 
 
