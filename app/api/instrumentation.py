@@ -15,12 +15,11 @@ _QUERY = "agent_api.query_string"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def count(scope: Scope, status: int, seconds: float) -> None:
+def count(scope: Scope, method: str, status: int, seconds: float) -> None:
     """Count and time a request by its route's template, its method and status; unknown paths are `none`."""
     route = scope.get("route")
     endpoint = "none" if route is None else route.path
-    method = scope["method"] if scope["method"] in _METHODS else "other"
-    requests, latency = _series(endpoint, method, status)
+    requests, latency = _series(endpoint, method if method in _METHODS else "other", status)
     requests.inc()
     latency.observe(seconds)
 

@@ -10,6 +10,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from app.settings import Settings
 from app.telemetry.lines import Lines, as_dict, encoded, line
+from app.telemetry.scrubbing import without_secrets
 
 
 class _Logger:
@@ -28,6 +29,13 @@ log = _Logger()
 def complete(_: Any, level: str, event: EventDict) -> EventDict:
     """Put what every line has in front."""
     return as_dict(line("error" if level == "exception" else level, event.pop("event", ""), event))
+
+
+def scrub_stack(_: Any, __: str, event: EventDict) -> EventDict:
+    """Take secrets out of a stack: exceptions repeat URLs, headers and what servers said."""
+    if stack := event.get("exception"):
+        event["exception"] = without_secrets(stack)
+    return event
 
 
 def _line_logger(level: int, lines: Lines) -> type[FilteringBoundLogger]:
@@ -59,7 +67,7 @@ def configure(settings: Settings, stream: BinaryIO | None = None) -> None:
     """Send structlog's and the standard library's records (uvicorn, asyncio, exporters) to the same place."""
     lines = Lines(stream or sys.stdout.buffer)
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    shared: list[Processor] = [complete, structlog.processors.format_exc_info]
+    shared: list[Processor] = [complete, structlog.processors.format_exc_info, scrub_stack]
     renderer: Processor
     text_renderer: Processor
     if settings.log_format == "console":

@@ -99,7 +99,7 @@ def test_a_bad_value_is_told_by_its_settings_name(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"models": "openai/unheard-of"}, "MODELS: no price is known for openai/unheard-of"),
+        ({"models": "openai/unheard-of", "openai_api_key": "sk-x"}, "MODELS: no price is known for openai/unheard-of"),
         ({"models": "anthropic/claude-haiku-4-5"}, "ANTHROPIC_API_KEY: is not set"),
         ({"models": "/x"}, "MODELS: `/x` is not a model reference"),
         ({"limits": "{"}, "LIMITS: "),
