@@ -75,7 +75,7 @@ def measured(service: Service, settle_seconds: float = 10) -> Iterator[Measured]
             thread.join()
     end = time.monotonic() + settle_seconds
     found.after = resident_megabytes(service)
-    while found.after > found.before + 5 and time.monotonic() < end:
+    while found.after > found.before + 10 and time.monotonic() < end:
         time.sleep(0.1)
         found.after = resident_megabytes(service)
 
