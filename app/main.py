@@ -7,21 +7,24 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from app import __version__
+from app import __version__, memory
 from app.agent.definition import Agent
 from app.api import agent, chat, docs, health, sessions, tools, usage
+from app.api.authentication import document_authentication
 from app.api.caller import Callers
 from app.api.cors import CrossOrigin
 from app.api.edge import Edge
+from app.api.entrance import Entrance
 from app.api.event_schemas import describe_events
-from app.api.guard import guard
 from app.api.instrumentation import trace_requests
 from app.api.lean_route import LeanRoute, Shortcut
 from app.api.lifecycle import Lifecycle
 from app.api.prefix import Prefixes
 from app.api.problems import describe_problems
 from app.api.proxies import Proxies
+from app.background import supervise
 from app.execution import Services
+from app.limits.gate import Gate
 from app.limits.identity import build_identity
 from app.limits.limiter import Limiter
 from app.limits.usage import UsageBook
@@ -33,12 +36,14 @@ from app.state.bounds import Bounds
 from app.state.redis import connect
 from app.state.sessions import Sessions
 from app.telemetry import metrics, traces
+from app.telemetry.scrubbing import keep_secrets_of
 from app.tools import registry as tool_registry
 
 
 def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAPI:
     """The service. Raises ConfigurationError for settings that it cannot work with."""
-    lifecycle = lifecycle or Lifecycle()
+    lifecycle = lifecycle or Lifecycle(settings.max_active_requests)
+    keep_secrets_of(settings)
     tracing = traces.configure()
     models = build_models(settings)
     registry = tool_registry.load()
@@ -55,20 +60,30 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         partial(store.call, "PING") if settings.redis_url else None,
     )
     identity = build_identity(settings)
+    identity.on_look(runner.end_withdrawn)
+    gate = Gate(settings.anonymous_per_minute, settings.anonymous_concurrent, settings.refused_per_minute)
     proxies = Proxies(settings.trusted_proxies)
-    callers = Callers(identity, proxies)
+    entrance = Entrance(gate, proxies, anonymous=identity.everyone)
+    callers = Callers(identity, entrance)
     metrics.start_at_zero(models, registry)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watchers = [asyncio.create_task(work) for work in (prober.watch(), identity.watch(), limiter.leases.tend())]
+        keep = partial(supervise, lifecycle=lifecycle)
+        watchers = [
+            asyncio.create_task(keep("probes", prober.watch, essential=False)),
+            asyncio.create_task(keep("keys", identity.watch)),
+            asyncio.create_task(keep("leases", limiter.leases.tend)),
+            asyncio.create_task(keep("memory", memory.trim, essential=False)),
+        ]
         if lifecycle.state == "starting":  # and not asked to leave meanwhile
             lifecycle.state = "ready"
         yield
         for watcher in watchers:
             watcher.cancel()
         await asyncio.wait(watchers)
-        runner.stop()
+        await runner.aclose()
+        await history.aclose()
         await limiter.leases.aclose()
         await models.aclose()
         await store.aclose()
@@ -91,21 +106,24 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     chat.routes(app, runner, settings.max_message_chars)
     agent.routes(app, runner, settings.max_message_chars)
     tools.routes(app, registry, limiter, lifecycle)
-    sessions.routes(app, history)
-    usage.routes(app, UsageBook(store, limiter.budgets))
+    sessions.routes(app, history, limiter)
+    usage.routes(app, limiter, UsageBook(store, limiter.budgets, limiter.anonymous_budgets))
     health.routes(app, lifecycle, prober)
     behind_path = settings.root_path or settings.trusted_proxies
-    guard(app, callers.authenticate, documented=not identity.everyone)
+    if not identity.everyone:
+        document_authentication(app)
     docs.routes(app, pages=settings.docs)
     plain = Shortcut(app)
     app.middleware_stack = Edge(
         plain=plain,
         traced=trace_requests(app, plain, tracing),
+        authenticate=callers.authenticate,
         routes=app.routes,
         cors=CrossOrigin(plain, settings.cors_origins) if settings.cors_origins else None,
         prefixes=Prefixes(settings.root_path, proxies.sent, app.routes) if behind_path else None,
         tracing=tracing,
         lifecycle=lifecycle,
         max_body_bytes=settings.max_body_bytes,
+        entrance=entrance,
     )
     return app

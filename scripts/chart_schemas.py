@@ -1,6 +1,6 @@
 """Makes tests/chart/schemas: what kubeconform checks the rendered manifests with, without a network.
 
-The source is the OpenAPI document of each Kubernetes release and the CRDs of two projects, which their Go
+The source is the OpenAPI document of each Kubernetes release and the CRDs of three projects, which their Go
 modules hold. Only the kinds the chart and k8s/ use are kept, without descriptions, and no object accepts a
 field it does not name. Run it again to add a Kubernetes version.
 """
@@ -24,6 +24,7 @@ OPERATOR = (
         "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
     ),
 )
+KEDA = ("github.com/kedacore/keda/v2", "v2.17.2", ("config/crd/bases/keda.sh_scaledobjects.yaml",))
 KINDS = (
     "io.k8s.api.apps.v1.Deployment",
     "io.k8s.api.apps.v1.StatefulSet",
@@ -125,14 +126,15 @@ def kubernetes(version: str) -> None:
 
 
 def custom_resources(module: str, version: str, paths: tuple[str, ...]) -> None:
+    """The versions of the kinds in a module's CRDs that are stored: what the chart writes."""
     folder = module_folder(module, version)
     for path in paths:
         spec = yaml.safe_load((folder / path).read_text())["spec"]
         for served in spec["versions"]:
-            if served["name"] == "v1":
+            if served["storage"]:
                 schema = strict(served["schema"]["openAPIV3Schema"])
                 schema["properties"]["metadata"] = {"type": "object"}
-                write(TARGET / "crds" / file_name(spec["group"], "v1", spec["names"]["kind"]), schema)
+                write(TARGET / "crds" / file_name(spec["group"], served["name"], spec["names"]["kind"]), schema)
 
 
 if __name__ == "__main__":
@@ -140,3 +142,4 @@ if __name__ == "__main__":
         kubernetes(release)
     custom_resources(*GATEWAY)
     custom_resources(*OPERATOR)
+    custom_resources(*KEDA)

@@ -1,7 +1,7 @@
 """The outermost layer: ids, sampling, body limits, headers, the access log. Pure ASGI, one pass over the headers."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -11,12 +11,13 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.cors import CrossOrigin
+from app.api.entrance import RECEIVED, Entrance
 from app.api.instrumentation import count
 from app.api.lifecycle import Lifecycle
 from app.api.media_type import check_media_type
 from app.api.prefix import HEADER, Prefixes
 from app.api.problems import REFUSALS, answer_to
-from app.errors import UnsupportedMediaType
+from app.errors import AppError, Overloaded, UnsupportedMediaType
 from app.ids import new_id
 from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
@@ -25,7 +26,10 @@ from app.telemetry.traces import Tracing
 PROBES = frozenset({"/live", "/ready", "/health"})
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 _EXPECTED = (*REFUSALS, ClientDisconnect)
+_POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_MALFORMED = frozenset({400, 408, 431})  # whose sender the log names
+_NOTHING: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +38,18 @@ class Edge:
 
     plain: ASGIApp
     traced: ASGIApp
+    authenticate: Callable[[Scope], Awaitable[None]]
     routes: Sequence[BaseRoute]
     cors: CrossOrigin | None
     prefixes: Prefixes | None
     tracing: Tracing
     lifecycle: Lifecycle
     max_body_bytes: int
+    entrance: Entrance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.plain(scope, receive, send)
+            await self._serve_other(scope, receive, send)
             return
         started = perf_counter()
         headers = dict(scope["headers"])
@@ -70,28 +76,52 @@ class Edge:
             if preflight is not None:
                 await preflight(scope, receive, exchange.send)
             else:
-                await self._serve(scope, headers, receive, exchange, sampled=sampled)
+                await self._serve(scope, headers, receive, exchange, sampled=sampled, probe=probe)
         finally:
             if not probe:
                 seconds = perf_counter() - started
                 self.lifecycle.request_finished()
                 count(scope, method, exchange.status, seconds)
+                self.entrance.leave(scope, exchange.status)
                 log.info(
                     "request",
                     method=method,
                     path=scope["path"],
                     status=exchange.status,
                     latency_ms=round(seconds * 1000, 2),
+                    **(_peer(scope) if exchange.status in _MALFORMED else _NOTHING),
                 )
             current.reset(token)
 
+    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The process's start and end, and WebSockets, which are closed to strangers as any other path is."""
+        if scope["type"] == "websocket":
+            try:
+                await self.authenticate(scope)
+            except AppError:
+                await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+                return
+        await self.plain(scope, receive, send)
+
     async def _serve(
-        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, exchange: "_Exchange", *, sampled: bool
+        self,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        exchange: "_Exchange",
+        *,
+        sampled: bool,
+        probe: bool,
     ) -> None:
         try:
+            if not probe:
+                if self.lifecycle.overloaded:
+                    raise Overloaded("Too many requests are being answered. Try again.", retry_after=1)
+                self.entrance.enter(scope)
+            await self.authenticate(scope)
             self._check(scope, headers)
             if b"content-length" not in headers and scope["method"] in _WITH_BODY:
-                receive = self._bounded(receive)
+                receive = self._bounded(scope, receive)
             await (self.traced if sampled else self.plain)(scope, receive, exchange.send)
         except Exception as error:
             if not isinstance(error, _EXPECTED):
@@ -121,7 +151,7 @@ class Edge:
     def _too_large(self) -> str:
         return f"The body may have at most {self.max_body_bytes} bytes."
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         """For bodies that come without a length: counts what arrives."""
         left = self.max_body_bytes
 
@@ -129,11 +159,16 @@ class Edge:
             nonlocal left
             message = await receive()
             left -= len(message.get("body", b""))
+            scope[RECEIVED] = self.max_body_bytes - left
             if left < 0:
                 raise HTTPException(413, self._too_large)
             return message
 
         return bounded
+
+
+def _peer(scope: Scope) -> dict[str, str]:
+    return {"peer": scope["client"][0] if scope["client"] else ""}
 
 
 def _without_body(send: Send) -> Send:

@@ -30,6 +30,14 @@ REFUSALS = (AppError, RequestValidationError, HTTPException)
 _TYPE = "urn:agent-api:problem:"
 
 
+class RefusedBody(HTTPException):
+    """Why a body is refused while it is being read. FastAPI lets nothing but an HTTPException through there."""
+
+    def __init__(self, error: AppError) -> None:
+        super().__init__(error.status, error.detail)
+        self.error = error
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A problem document (RFC 9457)."""
@@ -69,7 +77,7 @@ def _response(body: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
 
 def _retry_after(error: AppError) -> dict[str, str]:
     seconds = error.retry_after
-    if seconds is None and error.status in (429, 503):
+    if seconds is None and error.status in (429, 503) and not error.permanent:
         seconds = _RETRY_AFTER_SECONDS
     return {} if seconds is None else {"Retry-After": str(max(1, ceil(seconds)))}
 
@@ -82,6 +90,8 @@ def answer_to(error: Exception, scope: Scope) -> Response:
             return respond(error, path)
         case RequestValidationError():
             return respond(invalid([{**item, "loc": item["loc"][1:]} for item in error.errors()]), path)
+        case RefusedBody():
+            return respond(error.error, path, {"Connection": "close"})
         case HTTPException():
             return _refused_by_framework(error, scope)
         case ClientDisconnect():

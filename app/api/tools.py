@@ -11,7 +11,7 @@ from app.api.problems import documented
 from app.api.requests import ToolCallBody
 from app.api.schemas import ToolAnswer, ToolDescription
 from app.ids import new_id
-from app.limits.limiter import Limiter
+from app.limits.limiter import TOOLS, Limiter
 from app.messages import ToolCall
 from app.tools.executor import execute
 from app.tools.registry import Registry
@@ -24,9 +24,10 @@ def routes(app: FastAPI, tools: Registry, limiter: Limiter, lifecycle: Lifecycle
         [ToolDescription(tool.name, tool.description, dict(tool.parameters), tool.risk) for tool in tools.values()]
     )
 
-    @app.get("/api/tools", tags=["tools"], response_model=list[ToolDescription])
-    async def list_tools() -> Response:
-        return Response(listing, media_type="application/json")
+    @app.get("/api/tools", tags=["tools"], response_model=list[ToolDescription], responses=documented(429))
+    async def list_tools(request: Request) -> Response:
+        async with limiter.turn(principal_of(request), TOOLS) as headers:
+            return Response(listing, headers=headers, media_type="application/json")
 
     @app.post("/api/tools/{name}", tags=["tools"], response_model=ToolAnswer, responses=TOOL_PROBLEMS)
     async def call_tool(body: ToolCallBody, request: Request, name: str) -> Response:

@@ -1,10 +1,18 @@
-"""Names of users and teams, by which sessions, limits, budgets and usage are kept."""
+"""Names of users, by which sessions, limits, budgets and usage are kept.
+
+Who is called `ada` by an API key, by a token and by nobody but themselves are three users: `ada`, `jwt:ada` and
+`anonymous:ada`. The colon is in no name, so no two of them can be made to meet.
+"""
 
 import re
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 from typing import Any
 
+ANONYMOUS = "anonymous"
+"""The name of those who give none."""
+
+_JWT, _ANONYMOUS = "jwt:", "anonymous:"
 _HASHED = "sub-"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 
@@ -22,6 +30,35 @@ def name_of(claim: Any) -> str:
     return _HASHED + urlsafe_b64encode(sha256(claim.encode("utf-8", "surrogatepass")).digest()).decode().rstrip("=")
 
 
+def subject(sub: Any) -> str:
+    """The user of a token. Raises ValueError for what cannot name one."""
+    return _JWT + name_of(sub)
+
+
+def anonymous(user_id: str = ANONYMOUS) -> str:
+    """The user of a request without credentials."""
+    return _ANONYMOUS + name_of(user_id)
+
+
+def own_name(user: str) -> str:
+    """A user's name without what it was given by."""
+    return user.rpartition(":")[2]
+
+
+def is_name_of(user: str, user_id: str) -> bool:
+    """Whether a request may call the user so."""
+    return user_id in (user, own_name(user)) or (user_id != "" and name_of(user_id) == own_name(user))
+
+
+def users_called(name: str) -> list[str]:
+    """Every user whom an administrator can mean: those of that name, or the one where the name says whose it is."""
+    for prefix in (_JWT, _ANONYMOUS):
+        if name.startswith(prefix) and len(name) > len(prefix):
+            return [prefix + name_meant(name.removeprefix(prefix))]
+    kept = name_meant(name)
+    return [kept, _JWT + kept, _ANONYMOUS + kept]
+
+
 def name_meant(text: str) -> str:
-    """The name of a user whom an administrator means: what they are called, or the name that it became."""
+    """The name that somebody means who may give it as it was or as it is kept."""
     return text if _NAME(text) else name_of(text)

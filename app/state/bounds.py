@@ -40,3 +40,8 @@ class Bounds:
             run_seconds=ceil(settings.run_timeout_seconds) + _MARGIN_SECONDS,
             in_process=None if settings.redis_url else IN_PROCESS,
         )
+
+    def as_words(self) -> str:
+        """As append.lua has them."""
+        numbers = (self.max_turns, self.max_bytes, self.ttl_seconds, self.sessions, self.total_bytes)
+        return ", ".join(map(str, (*numbers, *(self.in_process or ()))))

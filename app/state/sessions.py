@@ -7,6 +7,7 @@ tag, apart from the users who are known: a name that anybody may give proves not
 import asyncio
 import builtins
 from collections.abc import Coroutine
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,7 +16,7 @@ from msgspec import Struct
 from app.messages import Turn
 from app.state.bounds import Bounds
 from app.state.scripts import APPEND, DELETE, LIST, RECALL
-from app.state.store import Argument, Script, Store, under_way
+from app.state.store import Script, Store, under_way
 from app.telemetry.logs import log
 
 _encode = msgspec.json.Encoder().encode
@@ -24,6 +25,7 @@ _decode = msgspec.json.Decoder(Turn).decode
 NEW = 0
 """When the run of a session's first turn began: before all others."""
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MICROS = 1_000_000
 _LAST_WORDS_SECONDS = 2.0
 
@@ -33,6 +35,8 @@ class Recalled(NamedTuple):
     """Oldest first. What cannot be read is left out."""
     at: int
     """When, in microseconds by the store's clock."""
+    size: int
+    """Bytes of the turns in JSON."""
 
 
 class SessionSummary(Struct, frozen=True):
@@ -51,7 +55,7 @@ class Sessions:
         self._bounds = bounds
         self._anonymous = anonymous
         self._recall = Script(store, RECALL)
-        self._append = Script(store, APPEND)
+        self._append = Script(store, f"local bounds = {{ {bounds.as_words()} }}\n{APPEND}")
         self._delete = Script(store, DELETE)
         self._list = Script(store, LIST)
         self._everywhere = ("sessions", "session-sizes") if bounds.in_process else ()
@@ -63,7 +67,7 @@ class Sessions:
 
     def recall(self, user: str, session_id: str) -> Coroutine[Any, Any, Recalled]:
         """The session's turns, for a run that begins now. The question leaves when this is called."""
-        return _read(self._recall((self._key(user, session_id),)), session_id)
+        return self._recall((self._prefix(user) + session_id,), read=partial(_read, session_id))
 
     def append(
         self, user: str, session_id: str, turn: Turn, *, began: int | None = None, address: str = ""
@@ -72,25 +76,24 @@ class Sessions:
 
         False if the session was deleted since. The turn leaves when this is called.
         """
-        bounds = self._bounds
-        arguments: tuple[Argument, ...] = (
+        return self._append(
+            self._keys(user, session_id, address),
             turn.message_id,
             _encode(turn),
             "" if began is None else began,
-            bounds.max_turns,
-            bounds.max_bytes,
-            bounds.ttl_seconds,
-            bounds.sessions,
-            bounds.total_bytes,
-            *(bounds.in_process or ()),
+            read=bool,
         )
-        return _flag(self._append(self._keys(user, session_id, address), *arguments))
 
     def append_later(self, user: str, session_id: str, turn: Turn, *, began: int | None, address: str) -> None:
         """As `append`, in the background: for a run that was cancelled."""
         task = under_way(self.append(user, session_id, turn, began=began, address=address))
         self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+        task.add_done_callback(self._written)
+
+    def _written(self, task: asyncio.Future[bool]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("session.turn_lost", error=repr(error.__cause__ or error))
 
     async def aclose(self) -> None:
         """Wait for what is being written."""
@@ -99,8 +102,7 @@ class Sessions:
 
     async def delete(self, user: str, session_id: str, *, address: str = "") -> bool:
         """Forget the session. False if there was none. Runs that are going on do not bring it back."""
-        keys = self._keys(user, session_id, address)
-        return bool(await self._delete(keys, self._bounds.run_seconds))
+        return bool(await self._delete(self._keys(user, session_id, address), self._bounds.run_seconds))
 
     async def list(
         self, user: str, limit: int, before: float | None = None, *, address: str = ""
@@ -109,39 +111,54 @@ class Sessions:
 
         Anonymous callers are shown those of their name that were used from their address.
         """
-        prefix = self._key(user, "")
+        prefix, _, index, *_ = self._keys(user, "", address)
         last = "+inf" if before is None else str(round(before * _MICROS))
-        reply = await self._list((self._shelf(user, address)[0],), prefix, last, limit)
+        reply = await self._list((index,), prefix, last, limit)
         return [
             SessionSummary(key.decode()[len(prefix) :], float(used) / _MICROS, turns)
             for key, used, turns in zip(reply[::3], reply[1::3], reply[2::3], strict=True)
         ]
 
-    def _key(self, user: str, session_id: str) -> str:
-        return f"session:{{anonymous}}:{user}:{session_id}" if self._anonymous else f"session:{{{user}}}:{session_id}"
-
-    def _shelf(self, user: str, address: str) -> tuple[str, str]:
-        owner = f"{{anonymous}}:{address or 'unknown'}" if self._anonymous else f"{{{user}}}"
-        return f"sessions:{owner}", f"session-sizes:{owner}"
-
     def _keys(self, user: str, session_id: str, address: str) -> tuple[str, ...]:
-        deleted = "deleted:{anonymous}" if self._anonymous else f"deleted:{{{user}}}"
-        return (self._key(user, session_id), deleted, *self._shelf(user, address), *self._everywhere)
+        owner = _owner(user, address or "unknown" if self._anonymous else None)
+        return (owner.prefix + session_id, owner.deleted, owner.sessions, owner.sizes, *self._everywhere)
+
+    def _prefix(self, user: str) -> str:
+        return _owner(user, "" if self._anonymous else None).prefix
 
 
-async def _read(reply: Coroutine[Any, Any, Any], session_id: str) -> Recalled:
-    at, fields = await reply
-    rows = sorted(zip(fields[::2], fields[1::2], strict=True))
-    turns = []
-    for field, row in rows:
-        if field == b"bytes":
-            continue
-        try:
-            turns.append(_decode(row))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            log.warning("session.turn_unreadable", session_id=session_id, error=type(error).__name__)
-    return Recalled(turns, int(at))
+class _Owner(NamedTuple):
+    """The keys of a user, and of an anonymous caller's address."""
+
+    prefix: str
+    deleted: str
+    sessions: str
+    sizes: str
 
 
-async def _flag(reply: Coroutine[Any, Any, Any]) -> bool:
-    return bool(await reply)
+@lru_cache(4096)
+def _owner(user: str, address: str | None) -> _Owner:
+    """`address`: of an anonymous caller."""
+    tag, of, shelf = ("{anonymous}", f"{user}:", f":{address}") if address is not None else (f"{{{user}}}", "", "")
+    return _Owner(f"session:{tag}:{of}", f"deleted:{tag}", f"sessions:{tag}{shelf}", f"session-sizes:{tag}{shelf}")
+
+
+def _read(session_id: str, reply: tuple[bytes, builtins.list[bytes]]) -> Recalled:
+    at, fields = reply
+    names = fields[::2]
+    by_name = dict(zip(names, fields[1::2], strict=True))
+    names.sort()
+    rows = [by_name[name] for name in names[:-1]]  # `bytes` comes last
+    try:
+        turns = list(map(_decode, rows))
+    except _UNREADABLE:
+        turns = [turn for row in rows if (turn := _readable(row, session_id)) is not None]
+    return Recalled(turns, int(at), sum(map(len, rows)))
+
+
+def _readable(row: bytes, session_id: str) -> Turn | None:
+    try:
+        return _decode(row)
+    except _UNREADABLE as error:
+        log.warning("session.turn_unreadable", session_id=session_id, error=type(error).__name__)
+        return None

@@ -65,6 +65,7 @@ def annotations(manifest: Manifest) -> dict[str, str]:
 
 
 Render = Callable[..., Rendered]
+Template = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
@@ -76,15 +77,15 @@ def helm() -> str:
 
 
 @pytest.fixture(scope="session")
-def template(helm: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+def template(helm: str, tmp_path_factory: pytest.TempPathFactory) -> Template:
     """Renders values given as YAML; raises RenderError with what helm says."""
     folder = tmp_path_factory.mktemp("values")
 
     @functools.cache
-    def run(values: str) -> str:
+    def run(values: str, release: str = "agent-api", namespace: str = "agents", chart: Path = CHART) -> str:
         path = folder / "values.yaml"
         path.write_text(values)
-        command = [helm, "template", "agent-api", str(CHART), "--namespace", "agents", "--kube-version", "1.34.0"]
+        command = [helm, "template", release, str(chart), "--namespace", namespace, "--kube-version", "1.34.0"]
         done = subprocess.run([*command, "--values", str(path)], capture_output=True, text=True, check=False)
         if done.returncode:
             raise RenderError(done.stderr)
@@ -94,11 +95,21 @@ def template(helm: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[s
 
 
 @pytest.fixture(scope="session")
-def render(template: Callable[[str], str]) -> Render:
+def render(template: Template) -> Render:
     """Renders values given as nested keywords: render(ollama={"enabled": True})."""
+    return lambda **values: parsed(template(yaml.safe_dump(values)))
 
-    def run(**values: Any) -> Rendered:
-        documents: Iterator[Any] = yaml.safe_load_all(template(yaml.safe_dump(values)))
-        return Rendered(tuple(one for one in documents if one))
 
-    return run
+def parsed(text: str) -> Rendered:
+    """The manifests, each key of which stands once. Raises yaml.YAMLError."""
+    documents: Iterator[Any] = yaml.load_all(text, Loader=Strict)
+    return Rendered(tuple(one for one in documents if one))
+
+
+class Strict(yaml.SafeLoader):
+    """Refuses a key that stands twice, as server-side apply does."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), f"a key stands twice among {keys}"
+        return super().construct_mapping(node, deep)

@@ -38,11 +38,17 @@ def test_everyone_may_call_by_default_and_nothing_is_mounted(render: Render) -> 
 
 
 @pytest.mark.parametrize(
-    ("values", "kind"), [({"ingress": {"enabled": True}}, "Ingress"), ({"httpRoute": ROUTE}, "HTTPRoute")]
+    ("way", "values", "kind"),
+    [
+        ("ingress.enabled", {"ingress": {"enabled": True}}, "Ingress"),
+        ("httpRoute.enabled", {"httpRoute": ROUTE}, "HTTPRoute"),
+        ("service.type LoadBalancer", {"service": {"type": "LoadBalancer"}}, "Service"),
+        ("service.type NodePort", {"service": {"type": "NodePort"}}, "Service"),
+        ("service.externalIPs", {"service": {"externalIPs": ["192.0.2.1"]}}, "Service"),
+    ],
 )
-def test_an_open_door_to_everyone_has_to_be_meant(render: Render, values: dict[str, Any], kind: str) -> None:
-    [way] = values
-    sentence = rf"{way}\.enabled would open the service to everyone .* auth\.allowAnonymous=true"
+def test_an_open_door_to_everyone_has_to_be_meant(render: Render, way: str, values: dict[str, Any], kind: str) -> None:
+    sentence = rf"{way} would open the service to everyone .* auth\.allowAnonymous=true"
     with pytest.raises(RenderError, match=sentence):
         render(**values)
     assert render(**values, auth={"allowAnonymous": True}).one(kind)

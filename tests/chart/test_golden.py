@@ -5,19 +5,19 @@
 
 import difflib
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.chart.conftest import KIND_VALUES
+from tests.chart.conftest import KIND_VALUES, Template
 
 GOLDEN = Path(__file__).parent / "golden"
 
 # Every switch at once.
 EVERYTHING: dict[str, Any] = {
+    "global": {"imageRegistry": "registry.example:5000", "imagePullSecrets": ["mirror", {"name": "registry"}]},
     "models": ["anthropic/some-model", "openai/some-model", "ollama/some-model", "demo"],
     "systemPrompt": "Be brief.",
     "imagePullSecrets": [{"name": "registry"}],
@@ -25,7 +25,7 @@ EVERYTHING: dict[str, Any] = {
         "enabled": True,
         "gpu": {"enabled": True},
         "persistence": {"enabled": True, "accessMode": "ReadWriteMany", "storageClass": "shared"},
-        "extraEnv": [{"name": "OLLAMA_NUM_PARALLEL", "value": "4"}],
+        "extraEnv": [{"name": "OLLAMA_NUM_PARALLEL", "value": "4"}, {"name": "HOME", "value": "/tmp"}],
     },
     "anthropic": {"existingSecret": "anthropic"},
     "openai": {"apiKey": "sk-trial", "baseUrl": "http://vllm.models:8000/v1"},
@@ -50,7 +50,14 @@ EVERYTHING: dict[str, Any] = {
     "budgets": {"userDay": {"usd": 2.5}, "teamMonth": {"tokens": 1_000_000_000}, "globalDay": {"usd": 250}},
     "corsOrigins": ["https://chat.example"],
     "tracing": {"endpoint": "http://jaeger:4317", "ratio": 0.1},
-    "extraEnv": [{"name": "MAX_ITERATIONS", "value": "5"}],
+    "extraEnv": [
+        {"name": "MAX_ITERATIONS", "value": "5"},
+        {"name": "HOST", "value": "0.0.0.0"},
+        {"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"},
+    ],
+    "caBundle": {"configMap": "authorities"},
+    "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+    "revisionHistoryLimit": 3,
     "extraEnvFrom": [{"configMapRef": {"name": "more"}}],
     "autoscaling": {"enabled": True, "activeRequests": {"enabled": True}},
     "nodeSelector": {"kubernetes.io/os": "linux"},
@@ -64,20 +71,64 @@ EVERYTHING: dict[str, Any] = {
         }
     ],
     "priorityClassName": "high",
+    "runtimeClassName": "gvisor",
+    "dnsPolicy": "ClusterFirst",
+    "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
+    "hostAliases": [{"ip": "10.0.0.9", "hostnames": ["idp.example"]}],
+    "service": {
+        "type": "LoadBalancer",
+        "annotations": {"note": "a"},
+        "labels": {"expose": "true"},
+        "ipFamilyPolicy": "PreferDualStack",
+        "ipFamilies": ["IPv4", "IPv6"],
+        "nodePort": 30080,
+        "externalTrafficPolicy": "Local",
+        "internalTrafficPolicy": "Cluster",
+        "trafficDistribution": "PreferClose",
+        "loadBalancerClass": "example.com/internal",
+        "loadBalancerSourceRanges": ["10.0.0.0/8"],
+        "allocateLoadBalancerNodePorts": True,
+        "sessionAffinity": "ClientIP",
+        "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 600}},
+    },
     "ingress": {"enabled": True, "className": "nginx", "tls": [{"secretName": "tls", "hosts": ["agent-api.local"]}]},
-    "httpRoute": {"enabled": True, "parentRefs": [{"name": "gateway"}], "hostnames": ["agent-api.local"]},
+    "httpRoute": {
+        "enabled": True,
+        "parentRefs": [{"name": "gateway"}],
+        "hostnames": ["agent-api.local"],
+        "rules": [
+            {
+                "matches": [{"path": {"value": "/chat"}, "headers": [{"name": "x-team", "value": "search"}]}],
+                "filters": [
+                    {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "a", "value": "b"}]}}
+                ],
+                "timeouts": {"request": "10m"},
+            },
+            {"filters": [{"type": "RequestRedirect", "requestRedirect": {"hostname": "docs.example"}}]},
+        ],
+    },
     "networkPolicy": {
         "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+        "metricsNamespace": "prometheus",
+        "dnsPorts": [53, 5353],
+        "egressPorts": [8000],
         "extraEgress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 8443, "protocol": "TCP"}]}],
     },
     "metrics": {
-        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "serviceMonitor": {
+            "enabled": True,
+            "labels": {"release": "prometheus"},
+            "relabelings": [{"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"}],
+            "metricRelabelings": [{"regex": "python_.*", "action": "labeldrop"}],
+        },
         "prometheusRule": {"enabled": True},
         "dashboard": {"enabled": True},
     },
     "commonLabels": {"team": "search"},
     "podAnnotations": {"note": "a"},
-    "podLabels": {"tier": "api"},
+    "podLabels": {"tier": "api", "team": "chat"},
+    "deploymentAnnotations": {"reloader.stakater.com/auto": "true"},
+    "serviceAccount": {"automount": True},
     "extraVolumes": [{"name": "data", "emptyDir": {}}],
     "extraVolumeMounts": [{"name": "data", "mountPath": "/data"}],
     "extraContainers": [
@@ -97,11 +148,38 @@ EVERYTHING: dict[str, Any] = {
     ],
 }
 
-CASES = {"default": "", "kind": KIND_VALUES.read_text(), "everything": yaml.safe_dump(EVERYTHING)}
+KEDA = """
+autoscaling:
+  enabled: true
+  keda:
+    enabled: true
+    annotations: {scaledobject.keda.sh/transfer-hpa-ownership: "true"}
+    fallback: {failureThreshold: 3, replicas: 4}
+    triggers:
+      - type: prometheus
+        metadata:
+          serverAddress: http://prometheus.monitoring:9090
+          query: sum(agent_active_requests{namespace="agents"})
+          threshold: "20"
+redis: {existingSecret: redis}
+"""
+
+PROXY = EVERYTHING["extraContainers"][0]
+EVERYTHING["extraInitContainers"] = [{**PROXY, "name": "first"}]
+EVERYTHING["extraObjects"] = [
+    {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": '{{ include "agent-api.fullname" . }}-more', "namespace": "{{ .Release.Namespace }}"},
+        "data": {"port": "{{ .Values.service.port }}"},
+    }
+]
+
+CASES = {"default": "", "kind": KIND_VALUES.read_text(), "everything": yaml.safe_dump(EVERYTHING), "keda": KEDA}
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_rendered_manifests_are_the_accepted_ones(template: Callable[[str], str], case: str) -> None:
+def test_the_rendered_manifests_are_the_accepted_ones(template: Template, case: str) -> None:
     path = GOLDEN / f"{case}.yaml"
     manifests = sorted(
         (one for one in yaml.safe_load_all(template(CASES[case])) if one),

@@ -5,14 +5,13 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
-from tests.chart.conftest import CHART, KIND_VALUES, ROOT
+from tests.chart.conftest import CHART, KIND_VALUES, ROOT, Template
 from tests.chart.test_golden import CASES
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -52,7 +51,7 @@ def validator(version: str, group_version: str, kind: str) -> jsonschema.Draft7V
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("values", VALUES)
-def test_each_manifest_is_valid(template: Callable[[str], str], values: str, version: str) -> None:
+def test_each_manifest_is_valid(template: Template, values: str, version: str) -> None:
     manifests = [one for one in yaml.safe_load_all(template(VALUES[values])) if one]
     for one in manifests:
         for error in validator(version, one["apiVersion"], one["kind"]).iter_errors(one):
@@ -72,7 +71,7 @@ def test_the_oldest_version_checked_is_the_oldest_that_the_chart_accepts() -> No
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_kubeconform_agrees(template: Callable[[str], str], version: str) -> None:
+def test_kubeconform_agrees(template: Template, version: str) -> None:
     kubeconform, name = tool("kubeconform"), "{{.ResourceKind}}{{.KindSuffix}}.json"
     for values in VALUES.values():
         run(
@@ -88,7 +87,7 @@ EXPLAINED = {"Deployment few replicas", "Deployment does not have a host podAnti
 
 
 @pytest.mark.parametrize("values", VALUES)
-def test_kube_score_finds_nothing_critical_and_nothing_unexplained(template: Callable[[str], str], values: str) -> None:
+def test_kube_score_finds_nothing_critical_and_nothing_unexplained(template: Template, values: str) -> None:
     kube_score = tool("kube-score")
     documents = [one for one in yaml.safe_load_all(template(VALUES[values])) if one]
     installed = [one for one in documents if "helm.sh/hook" not in (one["metadata"].get("annotations") or {})]

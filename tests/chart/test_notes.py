@@ -46,10 +46,18 @@ def test_several_pods_without_redis(notes: Notes) -> None:
     assert "several pods" not in notes(replicaCount=2, redis={"existingSecret": "redis"})
 
 
-def test_a_service_that_is_open_to_everyone(notes: Notes) -> None:
-    assert "everyone who reaches it may use the service" in notes(service={"type": "LoadBalancer"})
-    keys = {"mode": "api-key", "apiKeys": {"existingSecret": "keys"}}
-    assert "everyone who reaches it" not in notes(service={"type": "LoadBalancer"}, auth=keys)
+def test_metrics_that_nobody_may_scrape(notes: Notes) -> None:
+    on = {"serviceMonitor": {"enabled": True}}
+    assert "the NetworkPolicy lets nobody scrape: set networkPolicy.metricsNamespace" in notes(metrics=on)
+    assert "nobody scrape" not in notes(metrics=on, networkPolicy={"metricsNamespace": "monitoring"})
+    assert "nobody scrape" not in notes(metrics=on, networkPolicy={"metricsFrom": [{"podSelector": {}}]})
+    assert "nobody scrape" not in notes(metrics=on, networkPolicy={"enabled": False})
+    assert "nobody scrape" not in notes()
+
+
+def test_helm_test_is_named_where_there_is_one(notes: Notes) -> None:
+    assert "helm test agent-api --namespace agents" in notes()
+    assert "helm test" not in notes(tests={"enabled": False})
 
 
 def test_the_lines_to_paste_have_credentials_where_they_are_wanted(notes: Notes) -> None:

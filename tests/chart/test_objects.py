@@ -25,6 +25,7 @@ def test_the_default_is_small(render: Render) -> None:
     ("values", "more"),
     [
         ({"autoscaling": {"enabled": True}}, {"HorizontalPodAutoscaler", "PodDisruptionBudget"}),
+        ({"autoscaling": {"enabled": True, "keda": {"enabled": True}}}, {"ScaledObject", "PodDisruptionBudget"}),
         ({"replicaCount": 2}, {"PodDisruptionBudget"}),
         ({"ingress": {"enabled": True}, **ANYONE}, {"Ingress"}),
         ({"httpRoute": {"enabled": True, "parentRefs": [{"name": "gateway"}]}, **ANYONE}, {"HTTPRoute"}),
@@ -108,7 +109,7 @@ def test_selectors_select_the_pods_and_not_those_of_helm_test(render: Render) ->
 
 
 def test_the_metrics_are_not_on_the_service_of_the_api(render: Render) -> None:
-    rendered = render(service={"type": "LoadBalancer"}, metrics={"serviceMonitor": {"enabled": True}})
+    rendered = render(service={"type": "LoadBalancer"}, metrics={"serviceMonitor": {"enabled": True}}, **ANYONE)
     services = {one["metadata"]["name"]: one["spec"] for one in rendered.of("Service")}
     assert [port["name"] for port in services["agent-api"]["ports"]] == ["http"]
     assert services["agent-api-metrics"]["clusterIP"] == "None"
@@ -171,7 +172,9 @@ def test_ingress_and_route_lead_to_the_service(render: Render) -> None:
     }
     assert ingress["tls"] == [{"secretName": "t", "hosts": ["a.example"]}]
     route = rendered.one("HTTPRoute")["spec"]
-    assert route["rules"][0]["backendRefs"] == [{"name": "agent-api", "port": 80}]
+    assert route["rules"][0]["backendRefs"] == [
+        {"group": "", "kind": "Service", "name": "agent-api", "port": 80, "weight": 1}
+    ]
     assert route["hostnames"] == ["a.example"]
 
 

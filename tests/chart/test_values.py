@@ -21,7 +21,11 @@ FREE = {
     ("commonLabels",),
     ("podAnnotations",),
     ("podLabels",),
+    ("global",),
+    ("deploymentAnnotations",),
     ("service", "annotations"),
+    ("service", "labels"),
+    ("autoscaling", "keda", "annotations"),
     ("ingress", "annotations"),
     ("httpRoute", "annotations"),
     ("serviceAccount", "annotations"),
@@ -40,6 +44,9 @@ ITEMS: dict[str, Any] = {
     "extraEnv": [{"name": "a", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}],
     "extraEnvFrom": [{"secretRef": {"name": "a"}}],
     "tolerations": [{"key": "a", "operator": "Exists"}],
+    "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a"]}],
+    "dnsConfig": {"nameservers": ["10.0.0.1"], "searches": ["a"], "options": [{"name": "ndots", "value": "2"}]},
+    "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
     "topologySpreadConstraints": [
         {"maxSkew": 1, "topologyKey": "a", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {}}}
     ],
@@ -102,7 +109,8 @@ def test_the_defaults_are_valid() -> None:
 
 
 def test_the_schema_has_no_value_that_the_chart_has_not() -> None:
-    assert SCHEMA["properties"].keys() == VALUES.keys() | {"global"}
+    """`enabled` is the condition of a chart that has this one as a part."""
+    assert SCHEMA["properties"].keys() == VALUES.keys() | {"enabled"}
 
 
 @pytest.mark.parametrize("path", STRICT, ids=lambda path: ".".join(map(str, path)) or "top")
@@ -154,7 +162,3 @@ def lookup(path: tuple[str | int, ...]) -> Any:
 def test_helm_names_what_is_wrong(render: Render, values: dict[str, Any], said: str) -> None:
     with pytest.raises(RenderError, match=said):
         render(**values)
-
-
-def test_the_chart_can_be_part_of_another(render: Render) -> None:
-    assert render(**{"global": {"anything": 1}}).one("Deployment")

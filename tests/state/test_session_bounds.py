@@ -1,5 +1,7 @@
 """What one caller can fill: so many sessions, so many bytes, and what is oldest goes first. And the list of them."""
 
+import random
+
 import msgspec
 import pytest
 
@@ -88,14 +90,23 @@ async def test_what_anonymous_callers_say_is_not_what_users_said(store: Store) -
     assert await sessions_of(store).load("ada", "s") == []
 
 
-async def test_sessions_that_are_not_used_any_more_make_room(store: Store) -> None:
+async def test_sessions_that_are_gone_make_room_first(store: Store) -> None:
     sessions = sessions_of(store, total_bytes=SIZE * 3)
-    await sessions.append("ada", "old", turn())
-    await store.call("ZADD", "sessions:{ada}", 1, "session:{ada}:old")
-    await store.call("DEL", "session:{ada}:old")
-    await sessions.append("ada", "new", turn())
-    assert await store.call("HGET", "session-sizes:{ada}", "") == str(SIZE).encode()
-    assert await store.call("ZCARD", "sessions:{ada}") == 1
+    for name in ("gone", "a", "b", "c"):
+        await sessions.append("ada", name, turn())
+        await store.call("DEL", "session:{ada}:gone")
+    assert await store.call("HGET", "session-sizes:{ada}", "") == str(SIZE * 3).encode()
+    assert await ids(sessions) == ["c", "b", "a"]
+
+
+async def test_a_session_that_begins_anew_takes_what_it_takes(store: Store) -> None:
+    sessions = sessions_of(store)
+    for name in ("1", "2", "3"):
+        await sessions.append("ada", "s", turn(name))
+    await store.call("DEL", "session:{ada}:s")
+    await sessions.append("ada", "s", turn("4"))
+    for field in ("", "session:{ada}:s"):
+        assert await store.call("HGET", "session-sizes:{ada}", field) == str(SIZE).encode()
 
 
 async def test_a_process_keeps_so_many_sessions_and_bytes_of_all(store: Store) -> None:
@@ -146,3 +157,35 @@ async def test_keys_of_one_owner_are_in_one_slot(store: Store, anonymous: bool) 
     await sessions.delete("ada", "t", address=HERE)
     tags = {key.decode().partition("{")[2].partition("}")[0] for key in await store.call("KEYS", "*")}
     assert tags == {"anonymous" if anonymous else "ada"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_is_said_and_deleted_the_sums_are_right_and_within_bounds(store: Store, seed: int) -> None:
+    chance = random.Random(seed)
+    all_of_them, each = (8, SIZE * 15), SIZE * 5
+    sessions = sessions_of(
+        store, sessions=5, total_bytes=SIZE * 12, max_bytes=each, max_turns=4, in_process=all_of_them
+    )
+    for number in range(150):
+        user, name = chance.choice(["ada", "bob"]), chance.choice("abcdefgh")
+        if chance.random() < 0.15:
+            await sessions.delete(user, name)
+        else:
+            await sessions.append(user, name, turn(str(number), "x" * chance.randrange(SIZE * 3)))
+        for shelf, most in (("{ada}", 5), ("{bob}", 5), ("", 8)):
+            await check_shelf(store, f"sessions{shelf and ':' + shelf}", f"session-sizes{shelf and ':' + shelf}", most)
+
+
+async def check_shelf(store: Store, index: str, sizes: str, most: int) -> None:
+    kept = await store.call("ZRANGE", index, 0, -1)
+    reply = await store.call("HGETALL", sizes)
+    by_key = {key: int(size) for key, size in zip(reply[::2], reply[1::2], strict=True)}
+    total = by_key.pop(b"", 0)
+    assert sorted(by_key) == sorted(kept)
+    assert len(kept) <= most
+    assert total == sum(by_key.values())
+    assert total <= SIZE * (15 if most == 8 else 12) or len(kept) == 1
+    for key in kept:
+        rows = await store.call("HVALS", key)
+        if rows:  # else it is gone from the other shelf
+            assert by_key[key] == sum(map(len, rows)) - len(str(by_key[key]))

@@ -3,11 +3,13 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.messages import AssistantMessage, Turn, UserMessage
 from app.state.bounds import Bounds
 from app.state.sessions import NEW, Sessions
 from app.state.store import Store
+from tests.doubles import AbsentStore
 
 
 def turn(name: str) -> Turn:
@@ -80,3 +82,12 @@ async def test_a_turn_can_be_written_in_the_background(sessions: Sessions) -> No
     await asyncio.sleep(0)
     await sessions.aclose()
     assert await kept(sessions) == ["cut"]
+
+
+async def test_a_turn_that_cannot_be_written_in_the_background_is_told() -> None:
+    sessions = Sessions(AbsentStore(), Bounds(ttl_seconds=100, max_turns=3))
+    with capture_logs() as logs:
+        sessions.append_later("ada", "s", turn("cut"), began=NEW, address="")
+        await sessions.aclose()
+        await asyncio.sleep(0)
+    assert [(line["event"], line["error"]) for line in logs] == [("session.turn_lost", "ConnectionError('away')")]

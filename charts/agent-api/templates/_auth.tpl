@@ -15,49 +15,15 @@ JWT_ALGORITHMS: {{ join "," .algorithms | quote }}
 {{- if .allowHttp }}
 JWT_JWKS_ALLOW_HTTP: "true"
 {{- end }}
-{{- range $setting := list (list "JWT_ISSUER" .issuer) (list "JWT_AUDIENCE" .audience) (list "JWT_JWKS_URL" .jwksUrl) (list "JWT_PUBLIC_KEY" .publicKey) (list "JWT_SCOPE_CLAIM" .scopeClaim) (list "JWT_TEAM_CLAIM" .teamClaim) (list "JWT_TIER_CLAIM" .tierClaim) }}
+{{- range $setting := list (list "JWT_ISSUER" .issuer) (list "JWT_AUDIENCE" .audience) (list "JWT_JWKS_URL" .jwksUrl) (list "JWT_PUBLIC_KEY" .publicKey) }}
 {{- with index $setting 1 }}
 {{ index $setting 0 }}: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
-{{- with .Values.trustedProxies }}
-TRUSTED_PROXIES: {{ join "," . | quote }}
-{{- end }}
 {{- if .Values.redis.tls.existingSecret }}
 REDIS_CA_FILE: {{ printf "%s/%s" (include "agent-api.redisCaFolder" .) .Values.redis.tls.existingSecretKey | quote }}
-{{- end }}
-{{- end }}
-
-{{/* Secrets that are files: as whole folders, which the kubelet keeps up to date; it never updates a subPath. */}}
-{{- define "agent-api.secretMounts" -}}
-{{- if .Values.auth.apiKeys.existingSecret }}
-- name: api-keys
-  mountPath: {{ include "agent-api.apiKeysFolder" . }}
-  readOnly: true
-{{- end }}
-{{- if .Values.redis.tls.existingSecret }}
-- name: redis-ca
-  mountPath: {{ include "agent-api.redisCaFolder" . }}
-  readOnly: true
-{{- end }}
-{{- end }}
-
-{{/* Readable by every user of the one container that mounts them: neither holds a secret, only hashes and a certificate. */}}
-{{- define "agent-api.secretVolumes" -}}
-{{- range $volume := list (list "api-keys" .Values.auth.apiKeys) (list "redis-ca" .Values.redis.tls) }}
-{{- with index $volume 1 }}
-{{- if .existingSecret }}
-- name: {{ index $volume 0 }}
-  secret:
-    secretName: {{ .existingSecret }}
-    defaultMode: 0444
-    items:
-      - key: {{ .existingSecretKey }}
-        path: {{ .existingSecretKey }}
-{{- end }}
-{{- end }}
 {{- end }}
 {{- end }}
 
@@ -65,8 +31,12 @@ REDIS_CA_FILE: {{ printf "%s/%s" (include "agent-api.redisCaFolder" .) .Values.r
 {{- $v := .Values -}}
 {{- $mode := $v.auth.mode -}}
 {{- $jwt := $v.auth.jwt -}}
-{{- if and (eq $mode "none") (or $v.ingress.enabled $v.httpRoute.enabled) (not $v.auth.allowAnonymous) -}}
-{{- fail (printf "%s.enabled would open the service to everyone who reaches it, since auth.mode is none: set auth.mode=api-key or jwt, or auth.allowAnonymous=true if that is meant." (ternary "ingress" "httpRoute" $v.ingress.enabled)) -}}
+{{- $doors := list -}}
+{{- range $door, $open := dict "ingress.enabled" $v.ingress.enabled "httpRoute.enabled" $v.httpRoute.enabled (printf "service.type %s" $v.service.type) (ne $v.service.type "ClusterIP") "service.externalIPs" $v.service.externalIPs -}}
+{{- if $open -}}{{- $doors = append $doors $door -}}{{- end -}}
+{{- end -}}
+{{- if and $doors (eq $mode "none") (not $v.auth.allowAnonymous) -}}
+{{- fail (printf "%s would open the service to everyone who reaches it, since auth.mode is none: set auth.mode=api-key or jwt, or auth.allowAnonymous=true if that is meant." (join " and " (sortAlpha $doors))) -}}
 {{- end -}}
 {{- if and (contains "api-key" $mode) (not $v.auth.apiKeys.existingSecret) (not (include "agent-api.setElsewhere" (list . "API_KEYS_FILE"))) -}}
 {{- fail (printf "auth.mode is %s, but there are no API keys: set auth.apiKeys.existingSecret to a secret with the lines that `python -m app keys new` prints." $mode) -}}
@@ -121,11 +91,4 @@ REDIS_CA_FILE: {{ printf "%s/%s" (include "agent-api.redisCaFolder" .) .Values.r
 {{- fail "redis.tls.existingSecret is set, but there is no Redis: set redis.existingSecret or redis.url." -}}
 {{- end -}}
 {{- end -}}
-{{- end }}
-
-{{/* Whether a variable is, or may be, set by the user's own means. Takes (list . NAME). */}}
-{{- define "agent-api.setElsewhere" -}}
-{{- $values := (first .).Values -}}{{- $name := last . -}}
-{{- if $values.extraEnvFrom -}}true{{- end -}}
-{{- range $values.extraEnv -}}{{- if eq .name $name -}}true{{- end -}}{{- end -}}
 {{- end }}

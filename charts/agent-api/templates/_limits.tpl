@@ -25,9 +25,6 @@
 {{- with $limits -}}
 LIMITS: {{ toJson . | quote }}
 {{ end -}}
-{{- with .Values.limitsFail -}}
-LIMITS_FAIL: {{ . | quote }}
-{{ end -}}
 {{- range $name, $budget := dict "USER_DAY" .Values.budgets.userDay "TEAM_MONTH" .Values.budgets.teamMonth "GLOBAL_DAY" .Values.budgets.globalDay -}}
 {{- if $budget.usd -}}
 BUDGET_{{ $name }}_USD: {{ toJson $budget.usd | quote }}
@@ -38,8 +35,6 @@ BUDGET_{{ $name }}_USD: "off"
 BUDGET_{{ $name }}_TOKENS: {{ int64 . | quote }}
 {{ end -}}
 {{- end -}}
-LEASE_SECONDS: {{ toJson .Values.leaseSeconds | quote }}
-USAGE_DAYS: {{ .Values.usageDays | int64 | quote }}
 {{- end }}
 
 {{/* One limit as the setting LIMITS has it. */}}
@@ -47,11 +42,6 @@ USAGE_DAYS: {{ .Values.usageDays | int64 | quote }}
 {{- $limit := dict -}}
 {{- range $name, $most := . -}}{{- $_ := set $limit (snakecase $name) $most -}}{{- end -}}
 {{- toJson $limit -}}
-{{- end }}
-
-{{/* Whether several pods may run at once. */}}
-{{- define "agent-api.severalPods" -}}
-{{- if or .Values.autoscaling.enabled (gt (int .Values.replicaCount) 1) -}}true{{- end -}}
 {{- end }}
 
 {{/* Whether what one pod counts is known to the others. */}}

@@ -1,21 +1,11 @@
 {{/* The init containers of a pod with its own Ollama: the server, which stays, then the pull of its models. */}}
 {{- define "agent-api.ollamaContainers" -}}
 - name: ollama
-  image: {{ include "agent-api.image" (dict "image" .Values.ollama.image) }}
+  image: {{ include "agent-api.image" (list . .Values.ollama.image "") | quote }}
   imagePullPolicy: {{ .Values.ollama.image.pullPolicy }}
   restartPolicy: Always
   args: [serve]
-  env:
-    # Only the pod itself can reach it: Ollama has no authentication.
-    - name: OLLAMA_HOST
-      value: 127.0.0.1:11434
-    - name: HOME
-      value: /ollama
-    - name: OLLAMA_MODELS
-      value: /ollama/models
-    {{- with .Values.ollama.extraEnv }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+  env: {{- include "agent-api.ollamaEnv" . | nindent 4 }}
   startupProbe:
     exec:
       command: [ollama, list]
@@ -37,8 +27,13 @@
       mountPath: /ollama
     - name: ollama-tmp
       mountPath: /tmp
+    {{- if (include "agent-api.caVariables" . | fromYamlArray) }}
+    - name: ca
+      mountPath: {{ include "agent-api.caFolder" . }}
+      readOnly: true
+    {{- end }}
 - name: pull-models
-  image: {{ include "agent-api.image" (dict "image" .Values.image "tag" .Chart.AppVersion) }}
+  image: {{ include "agent-api.image" (list . .Values.image .Chart.AppVersion) | quote }}
   imagePullPolicy: {{ .Values.image.pullPolicy }}
   command: [python, /models/pull_models.py]
   args: {{- splitList " " (include "agent-api.ollamaModels" .) | toYaml | nindent 4 }}
@@ -63,7 +58,7 @@
   {{- with .Values.ollama.persistence }}
   {{- if .enabled }}
   persistentVolumeClaim:
-    claimName: {{ .existingClaim | default (printf "%s-models" (include "agent-api.fullname" $)) }}
+    claimName: {{ .existingClaim | default (printf "%s-models" (include "agent-api.fullname" $)) | quote }}
   {{- else }}
   emptyDir:
     sizeLimit: {{ .size }}

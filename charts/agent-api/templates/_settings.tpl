@@ -20,29 +20,8 @@ demo
 {{- join " " $names -}}
 {{- end }}
 
-{{/* The fewest pods there will be. */}}
-{{- define "agent-api.minReplicas" -}}
-{{- if .Values.autoscaling.enabled -}}{{ .Values.autoscaling.minReplicas }}{{- else -}}{{ .Values.replicaCount }}{{- end -}}
-{{- end }}
-
-{{/* Whether one node alone can mount the models, so that an old and a new pod cannot run together. */}}
-{{- define "agent-api.modelsOnOneNode" -}}
-{{- with .Values.ollama -}}
-{{- if and .enabled .persistence.enabled (ne .persistence.accessMode "ReadWriteMany") -}}true{{- end -}}
-{{- end -}}
-{{- end }}
-
 {{- define "agent-api.gracePeriod" -}}
 {{- add .Values.preStopSeconds .Values.drainSeconds .Values.marginSeconds -}}
-{{- end }}
-
-{{/* The port of a URL: the one written, else its scheme's. */}}
-{{- define "agent-api.urlPort" -}}
-{{- $url := urlParse . -}}
-{{- $written := regexFind ":[0-9]+$" $url.host -}}
-{{- if $written -}}{{- trimPrefix ":" $written -}}
-{{- else -}}{{- get (dict "http" "80" "https" "443" "redis" "6379" "rediss" "6379") $url.scheme -}}
-{{- end -}}
 {{- end }}
 
 {{/* Whether the chart makes a Secret: only for what is given as a value. */}}
@@ -50,17 +29,88 @@ demo
 {{- if or .Values.anthropic.apiKey .Values.openai.apiKey .Values.redis.url -}}true{{- end -}}
 {{- end }}
 
-{{/* The variables that come from secrets: the user's own by name, else the chart's. */}}
+{{/* The data of the chart's Secret, in YAML. */}}
+{{- define "agent-api.secretData" -}}
+{{- $data := dict -}}
+{{- range $name, $value := dict "ANTHROPIC_API_KEY" .Values.anthropic.apiKey "OPENAI_API_KEY" .Values.openai.apiKey "REDIS_URL" .Values.redis.url -}}
+{{- if $value -}}{{- $_ := set $data $name (b64enc $value) -}}{{- end -}}
+{{- end -}}
+{{- toYaml $data -}}
+{{- end }}
+
+{{/* The variables that come from secrets, as a list in YAML: the user's own by name, else the chart's. */}}
 {{- define "agent-api.secretVariables" -}}
-{{- $variables := list (list "ANTHROPIC_API_KEY" .Values.anthropic .Values.anthropic.apiKey) (list "OPENAI_API_KEY" .Values.openai .Values.openai.apiKey) (list "REDIS_URL" .Values.redis .Values.redis.url) (list "JWT_SECRET" .Values.auth.jwt "") -}}
+{{- $variables := list -}}
+{{- range list (list "ANTHROPIC_API_KEY" .Values.anthropic .Values.anthropic.apiKey) (list "OPENAI_API_KEY" .Values.openai .Values.openai.apiKey) (list "REDIS_URL" .Values.redis .Values.redis.url) (list "JWT_SECRET" .Values.auth.jwt "") -}}
+{{- $name := index . 0 -}}{{- $from := index . 1 -}}
+{{- if or $from.existingSecret (index . 2) -}}
+{{- $reference := ternary (dict "name" $from.existingSecret "key" $from.existingSecretKey) (dict "name" (include "agent-api.fullname" $) "key" $name) (ne $from.existingSecret "") -}}
+{{- $variables = append $variables (dict "name" $name "valueFrom" (dict "secretKeyRef" $reference)) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $variables -}}
+{{- end }}
+
+{{/* The settings that are a value of the chart unchanged (files/settings.json), as a map in YAML. What is empty is left to the service. */}}
+{{- define "agent-api.plainSettings" -}}
+{{- $settings := dict -}}
+{{- range $path, $name := .Files.Get "files/settings.json" | fromJson -}}
+{{- $value := $.Values -}}
+{{- range splitList "." $path -}}{{- $value = get ($value | default dict) . -}}{{- end -}}
+{{- if kindIs "slice" $value -}}{{- $value = join "," $value -}}{{- end -}}
+{{- if and (kindIs "map" $value) $value -}}{{- $value = toJson $value -}}{{- end -}}
+{{- if kindIs "string" $value -}}
+{{- if $value -}}{{- $_ := set $settings $name $value -}}{{- end -}}
+{{- else if or (kindIs "bool" $value) (kindIs "float64" $value) (kindIs "int64" $value) (kindIs "int" $value) -}}
+{{- $_ := set $settings $name (toJson $value) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $settings -}}
+{{- end }}
+
+{{/* The settings of the service, as a map in YAML. What extraEnv sets is left out: each name stands in one place. */}}
+{{- define "agent-api.settings" -}}
+{{- $settings := include "agent-api.plainSettings" . | fromYaml -}}
+{{- $_ := set $settings "MODELS" (include "agent-api.models" .) -}}
+{{- if .Values.ollama.enabled -}}{{- $_ := set $settings "OLLAMA_API_BASE" "http://127.0.0.1:11434" -}}
+{{- else if .Values.ollama.url -}}{{- $_ := set $settings "OLLAMA_API_BASE" .Values.ollama.url -}}
+{{- end -}}
+{{- if include "agent-api.promptFile" . -}}{{- $_ := set $settings "SYSTEM_PROMPT_FILE" (include "agent-api.promptFile" .) -}}
+{{- else if .Values.systemPrompt -}}{{- $_ := set $settings "SYSTEM_PROMPT" .Values.systemPrompt -}}
+{{- end -}}
+{{- if .Values.tracing.endpoint -}}
+{{- $_ := set $settings "OTEL_EXPORTER_OTLP_ENDPOINT" .Values.tracing.endpoint -}}
+{{- $_ := set $settings "OTEL_TRACES_SAMPLER" "parentbased_traceidratio" -}}
+{{- $_ := set $settings "OTEL_TRACES_SAMPLER_ARG" (toString .Values.tracing.ratio) -}}
+{{- $_ := set $settings "OTEL_SERVICE_NAME" (include "agent-api.fullname" .) -}}
+{{- end -}}
+{{- range $name, $value := merge (include "agent-api.authSettings" . | fromYaml) (include "agent-api.limitsSettings" . | fromYaml) -}}
+{{- $_ := set $settings $name $value -}}
+{{- end -}}
+{{- range .Values.extraEnv -}}{{- $settings = omit $settings .name -}}{{- end -}}
+{{- toYaml $settings -}}
+{{- end }}
+
+{{/* The file of a system prompt that is too long for a variable: Linux takes 128 KiB, name included, and no more. */}}
+{{- define "agent-api.promptFile" -}}
+{{- if gt (len .Values.systemPrompt) 65536 -}}/etc/agent-api/prompt/system-prompt.txt{{- end -}}
+{{- end }}
+
+{{/* Settings that no process could be started with. */}}
+{{- define "agent-api.validateSizes" -}}
+{{- if gt (len .Values.systemPrompt) 900000 -}}
+{{- fail (printf "systemPrompt has %d bytes; a ConfigMap takes 1 MiB, so at most 900000 are accepted." (len .Values.systemPrompt)) -}}
+{{- end -}}
+{{- range $name, $value := include "agent-api.settings" . | fromYaml -}}
+{{- if gt (add (len $name) (len $value)) 131000 -}}
+{{- fail (printf "%s would have %d bytes; no variable of a process may have more than 128 KiB." $name (len $value)) -}}
+{{- end -}}
+{{- end -}}
+{{- range $where, $variables := dict "extraEnv" .Values.extraEnv "ollama.extraEnv" .Values.ollama.extraEnv -}}
 {{- range $variables -}}
-{{- $name := index . 0 -}}{{- $from := index . 1 -}}{{- $value := index . 2 -}}
-{{- if or $from.existingSecret $value }}
-- name: {{ $name }}
-  valueFrom:
-    secretKeyRef:
-      name: {{ $from.existingSecret | default (include "agent-api.fullname" $) }}
-      key: {{ ternary $from.existingSecretKey $name (ne $from.existingSecret "") }}
+{{- if gt (add (len .name) (len (.value | default ""))) 131000 -}}
+{{- fail (printf "%s: %s has %d bytes; no variable of a process may have more than 128 KiB. Mount a file instead." $where .name (len .value)) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

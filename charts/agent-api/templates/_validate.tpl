@@ -1,6 +1,8 @@
 {{/* What the schema cannot say: values that contradict each other. Each is told in a sentence. */}}
 {{- define "agent-api.validate" -}}
 {{- $v := .Values -}}
+{{- include "agent-api.validateNames" . -}}
+{{- include "agent-api.validateAddresses" . -}}
 {{- range $name := list "anthropic" "openai" -}}
 {{- with get $v $name -}}
 {{- if and .existingSecret .apiKey -}}
@@ -43,18 +45,16 @@
 {{- if and (hasKey $named "openai") (not $key) (not $v.openai.baseUrl) (not $elsewhere) -}}
 {{- fail "models names an openai/ model, but there is neither a key nor a server: set openai.existingSecret (or openai.apiKey for a trial), or openai.baseUrl." -}}
 {{- end -}}
-{{- if and (include "agent-api.modelsOnOneNode" .) (or $v.autoscaling.enabled (gt (int $v.replicaCount) 1)) -}}
-{{- fail (printf "ollama.persistence.accessMode is %s, which one node alone may mount, but more than one replica is asked for: use ReadWriteMany, or leave persistence off so that each pod pulls its own models." $v.ollama.persistence.accessMode) -}}
-{{- end -}}
-{{- if and $v.autoscaling.enabled (gt (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
-{{- fail (printf "autoscaling.minReplicas (%d) is above autoscaling.maxReplicas (%d)." (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
-{{- end -}}
-{{- if and $v.autoscaling.enabled (not (dig "requests" "cpu" "" $v.resources)) -}}
-{{- fail "autoscaling.enabled needs resources.requests.cpu: the target is a percentage of it." -}}
-{{- end -}}
 {{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.enabled needs httpRoute.parentRefs: without a Gateway the route leads nowhere." -}}
 {{- end -}}
+{{- with $v.caBundle -}}
+{{- if and .configMap .secret -}}
+{{- fail "caBundle.configMap and caBundle.secret are both set: give the certificates by one of them." -}}
+{{- end -}}
+{{- end -}}
+{{- include "agent-api.validateScale" . -}}
 {{- include "agent-api.validateAuth" . -}}
 {{- include "agent-api.validateLimits" . -}}
+{{- include "agent-api.validateSizes" . -}}
 {{- end }}

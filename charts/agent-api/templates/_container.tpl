@@ -1,0 +1,53 @@
+{{/* The service's own container. */}}
+{{- define "agent-api.serviceContainer" -}}
+- name: agent-api
+  image: {{ include "agent-api.image" (list . .Values.image .Chart.AppVersion) | quote }}
+  imagePullPolicy: {{ .Values.image.pullPolicy }}
+  ports:
+    - name: http
+      containerPort: 8000
+      protocol: TCP
+    - name: metrics
+      containerPort: 9090
+      protocol: TCP
+  envFrom:
+    - configMapRef:
+        name: {{ include "agent-api.fullname" . | quote }}
+    {{- with .Values.extraEnvFrom }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  env: {{- include "agent-api.serviceEnv" . | nindent 4 }}
+  startupProbe:
+    httpGet:
+      path: /live
+      port: http
+    {{- toYaml .Values.startupProbe | nindent 4 }}
+  livenessProbe:
+    httpGet:
+      path: /live
+      port: http
+    {{- toYaml .Values.livenessProbe | nindent 4 }}
+  readinessProbe:
+    httpGet:
+      path: /ready
+      port: http
+    {{- toYaml .Values.readinessProbe | nindent 4 }}
+  {{- if gt (int .Values.preStopSeconds) 0 }}
+  lifecycle:
+    preStop:
+      sleep:
+        seconds: {{ .Values.preStopSeconds }}
+  {{- end }}
+  resources: {{- toYaml .Values.resources | nindent 4 }}
+  securityContext: {{- toYaml .Values.securityContext | nindent 4 }}
+  terminationMessagePolicy: FallbackToLogsOnError
+  volumeMounts:
+    - name: tmp
+      mountPath: /tmp
+    {{- with include "agent-api.fileMounts" . }}
+    {{- . | trim | nindent 4 }}
+    {{- end }}
+    {{- with .Values.extraVolumeMounts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}

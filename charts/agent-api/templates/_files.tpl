@@ -1,0 +1,47 @@
+{{/* What the pods read as files: from secrets and ConfigMaps, as whole folders, which the kubelet keeps up to date; it never updates a subPath. */}}
+
+{{/* Each as {name, folder, kind, from, key, path}, a list in YAML. */}}
+{{- define "agent-api.files" -}}
+{{- $files := list -}}
+{{- with .Values.auth.apiKeys -}}
+{{- if .existingSecret -}}
+{{- $files = append $files (dict "name" "api-keys" "folder" (include "agent-api.apiKeysFolder" $) "kind" "secret" "from" .existingSecret "key" .existingSecretKey) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.redis.tls -}}
+{{- if .existingSecret -}}
+{{- $files = append $files (dict "name" "redis-ca" "folder" (include "agent-api.redisCaFolder" $) "kind" "secret" "from" .existingSecret "key" .existingSecretKey) -}}
+{{- end -}}
+{{- end -}}
+{{- if include "agent-api.promptFile" . -}}
+{{- $path := include "agent-api.promptFile" . -}}
+{{- $files = append $files (dict "name" "prompt" "folder" (dir $path) "kind" "configMap" "from" (printf "%s-prompt" (include "agent-api.fullname" .)) "key" (base $path)) -}}
+{{- end -}}
+{{- with .Values.caBundle -}}
+{{- if or .configMap .secret -}}
+{{- $files = append $files (dict "name" "ca" "folder" (include "agent-api.caFolder" $) "kind" (ternary "configMap" "secret" (not (empty .configMap))) "from" (.configMap | default .secret) "key" (.key | default "ca.crt")) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $files -}}
+{{- end }}
+
+{{- define "agent-api.fileMounts" -}}
+{{- range include "agent-api.files" . | fromYamlArray }}
+- name: {{ .name }}
+  mountPath: {{ .folder }}
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{/* Readable by every user of the containers that mount them: none holds a secret, only hashes, certificates and a prompt. */}}
+{{- define "agent-api.fileVolumes" -}}
+{{- range include "agent-api.files" . | fromYamlArray }}
+- name: {{ .name }}
+  {{ .kind }}:
+    {{ ternary "secretName" "name" (eq .kind "secret") }}: {{ .from | quote }}
+    defaultMode: 0444
+    items:
+      - key: {{ .key | quote }}
+        path: {{ .key | quote }}
+{{- end }}
+{{- end }}

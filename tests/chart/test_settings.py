@@ -1,0 +1,173 @@
+"""Every setting of the service has a value of the chart, and each value arrives."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from app.settings import Settings, load
+from scripts.chart_settings import COMPOSED, plain
+from tests.chart.conftest import CHART, ROOT, Render, RenderError
+from tests.chart.test_env import EVERY_NAME, variables
+from tests.chart.test_golden import EVERYTHING
+from tests.chart.test_limits import LIMITS
+
+VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
+
+
+def test_what_is_made_from_the_settings_is_fresh() -> None:
+    command = [sys.executable, "-m", "scripts.chart_settings", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_setting_is_plain_or_composed() -> None:
+    assert Settings.model_fields.keys() == plain().keys() | COMPOSED
+    assert not plain().keys() & COMPOSED
+
+
+def nested(path: str, value: Any) -> dict[str, Any]:
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return dict(value)
+
+
+def at(path: str) -> Any:
+    node: Any = VALUES
+    for key in path.split("."):
+        node = node[key]
+    return node
+
+
+OTHER: dict[str, Any] = {
+    "unknown_price": "allow",
+    "limits_fail": "closed",
+    "log_level": "debug",
+    "log_format": "console",
+    "trusted_proxies": ["10.0.0.0/8", "::1/128"],
+    "cors_origins": ["https://a.example", "https://b.example"],
+    "anthropic_base_url": "https://a.example",
+    "openai_base_url": "https://a.example/v1",
+}
+
+
+def another(name: str) -> Any:
+    """A value that the setting takes and that is not its default."""
+    if name in OTHER:
+        return OTHER[name]
+    schema = Settings.model_json_schema()["properties"][name]
+    kind = next(one for one in schema.get("anyOf", [schema]) if one.get("type") != "null")
+    if "enum" in kind:
+        return next(one for one in kind["enum"] if one != Settings.model_fields[name].get_default())
+    default = Settings.model_fields[name].get_default()
+    match kind["type"]:
+        case "boolean":
+            return not default
+        case "array":
+            return ["https://a.example"]
+        case "integer" | "number":
+            low, high = kind.get("minimum", kind.get("exclusiveMinimum", 0) + 1), kind.get("maximum")
+            candidate = low + 1 if low + 1 != default else low + 2
+            return candidate if high is None or candidate <= high else low
+        case _:
+            return "other"
+
+
+@pytest.mark.parametrize("name", plain())
+def test_a_plain_setting_arrives(render: Render, name: str) -> None:
+    wanted, path = another(name), plain()[name]
+    if path.startswith("openai."):
+        extra: dict[str, Any] = {"models": ["openai/m"]}
+    else:
+        extra = {}
+    settings = render(**nested(path, wanted), **extra).read()
+    found = getattr(settings, name)
+    assert found == (tuple(wanted) if isinstance(wanted, list) else wanted)
+    assert found != Settings.model_fields[name].get_default()
+
+
+@pytest.mark.parametrize("name", plain())
+def test_the_default_of_a_plain_setting_is_the_service_s_own(render: Render, name: str) -> None:
+    assert getattr(render().read(), name) == getattr(load(None), name)
+
+
+@pytest.mark.parametrize("name", plain())
+def test_null_leaves_a_plain_setting_to_the_service(render: Render, name: str) -> None:
+    assert name.upper() not in render(**nested(plain()[name], None)).settings()
+
+
+def test_each_composed_setting_is_set_by_some_value(render: Render) -> None:
+    cases: list[dict[str, Any]] = [
+        EVERYTHING,
+        EVERY_NAME,
+        {"systemPrompt": "x" * 100_000, "limits": LIMITS},
+        {
+            "auth": {
+                "mode": "jwt",
+                "jwt": {"issuer": "i", "audience": "a", "jwksUrl": "http://idp/keys", "allowHttp": True},
+            }
+        },
+        {"auth": {"mode": "jwt", "jwt": {"issuer": "i", "audience": "a", "publicKey": "PEM"}}},
+        {
+            "budgets": {name: {"usd": 1, "tokens": 1} for name in ("userDay", "teamMonth", "globalDay")},
+        },
+    ]
+    found: set[str] = set()
+    for values in cases:
+        rendered = render(**values)
+        found |= rendered.settings().keys() | variables(rendered.app()).keys()
+    assert {name.upper() for name in COMPOSED} <= found
+
+
+PROMPT = "Sei höflich. "
+
+
+def test_a_short_prompt_is_a_variable(render: Render) -> None:
+    rendered = render(systemPrompt=PROMPT)
+    assert rendered.settings()["SYSTEM_PROMPT"] == PROMPT
+    assert len(rendered.of("ConfigMap")) == 1
+
+
+def test_a_prompt_longer_than_a_variable_is_a_file(render: Render) -> None:
+    text = PROMPT * 11_000
+    assert len(text.encode()) > 128 * 1024
+    rendered = render(systemPrompt=text)
+    assert "SYSTEM_PROMPT" not in rendered.settings()
+    path = rendered.settings()["SYSTEM_PROMPT_FILE"]
+    [mount] = [one for one in rendered.app()["volumeMounts"] if one["name"] == "prompt"]
+    [volume] = [one for one in rendered.pod()["volumes"] if one["name"] == "prompt"]
+    [config] = [one for one in rendered.of("ConfigMap") if one["metadata"]["name"] == volume["configMap"]["name"]]
+    assert path == f"{mount['mountPath']}/system-prompt.txt"
+    assert config["data"] == {"system-prompt.txt": text}
+
+
+def test_another_long_prompt_rolls_the_pods(render: Render) -> None:
+    def checksum(text: str) -> str:
+        found = render(systemPrompt=text).one("Deployment")["spec"]["template"]["metadata"]["annotations"]
+        return str(found["checksum/config"])
+
+    assert checksum("a" * 200_000) != checksum("b" * 200_000)
+
+
+@pytest.mark.parametrize("text", ["x" * 900_001, "ö" * 450_001], ids=["characters", "bytes"])
+def test_a_prompt_that_no_config_map_takes_is_refused(render: Render, text: str) -> None:
+    with pytest.raises(RenderError, match=r"systemPrompt"):
+        render(systemPrompt=text)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"extraEnv": [{"name": "BIG", "value": "x" * 140_000}]}, "extraEnv: BIG"),
+        ({"ollama": {"enabled": True, "extraEnv": [{"name": "BIG", "value": "x" * 140_000}]}}, "ollama.extraEnv: BIG"),
+        ({"corsOrigins": [f"https://{n:0>60}.example" for n in range(2_000)]}, "CORS_ORIGINS"),
+    ],
+    ids=["extraEnv", "sidecar", "setting"],
+)
+def test_a_variable_that_no_process_can_be_started_with_is_refused(
+    render: Render, values: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(RenderError, match=f"{named} .*128 KiB"):
+        render(**values)
