@@ -3,10 +3,14 @@
 AppError
 ├── InvalidRequest 422           the body or a parameter is not what the route takes
 │   ├── ContextTooLong 422       the conversation does not fit the model's context window
+│   ├── ContentFiltered 422      the provider's rules for content refuse the conversation
 │   └── RequestTooExpensive 422  it may cost more than any single run may
 ├── Unauthorized 401             no credentials, or some that are expired or invalid; raised by app/api/caller.py
 ├── Forbidden 403                a known caller without the scope, or in another user's name
 ├── NotFound 404                 unknown tool, session, model or agent; or another user's
+├── MalformedRequest 400         not HTTP/1.1 as RFC 9112 has it; raised by app/http_protocol.py
+├── RequestTimeout 408           the head or the body did not arrive in time; raised by app/http_protocol.py
+├── HeadTooLarge 431             the request line and headers, or the trailers; raised by app/http_protocol.py
 ├── BodyTooLarge 413
 ├── UnsupportedMediaType 415
 ├── RateLimited 429              too many requests a minute, or runs at once; raised by app/limits
@@ -17,6 +21,7 @@ AppError
 │   └── ModelUnavailable 503     unreachable, overloaded, misconfigured, or answers what cannot be read
 ├── IdentityUnavailable 503      the keys that tokens are verified with could not be fetched yet
 ├── StateUnavailable 503         raised by app/state when Redis is away and the request cannot do without it
+├── Overloaded 503               too many connections, requests or bodies at once in this process
 ├── ShuttingDown 503             the process leaves before the run could end
 ├── DeadlineExceeded 504         raised by the runner
 └── InternalError 500            stands for any other exception; the cause is in the log only
@@ -42,12 +47,14 @@ class AppError(Exception):
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
+    permanent = False
+    """Whether another try makes no sense until somebody has changed something: there is no Retry-After then."""
 
     def __init__(self, detail: str, *, retry_after: float | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.retry_after = retry_after
-        """Seconds after which another try makes sense; None: unknown or never."""
+        """Seconds after which another try makes sense; None: unknown, or if `permanent` never."""
 
     def members(self) -> Mapping[str, Any]:
         """Further members of the problem document."""
@@ -61,16 +68,23 @@ class AppError(Exception):
 class InvalidRequest(AppError):
     status, slug, title = 422, "invalid-request", "Invalid request"
 
-    def __init__(self, detail: str, errors: Sequence[Mapping[str, str]] = ()) -> None:
-        super().__init__(detail)
+    def __init__(self, detail: str, errors: Sequence[Mapping[str, str]] = (), *, more: int = 0) -> None:
+        """`more` is the number of fields that are wrong as well and not in `errors`."""
+        super().__init__(f"{detail}; and {more} more" if more else detail)
         self.errors = tuple(errors)
+        self.more = more
 
     def members(self) -> Mapping[str, Any]:
-        return {"errors": self.errors} if self.errors else {}
+        errors = {"errors": self.errors} if self.errors else {}
+        return {**errors, "more_errors": self.more} if self.more else errors
 
 
 class ContextTooLong(InvalidRequest):
     slug, title = "context-too-long", "Conversation too long for the model"
+
+
+class ContentFiltered(InvalidRequest):
+    slug, title = "content-filtered", "Refused by the model's content rules"
 
 
 class RequestTooExpensive(InvalidRequest):
@@ -78,11 +92,12 @@ class RequestTooExpensive(InvalidRequest):
 
 
 class Unauthorized(AppError):
-    """`expired` is all that a caller learns about why their credentials were refused; `missing`: there were none."""
+    """`expired` is all that a caller learns about why their credentials were refused; `missing`: there were none;
+    `revoked`: they were good when the run began."""
 
     status, slug, title = 401, "unauthorized", "Unauthorized"
 
-    def __init__(self, problem: Literal["missing", "expired", "invalid"]) -> None:
+    def __init__(self, problem: Literal["missing", "expired", "invalid", "revoked"]) -> None:
         missing = "Credentials are missing. Send the header `Authorization: Bearer KEY_OR_TOKEN`."
         super().__init__(missing if problem == "missing" else f"The credentials are {problem}.")
         self.problem = problem
@@ -118,6 +133,18 @@ class NotFound(AppError):
     status, slug, title = 404, "not-found", "Not found"
 
 
+class MalformedRequest(AppError):
+    status, slug, title = 400, "malformed-request", "Malformed request"
+
+
+class RequestTimeout(AppError):
+    status, slug, title = 408, "request-timeout", "Request not sent in time"
+
+
+class HeadTooLarge(AppError):
+    status, slug, title = 431, "head-too-large", "Request head too large"
+
+
 class BodyTooLarge(AppError):
     status, slug, title = 413, "body-too-large", "Body too large"
 
@@ -125,15 +152,24 @@ class BodyTooLarge(AppError):
 class UnsupportedMediaType(AppError):
     status, slug, title = 415, "unsupported-media-type", "Unsupported media type"
 
+    def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self._headers = headers or {}
+
+    def headers(self) -> Mapping[str, str]:
+        """RFC 9110, section 15.5.16: what would be taken."""
+        return self._headers
+
 
 class RateLimited(AppError):
     """`policy` names the limit as RateLimit-Policy does; what the service can take as a whole is not shown."""
 
     status, slug, title = 429, "rate-limited", "Too many requests"
 
-    def __init__(self, policy: str, retry_after: int, *, policies: str, shown: bool) -> None:
+    def __init__(self, policy: str, retry_after: int, *, policies: str, shown: bool, scope: str = "user") -> None:
         super().__init__(f"The limit {policy!r} is reached. Try again in {retry_after} s.", retry_after=retry_after)
         self.policy = policy
+        self.scope = scope
         self._policies = policies
         self._shown = shown
 
@@ -155,12 +191,16 @@ class BudgetExceeded(AppError):
 
     status, slug, title = 429, "budget-exceeded", "Budget exceeded"
 
-    def __init__(self, scope: str, period: str, unit: str, *, retry_after: int, resets_in: int) -> None:
-        whose = {"user": "your", "team": "your team's", "global": "the service's"}[scope]
+    def __init__(
+        self, scope: str, period: str, unit: str, *, retry_after: int, resets_in: int, shared: bool = False
+    ) -> None:
+        """`shared`: the budget is a share of the service's, for callers without credentials."""
+        whose = {"user": "your", "peer": "your proxy's", "team": "your team's", "global": "the service's"}[scope]
         what = {"usd": "US dollars", "tokens": "tokens"}[unit]
+        why = " Callers without credentials have a share of the service's budget." if shared else ""
         super().__init__(
             f"What is left of {whose} budget of {what} for this {period} (UTC) does not cover the run. "
-            f"The next {period} begins in {resets_in} s.",
+            f"The next {period} begins in {resets_in} s.{why}",
             retry_after=retry_after,
         )
         self.scope = scope
@@ -183,10 +223,13 @@ class ModelError(AppError):
 
     status, slug, title = 503, "model-unavailable", "Model unavailable"
 
-    def __init__(self, detail: str, *, reason: str, cause: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self, detail: str, *, reason: str, cause: str = "", retry_after: float | None = None, permanent: bool = False
+    ) -> None:
         super().__init__(detail, retry_after=retry_after)
         self.reason = reason
         self.cause = cause
+        self.permanent = permanent
 
 
 class ModelRateLimited(ModelError):
@@ -194,8 +237,8 @@ class ModelRateLimited(ModelError):
 
 
 class ModelUnavailable(ModelError):
-    """Reasons: `unreachable`, `timeout`, `overloaded`, `server_error`, `auth`, `not_found`, `bad_request`,
-    `broken_answer`, `cut_stream`."""
+    """Reasons: `unreachable`, `timeout`, `overloaded`, `server_error`, `broken_answer`, `cut_stream`; and those that
+    only the operator can mend: `auth`, `quota`, `not_found`, `bad_request`."""
 
 
 class IdentityUnavailable(AppError):
@@ -204,6 +247,10 @@ class IdentityUnavailable(AppError):
 
 class StateUnavailable(AppError):
     status, slug, title = 503, "state-unavailable", "State unavailable"
+
+
+class Overloaded(AppError):
+    status, slug, title = 503, "overloaded", "Overloaded"
 
 
 class ShuttingDown(AppError):

@@ -9,16 +9,25 @@ from functools import partial
 from opentelemetry.trace import Span
 
 from app.agent.definition import Agent, RunLimits
-from app.agent.history import trim
-from app.agent.loop import Loop, Progress
+from app.agent.loop import Loop
+from app.agent.memory import Memory
+from app.agent.progress import Progress
 from app.agent.suggestions import Ran, suggest
 from app.agent.toolset import Toolset
-from app.errors import AppError, DeadlineExceeded, InternalError, StateUnavailable
+from app.errors import (
+    AppError,
+    BudgetExceeded,
+    DeadlineExceeded,
+    InternalError,
+    InvalidRequest,
+    RateLimited,
+    StateUnavailable,
+)
 from app.events import Answer, RunFailed, RunFinished, RunStarted, Suggestion
 from app.limits.claim import Claim
 from app.limits.limiter import Limiter
 from app.limits.principal import Principal
-from app.messages import Message, Turn, UserMessage
+from app.messages import Message, UserMessage
 from app.models.build import Models, PricedModel
 from app.run import Run, RunRequest
 from app.settings import Settings
@@ -27,6 +36,8 @@ from app.telemetry import metrics
 from app.telemetry.context import current
 from app.telemetry.logs import log
 from app.telemetry.traces import Tracing, fail
+
+_REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +68,23 @@ class Execution:
     started: float = field(default_factory=time.perf_counter)
     progress: Progress = field(default_factory=Progress)
     degraded: list[str] = field(default_factory=list)
+    memory: Memory = field(init=False)
+    admitted: bool = False
+    kept: bool = False
+
+    def __post_init__(self) -> None:
+        self.memory = Memory(
+            self.services.sessions,
+            self.services.settings,
+            self.principal,
+            self.session_id,
+            self.message_id,
+            UserMessage(self.request.message),
+            self.degraded,
+        )
 
     async def execute(self, run: Run) -> None:
-        """Emit the run's events to `run`; what it used is settled however it ends."""
-        limiter = self.services.limiter
+        """Emit the run's events to `run`; what it used is settled, and what was said kept, however it ends."""
         attributes = {
             "gen_ai.operation.name": "invoke_agent",
             "gen_ai.agent.name": self.agent.name,
@@ -72,20 +96,19 @@ class Execution:
             try:
                 run.emit(RunFinished(await self._answer(run, span)))
             except AppError as error:
-                await limiter.settle(self.claim)
+                await self._settle_and_remember(self._interrupted(error))
                 self._report_failure(run, span, error)
             except asyncio.CancelledError:
-                limiter.leases.settle_later(self.claim)
+                self._end_later()
                 self._log_end("agent.request.failed", error=run.failed_by.slug if run.failed_by else "cancelled")
                 raise
             except Exception:  # the client sees the request id, the log has the stack
                 log.exception("agent.request.crashed")
-                limiter.leases.settle_later(self.claim)
+                self._end_later()
                 self._report_failure(run, span, InternalError("Something went wrong on our side."))
 
     async def _answer(self, run: Run, span: Span) -> Answer:
-        question = UserMessage(self.request.message)
-        headers, history = await self._admit_and_recall(run)
+        headers = await self._admit_and_recall(run)
         request_id, trace_id, _ = current.get()
         run.emit(RunStarted(self.session_id, self.message_id, self.model.model.ref, request_id, trace_id, headers))
         log.info(
@@ -94,8 +117,8 @@ class Execution:
             session_id=self.session_id,
             **self._content(self.request.message),
         )
-        await self._loop(run, [*history, question])
-        await self._settle_and_remember(question)
+        await self._loop(run)
+        await self._settle_and_remember([] if self.progress.refused else self.progress.messages)
         progress, latency_ms = self.progress, self._latency_ms()
         metrics.OVERHEAD.observe(max(latency_ms / 1000 - progress.outside_seconds, 0.0))
         self._log_end("agent.request.success", **self._content(progress.text))
@@ -120,32 +143,34 @@ class Execution:
             latency_ms=latency_ms,
             trace_id=trace_id,
             request_id=request_id,
-            degraded=tuple(self.degraded),
+            degraded=(*self.degraded, "tool_results") if progress.results_shortened else tuple(self.degraded),
             tool_calls=tuple(progress.tool_calls),
             iterations=progress.iterations,
-            suggestions=self._suggestions(history),
+            suggestions=self._suggestions(self.memory.history),
         )
 
-    async def _admit_and_recall(self, run: Run) -> tuple[Mapping[str, str], list[Message]]:
+    async def _admit_and_recall(self, run: Run) -> Mapping[str, str]:
         """In one round trip to the store."""
-        turns = None
-        if self.request.session_id is not None:
-            turns = self.services.sessions.load(self.principal.user, self.session_id)
+        asked = None if self.request.session_id is None else self.memory.ask()
         try:
             headers = await self.services.limiter.admit(self.claim, run.fail)
         except BaseException:
-            if turns is not None:
-                turns.close()
+            if asked is not None:
+                asked.close()
             raise
+        self.admitted = True
         if self.claim.degraded:
             self.degraded.append("limits")
-        try:
-            return headers, [] if turns is None else trim(await turns, self.services.settings.history_max_tokens)
-        except StateUnavailable as error:
-            self._degrade(error)
-            return headers, []
+        if asked is not None:
+            try:
+                recalled = await asked
+            except StateUnavailable as error:
+                self.memory.not_recalled(error)
+            else:
+                self.memory.recall(recalled, self.model.model, self.agent.system_prompt, self.tools.most_tokens)
+        return headers
 
-    async def _loop(self, run: Run, conversation: list[Message]) -> None:
+    async def _loop(self, run: Run) -> None:
         loop = Loop(
             tracing=self.services.tracing,
             agent=self.agent,
@@ -157,34 +182,45 @@ class Execution:
             claim=self.claim,
             settle=partial(self.services.limiter.settle, self.claim, over=False),
             tool_turn=partial(self.services.limiter.tool_turn, self.principal),
+            recall_less=partial(self.memory.recall_less, self.model.model.ref),
+            shown_chars=self.services.settings.tool_result_chars,
         )
         seconds = self.services.settings.run_timeout_seconds
         try:
             async with asyncio.timeout(seconds) as deadline:
-                await loop.run(conversation, self.progress)
+                await loop.run(self.memory.conversation, self.progress)
         except TimeoutError:
             if not deadline.expired():
                 raise
             raise DeadlineExceeded(f"The run did not finish within {seconds:g} s. Ask for less at once.") from None
 
-    async def _settle_and_remember(self, question: UserMessage) -> None:
-        """In one round trip to the store."""
-        turn = Turn(self.message_id, time.time(), (question, *self.progress.messages))
-        appended = self.services.sessions.append(self.principal.user, self.session_id, turn)
+    async def _settle_and_remember(self, messages: Sequence[Message]) -> None:
+        """In one round trip to the store. Without messages there is no turn to keep."""
+        self.kept = True
+        appended = self.memory.keep(messages) if messages else None
         try:
             await self.services.limiter.settle(self.claim)
         except BaseException:
-            appended.close()
+            if appended is not None:
+                appended.close()
             raise
-        try:
-            await appended
-        except StateUnavailable as error:
-            self._degrade(error)
+        if appended is not None:
+            try:
+                await appended
+            except StateUnavailable as error:
+                self.memory.not_kept(error)
 
-    def _degrade(self, error: StateUnavailable) -> None:
-        if "sessions" not in self.degraded:
-            self.degraded.append("sessions")
-            log.warning("state.unavailable", error=repr(error.__cause__))
+    def _interrupted(self, error: AppError | None = None) -> list[Message]:
+        """The messages of a run that failed or was cancelled; none where there was no run, or it was refused."""
+        progress = self.progress
+        refused = progress.refused or (isinstance(error, _REFUSALS) and not (progress.messages or progress.pieces))
+        return progress.interrupted() if self.admitted and not (self.kept or refused) else []
+
+    def _end_later(self) -> None:
+        """In the background: a run that was cancelled waits for nothing."""
+        self.services.limiter.leases.settle_later(self.claim)
+        if messages := self._interrupted():
+            self.memory.keep_later(messages)
 
     def _suggestions(self, history: Sequence[Message]) -> tuple[Suggestion, ...]:
         if not self.request.suggestions:

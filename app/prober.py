@@ -9,6 +9,7 @@ from typing import Any, Literal
 from app.errors import AppError, ModelError, StateUnavailable
 from app.telemetry import metrics
 from app.telemetry.logs import log
+from app.telemetry.scrubbing import without_secrets
 
 _EVERY_SECONDS = 10.0
 _PATIENCE_SECONDS = 5.0
@@ -55,7 +56,7 @@ def _reason(error: Exception) -> str:
         case ModelError():
             return error.reason
         case StateUnavailable(__cause__=Exception() as cause):
-            return f"{type(cause).__name__}: {cause}"
+            return without_secrets(f"{type(cause).__name__}: {cause}")
         case _:
             return type(error).__name__
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from app.errors import AppError, InternalError
 from app.events import Event, RunFailed
 from app.limits.limiter import CHAT
+from app.limits.principal import Credential
 from app.telemetry.logs import log
 
 
@@ -41,6 +42,7 @@ class Run(AsyncIterator[Event]):
     def __init__(self, work: Callable[["Run"], Coroutine[Any, Any, None]], going_on: set["Run"] | None = None) -> None:
         """The run is in `going_on` from its begin to its end."""
         self.failed_by: AppError | None = None
+        self.credential = Credential()  # that it was begun with
         self._work = work
         self._going_on = set() if going_on is None else going_on
         self._ready: deque[Event] = deque()

@@ -1,21 +1,31 @@
 """Makes runs: who may ask what of which agent, model and tools, and what that may come to at most."""
 
+import asyncio
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from app.agent.definition import Agent, RunLimits
 from app.agent.toolset import Toolset, toolset
-from app.agent.worst_case import most_history_tokens, most_input_tokens, most_of_call, most_of_run
-from app.errors import NotFound, ShuttingDown
+from app.agent.worst_case import (
+    least_of_call,
+    most_history_tokens,
+    most_input_tokens,
+    most_of_call,
+    most_of_run,
+)
+from app.errors import NotFound, ShuttingDown, Unauthorized
 from app.execution import Execution, Services
 from app.ids import new_id
+from app.limits.allowance import Growth
 from app.limits.principal import Principal
 from app.messages import UserMessage
 from app.models.build import PricedModel
 from app.run import Run, RunRequest
+from app.telemetry.logs import log
 from app.tools.registry import Registry
 
 DEFAULT_AGENT = "default"
+_LAST_WORDS_SECONDS = 2.0
 _TOOLSETS = 256  # that are kept: the agents', and what requests choose of them
 
 
@@ -36,9 +46,10 @@ class Runner:
         """
         agent, tools = self._choose(principal, request)
         model = self._services.models.find(request.model)
-        limits = self._limits_of(request)
+        limits = self._limits_of(request, model)
         message_id = new_id()
-        most, least = self._worst_case(request, limits, model, agent, tools)
+        most = most_of_run(model.price, limits)
+        first = partial(self._first_call, request, limits, model, agent, tools)
         execution = Execution(
             self._services,
             principal,
@@ -47,16 +58,34 @@ class Runner:
             agent,
             tools,
             limits,
-            claim=self._services.limiter.claim(principal, request.operation, message_id, most, least),
+            claim=self._services.limiter.claim(principal, request.operation, message_id, most, first),
             session_id=request.session_id or new_id(),
             message_id=message_id,
         )
-        return Run(execution.execute, self._going_on)
+        run = Run(execution.execute, self._going_on)
+        run.credential = principal.credential
+        return run
 
     def stop(self) -> None:
         """End every run that is still going, each with ShuttingDown as its last event."""
         for run in tuple(self._going_on):
             run.fail(ShuttingDown.now())
+
+    def end_withdrawn(self) -> None:
+        """End every run whose caller's credentials have been withdrawn since, each with Unauthorized."""
+        for run in tuple(self._going_on):
+            if problem := run.credential.withdrawn():
+                run.fail(Unauthorized(problem))
+
+    async def aclose(self) -> None:
+        """End what is still going, and return when nothing is."""
+        self.stop()
+        try:
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                while self._going_on:  # noqa: ASYNC110 - runs tell their readers of their end, not us
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            log.warning("runs.left", runs=len(self._going_on))
 
     def _choose(self, principal: Principal, request: RunRequest) -> tuple[Agent, Toolset]:
         name = request.agent or DEFAULT_AGENT
@@ -71,24 +100,24 @@ class Runner:
                 principal.require_tool(tool)
         return agent, self._toolset(names)
 
-    def _limits_of(self, request: RunRequest) -> RunLimits:
+    def _limits_of(self, request: RunRequest, model: PricedModel) -> RunLimits:
         settings = self._services.settings
         return RunLimits(
             max_iterations=min(request.max_iterations or settings.max_iterations, settings.max_iterations),
             max_tokens=settings.max_tokens,
             max_run_tokens=settings.max_run_tokens,
             max_cost_usd=min(request.max_cost_usd or settings.max_cost_usd, settings.max_cost_usd),
+            max_reasoning_tokens=settings.max_reasoning_tokens if model.model.reasons else 0,
         )
 
-    def _worst_case(
+    def _first_call(
         self, request: RunRequest, limits: RunLimits, model: PricedModel, agent: Agent, tools: Toolset
-    ) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Tokens and nano-dollars that the run may use, and that its first model call may. Its history is not known
-        yet."""
-        first = most_input_tokens(agent.system_prompt, [UserMessage(request.message)], tools.most_tokens)
+    ) -> Growth:
+        """What a run reserves for its first model call, whose history is not known yet."""
+        known = most_input_tokens(agent.system_prompt, [UserMessage(request.message)], tools.most_tokens)
+        read = known
         if request.session_id is not None:
-            first += most_history_tokens(self._services.settings.history_max_tokens)
-        one_call = most_of_call(model.price, limits, first)
-        if not tools.specs or limits.max_iterations == 1:
-            return one_call, one_call
-        return most_of_run(model.price, limits), one_call
+            read += most_history_tokens(self._services.settings.history_max_tokens)
+        tokens, nanos = most_of_call(model.price, limits, read)
+        least = least_of_call(model.price, limits, known)
+        return Growth((tokens, nanos), (min(least[0], tokens), min(least[1], nanos)))

@@ -1,18 +1,22 @@
 """Every setting, once, read from the environment (and from `.env` in the working directory, if there is one)."""
 
+import os
+import re
+import stat
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigurationError
+from app.urls import base_url, check_proxy
 
 List = Annotated[tuple[str, ...], NoDecode]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Usd = Annotated[float | None, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+Rate = Annotated[int | None, Field(ge=1, le=1_000_000)]
 Tokens = Annotated[int | None, Field(ge=1, le=1_000_000_000_000)]
 
 
@@ -32,14 +36,26 @@ class Settings(BaseSettings):
         description="Models by preference, comma-separated: `demo`, `ollama/NAME`, `anthropic/NAME`, `openai/NAME`. "
         "The first answers unless a request names another",
     )
-    ollama_api_base: str = Field("http://127.0.0.1:11434", description="Ollama server; a `/v1` at its end is taken off")
+    ollama_api_base: str = Field(
+        "http://127.0.0.1:11434", description="Ollama server; a `/v1` or `/api` at its end is taken off"
+    )
     ollama_num_ctx: int = Field(8192, ge=256, description="Context window asked of Ollama, in tokens")
     ollama_keep_alive: str = Field("5m", description="How long Ollama keeps the model loaded after a call")
     anthropic_api_key: SecretStr | None = Field(None, description="Key for `anthropic/…` models")
-    anthropic_base_url: str = Field("https://api.anthropic.com", description="Anthropic API")
+    anthropic_base_url: str = Field(
+        "https://api.anthropic.com",
+        description="Anthropic's API, or any server that speaks it; a `/v1` at its end is taken off",
+    )
     openai_api_key: SecretStr | None = Field(None, description="Key for `openai/…` models, if the server wants one")
     openai_base_url: str = Field(
         "https://api.openai.com/v1", description="Any OpenAI-compatible server, with its `/v1`"
+    )
+    model_options: str = Field(
+        "",
+        description="Options of models, as JSON by their references in MODELS: "
+        '`{"openai/NAME": {"tools": false, "context_window": 8192, "reasons": true, "price": {"input": 1, "output": 2, '
+        '"cache_read": 0.1, "cache_write": 1}, "parameters": {"temperature": 0}}}`, all optional; prices are in US '
+        "dollars a million tokens, parameters go into each request",
     )
     unknown_price: Literal["error", "allow"] = Field(
         "error", description="`allow` starts with models that have no known price and counts them as $0"
@@ -77,15 +93,29 @@ class Settings(BaseSettings):
     jwt_tier_claim: str = Field("tier", description="The claim with the tier")
     trusted_proxies: List = Field(
         (),
-        description="Networks (`10.0.0.0/8`) of the proxies whose X-Forwarded-For is believed, comma-separated; "
-        "without it a caller's address is that of the connection",
+        description="Addresses (`10.1.2.3`) or networks of the proxies whose X-Forwarded-For is believed, "
+        "comma-separated; without it a caller's address is that of the connection",
     )
     limits: str = Field(
         "",
-        description="Most requests a minute and runs at once, as JSON: "
-        '`{"global": LIMIT, "tiers": {NAME: {"user": LIMIT, "chat": LIMIT, "agent": LIMIT, "tools": {NAME: LIMIT}}}}`, '
-        'all optional, each LIMIT `{"per_minute": N, "concurrent": N}`; users without a tier have `default`, '
-        "and the tool `*` stands for those not named",
+        description="Maximum requests a minute and runs at once, as JSON: "
+        '`{"global": LIMIT, "tiers": {NAME: {"user": LIMIT, "chat": LIMIT, "agent": LIMIT, "sessions": LIMIT, '
+        '"usage": LIMIT, "tools": {NAME: LIMIT}}}}`, all optional, each LIMIT `{"per_minute": N, "concurrent": N}`; '
+        "callers without credentials have the tier `anonymous`, users without a tier `default`, which stands for each "
+        "tier not named, as the tool `*` does for tools",
+    )
+    anonymous_per_minute: Rate = Field(
+        6000,
+        description="Requests a minute of one address without credentials to each process; `off`: any number",
+    )
+    anonymous_concurrent: Rate = Field(
+        100,
+        description="Requests at once of one address without credentials in each process; `off`: any number",
+    )
+    refused_per_minute: Rate = Field(
+        3000,
+        description="Refused requests a minute of one address or authenticated user to each process, 8 KiB of a body "
+        "counting as one more; above that all are answered 429 unread; `off`: any number",
     )
     budget_user_day_usd: Usd = Field(None, description="Most a user may spend in a UTC day, in US dollars")
     budget_user_day_tokens: Tokens = Field(None, description="Most tokens a user may use in a UTC day")
@@ -95,6 +125,10 @@ class Settings(BaseSettings):
         100, description="Most all together may spend in a UTC day, in US dollars; `off`: no such budget"
     )
     budget_global_day_tokens: Tokens = Field(None, description="Most tokens all together may use in a UTC day")
+    budget_anonymous_share: Annotated[float | None, Field(gt=0, le=1, allow_inf_nan=False)] = Field(
+        0.25,
+        description="Share of the budgets of all together that one address without credentials may use; `off`: all",
+    )
     limits_fail: Literal["open", "closed"] | None = Field(
         None,
         description="When the store does not answer: `open` goes on without limits, `closed` answers 503. "
@@ -107,6 +141,12 @@ class Settings(BaseSettings):
         35, ge=0, le=400, description="How many days the usage of each user is kept; 0 records none"
     )
     cors_origins: List = Field((), description="Origins that browsers may call from, comma-separated; `*` for all")
+    root_path: str = Field(
+        "",
+        description="Path that the service is installed under behind a proxy, such as `/agents`; a trusted proxy's "
+        "X-Forwarded-Prefix goes first",
+    )
+    docs: bool = Field(True, description="Pages at `/docs` and `/redoc`; `/openapi.json` is there without them too")
 
     system_prompt: str = Field(
         "You are a helpful assistant. Use a tool where it gives a better answer than you can give from memory.",
@@ -117,18 +157,64 @@ class Settings(BaseSettings):
     )
     max_message_chars: int = Field(10_000, ge=1, description="Longest message, in characters")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes")
+    max_bodies_bytes: int = Field(
+        67_108_864,
+        ge=1024,
+        description="Largest request bodies being received, together, in bytes; a body of up to 16 KiB is not counted",
+    )
+    max_head_bytes: int = Field(
+        65_536, ge=1024, description="Largest request line and headers, and largest trailers, in bytes"
+    )
+    max_connections: int = Field(
+        2000, ge=1, le=1_000_000, description="Maximum of open connections; further ones are answered 503"
+    )
+    max_active_requests: int = Field(
+        1200,
+        ge=1,
+        le=1_000_000,
+        description="Maximum of requests being answered, probes left out; further ones are answered 503, and from "
+        "90 % on `/ready` says 503",
+    )
+    head_timeout_seconds: float = Field(
+        10, gt=0, allow_inf_nan=False, description="Deadline for the request line and headers"
+    )
+    body_timeout_seconds: float = Field(30, gt=0, allow_inf_nan=False, description="Deadline for the body")
+    write_timeout_seconds: float = Field(
+        60, gt=0, allow_inf_nan=False, description="How long a client may read nothing before its connection is cut"
+    )
     max_iterations: int = Field(10, ge=1, le=100, description="Most model calls a run may make")
-    max_tokens: int = Field(4096, ge=1, description="Most tokens a run's model calls may write, together")
+    max_tokens: int = Field(4096, ge=1, description="Maximum tokens a run's model calls may answer with, together")
+    max_reasoning_tokens: int = Field(4096, ge=0, description="Maximum tokens a run may reason with beside its answers")
     max_cost_usd: float = Field(0.5, gt=0, le=10_000, description="Most that a run may cost, in US dollars")
     max_run_tokens: int = Field(
         50_000, ge=1, le=100_000_000, description="Most tokens a run may read and write, together"
     )
     run_timeout_seconds: float = Field(120, gt=0, allow_inf_nan=False, description="Deadline of a run")
+    tool_result_chars: int = Field(
+        2_000,
+        ge=0,
+        le=1_000_000,
+        description="Maximum characters of a tool's result, or error, that callers are shown; 0 shows none",
+    )
     history_max_tokens: int = Field(
         4096, ge=0, description="Most of a session's history that a run is given, in tokens"
     )
     session_ttl_seconds: int = Field(604_800, ge=1, description="How long an unused session is kept")
     session_max_turns: int = Field(100, ge=1, description="Most turns kept a session; the oldest go first")
+    session_max_bytes: int = Field(
+        262_144,
+        ge=4_096,
+        description="Maximum bytes kept of a session; the oldest turns go first, and a larger turn is shortened",
+    )
+    sessions_per_user: int = Field(
+        1_000,
+        ge=1,
+        description="Maximum number of sessions kept of a user, or of the anonymous callers at an address; "
+        "the oldest go first",
+    )
+    session_bytes_per_user: int = Field(
+        33_554_432, ge=4_096, description="Maximum bytes of these sessions together; the oldest go first"
+    )
 
     drain_seconds: float = Field(
         25, ge=0, allow_inf_nan=False, description="How long open requests may go on after SIGTERM"
@@ -151,6 +237,10 @@ class Settings(BaseSettings):
         "budget_team_month_tokens",
         "budget_global_day_usd",
         "budget_global_day_tokens",
+        "budget_anonymous_share",
+        "anonymous_per_minute",
+        "anonymous_concurrent",
+        "refused_per_minute",
         mode="before",
     )
     @classmethod
@@ -181,14 +271,18 @@ class Settings(BaseSettings):
     @field_validator("ollama_api_base", "openai_base_url", "anthropic_base_url")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")) or not _names_host(url):
-            raise ValueError("is not an http:// or https:// address")
-        return url.rstrip("/")
+        return base_url(url)
 
-    @field_validator("ollama_api_base")
+    @field_validator("ollama_api_base", "anthropic_base_url")
     @classmethod
-    def _drop_v1(cls, url: str) -> str:
-        return url.removesuffix("/v1")
+    def _drop_path(cls, url: str) -> str:
+        """Without what is put behind it anyway, and people copy from examples."""
+        return re.sub(r"/+(?:v1(?:/+messages|/+chat/+completions)?|api(?:/+chat)?)$", "", url)
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _drop_openai_path(cls, url: str) -> str:
+        return url.removesuffix("/chat/completions")
 
     @field_validator("redis_url")
     @classmethod
@@ -196,6 +290,15 @@ class Settings(BaseSettings):
         if url and not url.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("is not a redis://, rediss:// or unix:// address")
         return url or None
+
+    @model_validator(mode="after")
+    def _check_proxies(self) -> Self:
+        providers = {ref.partition("/")[0] for ref in self.models}
+        if "ollama" in providers:
+            check_proxy(self.ollama_api_base)
+        if "openai" in providers:
+            check_proxy(self.openai_base_url)
+        return self
 
     @model_validator(mode="after")
     def _check_ports(self) -> Self:
@@ -207,12 +310,21 @@ class Settings(BaseSettings):
 def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
     """The settings of this process. Raises ConfigurationError with every bad setting's name and problem."""
     try:
+        _check_readable(env_file)
         return _with_prompt(Settings(_env_file=env_file, **overrides))
+    except OSError as error:
+        raise ConfigurationError(f"{env_file}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{env_file}: is not UTF-8 ({error.reason} at byte {error.start})") from None
     except ValidationError as error:
         problems = [_describe(item) for item in error.errors(include_url=False, include_input=False)]
         raise ConfigurationError("\n".join(problems)) from None
+
+
+def _check_readable(env_file: str | Path | None) -> None:
+    """Raises OSError for what pydantic-settings would pass over in silence."""
+    if env_file is not None and os.path.lexists(env_file) and not stat.S_ISFIFO(os.stat(env_file).st_mode):  # noqa: PTH116
+        Path(env_file).open("rb").close()
 
 
 def _with_prompt(settings: Settings) -> Settings:
@@ -229,14 +341,6 @@ def _with_prompt(settings: Settings) -> Settings:
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"SYSTEM_PROMPT_FILE: {path} is not UTF-8 ({error.reason})") from None
     return settings.model_copy(update={"system_prompt": text})
-
-
-def _names_host(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets, a port that is none
-        return False
 
 
 def _describe(item: ErrorDetails) -> str:

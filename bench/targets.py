@@ -117,6 +117,9 @@ def _agent_api(name: str, neighbours: Neighbours, stack: ExitStack) -> Target:
         "ANTHROPIC_BASE_URL": neighbours.upstream,
         "ANTHROPIC_API_KEY": "bench",
         "OLLAMA_API_BASE": neighbours.upstream,
+        "ANONYMOUS_PER_MINUTE": "off",  # all callers have one address
+        "ANONYMOUS_CONCURRENT": "off",
+        "BUDGET_ANONYMOUS_SHARE": "off",
         "REDIS_URL": f"redis://127.0.0.1:{neighbours.redis_port}/0",
         "LOG_FORMAT": "json",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{neighbours.otlp_port}",

@@ -29,8 +29,11 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One service with the default settings, for every test that leaves it as it was."""
-    service = Service(tmp_path_factory.mktemp("demo"))
+    """One service with the default settings, for every test that leaves it as it was.
+
+    All tests together come from one address and are refused more often than any caller should be.
+    """
+    service = Service(tmp_path_factory.mktemp("demo"), anonymous_per_minute="off", refused_per_minute="off")
     yield service
     service.end()
 

@@ -10,11 +10,11 @@ from app.messages import ToolCall
 from app.models.build import Models, PricedModel
 from app.models.http import Http
 from app.models.prices import FREE, Price, Rates
-from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, StopReason, unheard
+from app.models.protocol import Beside, Completion, ModelRequest, OnBeside, OnText, StopReason, unheard
 from app.state.store import Argument, unavailable
 
-Step = str | Completion | BaseException | asyncio.Event
-"""Text to tell, how the answer ends, an error to raise, or something to wait for."""
+Step = str | tuple[Beside, str] | Completion | BaseException | asyncio.Event
+"""Text to tell, what is written beside it, how the answer ends, an error to raise, or something to wait for."""
 
 Script = Sequence[Step]
 
@@ -39,17 +39,19 @@ class ScriptedModel:
     """Plays one script a call, in their order; the last one again and again."""
 
     provider = "double"
-    context_window: int | None = None
     reasons = False
 
     def __init__(self, *scripts: Script, name: str = "scripted") -> None:
         self.name = name
+        self.context_window: int | None = None
         self.requests: list[ModelRequest] = []
         self.opened = asyncio.Event()
         """Set when a call has begun."""
         self.open = 0
         """Calls that have begun and are not over."""
         self.closed = False
+        self.pause = 0.0
+        """Seconds before the first step."""
         self._scripts = scripts
 
     @property
@@ -62,10 +64,14 @@ class ScriptedModel:
         self.open += 1
         self.opened.set()
         try:
+            if self.pause:
+                await asyncio.sleep(self.pause)
             for step in script:
                 match step:
                     case str():
                         on_text(step)
+                    case (kind, text):
+                        on_beside(kind, text)
                     case Completion():
                         return step
                     case BaseException():

@@ -13,6 +13,7 @@ from app.models.prices import FREE, Price
 from app.run import RunRequest
 from app.runner import DEFAULT_AGENT, Runner
 from app.settings import load
+from app.state.bounds import Bounds
 from app.state.in_process import InProcessStore
 from app.state.sessions import Sessions
 from app.state.store import Store
@@ -36,7 +37,7 @@ class Stage:
     ) -> None:
         self.settings = load(None, **(NO_LIMITS | settings))
         self.store = store or InProcessStore()
-        self.sessions = Sessions(self.store, ttl_seconds=60, max_turns=100)
+        self.sessions = Sessions(self.store, Bounds(ttl_seconds=60, max_turns=100))
         self.limiter = Limiter(self.settings, self.store)
         self.model = scripted[0]
         registry = Registry(tools)

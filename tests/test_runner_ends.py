@@ -1,4 +1,4 @@
-"""How a run may end badly: what callers are told, what the log knows, and what is left behind, which is nothing."""
+"""How a run may end badly: what callers are told, what the log knows, and what is left behind: what was said."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,13 +10,15 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from structlog.testing import capture_logs
 
+from app.agent.history import repair
 from app.errors import DeadlineExceeded, InternalError, ModelUnavailable, RateLimited, RequestTooExpensive, ShuttingDown
 from app.events import Event, RunFailed, RunFinished, RunStarted, Token
-from app.messages import ToolCall
+from app.messages import AssistantMessage, Message, ToolCall, UserMessage
 from app.run import Run, RunRequest
 from app.telemetry.context import RequestContext, current
 from app.telemetry.traces import Tracing
 from app.tools import tool
+from tests.agent.test_history import assert_acceptable
 from tests.doubles import ADA, CHEAP, AbsentStore, ScriptedModel, answers, asks_for
 from tests.stage import Stage
 
@@ -36,7 +38,17 @@ def error_of(events: list[Event]) -> Exception:
 def others() -> set[asyncio.Task[Any]]:
     """Tasks but this one and the store's own: a command that was sent is not taken back."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    return {task for task in tasks if not getattr(task.get_coro(), "__qualname__", "").startswith("InProcessStore.")}
+    names = {task: getattr(task.get_coro(), "__qualname__", "") for task in tasks}
+    return {task for task, name in names.items() if not name.startswith(("InProcessStore.", "Script."))}
+
+
+async def said(stage: Stage) -> list[tuple[Message, ...]]:
+    """What is remembered of the session, once it is written."""
+    await stage.sessions.aclose()
+    return [turn.messages for turn in await stage.remembered()]
+
+
+CUT: list[tuple[Message, ...]] = [(UserMessage("Hello"), AssistantMessage("Hel", interrupted=True))]
 
 
 async def begun(stage: Stage, **request: Any) -> Run:
@@ -55,7 +67,7 @@ async def test_a_models_error_is_the_last_event() -> None:
         events = await stage.events(session_id="s")
     assert [event.name for event in events] == ["run.started", "token", "run.failed"]
     assert error_of(events) is error
-    assert await stage.remembered() == []
+    assert await said(stage) == CUT
     assert (logs[-1]["event"], logs[-1]["error"]) == ("agent.request.failed", "model-unavailable")
 
 
@@ -65,7 +77,7 @@ async def test_a_run_has_a_deadline() -> None:
     assert isinstance(error, DeadlineExceeded)
     assert "0.2 s" in error.detail
     assert stage.model.open == 0
-    assert await stage.remembered() == []
+    assert await said(stage) == CUT
 
 
 async def test_the_deadline_ends_tools_as_well() -> None:
@@ -97,7 +109,7 @@ async def test_a_crash_tells_callers_nothing_and_the_log_everything(make: Callab
     crash = next(line for line in logs if line["event"] == "agent.request.crashed")
     assert (crash["log_level"], crash["exc_info"]) == ("error", True)
     assert (logs[-1]["event"], logs[-1]["error"]) == ("agent.request.failed", "internal-error")
-    assert await stage.remembered() == []
+    assert await said(stage) == CUT
 
 
 async def test_a_request_that_is_too_expensive_is_told_so_before_the_model_is_called() -> None:
@@ -142,7 +154,7 @@ async def test_a_finished_run_is_not_stopped() -> None:
 
 
 @pytest.mark.parametrize("midway", [False, True])
-async def test_a_cancelled_run_leaves_nothing_behind(midway: bool) -> None:
+async def test_a_cancelled_run_leaves_what_was_said(midway: bool) -> None:
     stage = Stage(never())
     run = await begun(stage) if midway else stage.runner.run(ADA, RunRequest("Hello", session_id="s"))
     with capture_logs() as logs:
@@ -150,7 +162,7 @@ async def test_a_cancelled_run_leaves_nothing_behind(midway: bool) -> None:
             run.cancel()
             assert [event async for event in run] == []
     assert stage.model.open == 0
-    assert await stage.remembered() == []
+    assert await said(stage) == (CUT if midway else [])
     ends = [line["error"] for line in logs if line["event"] == "agent.request.failed"]
     assert ends == (["cancelled"] if midway else [])
     assert not others()
@@ -171,7 +183,11 @@ async def test_a_run_can_be_left_at_any_moment(turns: int) -> None:
             await asyncio.sleep(0)
     assert model.open == 0
     assert not others()
-    assert all(len(turn.messages) == 5 for turn in await stage.remembered())
+    for turn in await stage.remembered():
+        assert_acceptable(repair(turn))
+        cut = [getattr(message, "interrupted", False) for message in turn.messages]
+        assert not any(cut[:-1])
+        assert cut[-1] or len(cut) == 5
 
 
 @pytest.mark.parametrize("end", ["left", "crashed"])
@@ -191,10 +207,10 @@ async def test_what_a_run_held_is_free_again_after_its_end(end: str) -> None:
 async def test_a_crash_of_the_sessions_is_a_crash_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(ScriptedModel(answers("Hello")), **BUDGET)
 
-    async def crash(*_: object) -> None:
+    async def crash(*_: object, **__: object) -> None:
         raise LookupError("swordfish")
 
-    for method in ("load", "append"):
+    for method in ("recall", "append"):
         with monkeypatch.context() as patch, capture_logs():
             patch.setattr(stage.sessions, method, crash)
             error = error_of(await stage.events(session_id="s"))

@@ -1,11 +1,13 @@
 """Settings: read from the environment and `.env`, and a bad value is named before anything starts."""
 
+from errno import EACCES
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from app.errors import ConfigurationError
+from app.http.connections import Bounds
 from app.settings import Settings, load
 
 
@@ -65,7 +67,16 @@ def test_env_in_another_encoding_is_named() -> None:
         ("JWT_ALGORITHMS", "RS256,ES256", ("RS256", "ES256")),
         ("TRUSTED_PROXIES", "10.0.0.0/8", ("10.0.0.0/8",)),
         ("OLLAMA_API_BASE", "http://ollama:11434/v1/", "http://ollama:11434"),
+        ("OLLAMA_API_BASE", "http://ollama:11434/api", "http://ollama:11434"),
+        ("ANTHROPIC_BASE_URL", "https://llm.example/v1", "https://llm.example"),
+        ("ANTHROPIC_BASE_URL", "https://llm.example/anthropic/v1/", "https://llm.example/anthropic"),
+        ("ANTHROPIC_BASE_URL", "https://llm.example/v1/messages", "https://llm.example"),
+        ("ANTHROPIC_BASE_URL", "https://llm.example/v1/messages/", "https://llm.example"),
+        ("ANTHROPIC_BASE_URL", "https://llm.example/v10", "https://llm.example/v10"),
         ("OLLAMA_API_BASE", "http://[::1]:11434", "http://[::1]:11434"),
+        ("OLLAMA_API_BASE", "http://ollama:11434/api/chat", "http://ollama:11434"),
+        ("OLLAMA_API_BASE", "http://proxy/ollama/api/", "http://proxy/ollama"),
+        ("OPENAI_BASE_URL", "HTTPS://vllm.example/v1/chat/completions\n", "https://vllm.example/v1"),
         ("OPENAI_BASE_URL", "https://vllm.example/v1/", "https://vllm.example/v1"),
         ("REDIS_URL", "rediss://:secret@valkey:6380/1", "rediss://:secret@valkey:6380/1"),
         ("REDIS_URL", "unix:///run/redis.sock", "unix:///run/redis.sock"),
@@ -99,6 +110,11 @@ def test_values_as_they_are_meant(monkeypatch: pytest.MonkeyPatch, name: str, te
         ("OPENAI_BASE_URL", "ftp://openai.example"),
         ("OPENAI_BASE_URL", "http://host:port"),
         ("ANTHROPIC_BASE_URL", "https://[::1"),
+        ("OLLAMA_API_BASE", "http://ada:swordfish@ollama:11434"),
+        ("OPENAI_BASE_URL", "https://:swordfish@vllm.example/v1"),
+        ("OPENAI_BASE_URL", "https://azure.example/openai?api-version=1"),
+        ("ANTHROPIC_BASE_URL", "https://swordfish@gateway.example"),
+        ("ANTHROPIC_BASE_URL", "https://gate..way.example"),
         ("OLLAMA_NUM_CTX", "100"),
         ("UNKNOWN_PRICE", "ignore"),
         ("REDIS_URL", "http://redis"),
@@ -106,6 +122,10 @@ def test_values_as_they_are_meant(monkeypatch: pytest.MonkeyPatch, name: str, te
         ("AUTH", "none,jwt"),
         ("AUTH", ","),
         ("LIMITS_FAIL", "half"),
+        ("SESSION_MAX_BYTES", "100"),
+        ("SESSIONS_PER_USER", "0"),
+        ("SESSION_BYTES_PER_USER", "0"),
+        ("TOOL_RESULT_CHARS", "-1"),
         ("LEASE_SECONDS", "0"),
         ("LEASE_SECONDS", "nan"),
         ("USAGE_DAYS", "-1"),
@@ -142,7 +162,21 @@ def test_a_bad_value_is_named_with_its_problem(monkeypatch: pytest.MonkeyPatch, 
     assert setting == name
     assert problem
     assert "\n" not in problem
+    assert "swordfish" not in problem
     assert "Value error" not in problem
+
+
+def test_a_proxy_that_a_model_server_cannot_be_reached_by_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "ada:swordfish@proxy:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert load().models == ("demo",)
+    monkeypatch.setenv("MODELS", "openai/x")
+    with pytest.raises(ConfigurationError, match=r"^HTTPS_PROXY: ") as caught:
+        load()
+    assert "swordfish" not in str(caught.value)
+    monkeypatch.setenv("HTTPS_PROXY", "http://ada:swordfish@proxy:3128")
+    assert load().models == ("openai/x",)
 
 
 def test_all_bad_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +202,47 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "swordfish" not in repr(settings)
     assert isinstance(settings.openai_api_key, SecretStr)
     assert settings.openai_api_key.get_secret_value() == "swordfish"
+
+
+def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = tmp_path / ".env"
+    env.mkdir()
+    with pytest.raises(ConfigurationError, match=r"^\.env: cannot be read: Is a directory$"):
+        load()
+    env.rmdir()
+    env.symlink_to("nowhere")
+    with pytest.raises(ConfigurationError, match=r"^\.env: cannot be read: No such file or directory$"):
+        load()
+    env.unlink()
+    env.write_bytes(b"PORT=1\nHOST=\xff\n")
+    with pytest.raises(ConfigurationError, match=r"^\.env: is not UTF-8"):
+        load()
+
+    def forbidden(*_: object) -> None:
+        raise PermissionError(EACCES, "Permission denied")  # as root the tester may read all
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    with pytest.raises(ConfigurationError, match=r"^\.env: cannot be read: Permission denied$"):
+        load()
+
+
+def test_an_env_file_may_be_a_device(tmp_path: Path) -> None:
+    (tmp_path / ".env").symlink_to("/dev/null")
+    assert load().port == 8000
+
+
+def test_the_bounds_of_the_socket_have_their_defaults() -> None:
+    settings = load()
+    assert (settings.max_head_bytes, settings.max_bodies_bytes) == (65_536, 67_108_864)
+    assert (settings.max_connections, settings.max_active_requests) == (2000, 1200)
+    assert settings.head_timeout_seconds == 10
+    assert settings.body_timeout_seconds == 30
+    assert settings.write_timeout_seconds == 60
+
+
+def test_a_body_of_the_largest_size_always_fits_into_the_bound_of_all() -> None:
+    settings = load(None, max_body_bytes=100_000_000, max_bodies_bytes=1024)
+    assert Bounds.of(settings, frozenset()).bodies_bytes == 100_000_000
 
 
 def test_a_long_system_prompt_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

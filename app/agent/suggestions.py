@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.agent.history import estimate_tokens
-from app.agent.loop import Progress
+from app.agent.progress import Progress
+from app.agent.sizes import estimate_tokens
 from app.events import Suggestion
 from app.messages import Message
 from app.models.build import PricedModel

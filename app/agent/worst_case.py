@@ -10,14 +10,18 @@ from math import ceil
 import msgspec
 
 from app.agent.definition import RunLimits
+from app.limits.allowance import Amount
 from app.limits.budgets import NANOS
 from app.messages import Message, size_of, size_of_text
 from app.models.prices import MILLION, Price
 from app.tools.tool import Tool
 
+USABLE_OUTPUT = 256
+"""Tokens that a model call has to be able to write, where fewer are left in a budget, to be worth its input."""
+
 _AROUND_A_MESSAGE = 16
 _AROUND_TOOLS = 1024  # what providers tell a model about calling tools at all: a few hundred tokens
-_BYTES_OF_AN_ESTIMATED_TOKEN = 4  # app/agent/history.py
+_BYTES_OF_AN_ESTIMATED_TOKEN = 4  # app/agent/sizes.py
 
 
 def most_input_tokens(system: str, messages: Iterable[Message], tool_tokens: int) -> int:
@@ -45,18 +49,29 @@ def usd_per_output_token(price: Price, input_tokens: int) -> float:
     return price.rates(input_tokens).output / MILLION
 
 
-def most_of_run(price: Price, limits: RunLimits) -> tuple[int, int]:
+def most_of_output(price: Price, read: int, write: int) -> Amount:
+    """Tokens and nano-dollars of a call that reads and writes at most so many tokens."""
+    output = ceil(write * usd_per_output_token(price, read) * NANOS)
+    return read + write, ceil(most_input_usd(price, read) * NANOS) + output + 1  # 1: of rounding
+
+
+def most_of_run(price: Price, limits: RunLimits) -> Amount:
     """Tokens and nano-dollars."""
     return _most(price, limits, limits.max_run_tokens)
 
 
-def most_of_call(price: Price, limits: RunLimits, input_tokens: int) -> tuple[int, int]:
+def most_of_call(price: Price, limits: RunLimits, input_tokens: int) -> Amount:
     """Tokens and nano-dollars of the first call, which may read so many tokens."""
-    return _most(price, limits, min(limits.max_run_tokens, input_tokens + limits.max_tokens))
+    return _most(price, limits, min(limits.max_run_tokens, input_tokens + limits.max_output_tokens))
 
 
-def _most(price: Price, limits: RunLimits, tokens: int) -> tuple[int, int]:
-    written = min(tokens, limits.max_tokens)
+def least_of_call(price: Price, limits: RunLimits, input_tokens: int) -> Amount:
+    """Tokens and nano-dollars with which the first call, which reads at least so many tokens, is worth beginning."""
+    return most_of_output(price, input_tokens, min(limits.max_output_tokens, USABLE_OUTPUT))
+
+
+def _most(price: Price, limits: RunLimits, tokens: int) -> Amount:
+    written = min(tokens, limits.max_output_tokens)
     usd = max(
         most_input_usd(price, tokens),
         most_input_usd(price, tokens - written) + written * usd_per_output_token(price, tokens),

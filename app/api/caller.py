@@ -3,14 +3,17 @@
 from collections.abc import Iterable
 
 from fastapi import Request
+from msgspec.structs import replace
 from starlette.types import Scope
 
-from app.api.proxies import Proxies
+from app.api.authentication import is_open
+from app.api.entrance import Entrance
 from app.errors import Forbidden, InvalidRequest, Unauthorized
 from app.limits.identity import Identity
-from app.limits.principal import ANY_TOOL, Principal
+from app.limits.names import anonymous, is_name_of
+from app.limits.principal import ANONYMOUS_TIER, ANY_TOOL, Principal
 
-ANONYMOUS = "anonymous"
+ANONYMOUS = anonymous()
 ANYONE = frozenset({"chat", "runs", ANY_TOOL})
 """What everyone may do where nobody is authenticated: everything but `admin`."""
 
@@ -19,18 +22,28 @@ _PRINCIPAL = "agent_api.principal"
 
 
 class Callers:
-    """Tells on whose behalf a request comes, before a byte of its body is read."""
+    """Tells on whose behalf a request comes, before it is routed and before a byte of its body is read."""
 
-    def __init__(self, identity: Identity, proxies: Proxies) -> None:
+    def __init__(self, identity: Identity, entrance: Entrance) -> None:
         self._identity = identity
-        self._proxies = proxies
+        self._entrance = entrance
 
     async def authenticate(self, scope: Scope) -> None:
-        """Raises Unauthorized, or IdentityUnavailable. What it finds is for `principal_of`."""
+        """Raises Unauthorized, IdentityUnavailable, or RateLimited for those who send too much that is refused. What it
+        finds is for `principal_of`."""
+        if is_open(scope):
+            return
         if self._identity.everyone:
-            scope[_PRINCIPAL] = Principal(ANONYMOUS, scopes=ANYONE, address=self._proxies.address_of(scope))
-        else:
-            scope[_PRINCIPAL] = await self._identity.of(_bearer(scope["headers"]))
+            address, peer = self._entrance.origin_of(scope)
+            scope[_PRINCIPAL] = Principal(ANONYMOUS, tier=ANONYMOUS_TIER, scopes=ANYONE, address=address, peer=peer)
+            return
+        try:
+            principal = await self._identity.of(_bearer(scope["headers"]))
+        except Unauthorized:
+            self._entrance.check_stranger(scope)
+            raise
+        scope[_PRINCIPAL] = principal
+        self._entrance.check_user(scope, principal.user)
 
 
 def principal_of(request: Request, user_id: str | None = None) -> Principal:
@@ -39,11 +52,13 @@ def principal_of(request: Request, user_id: str | None = None) -> Principal:
     Raises Forbidden if an authenticated caller gives another name than their own.
     """
     principal: Principal = request.scope[_PRINCIPAL]
-    if user_id is None or user_id == principal.user:
+    if user_id is None:
         return principal
-    if principal.authenticated:
+    if not principal.authenticated:
+        return replace(principal, user=anonymous(user_id))
+    if not is_name_of(principal.user, user_id):
         raise Forbidden("The user_id is not that of the credentials. It can be left out.")
-    return Principal(user_id, scopes=principal.scopes, address=principal.address)
+    return principal
 
 
 def _bearer(headers: Iterable[tuple[bytes, bytes]]) -> str:

@@ -1,25 +1,21 @@
 """`/chat` and `/chat/stream`, also under `/api`: a conversation with an agent."""
 
-from typing import Any
-
 import msgspec
 from fastapi import FastAPI, Request
 from starlette.responses import Response, StreamingResponse
 
 from app.api.caller import check_text, principal_of
+from app.api.event_schemas import stream_response
 from app.api.problems import CLIENT_CLOSED_REQUEST, documented
-from app.api.schemas import ChatAnswer, ChatRequest, chat_answer
+from app.api.requests import ChatRequest
+from app.api.schemas import ChatAnswer, chat_answer
 from app.api.streams import ClientGone, EventStream, Render, fold
 from app.events import RunFailed
 from app.run import Run, RunRequest
 from app.runner import Runner
 
 RUN_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503, 504)
-STREAM: dict[str, Any] = {
-    "description": "The run's events: `run.started`, `token`, `tool.started`, `tool.finished`, `usage`, then "
-    "`run.finished` or `run.failed`; the last line of a complete stream is `data: [DONE]`.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
-}
+EITHER = "The answer whole as JSON, or with `stream: true` the run's events, as server-sent events."
 
 
 async def answer(run: Run, request: Request, render: Render) -> Response:
@@ -56,7 +52,11 @@ def routes(app: FastAPI, runner: Runner, max_message_chars: int) -> None:
         )
 
     async def chat(body: ChatRequest, request: Request) -> Response:
-        """Ask; the answer comes whole, or with `stream` as server-sent events."""
+        """Ask; the answer comes whole.
+
+        With `stream` it comes as server-sent events instead, at the same status: two media types that generated
+        clients cannot tell apart before they read the header. `/chat/stream` always streams and is the one for them.
+        """
         run = start(body, request, streamed=body.stream)
         return await (stream(run, chat_answer) if body.stream else answer(run, request, chat_answer))
 
@@ -64,14 +64,18 @@ def routes(app: FastAPI, runner: Runner, max_message_chars: int) -> None:
         """Ask; the run's events come as they happen (server-sent events)."""
         return await stream(start(body, request, streamed=True), chat_answer)
 
-    whole = {"description": "The answer; with `stream` the run's events", "content": STREAM["content"]}
-    for prefix in ("", "/api"):
-        app.post(f"{prefix}/chat", tags=["chat"], response_model=ChatAnswer, responses={200: whole, **RUN_PROBLEMS})(
-            chat
-        )
+    for prefix, named in (("", ""), ("/api", "api_")):
+        app.post(
+            f"{prefix}/chat",
+            name=f"{named}chat",
+            tags=["chat"],
+            response_model=ChatAnswer,
+            responses={200: stream_response("ChatAnswer", EITHER), **RUN_PROBLEMS},
+        )(chat)
         app.post(
             f"{prefix}/chat/stream",
+            name=f"{named}chat_stream",
             tags=["chat"],
             response_class=StreamingResponse,  # what documents no JSON
-            responses={200: STREAM, **RUN_PROBLEMS},
+            responses={200: stream_response("ChatAnswer"), **RUN_PROBLEMS},
         )(chat_stream)

@@ -1,23 +1,23 @@
 """The outermost layer: ids, sampling, body limits, headers, the access log. Pure ASGI, one pass over the headers."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from time import perf_counter
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.cors import CrossOrigin
+from app.api.entrance import RECEIVED, Entrance
 from app.api.instrumentation import count
 from app.api.lifecycle import Lifecycle
-from app.api.problems import REFUSALS, answer_to, respond
-from app.errors import Forbidden, UnsupportedMediaType
+from app.api.media_type import check_media_type
+from app.api.prefix import HEADER, Prefixes
+from app.api.problems import REFUSALS, answer_to
+from app.errors import AppError, Overloaded, UnsupportedMediaType
 from app.ids import new_id
 from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
@@ -25,9 +25,11 @@ from app.telemetry.traces import Tracing
 
 PROBES = frozenset({"/live", "/ready", "/health"})
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
-_JSON = re.compile(rb"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
 _EXPECTED = (*REFUSALS, ClientDisconnect)
+_POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_MALFORMED = frozenset({400, 408, 431})  # whose sender the log names
+_NOTHING: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +38,26 @@ class Edge:
 
     plain: ASGIApp
     traced: ASGIApp
+    authenticate: Callable[[Scope], Awaitable[None]]
     routes: Sequence[BaseRoute]
-    cors: CORSMiddleware | None
+    cors: CrossOrigin | None
+    prefixes: Prefixes | None
     tracing: Tracing
     lifecycle: Lifecycle
     max_body_bytes: int
+    entrance: Entrance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.plain(scope, receive, send)
+            await self._serve_other(scope, receive, send)
             return
         started = perf_counter()
         headers = dict(scope["headers"])
+        if self.prefixes is not None:
+            scope = self.prefixes.inner(scope, headers.get(HEADER))
+        method = scope["method"]
+        if method == "HEAD":  # the answer to GET without its body; the server's own scope stays as it is
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
         probe = scope["path"] in PROBES
         given_id = headers.get(b"x-request-id", b"")
         request_id = given_id.decode() if _SANE_ID(given_id) else new_id()
@@ -56,7 +66,7 @@ class Edge:
         sampled = sampled and not probe
         token = current.set(RequestContext(request_id, trace_id, sampled))
         if self.cors is not None and b"origin" in headers:
-            send, preflight = self._answer_pages(scope, send, self.cors)
+            send, preflight = self.cors.answer(scope, send)
         else:
             preflight = None
         exchange = _Exchange(send, request_id, trace_id, started, self.lifecycle)
@@ -66,46 +76,60 @@ class Edge:
             if preflight is not None:
                 await preflight(scope, receive, exchange.send)
             else:
-                await self._serve(scope, headers, receive, exchange, sampled=sampled)
+                await self._serve(scope, headers, receive, exchange, sampled=sampled, probe=probe)
         finally:
             if not probe:
                 seconds = perf_counter() - started
                 self.lifecycle.request_finished()
-                count(scope, exchange.status, seconds)
+                count(scope, method, exchange.status, seconds)
+                self.entrance.leave(scope, exchange.status)
                 log.info(
                     "request",
-                    method=scope["method"],
+                    method=method,
                     path=scope["path"],
                     status=exchange.status,
                     latency_ms=round(seconds * 1000, 2),
+                    **(_peer(scope) if exchange.status in _MALFORMED else _NOTHING),
                 )
             current.reset(token)
 
+    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The process's start and end, and WebSockets, which are closed to strangers as any other path is."""
+        if scope["type"] == "websocket":
+            try:
+                await self.authenticate(scope)
+            except AppError:
+                await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+                return
+        await self.plain(scope, receive, send)
+
     async def _serve(
-        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, exchange: "_Exchange", *, sampled: bool
+        self,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        exchange: "_Exchange",
+        *,
+        sampled: bool,
+        probe: bool,
     ) -> None:
         try:
+            if not probe:
+                if self.lifecycle.overloaded:
+                    raise Overloaded("Too many requests are being answered. Try again.", retry_after=1)
+                self.entrance.enter(scope)
+            await self.authenticate(scope)
             self._check(scope, headers)
             if b"content-length" not in headers and scope["method"] in _WITH_BODY:
-                receive = self._bounded(receive)
+                receive = self._bounded(scope, receive)
             await (self.traced if sampled else self.plain)(scope, receive, exchange.send)
         except Exception as error:
             if not isinstance(error, _EXPECTED):
                 log.exception("request.crashed", method=scope["method"], path=scope["path"])
+            if "route" not in scope:  # refused before it was routed: metrics tell refusals by route as well
+                scope["route"] = self._route_of(scope)
             if not exchange.status:
                 await answer_to(error, scope)(scope, receive, exchange.send)
-
-    @staticmethod
-    def _answer_pages(scope: Scope, send: Send, cors: CORSMiddleware) -> tuple[Send, Response | None]:
-        """For a page of some origin: what adds the headers that it needs, or the answer to its preflight."""
-        headers = Headers(scope=scope)
-        if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
-            response = cors.preflight_response(headers)
-            if response.status_code != 200:
-                refused = Forbidden("No page of this origin may send such a request.")
-                response = respond(refused, scope["path"], {"Vary": "Origin"})
-            return send, response
-        return partial(cors.send, send=send, request_headers=headers), None
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Raises for what is refused before a byte of the body is read."""
@@ -114,18 +138,20 @@ class Edge:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self.max_body_bytes:
             raise HTTPException(413, self._too_large)
-        if not _JSON(headers.get(b"content-type", b"")) and self._is_served(scope):
-            raise UnsupportedMediaType("Send JSON, with the header `Content-Type: application/json`.")
+        try:
+            check_media_type(headers)
+        except UnsupportedMediaType:
+            if self._route_of(scope) is not None:  # else there is something that the caller has to know first
+                raise
 
-    def _is_served(self, scope: Scope) -> bool:
-        """Whether there is such a path with such a method. If not, that is what the caller has to know."""
-        return any(route.matches(scope)[0] is Match.FULL for route in self.routes)
+    def _route_of(self, scope: Scope) -> BaseRoute | None:
+        return next((route for route in self.routes if route.matches(scope)[0] is Match.FULL), None)
 
     @property
     def _too_large(self) -> str:
         return f"The body may have at most {self.max_body_bytes} bytes."
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         """For bodies that come without a length: counts what arrives."""
         left = self.max_body_bytes
 
@@ -133,11 +159,23 @@ class Edge:
             nonlocal left
             message = await receive()
             left -= len(message.get("body", b""))
+            scope[RECEIVED] = self.max_body_bytes - left
             if left < 0:
                 raise HTTPException(413, self._too_large)
             return message
 
         return bounded
+
+
+def _peer(scope: Scope) -> dict[str, str]:
+    return {"peer": scope["client"][0] if scope["client"] else ""}
+
+
+def _without_body(send: Send) -> Send:
+    async def head(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return head
 
 
 class _Exchange:

@@ -25,11 +25,12 @@ def routes(app: FastAPI, lifecycle: Lifecycle, prober: Prober) -> None:
         "/ready",
         tags=["health"],
         response_model=Status,
-        responses={503: {"model": Status, "description": "Starting or draining"}},
+        responses={503: {"model": Status, "description": "Starting, draining, overloaded or failing"}},
     )
     async def ready() -> Response:
         """Whether this process should get requests."""
-        return JSONResponse({"status": lifecycle.state}, 200 if lifecycle.state == "ready" else 503)
+        readiness = lifecycle.readiness
+        return JSONResponse({"status": readiness}, 200 if readiness == "ready" else 503)
 
     @app.get("/health", tags=["health"], response_model=Health)
     async def health() -> dict[str, Any]:

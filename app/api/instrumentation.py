@@ -11,17 +11,24 @@ from app.api.problems import REFUSALS, answer_to
 from app.telemetry import metrics
 from app.telemetry.traces import Tracing
 
+_QUERY = "agent_api.query_string"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def count(scope: Scope, status: int, seconds: float) -> None:
+def count(scope: Scope, method: str, status: int, seconds: float) -> None:
     """Count and time a request by its route's template, its method and status; unknown paths are `none`."""
     route = scope.get("route")
     endpoint = "none" if route is None else route.path
-    method = scope["method"] if scope["method"] in _METHODS else "other"
-    requests, latency = _series(endpoint, method, status)
+    requests, latency = _series(endpoint, method if method in _METHODS else "other", status)
     requests.inc()
     latency.observe(seconds)
+
+
+def count_refused(status: int) -> None:
+    """Count what was refused before it was a request."""
+    requests, latency = _series("none", "other", status)
+    requests.inc()
+    latency.observe(0.0)
 
 
 @lru_cache(maxsize=1024)
@@ -37,6 +44,7 @@ def trace_requests(app: FastAPI, serve: ASGIApp, tracing: Tracing) -> ASGIApp:
 
     async def answered(scope: Scope, receive: Receive, send: Send) -> None:
         """The instrumentation has to see the status of a refusal, and no exception."""
+        scope["query_string"] = scope.pop(_QUERY)
         try:
             await serve(scope, receive, send)
         except REFUSALS as error:
@@ -45,4 +53,11 @@ def trace_requests(app: FastAPI, serve: ASGIApp, tracing: Tracing) -> ASGIApp:
     # The instrumentation wraps what the app builds around its routes.
     app.build_middleware_stack = lambda: ServerErrorMiddleware(answered)  # type: ignore[method-assign]
     FastAPIInstrumentor.instrument_app(app, tracer_provider=tracing.provider, exclude_spans=["receive", "send"])
-    return app.build_middleware_stack()
+    instrumented = app.build_middleware_stack()
+
+    async def without_query(scope: Scope, receive: Receive, send: Send) -> None:
+        """A query may hold what nobody should read in a trace; spans get none."""
+        scope[_QUERY], scope["query_string"] = scope["query_string"], b""
+        await instrumented(scope, receive, send)
+
+    return without_query

@@ -11,16 +11,16 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ValidationError
-from starlette.requests import ClientDisconnect
+from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.api.problems import invalid
+from app.api.body import Body
 
 
 class LeanRoute(APIRoute):
-    """Serves `async def handler(body: Model, request: Request) -> Response` directly; others as FastAPI does."""
+    """Serves `async def handler(body: Model, request: Request, name: str) -> Response` directly, where `name` and any
+    other string is a parameter of the path; other handlers as FastAPI does."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
@@ -52,36 +52,21 @@ class Shortcut:
 
 
 def _body_model(endpoint: Callable[..., Any]) -> type[BaseModel] | None:
-    parameters = inspect.signature(endpoint, eval_str=True).parameters
-    if list(parameters) != ["body", "request"] or parameters["request"].annotation is not Request:
+    parameters = dict(inspect.signature(endpoint, eval_str=True).parameters)
+    body, request = parameters.pop("body", None), parameters.pop("request", None)
+    if body is None or request is None or any(other.annotation is not str for other in parameters.values()):
         return None
-    model = parameters["body"].annotation
-    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
-
-
-async def _read(receive: Receive) -> bytes:
-    pieces, more = [], True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        pieces.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(pieces)
+    return body.annotation if isinstance(body.annotation, type) and issubclass(body.annotation, BaseModel) else None
 
 
 def _serve(
     endpoint: Callable[..., Awaitable[Response]], model: type[BaseModel]
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    validate = model.__pydantic_validator__.validate_json
+    read = Body(model).read
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
-        try:
-            body = validate(await _read(receive))
-        except ValidationError as error:
-            raise invalid(error.errors(include_url=False, include_input=False, include_context=False)) from None
-        response = await endpoint(body, request)
+        response = await endpoint(await read(receive), request, **scope.get("path_params", {}))
         await response(scope, receive, send)
 
     return serve

@@ -1,26 +1,54 @@
 """Where the process is in its life, and what it is busy with. One object a process, owned by the server."""
 
 import asyncio
+import sys
 import time
 from typing import Literal
 
 from app.telemetry import metrics
 
 State = Literal["starting", "ready", "draining"]
+Readiness = Literal["starting", "ready", "draining", "overloaded", "failing"]
+
+_HIGH_WATER = 0.9  # of the maximum, from which on others are asked to take the load
 
 
 class Lifecycle:
-    def __init__(self) -> None:
+    def __init__(self, max_active: int = sys.maxsize) -> None:
         self.state: State = "starting"
         self.started_at = time.monotonic()
         self.cut_off = asyncio.Event()  # the drain is over: what is still being done ends now
         self.active = 0  # requests being answered, probes left out
+        self._max_active = max_active
+        self._high_water = max(1, int(max_active * _HIGH_WATER))
+        self._failing: set[str] = set()
         self._last_arrival = 0.0
         metrics.ACTIVE_REQUESTS.set_function(lambda: self.active)
 
     @property
     def draining(self) -> bool:
         return self.state == "draining"
+
+    @property
+    def readiness(self) -> Readiness:
+        """Whether this process should get requests, and why not."""
+        if self.state != "ready":
+            return self.state
+        if self._failing:
+            return "failing"
+        return "overloaded" if self.active >= self._high_water else "ready"
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether the request that has just started is one too many."""
+        return self.active > self._max_active
+
+    def failed(self, task: str) -> None:
+        """A background task that requests depend on keeps dying."""
+        self._failing.add(task)
+
+    def recovered(self, task: str) -> None:
+        self._failing.discard(task)
 
     def request_started(self) -> None:
         self.active += 1

@@ -16,14 +16,26 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from app.api.document import amend
+from app.api.invalid import invalid, printable
+from app.api.prefix import path_of, prefix_of
 from app.errors import AppError, BodyTooLarge, InternalError, InvalidRequest, NotFound
 from app.telemetry.context import current
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = 5  # where nobody knows better
+MAX_INSTANCE_CHARS = 4096
+MAX_PATH_CHARS = 200  # of a path that is repeated in a sentence
 CLIENT_CLOSED_REQUEST = 499  # nginx's name for it; nobody is there to read it
 REFUSALS = (AppError, RequestValidationError, HTTPException)
 _TYPE = "urn:agent-api:problem:"
+
+
+class RefusedBody(HTTPException):
+    """Why a body is refused while it is being read. FastAPI lets nothing but an HTTPException through there."""
+
+    def __init__(self, error: AppError) -> None:
+        super().__init__(error.status, error.detail)
+        self.error = error
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +50,18 @@ class Problem:
     request_id: str
     errors: Sequence[Mapping[str, str]] = field(default_factory=tuple)
     """For invalid requests: which field, and what is wrong with it."""
+    more_errors: int = 0
+    """How many fields beyond those are wrong as well."""
 
 
 def document(error: AppError, instance: str) -> dict[str, Any]:
-    """The error's problem document; `instance` is the path that was asked for."""
+    """The error's problem document; `instance` is the path that was asked for, cut to MAX_INSTANCE_CHARS."""
     return {
         "type": _TYPE + error.slug,
         "title": error.title,
         "status": error.status,
         "detail": error.detail,
-        "instance": instance,
+        "instance": instance[:MAX_INSTANCE_CHARS],
         "request_id": current.get().request_id,
         **error.members(),
     }
@@ -63,19 +77,21 @@ def _response(body: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
 
 def _retry_after(error: AppError) -> dict[str, str]:
     seconds = error.retry_after
-    if seconds is None and error.status in (429, 503):
+    if seconds is None and error.status in (429, 503) and not error.permanent:
         seconds = _RETRY_AFTER_SECONDS
     return {} if seconds is None else {"Retry-After": str(max(1, ceil(seconds)))}
 
 
 def answer_to(error: Exception, scope: Scope) -> Response:
     """The one place where an exception becomes an answer."""
-    path = scope["path"]
+    path = path_of(scope)
     match error:
         case AppError():
             return respond(error, path)
         case RequestValidationError():
             return respond(invalid([{**item, "loc": item["loc"][1:]} for item in error.errors()]), path)
+        case RefusedBody():
+            return respond(error.error, path, {"Connection": "close"})
         case HTTPException():
             return _refused_by_framework(error, scope)
         case ClientDisconnect():
@@ -84,23 +100,15 @@ def answer_to(error: Exception, scope: Scope) -> Response:
             return respond(InternalError("Something went wrong on our side."), path)
 
 
-def invalid(items: Sequence[Mapping[str, Any]]) -> InvalidRequest:
-    """Pydantic's errors as ours, each with the field's name; what was sent is not repeated."""
-    errors = [
-        {"field": _printable(".".join(str(part) for part in item["loc"]) or "body"), "problem": _printable(item["msg"])}
-        for item in items
-    ]
-    return InvalidRequest("; ".join(f"{item['field']}: {item['problem']}" for item in errors), errors)
-
-
 def _refused_by_framework(error: HTTPException, scope: Scope) -> Response:
     """No such route, wrong method, a body that cannot be read."""
-    path, headers = scope["path"], dict(error.headers or {})
+    path, headers = path_of(scope), dict(error.headers or {})
     match error.status_code:
         case 400:
             return respond(InvalidRequest("The body is not JSON in UTF-8."), path, headers)
         case 404:
-            return respond(NotFound(f"There is no {path} here. See /docs."), path, headers)
+            shown = printable(path, MAX_PATH_CHARS)
+            return respond(NotFound(f"There is no {shown} here. See {prefix_of(scope)}/openapi.json."), path, headers)
         case 413:
             return respond(BodyTooLarge(str(error.detail)), path, {**headers, "Connection": "close"})
         case status:
@@ -118,11 +126,7 @@ def _allowed(scope: Scope) -> list[str]:
     for route in scope["router"].routes:
         if route.matches(scope)[0] is not Match.NONE:
             known |= getattr(route, "methods", None) or set()
-    return sorted(known)
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+    return sorted(known | {"HEAD"} if "GET" in known else known)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from typing import NamedTuple
 
 from starlette.types import Scope
 
@@ -16,6 +17,23 @@ _CACHED = 4096
 _LONGEST = 64  # characters of an address with its zone and port
 
 
+class Origin(NamedTuple):
+    """Where a request comes from, as it is counted: IPv4 addresses, or IPv6 /64 networks."""
+
+    address: str
+    peer: str
+    """The proxy that told the address, if it is one of a network of proxies and not named by its own address.
+
+    Any member of such a network can tell any address, so it is held to limits of its own. Empty: there is none.
+    """
+
+
+class _Known(NamedTuple):
+    address: str  # as it is counted
+    trusted: bool
+    named: bool  # by its own address
+
+
 class Proxies:
     """The proxies whose `X-Forwarded-For` is believed, by their networks."""
 
@@ -25,35 +43,44 @@ class Proxies:
         self._look_up = lru_cache(_CACHED)(self._judge)
 
     def address_of(self, scope: Scope) -> str:
-        """The nearest address that is not a trusted proxy's: an IPv4 address, or an IPv6 /64 network.
+        """The nearest address that is not a trusted proxy's."""
+        return self.origin_of(scope).address
 
-        A household or a server has a /64 at least; to count single IPv6 addresses would count nothing.
+    def origin_of(self, scope: Scope) -> Origin:
+        """The nearest address that is not a trusted proxy's, and who told it.
+
+        A household or a server has an IPv6 /64 at least; to count single addresses would count nothing.
         """
         client = scope.get("client")
-        peer = self._look_up(client[0]) if client else None
-        if peer is None:
-            return UNKNOWN
-        address, trusted = peer
-        if trusted:
+        nearest = self._look_up(client[0]) if client else None
+        if nearest is None:
+            return Origin(UNKNOWN, "")
+        teller = None
+        if nearest.trusted:
             for hop in reversed(_hops(scope)):
                 known = self._look_up(hop) if len(hop) <= _LONGEST else None
                 if known is None:  # what a trusted proxy saw is not an address: the proxy is all that is sure
                     break
-                address, trusted = known
-                if not trusted:
+                teller, nearest = nearest, known
+                if not nearest.trusted:
                     break
-        return address
+        return Origin(nearest.address, "" if teller is None or teller.named else teller.address)
 
-    def _judge(self, text: str) -> tuple[str, bool] | None:
-        """The address as it is counted, and whether it is a trusted proxy's."""
+    def sent(self, scope: Scope) -> bool:
+        """Whether the request came from a trusted proxy: its headers can be believed."""
+        client = scope.get("client")
+        peer = self._look_up(client[0]) if client else None
+        return peer is not None and peer.trusted
+
+    def _judge(self, text: str) -> _Known | None:
         try:
             address = _parse(text)
         except ValueError:
             return None
-        trusted = any(address in network for network in self._trusted)
-        if isinstance(address, IPv6Address):
-            return str(IPv6Network((address, 64), strict=False)), trusted
-        return str(address), trusted
+        networks = [network for network in self._trusted if address in network]
+        named = any(network.num_addresses == 1 for network in networks)
+        counted = str(IPv6Network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
+        return _Known(counted, bool(networks), named)
 
 
 def _hops(scope: Scope) -> list[str]:

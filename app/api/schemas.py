@@ -1,53 +1,10 @@
-"""What the routes take and give, for validation and for the OpenAPI document."""
+"""What the routes give, for the OpenAPI document."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
-
-from app.events import Answer
+from app.events import Answer, FinishReason, ToolStatus
 from app.limits.usage import ModelUsage, Standing
-
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["ada"])]
-Name = Annotated[str, Field(max_length=256)]
-
-_STRICT = ConfigDict(extra="forbid", strict=True)
-
-
-def _also_as_query(schema: dict[str, Any]) -> None:
-    """Documents the other name of `message`, of which exactly one is to be given."""
-    schema["properties"]["query"] = {**schema["properties"]["message"], "title": "Query"}
-    schema["oneOf"] = [{"required": ["message"]}, {"required": ["query"]}]
-    del schema["required"]
-
-
-class ChatRequest(BaseModel):
-    model_config = ConfigDict(**_STRICT, json_schema_extra=_also_as_query)
-
-    message: str = Field(validation_alias=AliasChoices("message", "query"), min_length=1, examples=["What is 6 * 7?"])
-    session_id: Id | None = Field(None, description="Continues a conversation; made up when left out")
-    user_id: Id | None = None
-    model: Name | None = Field(None, description="One of the service's models; the first when left out")
-    agent: Name | None = None
-    stream: bool = Field(False, description="Answer with server-sent events")
-
-
-class AgentRunRequest(BaseModel):
-    model_config = _STRICT
-
-    query: str = Field(min_length=1, examples=["What is 6 * 7?"])
-    session_id: Id | None = None
-    user_id: Id | None = None
-    max_iterations: int | None = Field(None, ge=1, le=100, description="Most model calls")
-    max_cost_usd: float | None = Field(None, gt=0, allow_inf_nan=False, description="Cost that ends the run")
-    tools: list[Name] | None = Field(None, max_length=100, description="The tools it may call; all when left out")
-    suggestions: bool = Field(False, description="Also say how such a run could be cheaper or better")
-
-
-class ToolCallBody(BaseModel):
-    model_config = _STRICT
-
-    arguments: dict[str, Any] = Field(default_factory=dict, examples=[{"expression": "6 * 7"}])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +20,12 @@ class Usage:
 class ToolCallAnswer:
     name: str
     arguments: dict[str, Any]
-    status: Literal["ok", "error", "timeout"]
+    status: ToolStatus
     latency_ms: float
+    result: str | None
+    """What the tool returned, cut to a bound; null after a failure."""
+    error: str | None
+    """Why it failed, as the model was told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +42,7 @@ class ChatAnswer:
     message_id: str
     sources: tuple[str, ...]
     model: str
-    finish_reason: str
+    finish_reason: FinishReason
     usage: Usage
     tokens_used: int
     cost_usd: float
@@ -117,9 +78,28 @@ class ToolAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionToolCall:
+    id: str
+    name: str
+    arguments: dict[str, Any]
+    malformed: str = ""
+    """What the model wrote where that was no JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
 class SessionMessage:
     role: Literal["user", "assistant", "tool"]
     content: str
+    tool_calls: tuple[SessionToolCall, ...] = ()
+    """Of the assistant: what it wants to have called."""
+    interrupted: bool = False
+    """Of the assistant: the answer was cut; the content is what there was."""
+    tool_call_id: str | None = None
+    """Of a tool: the call that this answers."""
+    name: str | None = None
+    """Of a tool: its name."""
+    is_error: bool = False
+    """Of a tool: the content is why it failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +114,22 @@ class SessionTurn:
 class SessionAnswer:
     session_id: str
     turns: tuple[SessionTurn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    session_id: str
+    updated_at: float
+    """Seconds since the epoch."""
+    turns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsAnswer:
+    sessions: tuple[SessionSummary, ...]
+    """Newest first."""
+    next_before: float | None
+    """What to ask for as `before` to get the next page; null after the last one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.api.prefix import path_of
 from app.api.problems import document
 from app.events import Answer, Event, RunFailed, RunFinished, RunStarted, Token
 from app.run import Run
@@ -93,7 +94,7 @@ class EventStream(Response):
             async with self._run:
                 with _Attention(self._run, receive):
                     await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                    await self._send_events(send, scope["path"])
+                    await self._send_events(send, path_of(scope))
         finally:
             metrics.ACTIVE_STREAMS.dec()
 

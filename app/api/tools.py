@@ -8,9 +8,10 @@ from app.api.attended import attended
 from app.api.caller import principal_of
 from app.api.lifecycle import Lifecycle
 from app.api.problems import documented
-from app.api.schemas import ToolAnswer, ToolCallBody, ToolDescription
+from app.api.requests import ToolCallBody
+from app.api.schemas import ToolAnswer, ToolDescription
 from app.ids import new_id
-from app.limits.limiter import Limiter
+from app.limits.limiter import TOOLS, Limiter
 from app.messages import ToolCall
 from app.tools.executor import execute
 from app.tools.registry import Registry
@@ -23,12 +24,13 @@ def routes(app: FastAPI, tools: Registry, limiter: Limiter, lifecycle: Lifecycle
         [ToolDescription(tool.name, tool.description, dict(tool.parameters), tool.risk) for tool in tools.values()]
     )
 
-    @app.get("/api/tools", tags=["tools"], response_model=list[ToolDescription])
-    async def list_tools() -> Response:
-        return Response(listing, media_type="application/json")
+    @app.get("/api/tools", tags=["tools"], response_model=list[ToolDescription], responses=documented(429))
+    async def list_tools(request: Request) -> Response:
+        async with limiter.turn(principal_of(request), TOOLS) as headers:
+            return Response(listing, headers=headers, media_type="application/json")
 
     @app.post("/api/tools/{name}", tags=["tools"], response_model=ToolAnswer, responses=TOOL_PROBLEMS)
-    async def call_tool(name: str, body: ToolCallBody, request: Request) -> Response:
+    async def call_tool(body: ToolCallBody, request: Request, name: str) -> Response:
         """A tool that fails answers 200 with `success` false and the reason in `error`, as the model would see it."""
         principal = principal_of(request)
         principal.require_tool(name)

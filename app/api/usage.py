@@ -1,6 +1,7 @@
 """`/usage` and `/admin/usage`: what was used and what it cost, by day, user and model; where budgets stand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import msgspec
@@ -9,34 +10,45 @@ from starlette.responses import Response
 
 from app.api.caller import principal_of
 from app.api.problems import documented
-from app.api.schemas import Id, UsageAnswer
+from app.api.requests import UserId
+from app.api.schemas import UsageAnswer
+from app.limits.limiter import USAGE, Limiter
+from app.limits.names import own_name, users_called
 from app.limits.usage import ModelUsage, Standing, UsageBook
 
-PROBLEMS = documented(403, 422, 503)
+PROBLEMS = documented(403, 422, 429, 503)
 Days = Annotated[int, Query(ge=1, le=400, description="How many days back, today included (UTC)")]
-UserId = Annotated[Id | None, Query()]
+OfUser = Annotated[UserId | None, Query()]
+AnyUser = Annotated[
+    str | None,
+    Query(min_length=1, max_length=256, description="`ada`, or `jwt:ada` for the one of that name who has a token"),
+]
 
 
-def routes(app: FastAPI, book: UsageBook) -> None:
+def routes(app: FastAPI, limiter: Limiter, book: UsageBook) -> None:
     @app.get("/usage", tags=["usage"], response_model=UsageAnswer, responses=PROBLEMS)
-    async def own_usage(request: Request, days: Days = 7, user_id: UserId = None) -> Response:
-        """The caller's own."""
+    async def usage(request: Request, days: Days = 7, user_id: OfUser = None) -> Response:
+        """The caller's own; without credentials what their address used, under the name they give."""
         principal = principal_of(request, user_id)
-        return _answer(await book.of_user(principal.user, days), await book.standings(principal))
+        async with limiter.turn(principal, USAGE) as headers:
+            rows = [replace(row, user=own_name(row.user)) for row in await book.of_caller(principal, days)]
+            return _answer(rows, await book.standings(principal), headers)
 
     @app.get("/admin/usage", tags=["usage"], response_model=UsageAnswer, responses=PROBLEMS)
-    async def all_usage(request: Request, days: Days = 1, user_id: UserId = None) -> Response:
-        """Everyone's, or one user's; for callers with the scope `admin`."""
-        principal_of(request).require("admin")
-        rows = await (book.of_all(days) if user_id is None else book.of_user(user_id, days))
-        return _answer(rows, await book.global_standings())
+    async def admin_usage(request: Request, days: Days = 1, user_id: AnyUser = None) -> Response:
+        """Everyone's, or that of all who are called `user_id`; for callers with the scope `admin`."""
+        principal = principal_of(request)
+        principal.require("admin")
+        async with limiter.turn(principal, USAGE) as headers:
+            rows = await (book.of_all(days) if user_id is None else book.of_users(users_called(user_id), days))
+            return _answer(rows, await book.global_standings(), headers)
 
 
-def _answer(rows: Sequence[ModelUsage], budgets: Sequence[Standing]) -> Response:
+def _answer(rows: Sequence[ModelUsage], budgets: Sequence[Standing], headers: Mapping[str, str]) -> Response:
     body = {
         "usage": rows,
         "tokens": sum(row.input_tokens + row.output_tokens for row in rows),
         "cost_usd": round(sum(row.cost_usd for row in rows), 9),
         "budgets": budgets,
     }
-    return Response(msgspec.json.encode(body), media_type="application/json")
+    return Response(msgspec.json.encode(body), headers=headers, media_type="application/json")

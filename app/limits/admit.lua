@@ -1,7 +1,7 @@
 -- Admit a run, all of it or nothing; or, as a renewal, keep what an admitted run holds.
 -- KEYS: rates, running sets, budgets (a period is added here), the run's settlement mark.
--- ARGV: run, 'admit' or 'renew', terms; tokens and nanos to reserve, and the least of each that the run can do with
---   where a budget has no more; and for each budget its period, if that is known.
+-- ARGV: run, 'admit' or 'renew', terms; tokens and nanos to reserve, and the least of each that the run can begin with
+--   where a budget is short (see `share`); and for each budget its period, if that is known.
 -- Terms are words in one text, which is the same for many runs: lease in ms, number of rates, of running sets, of
 --   budgets; a limit for each rate; one for each running set; for each budget 'day' or 'month', most tokens, most nanos
 --   (-1: no limit).
@@ -11,7 +11,6 @@
 
 local WINDOW = 60000 -- ms
 local MOST_DROPPED = 500 -- old entries of one rate, at a time; the others wait for the next admission
-local RESERVED_WAIT = 5000 -- ms until it makes sense to ask again when others' reservations are in the way
 
 local terms = {}
 for word in string.gmatch(ARGV[3], '%S+') do
@@ -75,19 +74,11 @@ for i = 1, budgets do
   budget.ends = PERIOD_END[unit]
   asked[i] = budget
   if not budget.held_tokens then
-    local wait = (budget.ends - seconds) * 1000
-    if most_tokens >= 0 then
-      tokens = math.min(tokens, most_tokens - budget.spent_tokens - budget.reserved_tokens)
-      if tokens < least_tokens then
-        return { 0, 'tokens', i, budget.spent_tokens + least_tokens > most_tokens and wait or RESERVED_WAIT, wait }
-      end
+    local fits, also, wait, reset = fit(budget, most_tokens, most_nanos, tokens, nanos, least_tokens, least_nanos)
+    if not fits then
+      return { 0, also, i, wait, reset }
     end
-    if most_nanos >= 0 then
-      nanos = math.min(nanos, most_nanos - budget.spent_nanos - budget.reserved_nanos)
-      if nanos < least_nanos then
-        return { 0, 'usd', i, budget.spent_nanos + least_nanos > most_nanos and wait or RESERVED_WAIT, wait }
-      end
-    end
+    tokens, nanos = fits, also
   end
   answer[#answer + 1] = period
   answer[#answer + 1] = budget.spent_tokens
@@ -106,9 +97,7 @@ for i = 1, sets do
 end
 for _, budget in ipairs(asked) do
   if not budget.held_tokens then
-    budget.held_tokens, budget.held_nanos = tokens, nanos
-    budget.reserved_tokens = budget.reserved_tokens + tokens
-    budget.reserved_nanos = budget.reserved_nanos + nanos
+    hold(budget, tokens, nanos)
   end
   write_budget(budget, run, budget.ends, expiry)
 end

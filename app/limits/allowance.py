@@ -1,18 +1,39 @@
-"""What one run may still use. It starts with what was reserved for it and is never exceeded."""
+"""What one run may still use: the part that is reserved for it, which grows, within the run's own limits."""
 
 from math import ceil, floor, inf
+from typing import NamedTuple
 
 from app.limits.budgets import NANOS
 
+Amount = tuple[int, int]
+"""Tokens and nano-dollars."""
+
+
+class Growth(NamedTuple):
+    """What a run wants to hold for its next model call, and the least that is of use to it."""
+
+    wanted: Amount
+    least: Amount
+
 
 class Allowance:
-    """Counted down by what each model call used, or may have used."""
+    """Counted down by what each model call used, or may have used. No call may exceed what is reserved."""
 
-    __slots__ = ("nanos", "tokens")
+    __slots__ = ("most_nanos", "most_tokens", "nanos", "tokens")
 
-    def __init__(self, tokens: int, nanos: int) -> None:
-        self.tokens = tokens
-        self.nanos = nanos
+    def __init__(self, reserved: Amount, most: Amount) -> None:
+        """`most` is what the run's own limits leave it."""
+        self.tokens, self.nanos = reserved
+        self.most_tokens, self.most_nanos = most
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that the run may use is reserved, or nothing has to be."""
+        return self.tokens >= self.most_tokens and self.nanos >= self.most_nanos
+
+    def release(self) -> None:
+        """Let the run use all that its own limits allow: no budget is asked."""
+        self.tokens, self.nanos = self.most_tokens, self.most_nanos
 
     def affordable(self, input_usd: float, usd_per_token: float) -> float:
         """How many tokens a call may write whose input costs at most `input_usd`; below 1: the call does not fit."""
@@ -24,3 +45,5 @@ class Allowance:
     def spend(self, tokens: int, nanos: int) -> None:
         self.tokens = max(0, self.tokens - tokens)
         self.nanos = max(0, self.nanos - nanos)
+        self.most_tokens = max(0, self.most_tokens - tokens)
+        self.most_nanos = max(0, self.most_nanos - nanos)

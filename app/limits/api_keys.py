@@ -1,32 +1,35 @@
 """API keys: random secrets that callers hold, and a file that knows them by their hash only.
 
 The file has one JSON object a line (see `KeyLine`); empty lines and lines that begin with `#` are passed over. It is
-read anew when it changes, as a mounted Secret does.
+read anew when it changes, as a mounted Secret does; what cannot be meant, such as no keys at all, changes nothing.
 """
 
 import asyncio
+import codecs
 import hmac
 import os
 import secrets
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from app.errors import ConfigurationError, Unauthorized
-from app.limits.principal import DEFAULT_TIER, SCOPE, Principal
+from app.limits.principal import DEFAULT_TIER, SCOPE, Credential, Principal
 from app.telemetry.logs import log
 
 PREFIX = "agentapi_"
 """What every key begins with: tells keys from tokens, and lets scanners for leaked secrets find them."""
 
 CHECK_SECONDS = 2.0
+SETTLE_SECONDS = 0.1
+"""How long a changed file has to stay as it is before it is read: it may be half written."""
+
 _ENTROPY_BYTES = 32
 _MAX_FILE_BYTES = 16 * 1024 * 1024
 
@@ -46,11 +49,26 @@ class KeyLine(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     expires: Annotated[datetime, Meta(tz=True)] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
-    digest: bytes
-    principal: Principal
-    expires: float  # seconds since the epoch
+class Key(Credential):
+    """A key as the file has it, or had it when a caller showed it."""
+
+    __slots__ = ("_now", "digest", "expires", "principal")
+
+    def __init__(self, entry: KeyLine, now: Callable[[bytes], "Key | None"]) -> None:
+        """`now` tells what the file says about a digest when it is asked."""
+        self._now = now
+        self.digest = bytes.fromhex(entry.sha256)
+        self.expires = entry.expires.timestamp() if entry.expires else float("inf")  # seconds since the epoch
+        self.principal = Principal(
+            entry.user, entry.team, entry.tier, frozenset(entry.scopes), authenticated=True, credential=self
+        )
+
+    def withdrawn(self) -> Literal["revoked", "expired"] | None:
+        """A key that is gone, expired, another user's or short of a scope. Another tier or team is for later runs."""
+        now, shown = self._now(self.digest), self.principal
+        if now is None or now.principal.user != shown.user or not now.principal.scopes >= shown.scopes:
+            return "revoked"
+        return "expired" if time.time() >= now.expires else None
 
 
 _decode = msgspec.json.Decoder(KeyLine).decode
@@ -66,22 +84,20 @@ def fingerprint(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()
 
 
-def parse(content: bytes) -> Mapping[bytes, _Key]:
+def parse(content: bytes, now: Callable[[bytes], Key | None] = lambda _: None) -> Mapping[bytes, Key]:
     """The keys of a file by their digests. Raises ValueError with the line's number, never with what is in it."""
-    keys: dict[bytes, _Key] = {}
-    for number, raw in enumerate(content.split(b"\n"), 1):
+    keys: dict[bytes, Key] = {}
+    for number, raw in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
         line = raw.strip()
         if not line or line.startswith(b"#"):
             continue
         try:
-            entry = _decode(line)
+            key = Key(_decode(line), now)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"line {number}: {_without_input(error)}") from None
-        digest = bytes.fromhex(entry.sha256)
-        if digest in keys:
+        if key.digest in keys:
             raise ValueError(f"line {number}: repeats the key of an earlier line")
-        principal = Principal(entry.user, entry.team, entry.tier, frozenset(entry.scopes), authenticated=True)
-        keys[digest] = _Key(digest, principal, entry.expires.timestamp() if entry.expires else float("inf"))
+        keys[key.digest] = key
     return keys
 
 
@@ -98,11 +114,16 @@ class KeyFile:
         """Raises ConfigurationError if the file cannot be read, or not understood."""
         self._path = path
         self._seen = _signature(path)
+        self._unread = False  # the last try to read it failed, and may not fail again
+        self._refusal = ""  # why the file as it is now was not taken
         try:
-            self._keys = parse(_read(path))
+            self._keys = parse(_read(path), self._now)
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"API_KEYS_FILE: {path}: {_reason(error)}") from None
-        log.info("api_keys.loaded", keys=len(self._keys))
+        if self._keys:
+            log.info("api_keys.loaded", keys=len(self._keys))
+        else:
+            log.warning("api_keys.none", detail="API_KEYS_FILE has no keys: nobody can call with one")
 
     def find(self, secret: str) -> Principal:
         """Raises Unauthorized for a key that is not in the file, or is expired.
@@ -118,6 +139,9 @@ class KeyFile:
             raise Unauthorized("expired")
         return key.principal
 
+    def _now(self, digest: bytes) -> Key | None:
+        return self._keys.get(digest)
+
     async def watch(self) -> None:
         """Look for changes until cancelled."""
         while True:
@@ -125,17 +149,30 @@ class KeyFile:
             await asyncio.to_thread(self.refresh)
 
     def refresh(self) -> None:
-        """Read the file anew if it has changed. One that is broken or gone leaves the keys as they are."""
+        """Read the file anew if it has changed. One that is broken, empty or gone leaves the keys as they are."""
         signature = _signature(self._path)
-        if signature == self._seen:
+        if signature == self._seen and not self._unread:
             return
-        self._seen = signature
+        time.sleep(SETTLE_SECONDS)
+        if _signature(self._path) != signature:
+            return  # somebody is writing; the next look sees what it has become
+        self._seen, self._unread = signature, False
         try:
-            self._keys = parse(_read(self._path))
+            keys = parse(_read(self._path), self._now)
+            if not keys and self._keys:
+                raise ValueError("has no keys; to let nobody in, start anew")
         except (OSError, ValueError) as error:
-            log.error("api_keys.refused", error=_reason(error), keys=len(self._keys))  # noqa: TRY400 - says it all
+            self._unread = isinstance(error, OSError)
+            self._refuse(_reason(error))
         else:
-            log.info("api_keys.loaded", keys=len(self._keys))
+            self._keys, self._refusal = keys, ""
+            log.info("api_keys.loaded", keys=len(keys))
+
+    def _refuse(self, reason: str) -> None:
+        """Say it once, however often the file is looked at."""
+        if reason != self._refusal:
+            log.error("api_keys.refused", error=reason, keys=len(self._keys))
+        self._refusal = reason
 
 
 def _signature(path: Path) -> tuple[int, int, int, int] | None:

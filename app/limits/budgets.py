@@ -15,7 +15,10 @@ WARN_AT = 0.8
 """Used share from which on a budget is worth a warning."""
 
 NO_LIMIT = -1
-BudgetScope = Literal["user", "team", "global"]
+PEER_SHARES = 3
+"""How many shares of the global budget all those may use whose address one peer tells, which could tell any."""
+
+BudgetScope = Literal["user", "peer", "team", "global"]
 Period = Literal["day", "month"]
 
 
@@ -25,12 +28,16 @@ class Budget:
     period: Period
     tokens: int = NO_LIMIT
     nanos: int = NO_LIMIT
+    share: bool = False
+    """Whether it is a part of the global budget, which nobody asked for by name."""
 
     def key(self, subject: str, principal: Principal) -> str | None:
         """Where it is kept, but for the period; None for a caller without a team."""
         match self.scope:
             case "user":
                 return f"budget:{subject}"
+            case "peer":
+                return f"budget:peer:{principal.peer}" if principal.peer else None
             case "team":
                 return None if principal.team is None else f"budget:team:{principal.team}"
             case "global":
@@ -66,6 +73,33 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
     )
 
 
+def anonymous_budgets(settings: Settings) -> tuple[Budget, ...]:
+    """Those of callers without credentials: by address, each of which has a share of the global budget."""
+    named = {budget.scope: budget for budget in budgets(settings)}
+    everyone, user = named.get("global"), named.get("user", Budget("user", "day"))
+    share = settings.budget_anonymous_share
+    if everyone is not None and share is not None:
+        part, parts = _part(everyone, share), _part(everyone, min(1.0, PEER_SHARES * share))
+    else:
+        part = parts = Budget("user", "day")
+    tokens, nanos = _least(user.tokens, part.tokens), _least(user.nanos, part.nanos)
+    own = Budget("user", "day", tokens, nanos, share="user" not in named)
+    peer = Budget("peer", "day", parts.tokens, parts.nanos, share=True)
+    every = (own, peer, *([everyone] if everyone is not None else []))
+    return tuple(budget for budget in every if budget.tokens != NO_LIMIT or budget.nanos != NO_LIMIT)
+
+
+def _part(budget: Budget, share: float) -> Budget:
+    tokens, nanos = (
+        NO_LIMIT if amount == NO_LIMIT else int(amount * share) for amount in (budget.tokens, budget.nanos)
+    )
+    return Budget(budget.scope, budget.period, tokens, nanos)
+
+
+def _least(limit: int, other: int) -> int:
+    return max(limit, other) if NO_LIMIT in (limit, other) else min(limit, other)
+
+
 class Fullest:
     """The metric of how full budgets are: of each scope the fullest that this process saw in the last beat.
 
@@ -75,7 +109,7 @@ class Fullest:
     def __init__(self) -> None:
         self._now: dict[BudgetScope, float] = {}
         self._before: dict[BudgetScope, float] = {}
-        scopes: tuple[BudgetScope, ...] = ("user", "team", "global")
+        scopes: tuple[BudgetScope, ...] = ("user", "peer", "team", "global")
         for scope in scopes:
             metrics.BUDGET_USED.labels(scope).set_function(partial(self.share, scope))
 

@@ -1,6 +1,7 @@
 """Which credentials are taken: what `AUTH` selects."""
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from app.errors import ConfigurationError, Unauthorized
@@ -12,6 +13,9 @@ from app.telemetry.logs import log
 if TYPE_CHECKING:
     from app.limits.tokens import Tokens
 
+LOOK_SECONDS = 1.0
+"""How often what is going on is compared with the credentials that still hold."""
+
 
 class Identity:
     """Who a credential belongs to. Built once a process; `watch` keeps its keys up to date.
@@ -22,6 +26,7 @@ class Identity:
     def __init__(self, keys: KeyFile | None, tokens: "Tokens | None") -> None:
         self._keys = keys
         self._tokens = tokens
+        self._on_look: list[Callable[[], None]] = []
         self.everyone = keys is None and tokens is None
 
     async def of(self, credential: str) -> Principal:
@@ -40,6 +45,18 @@ class Identity:
                 watching.create_task(self._keys.watch())
             if self._tokens is not None:
                 watching.create_task(self._tokens.keys.watch())
+            if not self.everyone:
+                watching.create_task(self._look())
+
+    def on_look(self, look: Callable[[], None]) -> None:
+        """Have `look` called every LOOK_SECONDS, to end what nobody may do any more."""
+        self._on_look.append(look)
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for look in self._on_look:
+                look()
 
 
 def build_identity(settings: Settings) -> Identity:

@@ -15,6 +15,7 @@ from app.errors import ConfigurationError, IdentityUnavailable
 from app.limits.token_keys import TokenKey, from_jwk
 from app.telemetry import metrics
 from app.telemetry.logs import log
+from app.urls import check_proxy, http_url
 
 REFRESH_SECONDS = 600.0
 RETRY_SECONDS = 15.0
@@ -26,6 +27,7 @@ REFETCH_SECONDS = 60.0
 FETCH_SECONDS = 5.0
 MAX_BYTES = 512 * 1024
 MAX_KEYS = 100
+_LEFT_OUT = "is no public key for JWT_ALGORITHMS, or has the id of another"
 
 _decode = msgspec.json.Decoder().decode
 
@@ -35,11 +37,12 @@ class Jwks:
 
     def __init__(self, url: str, algorithms: Sequence[str], *, allow_http: bool = False) -> None:
         """Raises ConfigurationError for an address that keys must not come from. Fetches nothing yet."""
-        self._host = _checked_host(url, allow_http=allow_http)
-        self._url = url
+        self._url = _checked(url, allow_http=allow_http)
+        self._host = urlsplit(self._url).hostname or ""
         self._algorithms = algorithms
         self._keys: Mapping[str | None, TokenKey] = {}
         self._published: Any = None
+        self._left_out: set[str] = set()
         self._fetching: asyncio.Task[bool] | None = None
         self._refetch_at = 0.0
         self.version = 0
@@ -61,6 +64,9 @@ class Jwks:
         if not self._keys:
             raise IdentityUnavailable("Tokens cannot be verified at the moment. Try again.", retry_after=RETRY_SECONDS)
         return self._keys.get(kid)
+
+    def holds(self, key: TokenKey) -> bool:
+        return any(held.key == key.key for held in self._keys.values())
 
     async def _refresh(self) -> bool:
         """Fetch, or wait for the fetch that is going on; True if it worked. It goes on when its first caller leaves."""
@@ -88,10 +94,36 @@ class Jwks:
     def _take(self, published: Any) -> None:
         if published == self._published:
             return
-        keys = _keys_of(published, self._algorithms)
+        keys = self._usable(published)
         self._keys, self._published = keys, published
         self.version += 1
         log.info("jwks.loaded", host=self._host, keys=len(set(map(id, keys.values()))))
+
+    def _usable(self, published: Any) -> Mapping[str | None, TokenKey]:
+        """Usable keys by their ids; the only one also serves tokens that name none. Others are left out, and logged
+        once."""
+        entries = published.get("keys") if isinstance(published, dict) else None
+        if not isinstance(entries, list) or len(entries) > MAX_KEYS:
+            raise _Unusable("no key set, or too large a one")
+        keys: dict[str | None, TokenKey] = {}
+        left_out: set[str] = set()
+        for place, entry in enumerate(entries):
+            key = from_jwk(entry, self._algorithms)
+            kid = entry.get("kid") if isinstance(entry, dict) else None
+            if key is None or not (kid is None or isinstance(kid, str)) or kid in keys:
+                left_out.add(f"{place}: {kid if isinstance(kid, str) else ''}"[:100])
+            else:
+                keys[kid] = key
+        for name in sorted(left_out - self._left_out):
+            log.info("jwks.key_left_out", host=self._host, key=name, reason=_LEFT_OUT)
+        self._left_out = left_out
+        if not keys:
+            raise _Unusable("no usable key")
+        if len(keys) == 1:
+            keys[None] = next(iter(keys.values()))
+        else:
+            keys.pop(None, None)
+        return keys
 
     async def _fetch(self) -> bytes:
         proxied = not getproxies().keys().isdisjoint(("http", "https"))
@@ -117,37 +149,22 @@ class _Unusable(ValueError):
     """An answer that holds no key set; the message repeats nothing of it."""
 
 
-def _keys_of(published: Any, algorithms: Sequence[str]) -> Mapping[str | None, TokenKey]:
-    """Usable keys by their ids; the only one also serves tokens that name none."""
-    entries = published.get("keys") if isinstance(published, dict) else None
-    if not isinstance(entries, list) or len(entries) > MAX_KEYS:
-        raise _Unusable("no key set, or too large a one")
-    keys: dict[str | None, TokenKey] = {}
-    for entry in entries:
-        key = from_jwk(entry, algorithms) if isinstance(entry, dict) else None
-        kid = entry.get("kid") if isinstance(entry, dict) else None
-        if key is not None and (kid is None or isinstance(kid, str)):
-            keys.setdefault(kid, key)
-    if not keys:
-        raise _Unusable("no usable key")
-    if len(keys) == 1:
-        keys[None] = next(iter(keys.values()))
-    else:
-        keys.pop(None, None)
-    return keys
-
-
-def _checked_host(url: str, *, allow_http: bool) -> str:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme not in ("http", "https") or not host:
-        raise ConfigurationError("JWT_JWKS_URL: is not an https:// address")
-    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+def _checked(url: str, *, allow_http: bool) -> str:
+    try:
+        checked = http_url(url)
+    except ValueError as error:
+        raise ConfigurationError(f"JWT_JWKS_URL: {error}") from None
+    try:
+        check_proxy(checked)
+    except ValueError as error:  # names the proxy's variable
+        raise ConfigurationError(str(error)) from None
+    parts = urlsplit(checked)
+    if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname or ""):
         raise ConfigurationError(
             "JWT_JWKS_URL: keys over plain http can be exchanged on their way; use https://, "
             "or set JWT_JWKS_ALLOW_HTTP=true where the network is trusted"
         )
-    return host
+    return checked
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,7 +1,7 @@
 """The limits of a process: what a run asks before it starts, and what it reports when it is over."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache, partial
 from typing import Any
@@ -9,16 +9,18 @@ from typing import Any
 from app.errors import StateUnavailable
 from app.ids import new_id
 from app.limits import budgets, tiers
-from app.limits.allowance import Allowance
+from app.limits.allowance import Amount, Growth
 from app.limits.claim import Claim, Terms, now
 from app.limits.leases import Leases, OnLost
 from app.limits.principal import Principal
 from app.limits.scripts import ADMIT, SETTLE
+from app.limits.wire import Places
 from app.settings import Settings
 from app.state.store import Script, Store
 from app.telemetry.logs import log
 
 CHAT, AGENT = "chat", "agent"
+SESSIONS, USAGE, TOOLS = "sessions", "usage", "tools"
 
 
 class Limiter:
@@ -29,6 +31,7 @@ class Limiter:
         limits = tiers.parse(settings.limits)
         self._rules = lru_cache(1024)(partial(tiers.rules, limits))
         self.budgets = budgets.budgets(settings)
+        self.anonymous_budgets = budgets.anonymous_budgets(settings)
         self._fullest = budgets.Fullest()
         self._terms = Terms(
             settings.lease_seconds, settings.usage_days * 86_400, settings.limits_fail, self._fullest.saw
@@ -44,32 +47,33 @@ class Limiter:
         principal: Principal,
         operation: str,
         run: str,
-        most: tuple[int, int] = (0, 0),
-        least: tuple[int, int] | None = None,
+        most: Amount = (0, 0),
+        first: Callable[[], Growth] | None = None,
         *,
         within_run: bool = False,
     ) -> Claim:
         """For a run that may use at most so many tokens and nano-dollars. Nothing is asked of the store yet.
 
-        Where a budget has not that much left, `least` is enough: the run's allowance is then smaller.
-        `operation` is `chat`, `agent` or `tool:NAME`; `within_run`: it is part of a run that was admitted.
+        `first` tells what it begins with, and is asked only where a budget has to be; without it, that is all of
+        `most`. Where a budget is short, the run's allowance is smaller. `operation` is `chat`, `agent`, `tool:NAME` or
+        one of READS; `within_run`: it is part of a run that was admitted.
         """
-        subject = subject_of(principal)
+        places = places_of(principal)
         concerned = [
             (budget, key)
-            for budget in self.budgets
-            if budget.concerns(*most) and (key := budget.key(subject, principal)) is not None
+            for budget in (self.budgets if principal.authenticated else self.anonymous_budgets)
+            if budget.concerns(*most) and (key := budget.key(places.subject, principal)) is not None
         ]
-        rules = self._rules(principal.tier, operation, within_run=within_run)
+        rules = self._rules(principal.tier, operation, within_run=within_run, peered=bool(places.peer))
         return Claim(
             run,
-            principal.user,
-            subject,
+            usage_name(principal),
+            places,
             operation,
             rules,
             concerned,
-            Allowance(*most),
-            most if least is None else least,
+            first() if first is not None and concerned else Growth(most, most),
+            most,
             self._terms,
         )
 
@@ -94,10 +98,13 @@ class Limiter:
             self.leases.keep(claim, on_lost)
         return headers
 
-    async def settle(self, claim: Claim, *, over: bool = True) -> None:
+    async def settle(self, claim: Claim, growth: Growth | None = None, *, over: bool = True) -> None:
         """Record what the run used and, when it is over, release what it holds. What cannot be recorded now is
-        recorded later."""
-        call = claim.settlement(over=over)
+        recorded later.
+
+        With `growth`, reserve it for the run, which goes on; `claim.refusal` tells if that was not possible.
+        """
+        call = claim.settlement(over=over, growth=growth)
         if call is None:
             return
         keys, arguments = call
@@ -111,10 +118,12 @@ class Limiter:
             log.warning("limits.unsettled", run=claim.run, error=repr(error.__cause__))
             if over:
                 self.leases.settle_later(claim)
+            elif growth is not None:
+                claim.unanswered()
             return
         if over:
             self.leases.drop(claim)
-        for budget, key, share in claim.settled(reply):
+        for budget, key, share in claim.settled(reply, growth):
             log.warning("budget.nearly_used", budget=key, period=budget.period, used=round(share, 3))
 
     def tool_turn(self, principal: Principal, tool: str) -> AbstractAsyncContextManager[object]:
@@ -125,7 +134,7 @@ class Limiter:
     async def turn(
         self, principal: Principal, operation: str, *, within_run: bool = False
     ) -> AsyncIterator[Mapping[str, str]]:
-        """For what is short, such as a tool. Yields the headers; raises as `admit` does."""
+        """For what is short, such as a tool or a look at a session. Yields the headers; raises as `admit` does."""
         claim = self.claim(principal, operation, new_id(), within_run=within_run)
         headers = await self.admit(claim, _go_on)
         try:
@@ -140,6 +149,16 @@ def subject_of(principal: Principal) -> str:
     if principal.authenticated:
         return f"user:{principal.user}"
     return f"address:{principal.address or 'unknown'}"
+
+
+def places_of(principal: Principal) -> Places:
+    """Where the principal is counted."""
+    return Places(subject_of(principal), f"peer:{principal.peer}" if principal.peer else "")
+
+
+def usage_name(principal: Principal) -> str:
+    """What usage is kept under, as settle.lua takes it: names that may be made up are kept within their address's."""
+    return principal.user if principal.authenticated else f"{subject_of(principal)} {principal.user}"
 
 
 def _go_on(_: Exception) -> None:

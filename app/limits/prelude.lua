@@ -88,6 +88,49 @@ local function read_budget(key, run)
   return budget
 end
 
+local RESERVED_WAIT = 5000 -- ms until it makes sense to ask again when others' reservations are in the way
+
+-- What a run that holds `held` may hold of a budget that has `left` beside it: what it wants, or else half of what is
+-- left, so that one run does not keep out all others, but never less than `least`. nil: not even that is there.
+local function share(wanted, least, held, left)
+  if held + left < least then
+    return nil
+  end
+  return math.max(held, math.min(wanted, math.max(least, held + math.floor(left / 2))))
+end
+
+-- How much of a budget a run may hold, of both units: tokens, nanos; or nil and what refuses it: the unit, ms to wait,
+-- ms to the end of the period. Limits below 0 are none.
+local function fit(budget, most_tokens, most_nanos, wanted_tokens, wanted_nanos, least_tokens, least_nanos)
+  local reset = (budget.ends - seconds) * 1000
+  local function part(most, spent, reserved, wanted, least, held)
+    if most < 0 then
+      return wanted
+    end
+    return share(wanted, least, held or 0, most - spent - reserved), spent + least > most and reset or RESERVED_WAIT
+  end
+  local tokens, wait = part(
+    most_tokens, budget.spent_tokens, budget.reserved_tokens, wanted_tokens, least_tokens, budget.held_tokens)
+  if not tokens then
+    return nil, 'tokens', wait, reset
+  end
+  local nanos
+  nanos, wait = part(
+    most_nanos, budget.spent_nanos, budget.reserved_nanos, wanted_nanos, least_nanos, budget.held_nanos)
+  if not nanos then
+    return nil, 'usd', wait, reset
+  end
+  return tokens, nanos
+end
+
+-- Reserve for the run what it does not hold yet of so much.
+local function hold(budget, tokens, nanos)
+  local held_tokens, held_nanos = budget.held_tokens or 0, budget.held_nanos or 0
+  budget.held_tokens, budget.held_nanos = math.max(held_tokens, tokens), math.max(held_nanos, nanos)
+  budget.reserved_tokens = budget.reserved_tokens + budget.held_tokens - held_tokens
+  budget.reserved_nanos = budget.reserved_nanos + budget.held_nanos - held_nanos
+end
+
 -- Write what it has become. With `expiry`, the run holds so much until then; without, nothing.
 local function write_budget(budget, run, ends, expiry)
   local values = {

@@ -1,13 +1,38 @@
 """On whose behalf a run goes, and what they may do."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 from app.errors import Forbidden
 
 ANY_TOOL = "tools:*"
 DEFAULT_TIER = "default"
+ANONYMOUS_TIER = "anonymous"
 SCOPE = r"chat|runs|admin|tools:(?:\*|[A-Za-z0-9_-]{1,64})"
 """Every scope there is, as a regular expression."""
+
+
+class Credential:
+    """How a caller proved who they are, to ask later whether it still holds.
+
+    All are equal: principals are compared by who they are. Shows nothing of itself.
+    """
+
+    __slots__ = ()
+
+    def withdrawn(self) -> Literal["revoked", "expired"] | None:
+        """Why what is done on its strength has to end now; None: it need not."""
+        return None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Credential)
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "Credential()"
 
 
 class Principal(Struct, frozen=True):
@@ -22,7 +47,10 @@ class Principal(Struct, frozen=True):
 
     Empty for those who are authenticated: they are counted by their names.
     """
+    peer: str = ""
+    """The proxy that told the address, if it is only one of a network of proxies: it could tell any."""
     authenticated: bool = False
+    credential: Credential = Credential()
 
     def require(self, scope: str) -> None:
         """Raises Forbidden, which names the scope."""

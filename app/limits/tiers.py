@@ -9,7 +9,12 @@ from app.errors import ConfigurationError
 from app.limits.principal import DEFAULT_TIER
 
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
-Scope = Literal["global", "user", "operation"]
+Scope = Literal["global", "peer", "peer-operation", "user", "operation"]
+PEER_FACTOR = 10
+"""How many times a user's limits all those may use whose address one peer tells, which could tell any."""
+
+READS = frozenset({"sessions", "usage", "tools"})
+"""Operations that are no runs: they count as requests, and not among the runs at once."""
 
 
 class Limit(BaseModel):
@@ -29,15 +34,23 @@ class Tier(BaseModel):
     user: Limit = Limit()
     chat: Limit = Limit()
     agent: Limit = Limit()
+    sessions: Limit = Limit()
+    usage: Limit = Limit()
     tools: dict[str, Limit] = {}
 
     def of(self, operation: str) -> Limit:
-        """`chat`, `agent`, or `tool:NAME`."""
+        """`chat`, `agent`, `sessions`, `usage`, `tools` (their list), or `tool:NAME`."""
         match operation:
             case "chat":
                 return self.chat
             case "agent":
                 return self.agent
+            case "sessions":
+                return self.sessions
+            case "usage":
+                return self.usage
+            case "tools":
+                return Limit()
             case _:
                 name = operation.removeprefix("tool:")
                 return self.tools.get(name) or self.tools.get("*") or Limit()
@@ -52,6 +65,7 @@ class Limits(BaseModel):
     tiers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")], Tier] = {}
 
     def tier(self, name: str) -> Tier:
+        """`anonymous` is the tier of callers without credentials."""
         return self.tiers.get(name) or self.tiers.get(DEFAULT_TIER) or Tier()
 
 
@@ -75,6 +89,11 @@ class Rule:
     policy: str
     most: int
 
+    @property
+    def shown(self) -> bool:
+        """Whether callers are told of it: what the service or a proxy can take as a whole is nobody's business."""
+        return self.scope in ("user", "operation")
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -83,24 +102,38 @@ class Rules:
     rates: tuple[Rule, ...]
     concurrent: tuple[Rule, ...]
     policies: str
-    """As the header RateLimit-Policy has them; the global ones are nobody's business."""
+    """As the header RateLimit-Policy has those that are shown."""
 
 
-def rules(limits: Limits, tier: str, operation: str, *, within_run: bool = False) -> Rules:
-    """`within_run`: the operation is part of a run, which was admitted; only its own limits count."""
+def rules(limits: Limits, tier: str, operation: str, *, within_run: bool = False, peered: bool = False) -> Rules:
+    """`within_run`: the operation is part of a run, which was admitted; only its own limits count.
+
+    `peered`: the caller's address is the word of a peer, which is held to wider limits of the same kind.
+    """
     own = limits.tier(tier)
-    levels: tuple[tuple[Scope, str, Limit], ...] = (
-        ("global", "global", limits.everyone),
-        ("user", "user", own.user),
-        ("operation", operation, own.of(operation)),
-    )
-    levels = levels[2:] if within_run else levels
+    levels: list[tuple[Scope, str, Limit]] = [("operation", operation, own.of(operation))]
+    if not within_run:
+        levels = [("global", "global", limits.everyone), ("user", "user", own.user), *levels]
+    if peered:
+        wider: list[tuple[Scope, str, Limit]] = [
+            ("peer" if scope == "user" else "peer-operation", f"peer-{name}", _times(limit, PEER_FACTOR))
+            for scope, name, limit in levels
+            if scope != "global"
+        ]
+        levels = [*levels[:1], *wider, *levels[1:]]
     rates = tuple(Rule(scope, name, limit.per_minute) for scope, name, limit in levels if limit.per_minute)
     concurrent = tuple(
-        Rule(scope, f"{name}-concurrent", limit.concurrent) for scope, name, limit in levels if limit.concurrent
+        Rule(scope, f"{name}-concurrent", limit.concurrent)
+        for scope, name, limit in levels
+        if limit.concurrent and (operation not in READS or scope in ("operation", "peer-operation"))
     )
-    policies = [f'"{rule.policy}";q={rule.most};w=60' for rule in rates if rule.scope != "global"]
-    policies += [
-        f'"{rule.policy}";q={rule.most};qu="concurrent-requests"' for rule in concurrent if rule.scope != "global"
-    ]
+    policies = [f'"{rule.policy}";q={rule.most};w=60' for rule in rates if rule.shown]
+    policies += [f'"{rule.policy}";q={rule.most};qu="concurrent-requests"' for rule in concurrent if rule.shown]
     return Rules(rates, concurrent, ", ".join(policies))
+
+
+def _times(limit: Limit, factor: int) -> Limit:
+    return Limit.model_construct(
+        per_minute=limit.per_minute and limit.per_minute * factor,
+        concurrent=limit.concurrent and limit.concurrent * factor,
+    )

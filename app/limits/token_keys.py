@@ -1,6 +1,6 @@
 """What tokens are verified with: which algorithms, and which keys fit them. Nothing here believes a token's header."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,6 +34,9 @@ class TokenKeys(Protocol):
     async def find(self, kid: str | None) -> TokenKey | None:
         """The key that a token's header names. Raises IdentityUnavailable while no key is known at all."""
 
+    def holds(self, key: TokenKey) -> bool:
+        """Whether tokens may still be verified with it."""
+
     async def watch(self) -> None:
         """Keep the keys up to date until cancelled."""
 
@@ -47,6 +50,9 @@ class OneKey:
 
     async def find(self, kid: str | None) -> TokenKey | None:
         return self.key
+
+    def holds(self, key: TokenKey) -> bool:
+        return bool(key.key == self.key.key)
 
     async def watch(self) -> None:
         return
@@ -94,19 +100,20 @@ def public_key(pem: str, algorithms: Sequence[str]) -> OneKey:
     return OneKey(TokenKey(key, tuple(algorithms)))
 
 
-def from_jwk(jwk: Mapping[str, Any], algorithms: Sequence[str]) -> TokenKey | None:
-    """The key if it is a public one for signatures by one of `algorithms`, else None."""
-    if jwk.get("kty") == "oct" or "d" in jwk or jwk.get("use", "sig") != "sig":
+def from_jwk(jwk: Any, algorithms: Sequence[str]) -> TokenKey | None:
+    """The key if it is a public one for signatures by one of `algorithms`, else None, whatever is published there."""
+    if not isinstance(jwk, dict) or jwk.get("kty") == "oct" or "d" in jwk or jwk.get("use", "sig") != "sig":
         return None
-    if "verify" not in jwk.get("key_ops", ("verify",)):
+    uses = jwk.get("key_ops", ["verify"])
+    if not isinstance(uses, list) or "verify" not in uses:
         return None
     for name in algorithms:
         if jwk.get("alg", name) != name:
             continue
         try:
             key = jwt.get_algorithm_by_name(name).from_jwk(dict(jwk))
-        except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm):
-            continue  # of another kind, or broken
+        except Exception:  # noqa: BLE001, S112 - of another kind, or broken in a way that nobody thought of
+            continue
         usable = tuple(other for other in algorithms if jwk.get("alg", other) == other and not _fault(other, key))
         return TokenKey(key, usable) if usable else None
     return None

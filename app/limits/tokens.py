@@ -2,18 +2,18 @@
 
 import re
 import time
-from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 import jwt
 
 from app.errors import Unauthorized
-from app.limits.principal import DEFAULT_TIER, SCOPE, Principal
-from app.limits.token_keys import TokenKeys
+from app.limits.names import name_of, subject
+from app.limits.principal import DEFAULT_TIER, SCOPE, Credential, Principal
+from app.limits.token_keys import TokenKey, TokenKeys
 from app.telemetry.logs import log
 
 LEEWAY_SECONDS = 30
@@ -21,8 +21,6 @@ LEEWAY_SECONDS = 30
 
 REMEMBERED = 10_000
 _REQUIRED = ["exp", "iss", "aud", "sub"]
-_HASHED = "sub-"
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 _IS_SCOPE = re.compile(SCOPE).fullmatch
 
 # What PyJWT raises for a token that is no good, and what broken claims make Python raise within it.
@@ -38,6 +36,20 @@ class Claims:
     scope: str = "scope"
     team: str = "team"
     tier: str = "tier"
+
+
+class Verified(Credential):
+    """A token that was good. What it began may end after it expires, which is minutes later as a rule; the key that it
+    was verified with counts until then."""
+
+    __slots__ = ("_key", "_keys")
+
+    def __init__(self, keys: TokenKeys, key: TokenKey) -> None:
+        self._keys = keys
+        self._key = key
+
+    def withdrawn(self) -> Literal["revoked", "expired"] | None:
+        return None if self._keys.holds(self._key) else "revoked"
 
 
 class Tokens:
@@ -91,36 +103,25 @@ class Tokens:
             leeway=LEEWAY_SECONDS,
             options={"require": _REQUIRED, "enforce_minimum_key_length": True},
         )
-        return int(claims["exp"]) + LEEWAY_SECONDS, self._principal(claims)
+        return int(claims["exp"]) + LEEWAY_SECONDS, self._principal(claims, Verified(self.keys, key))
 
-    def _principal(self, claims: Mapping[str, Any]) -> Principal:
+    def _principal(self, claims: Mapping[str, Any], credential: Credential) -> Principal:
         names = self._claims
         team, tier = claims.get(names.team), claims.get(names.tier)
         return Principal(
-            user=name_of(claims["sub"]),
+            user=subject(claims["sub"]),
             team=None if team is None else name_of(team),
             tier=DEFAULT_TIER if tier is None else name_of(tier),
             scopes=_scopes(claims.get(names.scope, "")),
             authenticated=True,
+            credential=credential,
         )
 
 
-def name_of(claim: Any) -> str:
-    """A user or team as the service names them: the claim itself where it is 1 to 64 of [A-Za-z0-9_-].
-
-    Any other claim becomes `sub-` and its SHA-256 in base64url, as does one that begins with `sub-`: two claims never
-    share a name. Raises ValueError for what is no text or empty.
-    """
-    if not isinstance(claim, str) or not claim:
-        raise ValueError("a name is text")
-    if _NAME(claim) and not claim.startswith(_HASHED):
-        return claim
-    return _HASHED + urlsafe_b64encode(sha256(claim.encode("utf-8", "surrogatepass")).digest()).decode().rstrip("=")
-
-
 def _scopes(claim: Any) -> frozenset[str]:
-    """Of a text with spaces (RFC 8693) or a list; scopes of other services are left out."""
-    words = claim.split() if isinstance(claim, str) else claim
+    """Scopes of a text, apart by spaces and nothing else (RFC 6749, section 3.3), or of a list; those of other
+    services are left out."""
+    words = claim.split(" ") if isinstance(claim, str) else claim
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ValueError("scopes are text or a list of texts")
     return frozenset(word for word in words if _IS_SCOPE(word))

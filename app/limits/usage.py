@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from app.limits.budgets import NANOS, NO_LIMIT, Budget
-from app.limits.limiter import subject_of
+from app.limits.limiter import subject_of, usage_name
 from app.limits.principal import Principal
 from app.limits.scripts import PEEK
 from app.state.store import Script, Store
@@ -29,6 +29,8 @@ class ModelUsage:
     cache_read_tokens: int
     cache_write_tokens: int
     cost_usd: float
+    uncertain_tokens: int
+    """The part of the tokens that nobody counted: estimates for calls that were cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +50,34 @@ class Standing:
     tokens: Amount
     usd: Amount
 
+    @property
+    def used(self) -> bool:
+        return any((self.tokens.spent, self.tokens.reserved, self.usd.spent, self.usd.reserved))
+
 
 class UsageBook:
     """Every method raises StateUnavailable."""
 
-    def __init__(self, store: Store, budgets: Sequence[Budget]) -> None:
+    def __init__(self, store: Store, budgets: Sequence[Budget], anonymous: Sequence[Budget] = ()) -> None:
+        """The budgets of callers with credentials, and those of callers without."""
         self._store = store
         self._budgets = budgets
+        self._anonymous = anonymous
         self._peek = Script(store, PEEK)
 
     async def of_user(self, user: str, days: int) -> list[ModelUsage]:
         """The last days, latest first."""
-        return await self._read((day, user) for day in _last(days))
+        return await self.of_users((user,), days)
+
+    async def of_users(self, users: Sequence[str], days: int) -> list[ModelUsage]:
+        """The last days, latest first."""
+        return await self._read((day, user) for day in _last(days) for user in users)
+
+    async def of_caller(self, principal: Principal, days: int) -> list[ModelUsage]:
+        """The caller's own, latest first: without credentials, what their address used under the name they give."""
+        owner, _, name = usage_name(principal).partition(" ")
+        rows = await self.of_user(owner, days)
+        return [row for row in rows if row.user == name] if name else rows
 
     async def of_all(self, days: int) -> list[ModelUsage]:
         """The last days, latest first, users by name."""
@@ -70,10 +88,13 @@ class UsageBook:
         )
 
     async def standings(self, principal: Principal) -> list[Standing]:
-        """Of the caller and their team."""
+        """Of the caller and their team. A share of the global budget is told once something was used of it."""
         subject = subject_of(principal)
-        own = [budget for budget in self._budgets if budget.scope != "global"]
-        return await self._standings([(budget, budget.key(subject, principal)) for budget in own])
+        budgets = self._budgets if principal.authenticated else self._anonymous
+        own = [budget for budget in budgets if budget.scope in ("user", "team")]
+        standings = await self._standings([(budget, budget.key(subject, principal)) for budget in own])
+        shared = {budget.scope for budget in own if budget.share}
+        return [standing for standing in standings if standing.used or standing.budget not in shared]
 
     async def global_standings(self) -> list[Standing]:
         everyone = [budget for budget in self._budgets if budget.scope == "global"]
@@ -103,14 +124,16 @@ def _last(days: int) -> list[str]:
 
 
 def _rows(day: str, user: str, reply: list[bytes]) -> list[ModelUsage]:
-    by_model: dict[str, dict[str, int]] = defaultdict(dict)
+    """An address has rows for each name that its callers gave."""
+    counted: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for field, count in zip(reply[::2], reply[1::2], strict=True):
-        kind, _, model = field.decode().partition(" ")
-        by_model[model][kind] = int(count)
+        kind, _, of = field.decode().partition(" ")
+        name, _, model = of.partition(" ") if user.startswith("address:") else (user, "", of)
+        counted[name, model][kind] = int(count)
     return [
         ModelUsage(
             day,
-            user,
+            name,
             model,
             calls=counts.get("calls", 0),
             input_tokens=counts.get("input", 0),
@@ -118,8 +141,9 @@ def _rows(day: str, user: str, reply: list[bytes]) -> list[ModelUsage]:
             cache_read_tokens=counts.get("cache_read", 0),
             cache_write_tokens=counts.get("cache_write", 0),
             cost_usd=counts.get("nanos", 0) / NANOS,
+            uncertain_tokens=counts.get("uncertain", 0),
         )
-        for model, counts in sorted(by_model.items())
+        for (name, model), counts in sorted(counted.items())
     ]
 
 

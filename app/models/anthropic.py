@@ -3,36 +3,65 @@
 A stream is read as bytes: the typed events that the SDK makes of it cost more than 100 µs of CPU a token.
 """
 
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+import re
 from typing import Any
 
-import aiohttp
 import anthropic
 import httpx2
+import msgspec
 
-from app.errors import ModelUnavailable
+from app.errors import AppError, ModelError
+from app.events import Usage
+from app.messages import AssistantMessage
+from app.models.adjusting import Adjusted, Adjusting
 from app.models.anthropic_answer import AnthropicAnswer
-from app.models.anthropic_wire import request_body
-from app.models.failures import from_exception, from_status, unavailable
+from app.models.anthropic_request import request_body
+from app.models.anthropic_transport import read_answer, translated
+from app.models.echo import without_echo
+from app.models.failures import is_alive
 from app.models.http import CONNECT_SECONDS, SILENCE_SECONDS
+from app.models.options import NO_OPTIONS, ModelOptions
+from app.models.prices import is_anthropic
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
-from app.models.sse import SseData
+from app.models.refusal_rules import Changes
+from app.models.thinking import Splitter
+from app.models.tokens import estimated_input_tokens
+from app.telemetry.logs import log
+from app.telemetry.propagation import trace_headers
 
 KEEP_ALIVE_SECONDS = 30.0
 UNLIMITED = 0
+MAX_PAUSES = 5
+"""How often an answer that the provider pauses, while its own tools work, is asked to go on."""
+
+_OF_THINKING = re.compile(r"thinking|signature", re.IGNORECASE)
 
 
-class AnthropicModel:
-    """Retries, tracing and the limit of connections are off: each has its one owner elsewhere."""
+class AnthropicModel(Adjusted):
+    """Retries, tracing and the limit of connections are off: each has its one owner elsewhere.
+
+    Where a server leaves the usage out, it is estimated, with a warning: no call is for free.
+    """
 
     provider = "anthropic"
-    context_window: int | None = None
-    reasons = False
 
-    def __init__(self, name: str, base_url: str, api_key: str, silence_seconds: float = SILENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        api_key: str,
+        silence_seconds: float = SILENCE_SECONDS,
+        *,
+        options: ModelOptions = NO_OPTIONS,
+        context_window: int | None = None,
+    ) -> None:
         self.name = name
         self.ref = f"anthropic/{name}"
+        self._options = options
+        self._adjusting = Adjusting(self.ref, options, context_window)
+        self._splits = not is_anthropic(base_url)
+        self._opened = False
+        self._warned = False
         timeout = httpx2.Timeout(silence_seconds, connect=CONNECT_SECONDS, pool=None)
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
@@ -48,52 +77,84 @@ class AnthropicModel:
         )
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
-        answer = AnthropicAnswer()
-        body: dict[str, Any] = request_body(request, self.name)
-        call = self._client.messages.with_streaming_response.create(**body, stream=request.stream)
-        with _translated():
-            async with call as response:
-                if request.stream:
-                    sse = SseData()
-                    async with aclosing(response.http_response.aiter_bytes()) as chunks:
-                        async for chunk in chunks:
-                            for data in sse.feed(chunk):
-                                if text := answer.add(data):
-                                    on_text(text)
-                    answer.end()
-                elif text := answer.add_whole(await response.read()):
-                    on_text(text)
-        return answer.completion()
+        usage = Usage()
+
+        def begin() -> AnthropicAnswer:
+            return AnthropicAnswer(on_text, on_beside, Splitter(opened=self._opened) if self._splits else None)
+
+        async def send(answer: AnthropicAnswer, changes: Changes, max_tokens: int) -> None:
+            nonlocal usage
+            usage = await self._answer(request, answer, changes, max_tokens)
+
+        answer = await self._adjusting.send(request, begin, send)
+        self._adjusting.reasons |= answer.reasons
+        if answer.text.opened is not None:
+            self._opened = answer.text.opened
+        taken = (call.id for message in request.messages for call in getattr(message, "tool_calls", ()))
+        return answer.completion(usage, self.ref, taken)
+
+    async def _answer(self, request: ModelRequest, answer: AnthropicAnswer, changes: Changes, max_tokens: int) -> Usage:
+        """Returns the usage of the answer's last part."""
+        ref = "" if "reasoning_not_sent_back" in changes.ways else self.ref
+        try:
+            return await self._parts(request, answer, self._body(request, ref, changes, max_tokens))
+        except ModelError as error:
+            if not (
+                error.reason == "bad_request" and _OF_THINKING.search(error.cause) and self._sends_thinking(request)
+            ):
+                raise
+        log.warning("model.thinking_refused", model=self.ref)  # of another key, or too old
+        return await self._parts(request, answer, self._body(request, "", changes, max_tokens))
+
+    def _body(self, request: ModelRequest, ref: str, changes: Changes, max_tokens: int) -> dict[str, Any]:
+        with_tools = self._options.tools and "tools" not in changes.left_out
+        cached = "without_marks_for_the_cache" not in changes.ways
+        body = request_body(request, self.name, ref, max_tokens, with_tools=with_tools, cached=cached)
+        body["stream"] = request.stream if changes.stream is None else changes.stream
+        if further := self._options.parameters:
+            body["extra_body"] = {name: further[name] for name in further if name not in changes.left_out}
+        return body
+
+    async def _parts(self, request: ModelRequest, answer: AnthropicAnswer, body: dict[str, Any]) -> Usage:
+        usage = await self._call(request, body, answer)
+        for _ in range(MAX_PAUSES):
+            left = body["max_tokens"] - usage.output_tokens
+            if not answer.paused or left < 1:
+                break
+            said = {"role": "assistant", "content": answer.go_on(usage)}
+            body = {**body, "messages": [*body["messages"], said], "max_tokens": left}
+            usage = await self._call(request, body, answer)
+        return usage
+
+    async def _call(self, request: ModelRequest, body: dict[str, Any], answer: AnthropicAnswer) -> Usage:
+        call = self._client.messages.with_streaming_response.create(**body, extra_headers=trace_headers())
+        try:
+            with translated():
+                async with call as response:
+                    await read_answer(response.http_response, answer, body["stream"])
+        except ModelError as error:
+            without_echo(error, msgspec.json.encode(body))
+            raise
+        usage, counted = answer.usage(estimated_input_tokens(request))
+        if not (counted or self._warned):
+            self._warned = True
+            log.warning("model.usage_missing", model=self.ref)
+        return usage
+
+    def _sends_thinking(self, request: ModelRequest) -> bool:
+        return any(
+            isinstance(message, AssistantMessage) and message.extras is not None and message.extras.origin == self.ref
+            for message in request.messages
+        )
 
     async def probe(self) -> None:
-        """Ask for the description of the model, which costs nothing."""
-        with _translated():
-            await self._client.models.with_raw_response.retrieve(self.name)
+        """Ask for the description of the model, which costs nothing. Compatible servers have none, and are alive."""
+        try:
+            with translated():
+                await self._client.models.with_raw_response.retrieve(self.name)
+        except AppError as error:
+            if not is_alive(error, self.name):
+                raise
 
     async def aclose(self) -> None:
         await self._client.close()
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """The SDK's and its transport's exceptions as those of `Model.generate`."""
-    try:
-        yield
-    except anthropic.APIStatusError as error:
-        response = error.response
-        raise from_status(error.status_code, response.headers, response.content) from error
-    except anthropic.APIConnectionError as error:
-        raise _connection(error.__cause__ or error, answering=False) from error
-    except httpx2.DecodingError as error:
-        raise unavailable("broken_answer", str(error)) from error
-    except (httpx2.RequestError, aiohttp.ClientError) as error:
-        raise _connection(error, answering=True) from error
-
-
-def _connection(error: BaseException, *, answering: bool) -> ModelUnavailable:
-    """What the transport has wrapped up says more."""
-    if isinstance(error.__cause__, aiohttp.ClientError):
-        error = error.__cause__
-    if isinstance(error, aiohttp.ClientError):
-        return from_exception(error, answering)
-    return unavailable("cut_stream" if answering else "unreachable", f"{type(error).__name__}: {error}")

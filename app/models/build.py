@@ -1,7 +1,7 @@
 """From the references in MODELS to models with their prices."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
@@ -10,7 +10,9 @@ from app.models.demo import DemoModel
 from app.models.http import Http
 from app.models.ollama import OllamaModel
 from app.models.openai import OpenAIModel
-from app.models.prices import FREE, Price, price_of
+from app.models.options import NO_OPTIONS, ModelOptions, parse
+from app.models.pace import Pace
+from app.models.prices import FREE, Price, context_window_of, flat_price, is_anthropic, is_openai, price_of
 from app.models.protocol import Model
 from app.settings import Settings
 from app.telemetry.logs import log
@@ -20,6 +22,8 @@ from app.telemetry.logs import log
 class PricedModel:
     model: Model
     price: Price
+    pace: Pace = field(default_factory=Pace, compare=False)
+    """Of its calls in this process."""
 
 
 class Models(Mapping[str, PricedModel]):
@@ -63,19 +67,27 @@ class Models(Mapping[str, PricedModel]):
 def build_models(settings: Settings) -> Models:
     """The models of MODELS; nothing is connected yet. Raises ConfigurationError."""
     http = Http()
-    models = [_build(ref, settings, http) for ref in settings.models]
-    prices = {model.ref: price_of(model.ref, settings.openai_base_url) for model in models}
+    options = parse(settings.model_options, settings.models)
+    models = [_build(ref, settings, options.get(ref, NO_OPTIONS), http) for ref in settings.models]
+    prices = {model.ref: _price(model.ref, settings, options.get(model.ref, NO_OPTIONS)) for model in models}
     unknown = [ref for ref, price in prices.items() if price is None]
     if unknown and settings.unknown_price == "error":
         raise ConfigurationError(
-            f"MODELS: no price is known for {', '.join(unknown)}; UNKNOWN_PRICE=allow counts such calls as $0"
+            f"MODELS: no price is known for {', '.join(unknown)}; MODEL_OPTIONS can give it, "
+            "UNKNOWN_PRICE=allow counts such calls as $0"
         )
     if unknown:
         log.warning("models.price_unknown", models=unknown)
     return Models({model.ref: PricedModel(model, prices[model.ref] or FREE) for model in models}, http)
 
 
-def _build(ref: str, settings: Settings, http: Http) -> Model:
+def _price(ref: str, settings: Settings, options: ModelOptions) -> Price | None:
+    if given := options.price:
+        return flat_price(given.input, given.output, given.cache_read, given.cache_write)
+    return price_of(ref, settings.openai_base_url)
+
+
+def _build(ref: str, settings: Settings, options: ModelOptions, http: Http) -> Model:
     if ref == "demo":
         return DemoModel()
     provider, _, name = ref.partition("/")
@@ -83,25 +95,35 @@ def _build(ref: str, settings: Settings, http: Http) -> Model:
     if build is None or not name:
         known = ", ".join(["demo", *(f"{known}/NAME" for known in _PROVIDERS)])
         raise ConfigurationError(f"MODELS: `{ref}` is not a model reference; known are {known}")
-    return build(name, settings, http)
+    return build(name, settings, options, http)
 
 
-def _ollama(name: str, settings: Settings, http: Http) -> Model:
-    return OllamaModel(name, settings.ollama_api_base, settings.ollama_num_ctx, settings.ollama_keep_alive, http)
+def _ollama(name: str, settings: Settings, options: ModelOptions, http: Http) -> Model:
+    num_ctx = options.context_window or settings.ollama_num_ctx
+    return OllamaModel(name, settings.ollama_api_base, num_ctx, settings.ollama_keep_alive, http, options)
 
 
-def _anthropic(name: str, settings: Settings, _: Http) -> Model:
+def _anthropic(name: str, settings: Settings, options: ModelOptions, _: Http) -> Model:
     key = _key("ANTHROPIC_API_KEY", settings.anthropic_api_key)
     if key is None:
         raise ConfigurationError(f"ANTHROPIC_API_KEY: is not set, and MODELS has `anthropic/{name}`")
     # Costs 42 MB and more than a second, which a service without Anthropic's models need not spend.
     from app.models.anthropic import AnthropicModel
 
-    return AnthropicModel(name, settings.anthropic_base_url, key)
+    window = context_window_of("anthropic", name) if is_anthropic(settings.anthropic_base_url) else None
+    return AnthropicModel(name, settings.anthropic_base_url, key, options=options, context_window=window)
 
 
-def _openai(name: str, settings: Settings, http: Http) -> Model:
-    return OpenAIModel(name, settings.openai_base_url, _key("OPENAI_API_KEY", settings.openai_api_key), http)
+def _openai(name: str, settings: Settings, options: ModelOptions, http: Http) -> Model:
+    key = _key("OPENAI_API_KEY", settings.openai_api_key)
+    own = is_openai(settings.openai_base_url)
+    if own and key is None:
+        raise ConfigurationError(
+            f"OPENAI_API_KEY: is not set, and MODELS has `openai/{name}` at OpenAI itself; for another server set "
+            "OPENAI_BASE_URL"
+        )
+    window = context_window_of("openai", name) if own else None
+    return OpenAIModel(name, settings.openai_base_url, key, http, options, window)
 
 
 def _key(setting: str, secret: SecretStr | None) -> str | None:
@@ -112,7 +134,7 @@ def _key(setting: str, secret: SecretStr | None) -> str | None:
     return key or None
 
 
-_PROVIDERS: Mapping[str, Callable[[str, Settings, Http], Model]] = {
+_PROVIDERS: Mapping[str, Callable[[str, Settings, ModelOptions, Http], Model]] = {
     "ollama": _ollama,
     "anthropic": _anthropic,
     "openai": _openai,

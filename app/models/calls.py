@@ -1,5 +1,7 @@
-"""Tools and their calls on the wire: what models are told, and what they write, whose ids may be missing."""
+"""Tools and their calls on the wire: what models are told, and what they write, often not as it should be."""
 
+import re
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 from uuid import uuid4
@@ -10,7 +12,12 @@ from app.messages import ToolCall
 from app.models.protocol import ToolSpec
 
 _KEPT = 256
-_OBJECT = msgspec.json.Decoder(dict[str, Any])
+_JSON = msgspec.json.Decoder()
+_VALID_ID = re.compile(r"[a-zA-Z0-9_-]{1,40}")
+"""Taken by every provider: OpenAI takes at most 40 characters, Anthropic and Bedrock no other ones."""
+
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]+")
+_MAX_NAME = 64
 
 
 @lru_cache(_KEPT)
@@ -30,14 +37,47 @@ def functions(tools: tuple[ToolSpec, ...]) -> msgspec.Raw:
 
 
 def call_with_json(call_id: str | None, name: str, arguments: str) -> ToolCall:
-    """A call whose arguments are text. None at all are no arguments; what is not an object is `malformed`."""
-    try:
-        parsed = _OBJECT.decode(arguments) if arguments.strip() else {}
-    except msgspec.MsgspecError:
+    """A call whose arguments are text. Empty text and `null` are no arguments; anything else that is not an object
+    is `malformed`."""
+    parsed = parsed_arguments(arguments)
+    name = valid_name(name)
+    if parsed is None:
         return ToolCall(call_id or new_id(), name, {}, arguments)
     return ToolCall(call_id or new_id(), name, parsed)
 
 
+def parsed_arguments(text: str) -> dict[str, Any] | None:
+    """The object in a call's arguments, or None. JSON within a JSON string is read, and so is an empty object before
+    the real one, which gateways to Anthropic write."""
+    text = text.strip()
+    if not text:
+        return {}
+    try:
+        value = _JSON.decode(text)
+        if isinstance(value, str):
+            value = _JSON.decode(value) if value.strip() else None
+    except msgspec.MsgspecError:
+        rest = text.removeprefix("{}").lstrip()
+        return parsed_arguments(rest) if rest.startswith("{") and rest != text else None
+    if value is None:
+        return {}
+    return value if isinstance(value, dict) else None
+
+
+def valid_name(name: str, tools: Collection[str] = ()) -> str:
+    """The tool meant by a name such as `functions.calculator`, else the name without what no API takes."""
+    if name in tools:
+        return name
+    parts = [part for part in _NOT_IN_NAMES.split(name) if part]
+    meant = [part for part in parts if part in tools]
+    return meant[0] if len(meant) == 1 else "_".join(parts)[:_MAX_NAME] or "unnamed"
+
+
+def valid_id(call_id: str, taken: Collection[str]) -> str:
+    """The call's own id if every provider takes it and no other call has it, else a new one."""
+    return call_id if _VALID_ID.fullmatch(call_id) and call_id not in taken else new_id()
+
+
 def new_id() -> str:
-    """For a call that the server gave none."""
+    """An id for a call that has none."""
     return f"call_{uuid4().hex}"

@@ -1,13 +1,20 @@
 """The client session that carries the calls of every provider that is spoken to in plain HTTP."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from types import TracebackType
+from typing import TypeVar
 from urllib.request import getproxies
 
 import aiohttp
 
+from app.errors import AppError, ModelError
+from app.models.echo import without_echo
 from app.models.failures import from_exception, from_status, unavailable
+from app.models.refusals import Said
+from app.telemetry.propagation import trace_headers
 
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 300.0
@@ -18,6 +25,11 @@ KEEP_ALIVE_SECONDS = 4.0
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 DRAIN_SECONDS = 0.1
+LATE_SECONDS = 1.0
+"""How long a server that has told why its answer ends may take for the mark of the end."""
+
+_BROKEN = (aiohttp.ClientError, ConnectionError, ssl.SSLError)
+E = TypeVar("E", bound=AppError)
 
 
 class Http:
@@ -34,11 +46,14 @@ class Http:
         self._session: aiohttp.ClientSession | None = None
 
     def call(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> "_Call":
-        """An answer of status 200, for `async with`. Leaving the block before the answer's end closes the connection.
+        """A successful answer, for `async with`. Leaving the block before the answer's end closes the connection.
 
-        aiohttp's exceptions in the block become ModelUnavailable, another status what `from_status` makes.
+        aiohttp's exceptions in the block become ModelUnavailable, another status what `from_status` makes. The server
+        is told the request being served; what it repeats of the body in an error is taken out of that.
         """
-        return _Call(self._open().request(method, url, data=body, headers=headers, allow_redirects=False))
+        if traced := trace_headers():
+            headers = {**headers, **traced}
+        return _Call(self._open().request(method, url, data=body, headers=headers, allow_redirects=False), body)
 
     async def aclose(self) -> None:
         if self._session:
@@ -59,19 +74,22 @@ class Http:
 class _Call:
     """A class, since every model call enters it and a generator costs more."""
 
-    __slots__ = ("_request", "_response")
+    __slots__ = ("_body", "_request", "_response")
 
-    def __init__(self, request: Awaitable[aiohttp.ClientResponse]) -> None:
+    def __init__(self, request: Awaitable[aiohttp.ClientResponse], body: bytes | None) -> None:
         self._request = request
+        self._body = body
 
     async def __aenter__(self) -> aiohttp.ClientResponse:
         try:
             response = self._response = await self._request
-            if response.status != 200:
+            if not 200 <= response.status < 300:
                 async with response:
-                    raise from_status(response.status, response.headers, await read(response))
-        except aiohttp.ClientError as error:
-            raise from_exception(error, answering=False) from error
+                    said = await read(response)
+                    failure = self._told(from_status(response.status, response.headers, said))
+                    raise failure from Said(response.status, said)
+        except _BROKEN as error:
+            raise self._told(from_exception(error, answering=False)) from error
         return response
 
     async def __aexit__(
@@ -81,8 +99,15 @@ class _Call:
             await self._response.__aexit__(kind, error, stack)
         except aiohttp.ClientError as another:
             error = another
-        if isinstance(error, aiohttp.ClientError):
-            raise from_exception(error, answering=True) from error
+        if isinstance(error, _BROKEN):
+            raise self._told(from_exception(error, answering=True)) from error
+        if isinstance(error, ModelError):
+            self._told(error)
+
+    def _told(self, error: E) -> E:
+        if isinstance(error, ModelError) and self._body:
+            without_echo(error, self._body)
+        return error
 
 
 async def read(response: aiohttp.ClientResponse) -> bytes:
@@ -99,12 +124,11 @@ async def read(response: aiohttp.ClientResponse) -> bytes:
 
 
 async def drain(response: aiohttp.ClientResponse) -> None:
-    """Read what follows the last event of a stream, mostly nothing, to use its connection again."""
+    """Read what follows the last event of a stream, mostly nothing, to use its connection again. The answer is
+    complete: whatever happens to the connection meanwhile is no error."""
     if response.content.at_eof():
         return
-    try:
+    with suppress(TimeoutError, aiohttp.ClientError):
         async with asyncio.timeout(DRAIN_SECONDS):
             while not response.content.at_eof():
                 await response.content.readany()
-    except TimeoutError:
-        pass

@@ -2,70 +2,95 @@
 
 import msgspec
 
-from app.errors import ModelUnavailable
-from app.models.failures import unavailable
+from app.errors import AppError, ModelUnavailable
+from app.models.adjusting import Adjusted, Adjusting
+from app.models.failures import is_alive, unavailable
 from app.models.http import Http, drain, read
 from app.models.ollama_answer import OllamaAnswer
 from app.models.ollama_wire import encode_request
+from app.models.options import NO_OPTIONS, ModelOptions
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
+from app.models.refusal_rules import Changes
+from app.models.thinking import Splitter
 from app.telemetry.logs import log
 
 _HEADERS = {"Content-Type": "application/json"}
 
 
-class OllamaModel:
+class OllamaModel(Adjusted):
     """A model whose template has no place for tools is called without them from then on, with a warning."""
 
     provider = "ollama"
-    reasons = False
 
-    def __init__(self, name: str, base_url: str, num_ctx: int, keep_alive: str, http: Http) -> None:
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        num_ctx: int,
+        keep_alive: str,
+        http: Http,
+        options: ModelOptions = NO_OPTIONS,
+    ) -> None:
         self.name = name
         self.ref = f"ollama/{name}"
         self._base_url = base_url
-        self.context_window: int | None = num_ctx
         self._num_ctx = num_ctx
         self._keep_alive = keep_alive
         self._http = http
-        self._takes_tools = True
+        self._options = options
+        self._adjusting = Adjusting(self.ref, options, num_ctx)
+        self._opened = False
+        self._warned = False
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
-        answer = OllamaAnswer(self._num_ctx)
-        while not answer.done:
-            tools = request.tools if self._takes_tools else ()
-            body = encode_request(request, self.name, self._num_ctx, self._keep_alive, tools)
-            try:
-                async with self._http.call("POST", f"{self._base_url}/api/chat", body, _HEADERS) as response:
-                    if request.stream:
-                        readany = response.content.readany
-                        while not answer.done and (data := await readany()):
-                            for text in answer.feed(data):
-                                on_text(text)
-                        await drain(response)
-                    elif text := answer.whole(await read(response)):
-                        on_text(text)
-                answer.end()
-            except ModelUnavailable as error:
-                if not tools or "does not support tools" not in error.cause:
-                    raise self._explained(error) from error
-                self._takes_tools = False
-                log.warning("model.takes_no_tools", model=self.ref)
-        return answer.completion(request)
+        def begin() -> OllamaAnswer:
+            return OllamaAnswer(self._num_ctx, on_text, on_beside, Splitter(opened=self._opened))
+
+        async def send(answer: OllamaAnswer, changes: Changes, max_tokens: int) -> None:
+            await self._send(request, answer, changes, max_tokens)
+
+        try:
+            answer = await self._adjusting.send(request, begin, send)
+        except ModelUnavailable as error:
+            raise self._explained(error) from error
+        self._adjusting.reasons |= answer.reasons
+        if answer.text.opened is not None:
+            self._opened = answer.text.opened
+        if not (answer.counted or self._warned):
+            self._warned = True
+            log.warning("model.usage_missing", model=self.ref)
+        return answer.completion(request, self.ref)
+
+    async def _send(self, request: ModelRequest, answer: OllamaAnswer, changes: Changes, max_tokens: int) -> None:
+        body = encode_request(
+            request, self.name, self.ref, max_tokens, self._num_ctx, self._keep_alive, self._options, changes
+        )
+        async with self._http.call("POST", f"{self._base_url}/api/chat", body, _HEADERS) as response:
+            if request.stream if changes.stream is None else changes.stream:
+                readany = response.content.readany
+                while not answer.done and (data := await readany()):
+                    answer.feed(data)
+                answer.close()
+                await drain(response)
+            else:
+                answer.whole(await read(response))
+            answer.end()
 
     async def probe(self) -> None:
-        """Ask for the description of the model, which is there only if the model is."""
+        """Ask for the description of the model, which is there only if the model is. A server without one is alive."""
         body = msgspec.json.encode({"model": self.name})
         try:
             async with self._http.call("POST", f"{self._base_url}/api/show", body, _HEADERS) as response:
                 await read(response)
-        except ModelUnavailable as error:
-            raise self._explained(error) from error
+        except AppError as error:
+            if not is_alive(error, self.name):
+                raise self._explained(error) from error
 
     async def aclose(self) -> None:
         """The session is shared: whoever made it closes it."""
 
-    def _explained(self, error: ModelUnavailable) -> ModelUnavailable:
-        if error.reason != "not_found":
+    def _explained(self, error: AppError) -> AppError:
+        if not isinstance(error, ModelUnavailable) or error.reason != "not_found":
             return error
         detail = f"The Ollama server does not have the model {self.name}. `ollama pull {self.name}` gets it."
         return unavailable("not_found", error.cause, detail=detail)

@@ -1,68 +1,94 @@
 """Any server that speaks OpenAI's chat completions API."""
 
-from app.errors import ModelError
-from app.events import Usage
-from app.models.http import Http, drain, read
+import re
+
+from app.errors import AppError
+from app.models.adjusting import Adjusted, Adjusting
+from app.models.failures import is_alive
+from app.models.http import Http, read
 from app.models.openai_answer import OpenAIAnswer
-from app.models.openai_wire import encode_request
+from app.models.openai_request import encode_request
+from app.models.openai_stream import read_stream
+from app.models.options import NO_OPTIONS, ModelOptions
 from app.models.prices import is_openai
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
-from app.models.sse import SseData
-from app.models.tokens import estimated_input_tokens
+from app.models.refusal_rules import Changes
+from app.models.thinking import Splitter
 from app.telemetry.logs import log
 
+_NAME_OF_THINKER = re.compile(r"(?:^|[-_/:. ])(?:r1|qwq|think(?:ing|er)?|reason(?:er|ing)?)(?:$|[-_/:. \d])", re.I)
 
-class OpenAIModel:
-    """Where a server leaves the usage out, it is estimated, with a warning: no call is for free."""
+
+class OpenAIModel(Adjusted):
+    """Learns from the server's errors what it does not take, and from its answers whether the model reasons. Where it
+    leaves the usage out, it is estimated, with a warning: no call is for free."""
 
     provider = "openai"
-    context_window: int | None = None
-    reasons = False
 
-    def __init__(self, name: str, base_url: str, api_key: str | None, http: Http) -> None:
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        api_key: str | None,
+        http: Http,
+        options: ModelOptions = NO_OPTIONS,
+        context_window: int | None = None,
+    ) -> None:
         self.name = name
         self.ref = f"openai/{name}"
+        self._adjusting = Adjusting(self.ref, options, context_window)
+        self._options = options
         self._base_url = base_url
         self._http = http
         self._headers = {"Content-Type": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
-        self._max_tokens_field = "max_completion_tokens" if is_openai(base_url) else "max_tokens"
+        self._is_openai = is_openai(base_url)
+        self._max_tokens_field = "max_completion_tokens" if self._is_openai else "max_tokens"
+        self._opened = self.reasons or _NAME_OF_THINKER.search(name) is not None
         self._warned = False
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
-        body = encode_request(request, self.name, self._max_tokens_field)
-        url = f"{self._base_url}/chat/completions"
-        answer = OpenAIAnswer()
-        async with self._http.call("POST", url, body, self._headers) as response:
-            if request.stream:
-                sse = SseData()
-                readany = response.content.readany
-                while not answer.done and (chunk := await readany()):
-                    for data in sse.feed(chunk):
-                        if text := answer.add(data):
-                            on_text(text)
-                answer.end(sse.close())
-                await drain(response)
-            elif text := answer.add_whole(await read(response)):
-                on_text(text)
-        return answer.completion(self._usage(answer, request))
+        tools = frozenset(tool.name for tool in request.tools) if request.tools else frozenset()
 
-    def _usage(self, answer: OpenAIAnswer, request: ModelRequest) -> Usage:
-        if answer.usage:
-            return answer.usage
-        if not self._warned:
+        def begin() -> OpenAIAnswer:
+            return OpenAIAnswer(on_text, on_beside, tools, self._splitter())
+
+        async def send(answer: OpenAIAnswer, changes: Changes, max_tokens: int) -> None:
+            await self._send(request, answer, changes, max_tokens)
+
+        return self._completion(await self._adjusting.send(request, begin, send), request)
+
+    async def _send(self, request: ModelRequest, answer: OpenAIAnswer, changes: Changes, max_tokens: int) -> None:
+        limit = (self._max_tokens_field, max_tokens)
+        body = encode_request(request, self.name, self.ref, limit, self._options, changes)
+        url = f"{self._base_url}/chat/completions"
+        async with self._http.call("POST", url, body, self._headers) as response:
+            if request.stream if changes.stream is None else changes.stream:
+                await read_stream(response, answer)
+            else:
+                answer.add_body(await read(response))
+
+    def _splitter(self) -> Splitter | None:
+        return None if self._is_openai else Splitter(opened=self._opened)
+
+    def _completion(self, answer: OpenAIAnswer, request: ModelRequest) -> Completion:
+        if answer.opened is not None:
+            self._opened = answer.opened
+        if not answer.counted and not self._warned:
             self._warned = True
             log.warning("model.usage_missing", model=self.ref)
-        return Usage(estimated_input_tokens(request), answer.estimated_output_tokens())
+        if answer.reasoned or answer.counted.reasoning:
+            self._adjusting.reasons = True
+        return answer.completion(request, self.ref)
 
     async def probe(self) -> None:
         """Ask for the list of models. A server without one is alive as well."""
         try:
             async with self._http.call("GET", f"{self._base_url}/models", None, self._headers) as response:
                 await read(response)
-        except ModelError as error:
-            if error.reason not in ("not_found", "bad_request"):
+        except AppError as error:
+            if not is_alive(error):
                 raise
 
     async def aclose(self) -> None:

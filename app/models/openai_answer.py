@@ -1,119 +1,243 @@
-"""One answer of the chat completions API, put together from its chunks."""
+"""One answer of the chat completions API, put together from its chunks and told as it comes."""
 
-from typing import Any
+from collections.abc import Collection
 
 import msgspec
 
-from app.errors import AppError
-from app.events import Usage
-from app.messages import size_of_text
-from app.models.calls import call_with_json
-from app.models.failures import from_status, provider_words, rate_limited, unavailable
+from app.messages import Extras, size_of_text
+from app.models.failures import unavailable
+from app.models.openai_calls import Calls
+from app.models.openai_ends import (
+    failure_in,
+    failure_of_choice,
+    failure_of_finish,
+    failure_without_choices,
+    says_something,
+    stop_reason_of,
+)
+from app.models.openai_lenient import decode_leniently
+from app.models.openai_reasoning import Reasoning
+from app.models.openai_usage import Counted
 from app.models.openai_wire import Call, ChatCompletion, Choice, Delta, decode
-from app.models.protocol import Completion, StopReason
+from app.models.protocol import Completion, ModelRequest, OnBeside, OnText
+from app.models.sse import SseData
+from app.models.thinking import Splitter
 from app.models.tokens import BYTES_A_TOKEN
 
 
-class _CallParts:
-    """A tool call whose arguments are still coming."""
-
-    __slots__ = ("arguments", "id", "name")
-
-    def __init__(self, call_id: str | None) -> None:
-        self.id = call_id
-        self.name = ""
-        self.arguments: list[str] = []
-
-
 class OpenAIAnswer:
-    def __init__(self) -> None:
-        self.done = False
-        self.usage: Usage | None = None
-        self._finish_reason: str | None = None
-        self._calls: dict[int, _CallParts] = {}
-        self._bytes = 0
+    """`tools` are the names of those the model was told of. Without a `splitter` tags in the text are text."""
 
-    def add(self, data: bytes) -> str:
-        """Take in one event of a stream. Returns the text in it, often one token, sometimes none."""
+    def __init__(
+        self, on_text: OnText, on_beside: OnBeside, tools: Collection[str] = (), splitter: Splitter | None = None
+    ) -> None:
+        self.done = False
+        self.counted = Counted()
+        self.reasoned = False
+        self._on_text = on_text
+        self._on_beside = on_beside
+        self._splitter = splitter
+        self._late: list[str] | None = None  # the answer after reasoning that was told as answer
+        self._finish_reason: str | None = None
+        self._refused = False
+        self._calls = Calls(tools)
+        self._reasoning = Reasoning()
+        self._bytes = 0
+        self._thought_bytes = 0
+
+    @property
+    def finished(self) -> bool:
+        return self._finish_reason is not None
+
+    @property
+    def written_bytes(self) -> int:
+        """The size of all that the model wrote so far."""
+        return self._bytes + self._thought_bytes + self._calls.bytes
+
+    @property
+    def opened(self) -> bool | None:
+        """Whether the opening tag of reasoning was in the prompt; None: this answer does not tell."""
+        return self._splitter.unopened if self._splitter and self._bytes else None
+
+    def add(self, data: bytes) -> None:
+        """Take in one event of a stream. Raises AppError."""
         if data == b"[DONE]":
             self.done = True
-            return ""
-        choice = self._choice(data)
-        return self._take(choice.delta, choice) if choice else ""
-
-    def end(self, rest: bytes) -> None:
-        """The stream is over; `rest` is what no blank line followed. Raises ModelUnavailable if it was cut.
-
-        Its mark is `[DONE]`, or from servers that send none a finish reason.
-        """
-        if rest == b"[DONE]":
-            self.done = True
-        if self._finish_reason is None and not (self.done and (self._bytes or self._calls)):
-            raise unavailable("cut_stream", "no finish_reason")
-
-    def add_whole(self, body: bytes) -> str:
-        """Take in an answer that was not streamed. Returns its text."""
-        choice = self._choice(body)
-        if choice is None or choice.message is None:
-            raise unavailable("broken_answer", "no choices")
-        return self._take(choice.message, choice)
-
-    def completion(self, usage: Usage) -> Completion:
-        """A tool call that `max_tokens` cut is left out."""
-        calls = [call_with_json(parts.id, parts.name, "".join(parts.arguments)) for parts in self._calls.values()]
-        if self._finish_reason == "length":
-            calls = [call for call in calls if not call.malformed]
-        return Completion(self._reason(), usage, tuple(calls))
-
-    def estimated_output_tokens(self) -> int:
-        arguments = sum(len(piece) for parts in self._calls.values() for piece in parts.arguments)
-        return -(-(self._bytes + arguments) // BYTES_A_TOKEN)
-
-    def _choice(self, data: bytes) -> Choice | None:
+            return
         try:
-            completion: ChatCompletion = decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise unavailable("broken_answer", str(error)) from error
-        if completion.error is not None:
-            raise _failure(completion.error, data)
-        if completion.usage is not None:
-            self.usage = completion.usage.to_usage()
-        return completion.choices[0] if completion.choices else None
+            completion = decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            completion = self._read(data)
+        if not completion.choices or completion.usage is not None or completion.error is not None:
+            choice = self._choice(completion, data)
+            if choice is None:
+                return
+        else:
+            choice = completion.choices[0]
+        delta = choice.delta if choice.delta is not None else choice.message
+        if delta is not None:
+            self._take(delta)
+        if choice.finish_reason is not None or choice.error is not None or choice.usage is not None:
+            self._finish(choice)
 
-    def _take(self, delta: Delta | None, choice: Choice) -> str:
-        if choice.finish_reason:
-            self._finish_reason = choice.finish_reason
-        if delta is None:
-            return ""
-        for call in delta.tool_calls or ():
-            self._add_call(call)
-        text = delta.content or delta.refusal or ""
-        self._bytes += size_of_text(text)
-        return text
+    def add_body(self, body: bytes) -> None:
+        """Take in a whole answer: JSON, or the stream that some servers send to those who ask for none."""
+        start = body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+        if start not in (b"{", b"[", b"n", b'"'):
+            sse = SseData()
+            events = [*sse.feed(body), sse.close()]
+            if any(events):
+                for data in filter(None, events):
+                    self.add(data)
+                self.end()
+                return
+        try:
+            completion = decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            completion = self._read(body)
+        choice = self._choice(completion, body)
+        message = (choice.message or choice.delta) if choice else None
+        if choice is None or message is None:
+            raise unavailable("broken_answer", "no choices")
+        self._take(message)
+        self._finish(choice)
+        self.done = True
+        self._tell_rest()
+
+    def end(self) -> None:
+        """The stream is over. Raises ModelUnavailable if it was cut: its mark is a finish reason, or `[DONE]`."""
+        if not self.finished and not (self.done and (self._bytes or self._thought_bytes or self._calls)):
+            raise unavailable("cut_stream", "no finish_reason")
+        self._tell_rest()
+
+    def completion(self, request: ModelRequest, ref: str) -> Completion:
+        """The end of the answer. A tool call that `max_tokens` cut is left out."""
+        taken = {call.id for message in request.messages for call in getattr(message, "tool_calls", ())}
+        calls, fields = self._calls.end(taken) if self._calls else ((), {})
+        reason = stop_reason_of(self._finish_reason, calls=bool(calls), refused=self._refused)
+        if reason == "max_tokens":
+            calls = tuple(call for call in calls if not call.malformed)
+        message = dict(self._reasoning.fields())
+        usage = self.counted.usage(request, self.written_bytes)
+        reasoning = self.counted.reasoning or -(-self._thought_bytes // BYTES_A_TOKEN)
+        return Completion(
+            reason,
+            usage,
+            calls,
+            Extras(ref, message, fields) if message or fields else None,
+            min(reasoning, usage.output_tokens),
+            None if self._late is None else "".join(self._late),
+        )
+
+    def _choice(self, completion: ChatCompletion, data: bytes) -> Choice | None:
+        if completion.error is not None and says_something(completion.error):
+            raise failure_in(data)
+        if completion.usage is not None:
+            self.counted.add(completion.usage)
+        if completion.choices:
+            return completion.choices[0]
+        if completion.usage is None and (failure := failure_without_choices(data)):
+            raise failure
+        return None
+
+    def _read(self, data: bytes) -> ChatCompletion:
+        try:
+            return decode_leniently(data)
+        except ValueError as error:
+            raise unavailable("broken_answer", str(error)) from error
+
+    def _take(self, delta: Delta) -> None:
+        """Take in a message or a piece of one: mostly one token of text."""
+        if text := delta.content:
+            splitter = self._splitter
+            if splitter is not None and not (
+                splitter.plain and "<" not in text and "[" not in text and "◁" not in text
+            ):
+                self._tell(*splitter.feed(text))
+            else:
+                if splitter is not None:
+                    splitter.previous = text
+                self._bytes += len(text) if text.isascii() else size_of_text(text)
+                self._on_text(text)
+
+        if (
+            delta.tool_calls is not None
+            or delta.reasoning_content is not None
+            or delta.reasoning is not None
+            or delta.refusal is not None
+            or delta.function_call is not None
+            or delta.reasoning_details is not None
+            or delta.thinking_blocks is not None
+            or delta.thinking is not None
+            or delta.extra_content is not None
+        ):
+            self._take_beside(delta)
+
+    def _take_beside(self, delta: Delta) -> None:
+        if delta.refusal and not delta.content:
+            self._refused = True
+            self._tell("", delta.refusal)
+        if delta.tool_calls:
+            for call in delta.tool_calls:
+                self._add_call(call)
+        elif delta.function_call:
+            self._add_call(Call(0, None, delta.function_call))
+        if text := self._reasoning.add(delta):
+            self._no_more_tags()
+            self._think(text)
+
+    def _tell(self, thought: str, text: str) -> None:
+        if thought:
+            self._think(thought)
+        if self._splitter is not None and self._splitter.late and self._late is None:
+            self._begin_anew()
+        if text:
+            self._bytes += size_of_text(text)
+            self._on_text(text)
+
+    def _begin_anew(self) -> None:
+        """All that was told as answer was reasoning."""
+        self.reasoned = True
+        late: list[str] = []
+        self._late = late
+        tell = self._on_text
+
+        def tell_and_keep(text: str) -> None:
+            late.append(text)
+            tell(text)
+
+        self._on_text = tell_and_keep
+
+    def _tell_rest(self) -> None:
+        """Text that was held back since a tag could have begun with it."""
+        if self._splitter is not None:
+            self._tell(
+                *self._splitter.end(cut=stop_reason_of(self._finish_reason, calls=False, refused=False) != "stop")
+            )
+
+    def _think(self, text: str) -> None:
+        self.reasoned = True
+        self._thought_bytes += size_of_text(text)
+        self._on_beside("reasoning", text)
+
+    def _no_more_tags(self) -> None:
+        """The server tells reasoning apart itself: tags are the answer's own."""
+        if self._splitter is not None:
+            self._tell_rest()
+            self._splitter = None
 
     def _add_call(self, call: Call) -> None:
-        index = call.index
-        if index is None:  # of servers that send whole calls, or the pieces of one after the other
-            index = len(self._calls) if call.id or not self._calls else len(self._calls) - 1
-        parts = self._calls.get(index)
-        if parts is None:
-            parts = self._calls[index] = _CallParts(call.id)
-        if call.function:
-            parts.name = parts.name or call.function.name or ""
-            if call.function.arguments:
-                parts.arguments.append(call.function.arguments)
+        if text := self._calls.add(call):
+            self._on_beside("arguments", text)
 
-    def _reason(self) -> StopReason:
-        """`stop`, `content_filter` and whatever else a server makes up are an answer's normal end."""
-        if self._finish_reason == "length":
-            return "max_tokens"
-        return "tool_calls" if self._calls else "stop"
-
-
-def _failure(error: Any, data: bytes) -> AppError:
-    """Of an error in the midst of a stream, where the status was 200 already."""
-    code = str(error.get("code")) if isinstance(error, dict) else ""
-    if code.isdecimal() and int(code) >= 400:
-        return from_status(int(code), {}, data)
-    words = provider_words(data)
-    return rate_limited(words) if code == "rate_limit_exceeded" else unavailable("server_error", words)
+    def _finish(self, choice: Choice) -> None:
+        if choice.usage is not None:
+            self.counted.add(choice.usage)
+        if says_something(choice.error):
+            raise failure_of_choice(choice.error)
+        reason = choice.finish_reason
+        if not reason or reason == "null":
+            return
+        if failure := failure_of_finish(reason):
+            raise failure
+        self._finish_reason = reason

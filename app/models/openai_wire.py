@@ -1,4 +1,4 @@
-"""The JSON of the OpenAI chat completions API, as OpenAI, vLLM and other servers speak it.
+"""The answers of the OpenAI chat completions API in JSON, as OpenAI, vLLM and other servers write them.
 
 https://platform.openai.com/docs/api-reference/chat
 """
@@ -8,11 +8,6 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from app.events import Usage
-from app.messages import AssistantMessage, Message, ToolMessage
-from app.models.calls import functions
-from app.models.protocol import ModelRequest
-
 
 class Function(Struct, gc=False):
     name: str | None = None
@@ -20,43 +15,64 @@ class Function(Struct, gc=False):
 
 
 class Call(Struct):
+    """A tool call, or a piece of one. The last fields have what Gemini wants back, at Google and behind LiteLLM."""
+
     index: int | None = None
     id: str | None = None
     function: Function | None = None
+    extra_content: dict[str, Any] | None = None
+    provider_specific_fields: dict[str, Any] | None = None
 
 
 class Delta(Struct):
-    """A piece of a message, or a whole one."""
+    """A piece of a message, or a whole one.
+
+    Reasoning is in `reasoning_content` of DeepSeek and Kimi, `reasoning` of vLLM, Groq, Ollama and OpenRouter,
+    `reasoning_details` of OpenRouter, `thinking_blocks` of LiteLLM and `thinking` of Mistral, which has it in content.
+    """
 
     content: str | None = None
     refusal: str | None = None
     tool_calls: list[Call] | None = None
+    function_call: Function | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: list[dict[str, Any]] | None = None
+    thinking_blocks: list[dict[str, Any]] | None = None
+    extra_content: dict[str, Any] | None = None
+    thinking: str | None = None
 
 
-class Choice(Struct):
-    delta: Delta | None = None
-    message: Delta | None = None
-    finish_reason: str | None = None
+class Details(Struct):
+    """Of prompt tokens or of completion tokens."""
 
-
-class PromptDetails(Struct):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
 
 class TokenUsage(Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: PromptDetails | None = None
+    """Counts of a call. The last four are the names of the first, and of the cache's, in servers of other makers."""
 
-    def to_usage(self) -> Usage:
-        details = self.prompt_tokens_details or PromptDetails()
-        return Usage(
-            self.prompt_tokens,
-            self.completion_tokens,
-            details.cached_tokens or 0,
-            details.cache_write_tokens or 0,
-        )
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_tokens_details: Details | None = None
+    completion_tokens_details: Details | None = None
+    prompt_cache_hit_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+
+
+class Choice(Struct):
+    """Kimi has the usage of a stream in here, OpenRouter an error."""
+
+    delta: Delta | None = None
+    message: Delta | None = None
+    finish_reason: str | None = None
+    error: Any = None
+    usage: TokenUsage | None = None
 
 
 class ChatCompletion(Struct):
@@ -68,41 +84,3 @@ class ChatCompletion(Struct):
 
 
 decode = msgspec.json.Decoder(ChatCompletion).decode
-_encode = msgspec.json.Encoder().encode
-
-
-def encode_request(request: ModelRequest, model: str, max_tokens_field: str) -> bytes:
-    body: dict[str, Any] = {
-        "model": model,
-        "messages": [*_system(request.system), *map(_message, request.messages)],
-        max_tokens_field: request.max_tokens,
-        "stream": request.stream,
-    }
-    if request.stream:
-        body["stream_options"] = {"include_usage": True}
-    if request.tools:
-        body["tools"] = functions(request.tools)
-    return _encode(body)
-
-
-def _system(system: str) -> list[dict[str, Any]]:
-    return [{"role": "system", "content": system}] if system else []
-
-
-def _message(message: Message) -> Message | dict[str, Any]:
-    if isinstance(message, ToolMessage):
-        return {"role": "tool", "tool_call_id": message.tool_call_id, "content": message.content}
-    if isinstance(message, AssistantMessage) and message.tool_calls:
-        return {
-            "role": "assistant",
-            "content": message.content or None,
-            "tool_calls": [
-                {
-                    "id": call.id,
-                    "type": "function",
-                    "function": {"name": call.name, "arguments": _encode(call.arguments).decode()},
-                }
-                for call in message.tool_calls
-            ],
-        }
-    return message  # its own JSON is that of the API

@@ -52,6 +52,13 @@ FREE = Price((Rates(0, 0.0, 0.0, 0.0, 0.0),))
 """Of what runs on one's own machines, and of a model that UNKNOWN_PRICE=allow lets in."""
 
 
+def flat_price(input_: float, output: float, cache_read: float | None, cache_write: float | None) -> Price:
+    """A price in US dollars a million tokens; cached tokens without one cost what other input does."""
+    read = input_ if cache_read is None else cache_read
+    write = input_ if cache_write is None else cache_write
+    return Price((Rates(0, input_, output, read, write),))
+
+
 def price_of(ref: str, openai_base_url: str = OPENAI_BASE_URL) -> Price | None:
     """The price of the model that `provider/name` stands for; None: not known.
 
@@ -62,23 +69,44 @@ def price_of(ref: str, openai_base_url: str = OPENAI_BASE_URL) -> Price | None:
     if provider in ("demo", "ollama"):
         return FREE
     if provider == "anthropic" or (provider == "openai" and is_openai(openai_base_url)):
-        return _listed(provider, name)
+        return _listed_price(_listed(provider, name))
     return None
+
+
+def context_window_of(provider: str, name: str) -> int | None:
+    """The context window of a model at the address of the provider itself, in tokens; None: not known."""
+    model = _listed(provider, name)
+    return model.context_window if model else None
 
 
 def is_openai(base_url: str) -> bool:
     """Whether this address is OpenAI's own, regional ones included."""
+    return _is_at(base_url, "api.openai.com")
+
+
+def is_anthropic(base_url: str) -> bool:
+    """Whether this address is Anthropic's own."""
+    return _is_at(base_url, "api.anthropic.com")
+
+
+def _is_at(base_url: str, own: str) -> bool:
     host = urlsplit(base_url).hostname or ""
-    return host == "api.openai.com" or host.endswith(".api.openai.com")
+    return host == own or host.endswith(f".{own}")
 
 
-def _listed(provider: str, name: str) -> Price | None:
+def _listed(provider: str, name: str) -> Any:
+    """The entry of the list, or None."""
     # Costs 12 MB and a third of a second, which a service without paid models need not spend.
     from genai_prices import data_snapshot
 
     try:
-        _, model = data_snapshot.get_snapshot().find_provider_model(name, None, provider, None)
+        return data_snapshot.get_snapshot().find_provider_model(name, None, provider, None)[1]
     except LookupError:
+        return None
+
+
+def _listed_price(model: Any) -> Price | None:
+    if model is None:
         return None
     prices = model.get_prices(datetime.now(UTC))
     if prices.input_mtok is None or prices.output_mtok is None:

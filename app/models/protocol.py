@@ -46,6 +46,8 @@ class Completion(Struct, frozen=True):
     """What the provider wants back with this message."""
     reasoning_tokens: int = 0
     """The part of `usage.output_tokens` that is reasoning, as the provider counts it or as estimated."""
+    text: str | None = None
+    """The answer's text where it is not what was told: then a part of that has turned out to be reasoning."""
 
 
 OnText = Callable[[str], None]

@@ -3,20 +3,28 @@
 from app.models.failures import unavailable
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
+_BOM = b"\xef\xbb\xbf"
 
 
 class SseData:
     """Cuts a byte stream into the data of its events, by https://html.spec.whatwg.org/#parsing-an-event-stream;
     names and ids of events are not looked at. It works on bytes, so a chunk may end anywhere."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_begun", "_rest")
 
     def __init__(self) -> None:
         self._rest = b""
+        self._begun = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The data of the events that this chunk completes. Raises ModelUnavailable for an endless event."""
         buffer = self._rest + chunk if self._rest else chunk
+        if not self._begun:
+            if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
+                self._rest = buffer
+                return []
+            buffer = buffer.removeprefix(_BOM)
+            self._begun = True
         if b"\r" in buffer:
             buffer = buffer.replace(b"\r\n", b"\n")
         *events, self._rest = buffer.split(b"\n\n")

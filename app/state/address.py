@@ -27,7 +27,13 @@ class Address:
 
 def parse(url: str) -> Address:
     """Raises ValueError, whose words do not repeat the address: it may hold a password."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # its words repeat what may be a password
+        raise ValueError(
+            "has a host or a port that cannot be read; in a password `/`, `?`, `#`, `[` and `@` are percent-encoded"
+        ) from None
     if parts.scheme not in ("redis", "rediss", "unix"):
         raise ValueError("is not a redis://, rediss:// or unix:// address")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -42,7 +48,7 @@ def parse(url: str) -> Address:
         raise ValueError("has a database that is not a number")
     return Address(
         host=parts.hostname or "localhost",
-        port=parts.port or 6379,
+        port=port or 6379,
         path=socket_file,
         username=unquote(parts.username or ""),
         password=unquote(parts.password or ""),

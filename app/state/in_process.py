@@ -4,26 +4,38 @@ import asyncio
 from typing import Any
 
 import hiredis
-from fakeredis import FakeAsyncRedis
+from fakeredis import FakeAsyncRedis, FakeServer
 from redis.exceptions import NoScriptError, RedisError
 
-from app.state.store import Argument, unavailable, under_way
+from app.state.store import Argument, look_at, unavailable, under_way
+
+_SWEEP_EVERY = 1_000
+"""Calls. An expired key of which nobody asks again is else kept as long as the process lives."""
 
 
 class InProcessStore:
     """For one process without a server: fakeredis, which runs Lua as well. Forgets everything with the process."""
 
     def __init__(self) -> None:
-        self._redis = FakeAsyncRedis(protocol=2)
+        self._server = FakeServer()
+        self._redis = FakeAsyncRedis(server=self._server, protocol=2)
         self._redis.response_callbacks.clear()  # replies as a server sends them
+        self._calls = 0
         self._turn = asyncio.Lock()  # one after the other, as on a server; its client has no more than 100 connections
 
     def call(self, *command: Argument) -> asyncio.Future[Any]:
-        return under_way(self._call(command))
+        """What was sent is carried out, as on a server, even if nobody waits for it any more: its client swallows some
+        cancellations, which the caller would then never see."""
+        reply = asyncio.shield(under_way(self._call(command)))
+        reply.add_done_callback(look_at)
+        return reply
 
     async def _call(self, command: tuple[Argument, ...]) -> Any:
         try:
             async with self._turn:
+                self._calls += 1
+                if self._calls % _SWEEP_EVERY == 0:
+                    await self._redis.execute_command("DBSIZE")  # type: ignore[no-untyped-call]  # removes what expired
                 return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
         except RedisError as error:
             cause = hiredis.ReplyError(f"NOSCRIPT {error}" if isinstance(error, NoScriptError) else str(error))

@@ -1,54 +1,164 @@
-"""A session's history: a list of whole turns under its user's name. A turn is written at once or not at all."""
+"""A session's history: whole turns under its user's name, in the order of their questions.
 
-from collections.abc import Awaitable, Coroutine
-from typing import Any
+A turn is written at once or not at all. All keys of a user share a hash tag; what anonymous callers say is under one
+tag, apart from the users who are known: a name that anybody may give proves nothing.
+"""
+
+import asyncio
+import builtins
+from collections.abc import Coroutine
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from app.messages import Turn
-from app.state.store import Script, Store
+from app.state.bounds import Bounds
+from app.state.scripts import APPEND, DELETE, LIST, RECALL
+from app.state.store import Script, Store, under_way
 from app.telemetry.logs import log
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Turn).decode
 
-# KEYS[1] the session; ARGV[1] the turn, ARGV[2] most turns kept, ARGV[3] seconds kept
-_APPEND = """
-redis.call('RPUSH', KEYS[1], ARGV[1])
-redis.call('LTRIM', KEYS[1], -ARGV[2], -1)
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-"""
+NEW = 0
+"""When the run of a session's first turn began: before all others."""
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_MICROS = 1_000_000
+_LAST_WORDS_SECONDS = 2.0
+
+
+class Recalled(NamedTuple):
+    turns: list[Turn]
+    """Oldest first. What cannot be read is left out."""
+    at: int
+    """When, in microseconds by the store's clock."""
+    size: int
+    """Bytes of the turns in JSON."""
+
+
+class SessionSummary(Struct, frozen=True):
+    session_id: str
+    updated_at: float  # seconds since the epoch
+    turns: int
 
 
 class Sessions:
-    """Histories by user and session. Every method raises StateUnavailable when the store is away."""
+    """Histories by user and session. Every method raises StateUnavailable when the store is away.
 
-    def __init__(self, store: Store, *, ttl_seconds: int, max_turns: int) -> None:
-        self._store = store
-        self._ttl_seconds = ttl_seconds
-        self._max_turns = max_turns
-        self._append = Script(store, _APPEND)
+    `anonymous`: callers are who they say they are. Their sessions are counted, and listed, by their `address`.
+    """
 
-    def load(self, user: str, session_id: str) -> Coroutine[Any, Any, list[Turn]]:
-        """The session's turns, oldest first; empty if there is no such session. What cannot be read is left out."""
-        return self._read(self._store.call("LRANGE", _key(user, session_id), 0, -1), session_id)
+    def __init__(self, store: Store, bounds: Bounds, *, anonymous: bool = False) -> None:
+        self._bounds = bounds
+        self._anonymous = anonymous
+        self._recall = Script(store, RECALL)
+        self._append = Script(store, f"local bounds = {{ {bounds.as_words()} }}\n{APPEND}")
+        self._delete = Script(store, DELETE)
+        self._list = Script(store, LIST)
+        self._everywhere = ("sessions", "session-sizes") if bounds.in_process else ()
+        self._writing: set[asyncio.Future[bool]] = set()
 
-    async def _read(self, rows: Awaitable[list[bytes]], session_id: str) -> list[Turn]:
-        turns = []
-        for row in await rows:
-            try:
-                turns.append(_decode(row))
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                log.warning("session.turn_unreadable", session_id=session_id, error=type(error).__name__)
-        return turns
+    async def load(self, user: str, session_id: str) -> builtins.list[Turn]:
+        """The session's turns, oldest first; empty if there is no such session."""
+        return (await self.recall(user, session_id)).turns
 
-    def append(self, user: str, session_id: str, turn: Turn) -> Coroutine[Any, Any, None]:
-        return self._append((_key(user, session_id),), _encode(turn), self._max_turns, self._ttl_seconds)
+    def recall(self, user: str, session_id: str) -> Coroutine[Any, Any, Recalled]:
+        """The session's turns, for a run that begins now. The question leaves when this is called."""
+        return self._recall((self._prefix(user) + session_id,), read=partial(_read, session_id))
 
-    async def delete(self, user: str, session_id: str) -> bool:
-        """Forget the session. False if there was none."""
-        return bool(await self._store.call("DEL", _key(user, session_id)))
+    def append(
+        self, user: str, session_id: str, turn: Turn, *, began: int | None = None, address: str = ""
+    ) -> Coroutine[Any, Any, bool]:
+        """Keep the turn of a run that began at that time of the store (NEW: with the session; None: now).
+
+        False if the session was deleted since. The turn leaves when this is called.
+        """
+        return self._append(
+            self._keys(user, session_id, address),
+            turn.message_id,
+            _encode(turn),
+            "" if began is None else began,
+            read=bool,
+        )
+
+    def append_later(self, user: str, session_id: str, turn: Turn, *, began: int | None, address: str) -> None:
+        """As `append`, in the background: for a run that was cancelled."""
+        task = under_way(self.append(user, session_id, turn, began=began, address=address))
+        self._writing.add(task)
+        task.add_done_callback(self._written)
+
+    def _written(self, task: asyncio.Future[bool]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("session.turn_lost", error=repr(error.__cause__ or error))
+
+    async def aclose(self) -> None:
+        """Wait for what is being written."""
+        if self._writing:
+            await asyncio.wait(self._writing, timeout=_LAST_WORDS_SECONDS)
+
+    async def delete(self, user: str, session_id: str, *, address: str = "") -> bool:
+        """Forget the session. False if there was none. Runs that are going on do not bring it back."""
+        return bool(await self._delete(self._keys(user, session_id, address), self._bounds.run_seconds))
+
+    async def list(
+        self, user: str, limit: int, before: float | None = None, *, address: str = ""
+    ) -> builtins.list[SessionSummary]:
+        """The user's sessions, the last used first: at most `limit` of those that were last used before that time.
+
+        Anonymous callers are shown those of their name that were used from their address.
+        """
+        prefix, _, index, *_ = self._keys(user, "", address)
+        last = "+inf" if before is None else str(round(before * _MICROS))
+        reply = await self._list((index,), prefix, last, limit)
+        return [
+            SessionSummary(key.decode()[len(prefix) :], float(used) / _MICROS, turns)
+            for key, used, turns in zip(reply[::3], reply[1::3], reply[2::3], strict=True)
+        ]
+
+    def _keys(self, user: str, session_id: str, address: str) -> tuple[str, ...]:
+        owner = _owner(user, address or "unknown" if self._anonymous else None)
+        return (owner.prefix + session_id, owner.deleted, owner.sessions, owner.sizes, *self._everywhere)
+
+    def _prefix(self, user: str) -> str:
+        return _owner(user, "" if self._anonymous else None).prefix
 
 
-def _key(user: str, session_id: str) -> str:
-    return f"session:{user}:{session_id}"
+class _Owner(NamedTuple):
+    """The keys of a user, and of an anonymous caller's address."""
+
+    prefix: str
+    deleted: str
+    sessions: str
+    sizes: str
+
+
+@lru_cache(4096)
+def _owner(user: str, address: str | None) -> _Owner:
+    """`address`: of an anonymous caller."""
+    tag, of, shelf = ("{anonymous}", f"{user}:", f":{address}") if address is not None else (f"{{{user}}}", "", "")
+    return _Owner(f"session:{tag}:{of}", f"deleted:{tag}", f"sessions:{tag}{shelf}", f"session-sizes:{tag}{shelf}")
+
+
+def _read(session_id: str, reply: tuple[bytes, builtins.list[bytes]]) -> Recalled:
+    at, fields = reply
+    names = fields[::2]
+    by_name = dict(zip(names, fields[1::2], strict=True))
+    names.sort()
+    rows = [by_name[name] for name in names[:-1]]  # `bytes` comes last
+    try:
+        turns = list(map(_decode, rows))
+    except _UNREADABLE:
+        turns = [turn for row in rows if (turn := _readable(row, session_id)) is not None]
+    return Recalled(turns, int(at), sum(map(len, rows)))
+
+
+def _readable(row: bytes, session_id: str) -> Turn | None:
+    try:
+        return _decode(row)
+    except _UNREADABLE as error:
+        log.warning("session.turn_unreadable", session_id=session_id, error=type(error).__name__)
+        return None

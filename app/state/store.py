@@ -5,7 +5,7 @@ write and their replies come back in order. So what is called before the first i
 """
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from hashlib import sha1
 from typing import Any, Protocol
 
@@ -25,6 +25,10 @@ class Store(Protocol):
     async def aclose(self) -> None: ...
 
 
+def _as_it_is(reply: Any) -> Any:
+    return reply
+
+
 class Script:
     """A Lua script: atomic, one round trip, sent whole only to a server that does not know it yet."""
 
@@ -33,29 +37,38 @@ class Script:
         self._source = source
         self._sha = sha1(source.encode(), usedforsecurity=False).hexdigest()
 
-    def __call__(self, keys: tuple[str, ...], *arguments: Argument) -> Coroutine[Any, Any, Any]:
-        return self._reply(self._store.call("EVALSHA", self._sha, len(keys), *keys, *arguments), keys, arguments)
+    def __call__(
+        self, keys: tuple[str, ...], *arguments: Argument, read: Callable[[Any], Any] = _as_it_is
+    ) -> Coroutine[Any, Any, Any]:
+        """The reply, as `read` returns it."""
+        return self._reply(self._store.call("EVALSHA", self._sha, len(keys), *keys, *arguments), keys, arguments, read)
 
-    async def _reply(self, reply: Awaitable[Any], keys: tuple[str, ...], arguments: tuple[Argument, ...]) -> Any:
+    async def _reply(
+        self,
+        reply: Awaitable[Any],
+        keys: tuple[str, ...],
+        arguments: tuple[Argument, ...],
+        read: Callable[[Any], Any],
+    ) -> Any:
         try:
-            return await reply
+            return read(await reply)
         except StateUnavailable as error:
             if not str(error.__cause__).startswith("NOSCRIPT"):
                 raise
-            return await self._store.call("EVAL", self._source, len(keys), *keys, *arguments)
+            return read(await self._store.call("EVAL", self._source, len(keys), *keys, *arguments))
 
 
 def under_way(call: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
     """A call that needs a task of its own."""
     task = asyncio.create_task(call)
-    task.add_done_callback(_look_at)
+    task.add_done_callback(look_at)
     return task
 
 
-def _look_at(task: asyncio.Task[Any]) -> None:
+def look_at(reply: asyncio.Future[Any]) -> None:
     """A caller that was cancelled never asks; that is no mistake to report."""
-    if not task.cancelled():
-        task.exception()
+    if not reply.cancelled():
+        reply.exception()
 
 
 def unavailable(cause: BaseException) -> StateUnavailable:

@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -22,6 +23,25 @@ Line = tuple[int, str, Any, RequestContext, Fields]
 """Time in nanoseconds since the epoch, level, event, the request, and what else there is to say."""
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+_UNSEEN = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xf3\xa0[\x80\x81]."
+)
+"""In UTF-8: DEL, the C1 controls, separators of lines and paragraphs, what turns the direction of text, and what has no
+width. Terminals obey some, and none is seen."""
+
+
+def visible(text: bytes) -> bytes:
+    """UTF-8 with such characters as JSON's escapes. The C0 controls are escaped by then."""
+    if text.isascii() and b"\x7f" not in text:
+        return text
+    return _UNSEEN.sub(_escape, text)
+
+
+def _escape(found: re.Match[bytes]) -> bytes:
+    units = found[0].decode().encode("utf-16-be")
+    return b"".join([b"\\u%04x" % int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2)])
 
 
 def line(level: str, event: Any, fields: Fields) -> Line:
@@ -89,7 +109,7 @@ class Lines:
         with self._lock:
             lines, self._waiting = self._waiting, []  # whatever becomes of these, the next ones are written
             if lines:
-                self._out.write(_written(lines))
+                self._out.write(visible(_written(lines)))
                 self._out.flush()
 
     msg = debug = info = warning = error = critical = exception = add  # what structlog calls

@@ -10,6 +10,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from app.settings import Settings
 from app.telemetry.lines import Lines, as_dict, encoded, line
+from app.telemetry.scrubbing import without_secrets
 
 
 class _Logger:
@@ -28,6 +29,13 @@ log = _Logger()
 def complete(_: Any, level: str, event: EventDict) -> EventDict:
     """Put what every line has in front."""
     return as_dict(line("error" if level == "exception" else level, event.pop("event", ""), event))
+
+
+def scrub_stack(_: Any, __: str, event: EventDict) -> EventDict:
+    """Take secrets out of a stack: exceptions repeat URLs, headers and what servers said."""
+    if stack := event.get("exception"):
+        event["exception"] = without_secrets(stack)
+    return event
 
 
 def _line_logger(level: int, lines: Lines) -> type[FilteringBoundLogger]:
@@ -59,13 +67,14 @@ def configure(settings: Settings, stream: BinaryIO | None = None) -> None:
     """Send structlog's and the standard library's records (uvicorn, asyncio, exporters) to the same place."""
     lines = Lines(stream or sys.stdout.buffer)
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    shared: list[Processor] = [complete, structlog.processors.format_exc_info]
+    shared: list[Processor] = [complete, structlog.processors.format_exc_info, scrub_stack]
     renderer: Processor
     text_renderer: Processor
     if settings.log_format == "console":
         console = structlog.dev.ConsoleRenderer(
             colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
+        shared = [*shared, _escape_controls]
         renderer, text_renderer = _to_bytes(console), console
     else:
         renderer, text_renderer = _render_bytes, _render_text
@@ -85,6 +94,20 @@ def configure(settings: Settings, stream: BinaryIO | None = None) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.INFO), force=True)
+
+
+def _escape_controls(_: Any, __: str, event: EventDict) -> EventDict:
+    """For people's terminals: what was sent cannot colour them, or begin a line of its own."""
+    return {
+        name: _escaped(value, "\n" if name == "exception" else "") if isinstance(value, str) else value
+        for name, value in event.items()
+    }
+
+
+def _escaped(text: str, allowed: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join([char if char.isprintable() or char in allowed else ascii(char)[1:-1] for char in text])
 
 
 def _to_bytes(renderer: Any) -> Processor:

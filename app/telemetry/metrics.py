@@ -19,12 +19,13 @@ ACTIVE_REQUESTS = Gauge("agent_active_requests", "Requests being answered, probe
 ACTIVE_STREAMS = Gauge("agent_active_streams", "Event streams being sent")
 TIME_TO_FIRST_TOKEN = Histogram(
     "agent_time_to_first_token_seconds",
-    "Time from a streamed model call to its first text",
+    "Time from a streamed model call to the first text or reasoning",
     ["model"],
     buckets=LATENCY_BUCKETS,
 )
 OVERHEAD = Histogram("agent_overhead_seconds", "A run's time outside models and tools", buckets=OVERHEAD_BUCKETS)
 TOKENS = Counter("agent_tokens", "Tokens by the provider's count", ["model", "type"])
+UNCERTAIN_TOKENS = Counter("agent_uncertain_tokens", "Tokens estimated for calls that were cut", ["model", "type"])
 COST = Counter("agent_cost_usd", "Cost of model calls in US dollars", ["model"])
 MODEL_REQUESTS = Counter("agent_model_requests", "Model calls by their outcome", ["model", "outcome"])
 TOOL_CALLS = Counter("agent_tool_calls", "Tool calls", ["tool", "status"])
@@ -37,6 +38,7 @@ BUDGET_USED = Gauge(
 DEPENDENCY_UP = Gauge("agent_dependency_up", "1 if the dependency answered its last probe, else 0", ["dependency"])
 
 TOKEN_TYPES = ("input", "output", "cache_read", "cache_write")
+UNCERTAIN_TYPES = ("input", "output")
 
 
 def start_at_zero(models: Iterable[str], tools: Iterable[str]) -> None:
@@ -47,9 +49,11 @@ def start_at_zero(models: Iterable[str], tools: Iterable[str]) -> None:
         MODEL_REQUESTS.labels(model, "ok")
         for kind in TOKEN_TYPES:
             TOKENS.labels(model, kind)
-    for scope in ("global", "user", "operation"):
+        for kind in UNCERTAIN_TYPES:
+            UNCERTAIN_TOKENS.labels(model, kind)
+    for scope in ("global", "peer", "peer-operation", "user", "operation", "address", "refused"):
         RATE_LIMITED.labels(scope)
-    for scope in ("global", "user", "team"):
+    for scope in ("global", "peer", "user", "team"):
         BUDGET_EXCEEDED.labels(scope)
         BUDGET_USED.labels(scope)
     for tool in tools:

@@ -25,6 +25,7 @@ from opentelemetry.util.types import AttributeValue
 from app import __version__
 from app.errors import AppError
 from app.telemetry.context import current
+from app.telemetry.otlp import check_endpoint, hide_secret_headers
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -109,14 +110,18 @@ def endpoint_is_set() -> bool:
 
 
 def configure() -> Tracing:
-    """Tracing as OpenTelemetry's own environment variables (`OTEL_*`) describe it."""
+    """Tracing as OpenTelemetry's own environment variables (`OTEL_*`) describe it. Raises ConfigurationError."""
     if not endpoint_is_set():
         return Tracing(None)
+    check_endpoint()
+    hide_secret_headers()
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+
+    from app.telemetry.scrubbed_spans import ScrubbedExporter
 
     class RequestIds(RandomIdGenerator):
         """Gives a request's first span the trace id that the request was sampled by."""
@@ -133,5 +138,5 @@ def configure() -> Tracing:
         id_generator=RequestIds(),
         shutdown_on_exit=False,
     )
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(ScrubbedExporter(OTLPSpanExporter())))
     return Tracing(provider)

@@ -1,7 +1,7 @@
 """One call of a tool's function, and what came of it in words a model can read."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,12 @@ from app.tools.tool import Tool, ToolError
 
 MAX_MESSAGE_CHARS = 2_000
 """The most of an error's message that goes back to the model."""
+
+MAX_PROBLEMS = 20
+"""Maximum number of wrong arguments that a message names."""
+
+MAX_NAME_CHARS = 64
+"""Maximum length of an argument's name in a message: a model or a caller made it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,8 @@ class Outcome:
 
 async def invoke(tool: Tool, arguments: Mapping[str, Any]) -> Outcome:
     """Never raises because of the tool; what remains is the caller's cancellation."""
+    if refused := _too_many(tool, arguments):
+        return refused
     try:
         try:
             running = tool.bind(arguments)
@@ -58,7 +66,26 @@ def _message(error: BaseException) -> str:
         return ""
 
 
+def _too_many(tool: Tool, arguments: Mapping[str, Any]) -> Outcome | None:
+    """The refusal of arguments that are mostly unknown: pydantic would make an error of each."""
+    known = tool.parameters.get("properties", {})
+    if len(arguments) <= len(known) + MAX_PROBLEMS:
+        return None
+    unknown = [name for name in arguments if name not in known]
+    lines = [f"- {_name((name,))}: unknown argument" for name in unknown[:MAX_PROBLEMS]]
+    return Outcome("error", _invalid(tool, lines, len(unknown)), fault="invalid_arguments")
+
+
 def _explain(tool: Tool, error: ValidationError) -> str:
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    lines = [f"- {'.'.join(map(str, each['loc'])) or 'arguments'}: {each['msg']}" for each in problems]
-    return cut(f"Invalid arguments for {tool.name}:\n" + "\n".join(lines), MAX_MESSAGE_CHARS)
+    lines = [f"- {_name(each['loc']) or 'arguments'}: {each['msg']}" for each in problems[:MAX_PROBLEMS]]
+    return _invalid(tool, lines, len(problems))
+
+
+def _invalid(tool: Tool, lines: list[str], total: int) -> str:
+    more = [f"- and {total - len(lines)} more"] if total > len(lines) else []
+    return cut("\n".join([f"Invalid arguments for {tool.name}:", *lines, *more]), MAX_MESSAGE_CHARS)
+
+
+def _name(loc: Sequence[str | int]) -> str:
+    return ".".join(str(part)[:MAX_NAME_CHARS] for part in loc)[:MAX_NAME_CHARS]

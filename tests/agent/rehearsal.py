@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.agent.definition import Agent, RunLimits
-from app.agent.loop import Loop, Progress
+from app.agent.loop import Loop
+from app.agent.progress import Progress
 from app.agent.toolset import toolset
 from app.events import Event, Usage
+from app.limits.allowance import Growth
 from app.limits.budgets import NANOS
 from app.limits.limiter import CHAT, Limiter
 from app.messages import Message, UserMessage
@@ -36,6 +38,9 @@ class Rehearsal:
     reserved_usd: float = 100.0
     stream: bool = True
     system: str = "Be brief."
+    shown_chars: int = 0
+    less: Sequence[Message] | None = None
+    """A conversation that is shorter than the first."""
     events: list[Event] = field(default_factory=list)
     progress: Progress = field(default_factory=Progress)
     settled: list[Usage] = field(default_factory=list)
@@ -51,13 +56,15 @@ class Rehearsal:
             limits=RunLimits(self.max_iterations, self.max_tokens, AMPLE, self.max_cost_usd),
             stream=self.stream,
             emit=self.events.append,
-            claim=Limiter(load(None), InProcessStore()).claim(ADA, CHAT, "a-run", reserved, reserved),
+            claim=Limiter(load(None), InProcessStore()).claim(ADA, CHAT, "a-run", reserved),
             settle=self._settle,
+            recall_less=lambda: self.less,
+            shown_chars=self.shown_chars,
         )
         await loop.run(conversation or [UserMessage("Hello")], self.progress)
         return self.progress
 
-    async def _settle(self) -> None:
+    async def _settle(self, growth: Growth | None) -> None:
         self.settled.append(self.progress.usage)
 
     def named(self) -> list[str]:

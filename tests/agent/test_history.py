@@ -2,21 +2,25 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.agent.history import estimate_tokens, repair, trim
+from app.agent.history import UNANSWERED, repair, trim
+from app.agent.sizes import estimate_tokens
 from app.agent.worst_case import most_history_tokens, most_input_tokens
-from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Turn, UserMessage
+from app.messages import AssistantMessage, Extras, Message, ToolCall, ToolMessage, Turn, UserMessage
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+filled = texts.filter(str.strip)
 ids = st.sampled_from("abc")
 arguments = st.dictionaries(texts, st.integers() | texts | st.floats(allow_nan=False) | st.none(), max_size=3)
 calls = st.builds(ToolCall, ids, st.just("double"), arguments, texts)
 results = st.builds(ToolMessage, ids, st.just("double"), texts, st.booleans())
 users = st.builds(UserMessage, texts)
-assistants = st.builds(AssistantMessage, texts, st.lists(calls, max_size=3).map(tuple))
+extras = st.none() | st.builds(Extras, st.sampled_from("mn"), st.dictionaries(texts, texts, max_size=2))
+assistants = st.builds(AssistantMessage, texts, st.lists(calls, max_size=3).map(tuple), extras, st.booleans())
 messages = st.lists(users | assistants | results, max_size=12)
 turns = st.builds(Turn, st.just("id"), st.just(0.0), messages.map(tuple))
 
@@ -29,7 +33,7 @@ def whole_messages(draw: st.DrawFn) -> list[Message]:
         asked = draw(st.lists(calls, min_size=1, max_size=3, unique_by=lambda call: call.id))
         said.append(AssistantMessage(draw(texts), tuple(asked)))
         said += [ToolMessage(call.id, call.name, draw(texts)) for call in asked]
-    return [*said, AssistantMessage(draw(texts.filter(bool)))]
+    return [*said, AssistantMessage(draw(filled))]
 
 
 @st.composite
@@ -57,15 +61,17 @@ def assert_acceptable(said: Sequence[Message]) -> None:
     assert isinstance(said[0], UserMessage)
     last = said[-1]
     assert isinstance(last, AssistantMessage)
-    assert last.content
+    assert last.content.strip()
     assert not last.tool_calls
     place = 0
     while place < len(said):
         message = said[place]
+        assert type(message) is not UserMessage or not place or type(said[place - 1]) is AssistantMessage
         place += 1
         assert not isinstance(message, ToolMessage), "a result without its call"
         if isinstance(message, AssistantMessage):
-            assert message.content or message.tool_calls
+            assert message.content.strip() or message.tool_calls
+            assert not message.interrupted
             wanted = [call.id for call in message.tool_calls]
             answered = said[place : place + len(wanted)]
             given_ids = [result.tool_call_id for result in answered if isinstance(result, ToolMessage)]
@@ -102,18 +108,34 @@ def test_a_lost_result_is_told_and_the_turn_is_kept(said: list[Message], data: s
 
 @pytest.mark.parametrize(
     "said",
+    [[], [AssistantMessage("Hello")], [AssistantMessage("Hello"), UserMessage("Hi"), AssistantMessage("Hello")]],
+)
+def test_a_turn_without_a_question_is_left_out(said: list[Message]) -> None:
+    assert repair(whole(said)) == ()
+
+
+ASKED = AssistantMessage("Let me see.", (ToolCall("a", "double", {}),))
+RESULT = ToolMessage("a", "double", "8")
+LOST = ToolMessage("a", "double", "The result of this call was lost.", is_error=True)
+NONE = AssistantMessage(UNANSWERED)
+
+
+@pytest.mark.parametrize(
+    ("said", "repaired"),
     [
-        [],
-        [UserMessage("Hi")],
-        [AssistantMessage("Hello")],
-        [AssistantMessage("Hello"), UserMessage("Hi"), AssistantMessage("Hello")],
-        [UserMessage("Hi"), AssistantMessage("")],
-        [UserMessage("Hi"), AssistantMessage("Let me see.", (ToolCall("a", "double", {}),))],
-        [UserMessage("Hi"), AssistantMessage("", (ToolCall("a", "double", {}),)), ToolMessage("a", "double", "8")],
+        ([], [NONE]),
+        ([AssistantMessage("", interrupted=True)], [NONE]),
+        ([AssistantMessage(" \n")], [NONE]),
+        ([AssistantMessage("Hel", interrupted=True)], [AssistantMessage("Hel")]),
+        ([ASKED], [ASKED, LOST, NONE]),
+        ([ASKED, RESULT], [ASKED, RESULT, NONE]),
+        ([ASKED, RESULT, AssistantMessage("It is", interrupted=True)], [ASKED, RESULT, AssistantMessage("It is")]),
+        ([ASKED, AssistantMessage("", interrupted=True)], [ASKED, LOST, NONE]),
+        ([UserMessage("Hi?"), AssistantMessage("Yes")], [NONE, UserMessage("Hi?"), AssistantMessage("Yes")]),
     ],
 )
-def test_a_turn_without_question_or_answer_is_left_out(said: list[Message]) -> None:
-    assert repair(whole(said)) == ()
+def test_a_turn_that_ended_early_is_kept_and_made_whole(said: list[Message], repaired: list[Message]) -> None:
+    assert repair(whole([UserMessage("Hi"), *said])) == (UserMessage("Hi"), *repaired)
 
 
 def test_of_calls_with_the_same_id_the_first_is_kept_with_the_first_result() -> None:
@@ -128,23 +150,102 @@ def test_of_calls_with_the_same_id_the_first_is_kept_with_the_first_result() -> 
     assert repair(whole(said)) == (said[0], AssistantMessage("", (first,)), said[2], said[4])
 
 
-@given(st.lists(turns | damaged_turns() | whole_messages().map(whole), max_size=6), st.integers(0, 300))
+histories = st.lists(turns | damaged_turns() | whole_messages().map(whole), max_size=6)
+
+
+@given(histories, st.integers(0, 300))
 def test_trimming_keeps_the_last_whole_turns_that_fit(history: list[Turn], budget: int) -> None:
-    kept = trim(history, budget)
+    kept, left_out, shortened = trim(history, budget)
     assert estimate_tokens(kept) <= budget
-    suffixes = [
-        [message for turn in history[start:] for message in repair(turn)] for start in range(len(history), -1, -1)
-    ]
-    fitting = [suffix for suffix in suffixes if estimate_tokens(suffix) <= budget]
-    assert kept == max(fitting, key=len)
+    whole_turns = [said for said in map(repair, history) if said]
+    assume(len({said[0].content for said in whole_turns}) == len(whole_turns))  # else some may be asked again
+    users = [message.content for said in whole_turns for message in said if isinstance(message, UserMessage)]
+    if shortened:
+        assert left_out
+        assert len([message for message in kept if isinstance(message, UserMessage)]) <= len(users)
+    else:
+        given_users = [message.content for message in kept if isinstance(message, UserMessage)]
+        assert given_users == users[len(users) - len(given_users) :]
+        assert left_out == (len(given_users) < len(users))
     if kept:
         assert_acceptable(kept)
+        asked = [call.id for m in kept if isinstance(m, AssistantMessage) for call in m.tool_calls]
+        assert len(set(asked)) == len(asked), "no two calls of a conversation share an id"
+
+
+@given(histories, st.integers(0, 2000))
+def test_turns_that_are_small_as_json_need_not_be_measured(history: list[Turn], budget: int) -> None:
+    size = sum(len(msgspec.json.encode(turn)) for turn in history)
+    assert trim(history, budget, size=size) == trim(history, budget)
+
+
+@given(whole_messages().map(whole), st.integers(100, 300))
+def test_the_newest_turn_is_never_lost(turn: Turn, budget: int) -> None:
+    kept = trim([turn], budget).messages
+    assert kept
+    assert isinstance(kept[0], UserMessage)
+    assert_acceptable(kept)
 
 
 @given(st.lists(whole_messages().map(whole), max_size=4), st.integers(0, 300))
 def test_what_is_kept_never_takes_more_than_was_reserved_for_it(history: list[Turn], budget: int) -> None:
     nothing = most_input_tokens("", [], 0)
-    assert most_input_tokens("", trim(history, budget), 0) - nothing <= most_history_tokens(budget)
+    assert most_input_tokens("", trim(history, budget).messages, 0) - nothing <= most_history_tokens(budget)
+
+
+def asked_and_answered(question: str, answer: str, extras: Extras | None = None) -> Turn:
+    return whole([UserMessage(question), AssistantMessage(answer, (), extras)])
+
+
+def test_an_answer_as_long_as_the_history_may_be_is_cut_in_the_middle() -> None:
+    answer = "begin " + "x" * 16_372 + " end"
+    kept, left_out, shortened = trim([asked_and_answered("old", "old"), asked_and_answered("long?", answer)], 4096)
+    assert kept[0] == UserMessage("long?")
+    assert len(kept) == 2
+    assert kept[1].content.startswith("begin xxx")
+    assert kept[1].content.endswith("xxx end")
+    assert "[… the middle of these 16382 characters is left out …]" in kept[1].content
+    assert (left_out, shortened) == (True, True)
+    assert 4090 <= estimate_tokens(kept) <= 4096
+
+
+def test_a_turn_whose_calls_alone_are_too_long_is_its_question_and_its_answer() -> None:
+    asked = AssistantMessage("", (ToolCall("a", "double", {"text": "x" * 2000}),))
+    turn = whole([UserMessage("Hi"), asked, RESULT, AssistantMessage("8")])
+    assert trim([turn], 400).messages == [UserMessage("Hi"), AssistantMessage("8")]
+    assert trim([turn], 5) == ([], True, True)
+
+
+REASONED = Extras("m", {"reasoning": "x" * 100})
+
+
+def test_extras_go_back_to_the_model_that_wrote_them_where_they_fit() -> None:
+    turns = [asked_and_answered("a", "b", REASONED), asked_and_answered("c", "d", REASONED)]
+    said = [UserMessage("a"), AssistantMessage("b"), UserMessage("c"), AssistantMessage("d")]
+    with_extras = AssistantMessage("d", (), REASONED)
+    assert trim(turns, 1000, model="m").messages == [said[0], AssistantMessage("b", (), REASONED), said[2], with_extras]
+    assert trim(turns, 1000, model="n").messages == said
+    assert trim(turns, 60, model="m") == ([*said[:3], with_extras], False, False)
+    assert trim(turns, 21, model="m") == (said, False, False)
+
+
+@pytest.mark.parametrize("partial", [(), (AssistantMessage("", interrupted=True),)])
+def test_a_question_that_failed_and_was_asked_again_is_told_once(partial: tuple[Message, ...]) -> None:
+    failed = Turn("id", 0.0, (UserMessage("Hi"), *partial))
+    answered = asked_and_answered("Hi", "Hello")
+    assert trim([failed, failed, answered], 1000).messages == list(answered.messages)
+    assert trim([failed, failed], 1000, question="Hi").messages == []
+    assert trim([failed], 1000, question="Hi?").messages == [UserMessage("Hi"), NONE]
+    begun = whole([UserMessage("Hi"), AssistantMessage("Hel", interrupted=True)])
+    assert len(trim([begun], 1000, question="Hi").messages) == 2
+
+
+def test_calls_of_turns_that_went_on_at_once_have_ids_of_their_own() -> None:
+    turn = whole([UserMessage("Hi"), ASKED, RESULT, AssistantMessage("8")])
+    kept = trim([turn, turn], 1000).messages
+    ids = [call.id for m in kept if isinstance(m, AssistantMessage) for call in m.tool_calls]
+    results = [m.tool_call_id for m in kept if isinstance(m, ToolMessage)]
+    assert ids == results == ["a_2", "a"]
 
 
 @given(messages, users | assistants | results)

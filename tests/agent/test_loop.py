@@ -8,6 +8,7 @@ import pytest
 from app.agent.history import repair
 from app.errors import ModelUnavailable
 from app.events import Token, ToolCallRecord, ToolFinished, ToolStarted, Usage, UsageReported
+from app.limits.allowance import Growth
 from app.messages import AssistantMessage, ToolCall, ToolMessage, Turn, UserMessage
 from app.tools import ToolError, tool
 from tests.agent.rehearsal import Rehearsal, rehearse
@@ -203,7 +204,7 @@ async def test_a_settlement_that_crashes_leaves_no_tool_running() -> None:
             ended.set()
 
     class Crashing(Rehearsal):
-        async def _settle(self) -> None:
+        async def _settle(self, growth: Growth | None) -> None:
             await asyncio.sleep(0.01)
             raise LookupError
 

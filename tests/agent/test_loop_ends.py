@@ -6,13 +6,14 @@ import pytest
 
 from app.agent.history import repair
 from app.errors import RequestTooExpensive
-from app.events import ToolStarted, Usage
+from app.events import Token, ToolStarted, Usage
 from app.messages import AssistantMessage, ToolCall, Turn, UserMessage
 from app.models.prices import FREE, Price, Rates
 from app.tools import tool
 from tests.agent.rehearsal import Rehearsal
 from tests.doubles import CHEAP, Script, ScriptedModel, answers, asks_for
 
+NOTHING = "[There is no answer: the run came to a limit first (max_tokens).]"
 CALL = ToolCall("1", "double", {"number": 4})
 ASKS: Script = asks_for(CALL, text="Let me see.")
 HEAVY: Script = asks_for(CALL, text="Let me see.", usage=Usage(2000, 900))
@@ -33,13 +34,15 @@ def rehearsal(*scripts: Script) -> Rehearsal:
     ("run", "reason", "text", "iterations"),
     [
         (rehearsal(answers("8")), "stop", "8", 1),
-        (rehearsal(asks_for(text="", usage=Usage(1, 1))), "stop", "", 1),
         (rehearsal(answers("It is", reason="max_tokens")), "max_tokens", "It is", 1),
         (rehearsal([*asks_for(CALL, text="I")[:-1], *answers(reason="max_tokens")]), "max_tokens", "I", 1),
         (replace(rehearsal(ASKS), max_iterations=1), "max_iterations", "Let me see.", 1),
+        (replace(rehearsal(answers("8")), max_iterations=1), "stop", "8", 1),
+        (replace(rehearsal(ASKS, answers("8")), max_iterations=2), "max_iterations", "8", 2),
+        (replace(rehearsal(ASKS, answers("8")), max_iterations=3), "stop", "8", 2),
         (replace(rehearsal(ASKS), max_iterations=3), "max_iterations", "Let me see.", 3),
-        (replace(rehearsal(asks_for(CALL, usage=Usage(10, 300))), max_tokens=300), "max_tokens", "", 1),
-        (replace(rehearsal(ASKS, asks_for(CALL, usage=Usage(10, 996)))), "max_tokens", "", 2),
+        (replace(rehearsal(asks_for(CALL, usage=Usage(10, 300))), max_tokens=300), "max_tokens", NOTHING, 1),
+        (replace(rehearsal(ASKS, asks_for(CALL, usage=Usage(10, 996)))), "max_tokens", NOTHING, 2),
         (replace(rehearsal(ASKS), price=DEAR, max_cost_usd=0.03, reserved_usd=99), "max_cost", "Let me see.", 2),
         # what was reserved, rather than what is asked for, ends it
         (replace(rehearsal(HEAVY), price=DEAR, reserved_usd=5), "max_cost", "Let me see.", 1),
@@ -65,9 +68,9 @@ async def test_calls_that_are_not_executed_leave_nothing_dangling(limit: str) ->
     progress = await run.run(UserMessage("2 * 4?"))
     assert (progress.finish_reason, progress.iterations) == (limit, 2)
     assert len([event for event in run.events if isinstance(event, ToolStarted)]) == 1
-    assert progress.messages[-1] == AssistantMessage("Let me see.")
+    assert progress.messages[-1] == AssistantMessage("Let me see.", interrupted=limit != "max_iterations")
     messages = (UserMessage("2 * 4?"), *progress.messages)
-    assert repair(Turn("id", 0.0, messages)) == messages
+    assert repair(Turn("id", 0.0, messages)) == (*messages[:-1], AssistantMessage("Let me see."))
 
 
 async def test_the_calls_of_an_answer_that_was_cut_are_not_executed() -> None:
@@ -75,7 +78,8 @@ async def test_the_calls_of_an_answer_that_was_cut_are_not_executed() -> None:
     progress = await run.run()
     assert progress.finish_reason == "max_tokens"
     assert progress.tool_calls == []
-    assert progress.messages == [AssistantMessage("")]
+    assert progress.messages == [AssistantMessage(NOTHING, interrupted=True)]
+    assert run.events[-1] == Token(NOTHING)
 
 
 async def test_each_call_may_write_what_is_left() -> None:
@@ -104,4 +108,4 @@ async def test_a_run_whose_next_call_would_not_fit_keeps_what_it_has() -> None:
     progress = await run.run(UserMessage("2 * 4?"))
     assert [record.name for record in progress.tool_calls] == ["double"]
     messages = (UserMessage("2 * 4?"), *progress.messages)
-    assert repair(Turn("id", 0.0, messages)) == messages
+    assert repair(Turn("id", 0.0, messages)) == (*messages[:-1], AssistantMessage(progress.text))

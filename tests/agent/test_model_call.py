@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from app.agent.model_call import Reply, call_model
 from app.errors import ContextTooLong, ModelRateLimited, ModelUnavailable
-from app.events import Event, Token, Usage, UsageReported
+from app.events import Event, Reasoning, Token, Usage, UsageReported
 from app.messages import ToolCall, UserMessage
 from app.models.build import PricedModel
 from app.models.protocol import ModelRequest
@@ -30,17 +30,25 @@ class Stage:
 
     def __init__(self, *script: Step, tracing: Tracing | None = None) -> None:
         self.model = ScriptedModel(script, name=f"model-call-{next(_numbers)}")
+        self.priced = PricedModel(self.model, CHEAP)
         self.events: list[Event] = []
         self.used: list[tuple[Usage, float]] = []
+        self.uncertain: list[bool] = []
         self._tracing = tracing or Tracing(None)
 
-    async def call(self, *, stream: bool = True, max_tokens: int = 100) -> Reply:
-        request = ModelRequest("Be brief.", [UserMessage("Hello")], max_tokens=max_tokens, stream=stream)
-        priced = PricedModel(self.model, CHEAP)
-        return await call_model(self._tracing, priced, request, self.events.append, self._used)
+    async def call(self, *, stream: bool = True, max_tokens: int = 100, max_reasoning_tokens: int = 0) -> Reply:
+        request = ModelRequest(
+            "Be brief.",
+            [UserMessage("Hello")],
+            max_tokens=max_tokens,
+            stream=stream,
+            max_reasoning_tokens=max_reasoning_tokens,
+        )
+        return await call_model(self._tracing, self.priced, request, self.events.append, self._used)
 
-    def _used(self, usage: Usage, cost_usd: float) -> None:
+    def _used(self, usage: Usage, cost_usd: float, *, uncertain: bool) -> None:
         self.used.append((usage, cost_usd))
+        self.uncertain.append(uncertain)
 
     def metric(self, name: str, **labels: str) -> float | None:
         return REGISTRY.get_sample_value(name, {"model": self.model.ref, **labels})
@@ -125,7 +133,9 @@ async def test_a_failure_is_raised_counted_and_logged(error: Callable[[], Except
         (["x" * 40, ModelUnavailable("", reason="overloaded")], True, 10),
         (["x" * 4000, ModelUnavailable("", reason="overloaded")], True, 100),
         ([ModelUnavailable("", reason="timeout")], True, 0),
-        ([ModelUnavailable("", reason="timeout")], False, 100),
+        ([("reasoning", "x" * 40), ("arguments", "y" * 20), ModelUnavailable("", reason="cut_stream")], True, 15),
+        (["x" * 8, ("arguments", "y" * 4), ModelUnavailable("", reason="overloaded")], True, 3),
+        ([ModelUnavailable("", reason="timeout")], False, 1),
         ([ModelUnavailable("", reason="unreachable")], False, None),
         ([LookupError()], False, None),
     ],
@@ -141,6 +151,15 @@ async def test_what_a_failed_call_may_have_used_is_told(script: list[Step], stre
         assert usage.output_tokens == written
         assert usage.input_tokens > 0
         assert cost_usd == CHEAP.cost_usd(usage)
+        assert stage.uncertain == [True]
+
+
+async def test_reasoning_is_told_apart_from_the_answer() -> None:
+    stage = Stage(("reasoning", "Hm. "), "Hello", ("arguments", '{"a":'), *answers())
+    reply = await stage.call()
+    assert reply.text == "Hello"
+    assert stage.events[:2] == [Reasoning("Hm. "), Token("Hello")]
+    assert stage.metric("agent_time_to_first_token_seconds_count") == 1
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -154,7 +173,7 @@ async def test_a_cancelled_call_ends_the_models_work_and_counts_what_it_used(str
         await task
     assert stage.model.open == 0
     assert stage.metric("agent_model_requests_total", outcome="cancelled") == 1
-    assert [usage.output_tokens for usage, _ in stage.used] == [10 if stream else 100]
+    assert [usage.output_tokens for usage, _ in stage.used] == [10]  # what was told, or what the time allows
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.agent.loop import Progress
+from app.agent.progress import Progress
 from app.agent.suggestions import Ran, suggest
 from app.events import ToolCallRecord, Usage
 from app.messages import AssistantMessage, Message, UserMessage
@@ -96,7 +96,7 @@ def test_a_limit_that_ended_the_run(reason: str) -> None:
 
 
 def test_they_come_on_demand(serve: Serve) -> None:
-    service = serve(max_iterations=1)
+    service = serve(max_iterations=2)
     body = service.ask("POST", "/agent/run", {"query": "What is 6 * 7?", "suggestions": True}).json()
     assert [one["kind"] for one in body["suggestions"]] == ["ended-by-limit"]
     assert body["suggestions"][0]["detail"]

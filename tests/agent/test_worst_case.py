@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.agent.definition import RunLimits
-from app.agent.history import estimate_tokens, trim
+from app.agent.history import trim
+from app.agent.sizes import estimate_tokens
 from app.agent.worst_case import (
     most_history_tokens,
     most_input_tokens,
@@ -59,7 +60,7 @@ def test_tools_and_their_calls_are_read_too() -> None:
 )
 def test_a_history_that_was_trimmed_is_within_its_bound(turns: list[tuple[str, str]], max_tokens: int) -> None:
     made = [Turn(str(n), 0.0, (UserMessage(said), AssistantMessage(answer))) for n, (said, answer) in enumerate(turns)]
-    kept = trim(made, max_tokens)
+    kept = trim(made, max_tokens).messages
     assert estimate_tokens(kept) <= max_tokens
     empty = most_input_tokens("", (), 0)
     assert most_input_tokens("", kept, 0) - empty <= most_history_tokens(max_tokens)

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 HEAD = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
@@ -33,11 +34,16 @@ def chunk(data: bytes) -> bytes:
 def read_answer(connection: socket.socket) -> Answer:
     """One answer with a Content-Length. Raises if the connection ends before."""
     with connection.makefile("rb") as file:
-        first, *lines = list(iter(lambda: file.readline().rstrip(b"\r\n"), b""))
-        headers = {
-            name.lower(): value.strip() for name, _, value in (line.decode("latin-1").partition(":") for line in lines)
-        }
-        body = file.read(int(headers.get("content-length", 0)))
+        return read_from(file)
+
+
+def read_from(file: BinaryIO) -> Answer:
+    """The next answer with a Content-Length."""
+    first, *lines = list(iter(lambda: file.readline().rstrip(b"\r\n"), b""))
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.decode("latin-1").partition(":") for line in lines)
+    }
+    body = file.read(int(headers.get("content-length", 0)))
     return Answer(int(first.split(b" ")[1]), headers, body)
 
 

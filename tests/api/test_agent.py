@@ -23,8 +23,9 @@ def test_an_answer_tells_what_was_done(demo: Service) -> None:
     assert body["iterations"] == 2
     assert [call["name"] for call in body["tool_calls"]] == ["calculator", "clock"]
     for call in body["tool_calls"]:
-        assert call.keys() == {"name", "arguments", "status", "latency_ms"}
-        assert call["status"] == "ok"
+        assert call.keys() == {"name", "arguments", "status", "latency_ms", "result", "error"}
+        assert (call["status"], call["error"]) == ("ok", None)
+    assert body["tool_calls"][0]["result"] == "42"
     assert body["tool_calls"][0]["arguments"] == {"expression": "6 * 7"}
     assert body["finish_reason"] == "stop"
     assert "42" in body["answer"]
@@ -43,7 +44,8 @@ def test_the_most_model_calls_end_a_run(relay: Service, upstream: Upstream) -> N
     upstream.will(AGAIN)
     body = run(relay, max_iterations=3)
     assert (body["finish_reason"], body["iterations"]) == ("max_iterations", 3)
-    assert len(upstream.calls) == 3
+    assert body["answer"] == "[There is no answer: the run came to a limit first (max_iterations).]"
+    assert ["tools" in call.body for call in upstream.calls] == [True, True, False]
     assert len(body["tool_calls"]) == 2
 
 
@@ -64,6 +66,7 @@ def test_a_run_has_only_the_tools_that_it_names(relay: Service, upstream: Upstre
     body = run(relay, tools=["clock"])
     assert [tool["function"]["name"] for tool in upstream.calls[0].body["tools"]] == ["clock"]
     assert body["tool_calls"][0]["status"] == "error"
+    assert "There is no tool called 'calculator'" in body["tool_calls"][0]["error"]
 
 
 def test_a_run_may_have_no_tools(relay: Service, upstream: Upstream) -> None:

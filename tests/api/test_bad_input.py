@@ -1,6 +1,8 @@
 """Whatever is sent, the answer says what is wrong with it; nothing is a 500, and nothing hangs."""
 
+import gzip
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ ROUTES = [("/chat", "message"), ("/chat/stream", "message"), ("/agent/run", "que
 JSON = {"Content-Type": "application/json"}
 
 
-def send(service: Service, path: str, body: bytes | str, **headers: str) -> Any:
+def send(service: Service, path: str, body: bytes | str | Iterator[bytes], **headers: str) -> Any:
     named = JSON | {name.replace("_", "-"): value for name, value in headers.items()}
     return service.client.post(path, content=body, headers=named)
 
@@ -150,10 +152,55 @@ def test_a_missing_content_type_is_refused(demo: Service) -> None:
 
 @pytest.mark.parametrize(
     "content_type",
-    ["application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8", "application/ld+json"],
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        "Application/JSON;charset=UTF-8",
+        'application/json; charset="utf-8"',
+        "application/json; charset=us-ascii; profile=x",
+        "application/ld+json",
+    ],
 )
 def test_json_under_each_of_its_names_is_taken(demo: Service, content_type: str) -> None:
     assert send(demo, "/chat", b'{"message":"hi"}', Content_Type=content_type).status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "deflate", "zstd", "identity, gzip", "x-unheard-of"])
+@pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/agent/run", "/api/tools/calculator"])
+def test_a_compressed_body_is_refused_as_what_it_is(demo: Service, path: str, encoding: str) -> None:
+    response = send(demo, path, gzip.compress(b'{"message":"hi"}'), Content_Encoding=encoding)
+    problem = problem_of(response, 415, "unsupported-media-type")
+    assert "Content-Encoding" in problem["detail"]
+    assert "JSON" not in problem["detail"]
+    assert response.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
+def test_a_body_as_it_is_may_say_so(demo: Service, encoding: str) -> None:
+    assert send(demo, "/chat", b'{"message":"hi"}', Content_Encoding=encoding).status_code == 200
+
+
+@pytest.mark.parametrize("charset", ["latin-1", "utf-16", "ISO-8859-15", '"utf-16"'])
+def test_another_charset_is_refused(demo: Service, charset: str) -> None:
+    response = send(demo, "/chat", b'{"message":"hi"}', Content_Type=f"application/json; charset={charset}")
+    assert "UTF-8" in problem_of(response, 415, "unsupported-media-type")["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "endpoint"),
+    [("/chat", "/chat"), ("/agent/run", "/agent/run"), ("/api/tools/calculator", "/api/tools/{name}")],
+)
+def test_what_is_refused_unread_is_counted_where_it_was_meant_to_go(demo: Service, path: str, endpoint: str) -> None:
+    def counted(status: int) -> float:
+        series = f'agent_requests_total{{endpoint="{endpoint}",method="POST",status="{status}"}}'
+        return demo.metrics().get(series, 0)
+
+    before = counted(413), counted(415)
+    assert send(demo, path, b" " * 1_100_000).status_code == 413
+    assert send(demo, path, iter([b" " * 1_100_000])).status_code == 413
+    assert send(demo, path, b"hi", Content_Type="text/plain").status_code == 415
+    assert send(demo, path, b"hi", Content_Encoding="gzip").status_code == 415
+    assert (counted(413), counted(415)) == (before[0] + 2, before[1] + 2)
 
 
 def test_what_was_sent_is_not_repeated(demo: Service) -> None:

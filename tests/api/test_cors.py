@@ -5,6 +5,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from app.errors import ConfigurationError
+from app.main import create_app
+from app.settings import load
 from tests.service import Service, problem_of
 
 ORIGIN = "https://chat.example"
@@ -73,3 +76,84 @@ def test_preflights_have_their_ids_too(open_to_one: Service) -> None:
 def test_without_the_setting_no_page_may_call(demo: Service) -> None:
     problem_of(preflight(demo), 405, "method-not-allowed")
     assert "access-control-allow-origin" not in demo.ask("GET", "/api/tools", Origin=ORIGIN).headers
+
+
+def test_the_refusal_says_what_is_at_fault(open_to_one: Service) -> None:
+    evil = "https://evil.example"
+    for origin, method, reasons in (
+        (evil, "POST", {"origin"}),
+        (ORIGIN, "PUT", {"method"}),
+        (evil, "PATCH", {"origin", "method"}),
+    ):
+        problem = problem_of(preflight(open_to_one, origin, method), 403, "forbidden")
+        assert {word for word in ("origin", "method", "header") if f"its {word}" in problem["detail"]} == reasons
+        assert "evil" not in problem["detail"]
+    response = open_to_one.ask(
+        "OPTIONS",
+        "/chat",
+        Origin=ORIGIN,
+        Access_Control_Request_Method="POST",
+        Access_Control_Request_Private_Network="true",
+    )
+    assert "private network" in problem_of(response, 403, "forbidden")["detail"]
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("https://chat.example/", "write https://chat.example"),
+        ("https://chat.example/app", "write https://chat.example"),
+        ("https://chat.example?x", "write https://chat.example"),
+        ("https://chat.example#", "write https://chat.example"),
+        ("https://ok.example,https://chat.example/", "'https://chat.example/' can never match"),
+        ("chat.example", "write https://chat.example"),
+        ("localhost:3000", "no scheme"),
+        ("chat.example/app", "write https://chat.example"),
+        ('["https://chat.example"]', "with commas"),
+        ('["https://a.example", "https://b.example"]', "with commas"),
+        ("'https://chat.example'", "with commas"),
+        ("https://*.chat.example", "`*` stands for all"),
+        ("https://chat.example:*", "`*` stands for all"),
+        ("*.chat.example", "`*` stands for all"),
+        ("HTTPS://chat.example", "write https://chat.example"),
+        ("https://Chat.example", "write https://chat.example"),
+        ("https://chat.example:443", "write https://chat.example"),
+        ("http://chat.example:80", "write http://chat.example"),
+        ("https://grüße.example", "xn--"),
+        ("https://chat.example:port", "scheme://host:port"),
+        ("https://chat.example:99999", "scheme://host:port"),
+        ("https://", "scheme://host:port"),
+        ("https://a b.example", "scheme://host:port"),
+        ("://chat.example", "scheme://host:port"),
+        ("https://[::1", "scheme://host:port"),
+    ],
+)
+def test_an_origin_that_no_browser_sends_stops_the_start(value: str, hint: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^CORS_ORIGINS: ") as caught:
+        create_app(load(None, cors_origins=value))
+    assert hint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_password_in_an_origin_is_not_repeated() -> None:
+    with pytest.raises(ConfigurationError, match=r"^CORS_ORIGINS: ") as caught:
+        create_app(load(None, cors_origins="https://user:swordfish@chat.example"))
+    assert "swordfish" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "*",
+        "null",
+        "http://localhost:3000",
+        "http://[::1]:8080",
+        "https://xn--gre-6ka8i.example",
+        "capacitor://localhost",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+        "https://chat.example:8443",
+        "https://127.0.0.1",
+    ],
+)
+def test_an_origin_that_browsers_send_is_taken(value: str) -> None:
+    create_app(load(None, cors_origins=value))

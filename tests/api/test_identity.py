@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from app.limits import api_keys
 from app.limits.api_keys import new_secret
-from app.limits.tokens import name_of
+from app.limits.names import name_of
 from tests.api.serving import Service, serving
 from tests.limits.issuer import (
     AUDIENCE,
@@ -255,6 +255,7 @@ async def test_nobody_speaks_in_anothers_name(service: Service, method: str, pat
 
 async def test_ones_own_name_may_be_given(service: Service) -> None:
     assert (await service.chat("hi", ADA, user_id="ada"))[0] == 200
+    assert (await service.chat("hi", token(), user_id="ada"))[0] == 200
     email = token(claims(sub="ada@example.com"))
     assert (await service.chat("hi", email, user_id=name_of("ada@example.com")))[0] == 200
     assert (await service.chat("hi", email, user_id="ada"))[0] == 403
@@ -266,7 +267,9 @@ async def test_a_session_belongs_to_its_user(service: Service) -> None:
         assert (await service.ask("GET", "/sessions/shared", stranger))[0] == 404
         assert (await service.ask("DELETE", "/sessions/shared", stranger))[0] == 404
     assert (await service.chat("And me", BOB, session_id="shared"))[0] == 200
-    for credential, said in ((ADA, "Remember me"), (token(), "Remember me"), (BOB, "And me")):
+    assert (await service.ask("GET", "/sessions/shared", token()))[0] == 404
+    assert (await service.chat("By token", token(), session_id="shared"))[0] == 200
+    for credential, said in ((ADA, "Remember me"), (token(), "By token"), (BOB, "And me")):
         _, session, _ = await service.ask("GET", "/sessions/shared", credential)
         assert [turn["messages"][0]["content"] for turn in session["turns"]] == [said]
     assert (await service.ask("DELETE", "/sessions/shared", BOB))[0] == 204

@@ -104,7 +104,7 @@ def test_a_client_that_breaks_its_connection_is_gone_as_well(patient: Service, u
 
 def test_a_client_that_left_before_its_body_was_there_leaves_nothing(patient: Service, upstream: Upstream) -> None:
     with connected(patient.port) as connection:
-        connection.sendall(post("/chat", BODY).replace(b"Host: x", b"X-Request-Id: half")[:-3])
+        connection.sendall(post("/chat", BODY).replace(b"Host: x", b"Host: x\r\nX-Request-Id: half")[:-3])
         time.sleep(0.1)
     assert patient.wait_for_event("request", request_id="half")["status"] == 499
     assert not upstream.calls

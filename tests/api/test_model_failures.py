@@ -41,10 +41,9 @@ BROKEN: dict[str, Reply] = {
     "502 in HTML": Reply([b"<html>bad gateway</html>"], 502, {"Content-Type": "text/html"}),
     "503": refuses(503, Retry_After="9"),
     "529": refuses(529),
-    "401": refuses(401),
-    "404": refuses(404),
-    "400": refuses(400),
-    "redirect": Reply([], 302, {"Location": "/elsewhere"}),
+    "409": refuses(409),
+    "425": refuses(425),
+    "498": refuses(498),
     "broken JSON": Reply([b'{"choices":[{"mess']),
     "other JSON": Reply([b'{"hello":1}']),
     "an empty list": Reply([b"[]"]),
@@ -68,6 +67,73 @@ def test_a_provider_that_fails_is_a_503_that_says_when_to_try_again(
     assert 1 <= int(response.headers["retry-after"]) <= 3600
     assert "words of the provider" not in response.text
     assert str(upstream.url) not in response.text
+
+
+PERMANENT: dict[str, Reply] = {
+    "401": refuses(401, Retry_After="9"),
+    "403": refuses(403),
+    "402": refuses(402),
+    "404": refuses(404),
+    "400": refuses(400),
+    "redirect": Reply([], 302, {"Location": "/elsewhere"}),
+    "quota": Reply([b'{"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}'], 429),
+}
+
+
+def of_upstream(serve: Serve, upstream: Upstream, **settings: object) -> Service:
+    return serve(models=MODEL, openai_base_url=f"{upstream.url}/v1", unknown_price="allow", **settings)
+
+
+def test_a_refusal_that_lasts_is_told_to_the_operator_and_not_to_be_tried_again(
+    serve: Serve, upstream: Upstream
+) -> None:
+    service = of_upstream(serve, upstream)
+    service.may_log_errors = True
+    for kind, reply in PERMANENT.items():
+        upstream.reset(reply)
+        response = service.chat("hi")
+        problem_of(response, 503, "model-unavailable")
+        assert "retry-after" not in response.headers, kind
+        assert "operator" in response.json()["detail"], kind
+        level = "error" if kind in ("402", "quota") else "warning"
+        service.wait_for_event("llm_call", request_id=response.headers["x-request-id"], level=level, success=False)
+
+
+def test_content_that_the_provider_filters_is_the_callers(relay: Service, upstream: Upstream) -> None:
+    body = b'{"error": {"message": "The response was filtered", "code": "content_filter", "param": "prompt"}}'
+    upstream.will(Reply([body], 400))
+    response = relay.chat("hi")
+    problem_of(response, 422, "content-filtered")
+    assert "retry-after" not in response.headers
+
+
+SECRET = "sk-proj-4fGh78JkLmN0pQrStUv"
+MARKER = "Zaunkoenig"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (422, {"detail": [{"loc": ["body", "messages"], "msg": "Field required", "input": f"my {MARKER}"}]}),
+        (400, {"error": {"message": f"Invalid message: 'my {MARKER}'", "code": "invalid_value"}}),
+        (400, {"error": {"message": f"cannot parse {MARKER.upper()}…", "failed_generation": MARKER}}),
+        (500, {"error": f"upstream said no to Bearer {SECRET} for my {MARKER}"}),
+        (500, {"error": {"message": f"GET https://user:{SECRET}@host/x?api_key={SECRET}: {MARKER}"}}),
+        (400, {"error": {"message": f"Incorrect key provided: {SECRET}."}}),
+        (400, f"my {MARKER} is not JSON, x-api-key: {SECRET}"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/chat", "/chat/stream"])
+def test_what_a_provider_repeats_does_not_reach_the_log(
+    relay: Service, upstream: Upstream, status: int, body: Any, path: str
+) -> None:
+    upstream.will(Reply([body.encode() if isinstance(body, str) else json.dumps(body).encode()], status))
+    response = relay.ask("POST", path, {"message": f"This is my {MARKER} 4711."})
+    line = relay.wait_for_event("llm_call", request_id=response.headers["x-request-id"])
+    assert line["cause"].startswith(f"HTTP {status}: ")
+    for told in (response.text, relay.raw_log()):
+        assert MARKER.lower() not in told.lower()
+        assert SECRET not in told
 
 
 def event(**fields: Any) -> bytes:
@@ -97,12 +163,15 @@ def test_a_stream_that_breaks_off_ends_as_failed(relay: Service, upstream: Upstr
     assert "words of the provider" not in response.text
 
 
-def test_a_model_that_has_nothing_to_say_gives_an_empty_answer(relay: Service, upstream: Upstream) -> None:
-    upstream.will(says_whole(""))
-    response = relay.chat("hi", session_id="speechless")
-    assert (response.status_code, response.json()["answer"]) == (200, "")
-    upstream.will(says())
-    assert parse_all(relay.ask("POST", "/chat/stream", {"message": "hi"}).text)[-1].data["answer"] == ""
+def test_a_model_that_has_nothing_to_say_is_asked_again(relay: Service, upstream: Upstream) -> None:
+    upstream.will(says_whole(""), says_whole("Hello"))
+    assert relay.chat("hi").json()["answer"] == "Hello"
+    upstream.reset(says_whole(""))
+    problem_of(relay.chat("hi"), 503, "model-unavailable")
+    assert len(upstream.calls) == 2
+    upstream.reset(says())
+    last = parse_all(relay.ask("POST", "/chat/stream", {"message": "hi"}).text)[-1]
+    assert (last.name, last.data["status"]) == ("run.failed", 503)
 
 
 def test_a_failure_after_tools_ran_is_the_runs(relay: Service, upstream: Upstream) -> None:

@@ -53,6 +53,28 @@ def test_the_address_is_the_nearest_that_no_trusted_proxy_has(
     assert address(networks, peer, *forwarded) == expected
 
 
+@pytest.mark.parametrize(
+    ("networks", "peer", "forwarded", "teller"),
+    [
+        ((), "192.0.2.1", "203.0.113.9", ""),
+        (PROXY, "10.0.0.1", "", ""),
+        (PROXY, "10.0.0.1", "203.0.113.9", "10.0.0.1"),
+        (PROXY, "10.0.0.1", "203.0.113.9, 10.9.9.9", "10.9.9.9"),
+        (("10.0.0.1",), "10.0.0.1", "203.0.113.9", ""),
+        (("10.0.0.1/32", "10.0.0.0/8"), "10.0.0.1", "203.0.113.9", ""),
+        (("10.0.0.1/32", "10.0.0.0/8"), "10.0.0.1", "203.0.113.9, 10.9.9.9", "10.9.9.9"),
+        (("fd00::1",), "fd00::1", "203.0.113.9", ""),
+        (PROXY, "fd00::1", "203.0.113.9", "fd00::/64"),
+        (PROXY, "10.0.0.1", "nonsense", ""),
+    ],
+)
+def test_who_told_an_address_is_known_unless_it_is_named_itself(
+    networks: tuple[str, ...], peer: str, forwarded: str, teller: str
+) -> None:
+    headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
+    assert Proxies(networks).origin_of({"client": (peer, 1234), "headers": headers}).peer == teller
+
+
 @pytest.mark.parametrize("network", ["proxy", "10.0.0.1/8", "10.0.0.0/33", "0.0.0.0/0", "::/0", ""])
 def test_what_is_no_network_or_every_address_stops_the_start(network: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^TRUSTED_PROXIES: "):

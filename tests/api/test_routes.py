@@ -2,23 +2,24 @@
 
 import pytest
 
-from tests.api.raw import ask
+from tests.api.raw import ask, connected
 from tests.service import Service, problem_of
 
 ALLOWED = {
     "/chat": {"POST"},
     "/api/chat/stream": {"POST"},
     "/agent/run": {"POST"},
-    "/api/tools": {"GET"},
+    "/api/tools": {"GET", "HEAD"},
     "/api/tools/clock": {"POST"},
-    "/sessions/mine": {"GET", "DELETE"},
-    "/live": {"GET"},
-    "/health": {"GET"},
+    "/sessions": {"GET", "HEAD"},
+    "/sessions/mine": {"GET", "HEAD", "DELETE"},
+    "/live": {"GET", "HEAD"},
+    "/health": {"GET", "HEAD"},
 }
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"}
 
 
-@pytest.mark.parametrize("path", ["/", "/nowhere", "/chat/", "/CHAT", "//chat", "/api", "/sessions", "/sessions/a/b"])
+@pytest.mark.parametrize("path", ["/", "/nowhere", "/chat/", "/CHAT", "//chat", "/api", "/sessions/", "/sessions/a/b"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
 def test_an_unknown_path_is_not_found(demo: Service, method: str, path: str) -> None:
     response = demo.client.request(method, f"{demo.url}{path}")
@@ -36,10 +37,37 @@ def test_another_method_is_told_which_are_allowed(demo: Service, path: str, meth
 
 @pytest.mark.parametrize("path", ALLOWED)
 def test_an_answer_to_head_has_no_body(demo: Service, path: str) -> None:
-    response = demo.ask("HEAD", path)
-    assert response.status_code in (200, 405)
-    assert response.content == b""
-    assert demo.ask("GET", "/live").status_code == 200
+    head, get = demo.ask("HEAD", path), demo.ask("GET", path)
+    assert head.status_code == get.status_code
+    assert head.content == b""
+    volatile = {"date", "x-request-id", "x-trace-id", "x-request-latency"}
+    if path != "/health":  # its age differs
+        assert {name: value for name, value in head.headers.items() if name not in volatile} == {
+            name: value for name, value in get.headers.items() if name not in volatile
+        }
+
+
+@pytest.mark.parametrize("path", ["/live", "/ready", "/health", "/openapi.json", "/docs", "/api/tools", "/usage"])
+def test_what_can_be_got_can_be_asked_about(demo: Service, path: str) -> None:
+    with connected(demo.port) as connection:
+        connection.sendall(f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\nGET /live HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        with connection.makefile("rb") as answers:
+            head = b"".join(iter(answers.readline, b"\r\n"))
+            assert head.startswith(b"HTTP/1.1 200 ")
+            assert int(head.lower().partition(b"content-length: ")[2].split(b"\r")[0]) > 0
+            assert answers.readline().startswith(b"HTTP/1.1 200 "), "a body stood between the answers"
+
+
+def test_a_refused_head_is_told_which_methods_there_are(demo: Service) -> None:
+    response = demo.ask("HEAD", "/chat")
+    assert (response.status_code, response.content) == (405, b"")
+    assert response.headers["allow"] == "POST"
+
+
+def test_requests_about_a_path_are_counted_as_what_they_are(demo: Service) -> None:
+    demo.ask("HEAD", "/api/tools")
+    demo.wait_for_event("request", method="HEAD", path="/api/tools")
+    assert demo.metrics()['agent_requests_total{endpoint="/api/tools",method="HEAD",status="200"}'] >= 1
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from app.messages import AssistantMessage, Turn, UserMessage
+from app.state.bounds import Bounds
 from app.state.redis import connect
 from app.state.sessions import Sessions
 from tests.service import Service, problem_of
@@ -58,12 +59,6 @@ def test_the_next_turn_tells_the_provider_what_was_said(relay: Service, upstream
     assert [call["id"] for call in asked] == [message["tool_call_id"] for message in answered]
 
 
-def test_a_turn_that_failed_leaves_nothing(relay: Service, upstream: Upstream, session_id: str) -> None:
-    upstream.will(says_whole("one").with_pieces([b"{broken"]))
-    assert relay.chat("hi", session_id=session_id).status_code == 503
-    problem_of(relay.ask("GET", f"/sessions/{session_id}"), 404, "not-found")
-
-
 def test_a_forgotten_session_is_gone(demo: Service, session_id: str) -> None:
     demo.chat("hi", session_id=session_id)
     response = demo.ask("DELETE", f"/sessions/{session_id}")
@@ -87,10 +82,9 @@ ODD = ["", " ", "a b", "ä", "a.b", "a:b", "a*", "a\n", "x" * 65, "../x", "\u202
 
 
 @pytest.mark.parametrize("odd", ODD)
-@pytest.mark.parametrize("field", ["session_id", "user_id"])
-def test_odd_ids_in_a_body_are_refused(demo: Service, field: str, odd: str) -> None:
-    body = problem_of(demo.chat("hi", **{field: odd}), 422, "invalid-request")
-    assert [error["field"] for error in body["errors"]] == [field]
+def test_odd_ids_in_a_body_are_refused(demo: Service, odd: str) -> None:
+    body = problem_of(demo.chat("hi", session_id=odd), 422, "invalid-request")
+    assert [error["field"] for error in body["errors"]] == ["session_id"]
 
 
 @pytest.mark.parametrize("odd", ["%20", "a%20b", "%C3%A4", "a.b", "a:b", "a%00", "a%0A", "x" * 65, "%E2%80%AE"])
@@ -98,12 +92,6 @@ def test_odd_ids_in_a_path_are_refused(demo: Service, odd: str) -> None:
     for method in ("GET", "DELETE"):
         body = problem_of(demo.ask(method, f"/sessions/{odd}"), 422, "invalid-request")
         assert [error["field"] for error in body["errors"]] == ["session_id"]
-
-
-@pytest.mark.parametrize("query", ["user_id=", "user_id=a.b", "user_id=%00"])
-def test_an_odd_user_id_in_a_query_is_refused(demo: Service, query: str) -> None:
-    body = problem_of(demo.ask("GET", f"/sessions/mine?{query}"), 422, "invalid-request")
-    assert [error["field"] for error in body["errors"]] == ["user_id"]
 
 
 def test_a_thousand_new_sessions_in_a_row_are_no_trouble(fresh_service: Service) -> None:
@@ -129,7 +117,7 @@ def test_turns_of_one_session_at_the_same_time_are_all_kept(demo: Service, sessi
 
 
 async def test_ten_thousand_sessions_fit_into_the_store_of_one_process() -> None:
-    sessions = Sessions(connect(None), ttl_seconds=60, max_turns=10)
+    sessions = Sessions(connect(None), Bounds(ttl_seconds=60, max_turns=10, sessions=20_000))
     turn = Turn("m", 0.0, (UserMessage("hi"), AssistantMessage("hello")))
     for index in range(10_000):
         await sessions.append("ada", f"s-{index}", turn)

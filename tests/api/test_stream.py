@@ -73,7 +73,8 @@ def test_tools_are_told_as_they_start_and_finish(demo: Service) -> None:
     finished = next(event for event in events if event.name == "tool.finished")
     assert started.data.keys() == {"id", "tool", "arguments"}
     assert (started.data["tool"], started.data["arguments"]) == ("calculator", {"expression": "6 * 7"})
-    assert finished.data.keys() == {"id", "tool", "status", "latency_ms"}
+    assert finished.data.keys() == {"id", "tool", "status", "latency_ms", "result", "error"}
+    assert (finished.data["result"], finished.data["error"]) == ("42", None)
     assert (finished.data["id"], finished.data["status"]) == (started.data["id"], "ok")
     usages = [event.data for event in events if event.name == "usage"]
     assert len(usages) == 2

@@ -110,7 +110,11 @@ async def test_no_burst_over_processes_that_are_killed_spends_more_than_the_budg
 ) -> None:
     print(f"seed {SEED}")
     chance = random.Random(SEED)
-    budget = {"budget_global_day_usd": BUDGET_USD, "lease_seconds": LEASE_SECONDS}
+    budget = {
+        "budget_global_day_usd": BUDGET_USD,
+        "budget_anonymous_share": "off",  # all runs come from one address
+        "lease_seconds": LEASE_SECONDS,
+    }
     fleet = Fleet(
         tmp_path,
         models=MODEL,
@@ -118,7 +122,8 @@ async def test_no_burst_over_processes_that_are_killed_spends_more_than_the_budg
         anthropic_api_key="sk-test",
         redis_url=mortal_redis.url,
         max_tokens=1000,
-        max_cost_usd=0.02,
+        max_cost_usd=0.05,
+        anonymous_concurrent="off",
         **budget,
     )
     store = connect(mortal_redis.url)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from app.errors import BudgetExceeded
 from app.events import Usage
+from app.limits.allowance import Growth
 from app.limits.budgets import NANOS
 from app.limits.claim import Claim
 from app.limits.limiter import Limiter
@@ -29,8 +30,9 @@ MOST = {"user": (1_000, 1_000), "team": (None, 1_500), "global": (2_500, 2_000)}
 amounts = st.integers(0, 700)
 admits = st.tuples(st.just("admit"), st.sampled_from("abc"), amounts, amounts, st.floats(0, 1))
 spends = st.tuples(st.just("spend"), st.integers(0, 9), st.floats(0, 1), st.booleans())
+grows = st.tuples(st.just("grow"), st.integers(0, 9), amounts, amounts, st.floats(0, 1), st.booleans())
 ends = st.tuples(st.sampled_from(["settle", "settle again", "renew", "die"]), st.integers(0, 9))
-steps = st.lists(admits | spends | ends, max_size=40)
+steps = st.lists(admits | spends | grows | ends, max_size=40)
 
 
 @dataclass
@@ -48,13 +50,15 @@ class World:
         self.runs += 1
         principal = Principal(user, team="core" if user != "c" else None, authenticated=True)
         floor = (int(tokens * least), int(nanos * least))
-        claim = self.limiter.claim(principal, "chat", f"run-{self.runs}", (tokens, nanos), floor)
+        first = Growth((tokens, nanos), floor)
+        claim = self.limiter.claim(principal, "chat", f"run-{self.runs}", (2 * tokens, 2 * nanos), lambda: first)
         try:
             await self.limiter.admit(claim, lambda _: None)
         except BudgetExceeded:
             return
-        assert floor[0] <= claim.allowance.tokens <= tokens
-        assert floor[1] <= claim.allowance.nanos <= nanos
+        if claim.budgets:
+            assert floor[0] <= claim.allowance.tokens <= tokens
+            assert floor[1] <= claim.allowance.nanos <= nanos
         self.going.append(claim)
 
     async def spend(self, number: int, share: float, settles: bool) -> None:
@@ -64,6 +68,25 @@ class World:
             self.spent_nanos += nanos
             if settles:
                 await self.limiter.settle(claim, over=False)
+
+    async def grow(self, number: int, tokens: int, nanos: int, least: float, twice: bool) -> None:
+        """Settle and reserve for the next call; `twice`: as if the first reply had been lost."""
+        claim = _pick(self.going, number)
+        if claim is None or not claim.budgets:
+            return
+        allowance = claim.allowance
+        wanted = (min(tokens, allowance.most_tokens), min(nanos, allowance.most_nanos))
+        growth = Growth(wanted, (int(wanted[0] * least), int(wanted[1] * least)))
+        before = (allowance.tokens, allowance.nanos)
+        if twice and (call := claim.settlement(over=False, growth=growth)):
+            await self.limiter._settlement(call[0], *call[1])
+        await self.limiter.settle(claim, growth, over=False)
+        if claim.refusal is None:
+            assert allowance.tokens >= growth.least[0]
+            assert allowance.nanos >= growth.least[1]
+        else:
+            assert isinstance(claim.refusal, BudgetExceeded)
+            assert (allowance.tokens, allowance.nanos) == before
 
     async def settle(self, number: int) -> None:
         if claim := _pick(self.going, number):

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from app.errors import BudgetExceeded
 from app.events import Usage
+from app.limits.allowance import Growth
 from app.limits.budgets import NANOS
 from app.limits.claim import Claim
 from app.limits.limiter import Limiter
@@ -25,7 +26,8 @@ async def reserve(
     limiter: Limiter, run: str, usd: float, tokens: int = 100, principal: Principal = ADA, least: float = 1.0
 ) -> Claim:
     most = (tokens, round(usd * NANOS))
-    claim = limiter.claim(principal, "chat", run, most, (int(tokens * least), int(most[1] * least)))
+    first = Growth(most, (int(tokens * least), int(most[1] * least)))
+    claim = limiter.claim(principal, "chat", run, most, lambda: first)
     await limiter.admit(claim, lambda _: None)
     return claim
 
@@ -74,13 +76,16 @@ async def test_what_is_left_has_to_cover_the_run(limiter: MakeLimiter) -> None:
     await reserve(made, "b", 0.6, principal=BOB)
 
 
-async def test_a_run_gets_what_is_left_if_that_is_enough_to_begin_with(limiter: MakeLimiter, store: Store) -> None:
+async def test_a_run_gets_half_of_what_is_left_or_what_it_needs_to_begin_with(
+    limiter: MakeLimiter, store: Store
+) -> None:
     made = limiter(budget_user_day_usd=1.0, budget_user_day_tokens=150)
     await reserve(made, "a", 0.9)
     claim = await reserve(made, "b", 0.5, least=0.2)
-    assert (claim.allowance.tokens, claim.allowance.nanos) == (50, 100_000_000)
+    assert (claim.allowance.tokens, claim.allowance.nanos) == (25, 100_000_000)
+    assert claim.tight
     user = (await standing(made, store))["user"]
-    assert (user.usd.reserved, user.tokens.reserved) == (1.0, 150)
+    assert (user.usd.reserved, user.tokens.reserved) == (1.0, 125)
 
 
 async def test_tokens_count_where_nothing_costs_money(limiter: MakeLimiter) -> None:

@@ -39,7 +39,7 @@ async def test_keys_and_tokens_are_told_apart(keys_file: Path) -> None:
     both = identity(**{**BY_SECRET, "auth": "api-key, jwt"}, api_keys_file=keys_file)
     assert not both.everyone
     assert (await both.of(KEY)).user == "ada"
-    assert (await both.of(hmac_token())).user == "ada"
+    assert (await both.of(hmac_token())).user == "jwt:ada"
 
 
 async def test_what_is_not_selected_is_refused(keys_file: Path) -> None:
@@ -53,7 +53,7 @@ async def test_what_is_not_selected_is_refused(keys_file: Path) -> None:
 
 
 async def test_a_public_key_and_a_key_set_can_be_chosen() -> None:
-    assert (await identity(**JWT, jwt_public_key=pem(RSA)).of(token())).user == "ada"
+    assert (await identity(**JWT, jwt_public_key=pem(RSA)).of(token())).user == "jwt:ada"
     tokens = identity(**JWT, jwt_jwks_url="https://issuer.example/keys")._tokens
     assert tokens is not None
     assert isinstance(tokens.keys, Jwks)

@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from app.errors import ConfigurationError, IdentityUnavailable, Unauthorized
 from app.limits import jwks as module
@@ -39,8 +42,8 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 async def test_a_token_is_verified_with_the_key_that_it_names(server: KeyServer) -> None:
     tokens = tokens_of(server)
-    assert (await tokens.verify(token(kid="one"))).user == "ada"
-    assert (await tokens.verify(token(key=EC, algorithm="ES256", kid="two"))).user == "ada"
+    assert (await tokens.verify(token(kid="one"))).user == "jwt:ada"
+    assert (await tokens.verify(token(key=EC, algorithm="ES256", kid="two"))).user == "jwt:ada"
     assert await refused(tokens, token(key=OTHER_RSA, kid="one"))
     assert await refused(tokens, token(kid="two"))
     assert server.asked == 1
@@ -79,7 +82,7 @@ async def test_a_new_key_is_found_when_a_token_names_it(server: KeyServer, monke
     await tokens.verify(token(kid="one"))
     server.body = key_set(jwk(RSA, "one"), jwk(OTHER_RSA, "three"))
     later(monkeypatch, module.REFETCH_SECONDS + 1)
-    assert (await tokens.verify(token(key=OTHER_RSA, kid="three"))).user == "ada"
+    assert (await tokens.verify(token(key=OTHER_RSA, kid="three"))).user == "jwt:ada"
 
 
 async def test_a_key_that_is_taken_away_ends_its_tokens_too(server: KeyServer) -> None:
@@ -148,7 +151,7 @@ async def test_without_any_key_nobody_is_let_in_nor_called_invalid(
     assert server.asked == 1
     server.status = 200
     later(monkeypatch, module.RETRY_SECONDS + 1)
-    assert (await tokens.verify(token(kid="one"))).user == "ada"
+    assert (await tokens.verify(token(kid="one"))).user == "jwt:ada"
 
 
 async def test_a_hanging_issuer_holds_up_only_tokens_with_unknown_keys(
@@ -162,7 +165,7 @@ async def test_a_hanging_issuer_holds_up_only_tokens_with_unknown_keys(
     waiting = [asyncio.create_task(refused(tokens, token(kid="unknown"))) for _ in range(5)]
     await asyncio.sleep(0.05)
     async with asyncio.timeout(0.2):
-        assert (await tokens.verify(token(claims(sub="bob"), kid="one"))).user == "bob"
+        assert (await tokens.verify(token(claims(sub="bob"), kid="one"))).user == "jwt:bob"
     async with asyncio.timeout(2):
         assert all(await asyncio.gather(*waiting))
     assert server.asked == 2
@@ -175,7 +178,7 @@ async def test_a_caller_that_leaves_does_not_end_the_fetch_for_others(server: Ke
     second = asyncio.create_task(tokens.verify(token(claims(sub="bob"), kid="one")))
     await asyncio.sleep(0.05)
     first.cancel()
-    assert (await second).user == "bob"
+    assert (await second).user == "jwt:bob"
     assert server.asked == 1
 
 
@@ -183,10 +186,10 @@ async def test_the_only_key_serves_tokens_that_name_none(server: KeyServer) -> N
     assert await refused(tokens_of(server), token())
     server.body = key_set(jwk(RSA, "one"))
     tokens = tokens_of(server)
-    assert (await tokens.verify(token())).user == "ada"
+    assert (await tokens.verify(token())).user == "jwt:ada"
     assert await refused(tokens, token(kid="another"))
     server.body = key_set(jwk(RSA))
-    assert (await tokens_of(server).verify(token())).user == "ada"
+    assert (await tokens_of(server).verify(token())).user == "jwt:ada"
 
 
 async def test_watching_fetches_at_once_and_again(server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,3 +219,83 @@ def test_https_and_this_host_are_fine(url: str) -> None:
 
 def test_plain_http_from_elsewhere_has_to_be_asked_for() -> None:
     Jwks("http://issuer.example/keys", ALGORITHMS, allow_http=True)
+
+
+GOOD = jwk(RSA, "one")
+WRONG: dict[str, tuple[Any, ...]] = {
+    "key_ops": (None, "verify", 7, {}, {"verify": 1}, [], ["sign"], [None]),
+    "use": (None, "enc", "SIG", [], {}, 7),
+    "alg": (None, "HS256", "none", "RSA-OAEP", [], {}),
+    "kty": (None, "oct", "EC", "OKP", "rsa", [], {}),
+    "n": (None, "", "!", "AA", "é", 7, [], "A" * 20_000),
+    "e": (None, "", "AA", "AQ", "Ag", 65537),
+    "kid": (7, [], {}, ["one"]),
+    "d": ("AQAB", None),
+}
+WRONG_EC: dict[str, tuple[Any, ...]] = {
+    "crv": ("P-999", "secp256k1", None, 7, [], "P-521"),
+    "x": ("", "AA", None, jwk(EC)["y"]),
+}
+BROKEN: list[Any] = [
+    *(None, 7, "key", True, [], {}, [GOOD], {"keys": [GOOD]}),
+    *({**jwk(OTHER_RSA, "two"), name: value} for name, values in WRONG.items() for value in values),
+    *({**jwk(EC, "two"), name: value} for name, values in WRONG_EC.items() for value in values),
+    {"kty": "oct", "kid": "two", "k": "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldA"},
+    {"kty": "OKP", "crv": "X25519", "kid": "two", "x": "AA"},
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=range(len(BROKEN)))
+@pytest.mark.parametrize("first", [True, False])
+async def test_an_entry_that_cannot_be_used_costs_no_other(server: KeyServer, broken: Any, first: bool) -> None:
+    server.body = key_set(*([broken, GOOD] if first else [GOOD, broken]))
+    tokens = tokens_of(server)
+    assert (await tokens.verify(token(kid="one"))).user == "jwt:ada"
+    assert await refused(tokens, token(key=OTHER_RSA, kid="two"))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = ("kty", "kid", "use", "alg", "key_ops", "n", "e", "crv", "x", "y", "d")
+MEMBERS = st.dictionaries(st.sampled_from(NAMES), JSON)
+ALMOST = st.builds(lambda changes: {**jwk(EC, "two"), **changes}, MEMBERS)
+
+
+@given(st.lists(JSON | MEMBERS | ALMOST, max_size=5))
+def test_no_entry_that_can_be_published_costs_the_good_one(entries: list[Any]) -> None:
+    keys = Jwks("https://issuer.example/keys", ALGORITHMS)
+    usable = keys._usable({"keys": [*entries, {**GOOD, "kid": "the good one"}]})
+    assert usable["the good one"].key.public_numbers() == RSA.public_key().public_numbers()
+
+
+async def test_of_two_keys_with_one_id_the_first_counts(server: KeyServer) -> None:
+    server.body = key_set(jwk(RSA, "one"), jwk(OTHER_RSA, "one"))
+    tokens = tokens_of(server)
+    assert await tokens.verify(token(kid="one"))
+    assert await refused(tokens, token(key=OTHER_RSA, kid="one"))
+
+
+async def test_what_is_left_out_is_logged_once_and_without_what_it_holds(server: KeyServer) -> None:
+    server.body = key_set(GOOD, {"kty": "RSA", "kid": "two", "n": "swordfish"}, {"kid": "x" * 500})
+    keys = Jwks(server.url, ALGORITHMS)
+    with capture_logs() as logs:
+        for changes in ({}, {}, {"use": "sig"}):
+            server.body = key_set(
+                {**GOOD, **changes}, {"kty": "RSA", "kid": "two", "n": "swordfish"}, {"kid": "x" * 500}
+            )
+            assert await keys._refresh()
+    told = [entry["key"] for entry in logs if entry["event"] == "jwks.key_left_out"]
+    assert told == ["1: two", f"2: {'x' * 97}"]
+    assert "swordfish" not in str(logs)
+
+
+async def test_a_set_without_any_usable_key_says_so_once_for_each(server: KeyServer) -> None:
+    server.body = key_set({"kty": "oct", "kid": "one"})
+    keys = Jwks(server.url, ALGORITHMS)
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert not await keys._refresh()
+    assert len([entry for entry in logs if entry["event"] == "jwks.key_left_out"]) == 1

@@ -115,12 +115,13 @@ async def test_the_last_counts_are_right(provider: Provider, model: AnthropicMod
     [
         ("end_turn", "stop"),
         ("stop_sequence", "stop"),
-        ("refusal", "stop"),
-        ("pause_turn", "stop"),
+        ("refusal", "refusal"),
+        ("content_filter", "content_filter"),
+        ("length", "max_tokens"),
         ("brand_new", "stop"),
         ("max_tokens", "max_tokens"),
         ("model_context_window_exceeded", "max_tokens"),
-        ("tool_use", "tool_calls"),
+        ("tool_use", "stop"),  # there is no call
     ],
 )
 async def test_stop_reasons(provider: Provider, model: AnthropicModel, given: str, reason: str) -> None:

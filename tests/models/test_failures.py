@@ -43,10 +43,22 @@ def test_retry_after_as_a_date() -> None:
         (b'{"error": {"message": "oops", "type": "t", "code": "c"}}', "t c oops"),
         (b'{"error": {"message": "oops", "code": 400}}', "400 oops"),
         (b'{"error": "oops"}', "oops"),
-        (b'{"error": 5}', '{"error": 5}'),
-        (b'{"detail": "oops"}', '{"detail": "oops"}'),
-        (b'{"error": {"message": ["oops"]}}', '{"error": {"message": ["oops"]}}'),
-        (b'["oops"]', '["oops"]'),
+        (b'{"error": 5}', "5"),
+        (b'{"detail": "oops"}', "oops"),
+        (b'{"message": "oops", "code": 1}', "1 oops"),
+        (b'{"msg": "oops", "success": false, "code": null}', "oops"),
+        (b'{"error": {"message": ["oops"]}}', "oops"),
+        (b'[{"error": {"message": "oops", "status": "S"}}]', "S oops"),
+        (b'["oops"]', "oops"),
+        (b'"oops"', "oops"),
+        (b'"{\\"error\\": \\"oops\\"}"', "oops"),
+        (b'{"detail": "HTTP 400: {\\"error\\": {\\"code\\": \\"c\\"}}"}', "c HTTP 400"),
+        (b'{"error": {"message": "{broken}"}}', "{broken}"),
+        (b'{"detail": [{"loc": ["body", "x"], "msg": "oops", "input": "secret"}]}', "body.x: oops"),
+        (b'{"error": {"message": "oops", "failed_generation": "secret"}}', "oops"),
+        (b'event: error\ndata: {"error": {"message": "oops"}}\n\n', "oops"),
+        (b'\xef\xbb\xbf{"error": "oops"}', "oops"),
+        (b"<html><head><style>p {}</style><title>502</title></head><p>oops</p>", "a page of HTML: 502 oops"),
         (b"oops", "oops"),
         (b"\xff", "\ufffd"),
         (b"", ""),
@@ -68,6 +80,7 @@ def test_any_exception_of_aiohttp_has_a_reason(answering: bool) -> None:
     assert from_exception(aiohttp.InvalidURL("x"), answering).reason == "unreachable"
     assert from_exception(aiohttp.ClientError(), answering).reason == "broken_answer"
     assert from_exception(aiohttp.ClientPayloadError(), answering).reason == "cut_stream"
+    assert from_exception(ConnectionResetError(), answering).reason == ("cut_stream" if answering else "unreachable")
     assert from_exception(aiohttp.SocketTimeoutError(), answering).reason == "timeout"
     assert from_exception(aiohttp.ConnectionTimeoutError(), answering).reason == "unreachable"
     reason = from_exception(aiohttp.ServerDisconnectedError(), answering).reason

@@ -7,7 +7,8 @@ import pytest
 
 from app.errors import ModelUnavailable
 from app.models import http as http_module
-from app.models.http import Http, read
+from app.models.http import Http, drain, read
+from app.telemetry.context import RequestContext, current
 from tests.models.servers import Provider, Reply
 
 
@@ -68,3 +69,29 @@ async def test_cookies_are_not_kept(http: Http, provider: Provider) -> None:
     await get(http, provider.url)
     await get(http, provider.url)
     assert "cookie" not in provider.received[1].headers
+
+
+async def test_any_success_is_one(http: Http, provider: Provider) -> None:
+    provider.will(Reply([b"hello"], 201))
+    assert await get(http, provider.url) == b"hello"
+
+
+@pytest.mark.parametrize("ending", ["reset", "cut", "silent"])
+async def test_what_happens_after_the_end_of_an_answer_is_no_failure(
+    http: Http, provider: Provider, ending: str
+) -> None:
+    provider.will(Reply([b"hello"]).ending_with(ending))  # type: ignore[arg-type]
+    async with http.call("GET", provider.url, None, {}) as response:
+        assert await response.content.readexactly(5) == b"hello"
+        await drain(response)
+
+
+async def test_the_server_is_told_of_the_request(http: Http, provider: Provider) -> None:
+    provider.will(Reply([b"hello"]))
+    token = current.set(RequestContext("request-1", "0af7651916cd43dd8448eb211c80319c", sampled=False))
+    await get(http, provider.url)
+    current.reset(token)
+    await get(http, provider.url)
+    told, not_told = (request.headers for request in provider.received)
+    assert (told["x-request-id"], told["traceparent"][-3:]) == ("request-1", "-00")
+    assert not {"x-request-id", "traceparent"} & not_told.keys()

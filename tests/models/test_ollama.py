@@ -91,7 +91,7 @@ async def test_a_model_that_takes_no_tools_is_called_without_them(
         for _ in range(2):
             assert (await fold(model, ask(tools=(CALCULATOR,), stream=stream))).text == "Hello world."
     assert ["tools" in request.body for request in provider.received] == [True, False, False]
-    assert [entry["event"] for entry in logs] == ["model.takes_no_tools"]
+    assert [entry["event"] for entry in logs] == ["model.request_changed"]
 
 
 async def test_the_same_refusal_without_tools_is_an_error(provider: Provider, model: OllamaModel) -> None:

@@ -134,7 +134,7 @@ async def test_tools_are_left_out_where_the_template_has_none(server: str, http:
         first = await fold(without, ask("count", tools=(CALCULATOR,)))
         second = await fold(without, ask("count", tools=(CALCULATOR,)))
     assert first.text.strip() == second.text.strip() == COUNT
-    assert [entry["event"] for entry in logs] == ["model.takes_no_tools"]
+    assert [entry["event"] for entry in logs] == ["model.request_changed"]
 
 
 async def test_a_conversation_with_tools_is_taken(server: str, http: Http) -> None:

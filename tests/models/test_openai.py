@@ -8,7 +8,7 @@ from app.events import Usage
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from app.models.http import Http
 from app.models.openai import OpenAIModel
-from app.models.openai_wire import encode_request
+from app.models.openai_request import encode_request
 from app.models.protocol import ModelRequest
 from tests.models.dialects import OpenAIDialect, Script, dump
 from tests.models.folding import CALCULATOR, ask, fold
@@ -91,7 +91,7 @@ async def test_without_a_key_none_is_sent(provider: Provider, http: Http) -> Non
 )
 def test_openai_itself_wants_another_name_for_max_tokens(http: Http, base_url: str, field: str) -> None:
     model = OpenAIModel("m", base_url, None, http)
-    assert f'"{field}":100'.encode() in encode_request(ask(), "m", model._max_tokens_field)
+    assert f'"{field}":100'.encode() in encode_request(ask(), "m", "openai/m", (model._max_tokens_field, 100))
 
 
 async def test_cached_tokens_are_counted(provider: Provider, model: OpenAIModel) -> None:
@@ -138,7 +138,9 @@ async def test_calls_without_index_or_id_are_told_apart(provider: Provider, mode
 
 
 async def test_a_call_without_an_id_is_given_one(provider: Provider, model: OpenAIModel) -> None:
-    call = '{"tool_calls": [{"index": 0, "id": "", "function": {"name": "clock"}}, {"index": 1}]}'
+    call = (
+        '{"tool_calls": [{"index": 0, "id": "", "function": {"name": "a"}}, {"index": 1, "function": {"name": "b"}}]}'
+    )
     provider.will(stream(chunk(call, '"tool_calls"')))
     with capture_logs():
         answer = await fold(model, ask())
@@ -157,7 +159,7 @@ async def test_a_refusal_is_said(provider: Provider, model: OpenAIModel) -> None
     with capture_logs():
         answer = await fold(model, ask())
     assert answer.text == "I can not."
-    assert answer.end.stop_reason == "stop"
+    assert answer.end.stop_reason == "refusal"
 
 
 ENDINGS = ["", "data:[DONE]\n\n", "data: [DONE]\r\n\r\n", "data: [DONE]\n", ": bye\n\ndata: [DONE]"]

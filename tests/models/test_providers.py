@@ -111,7 +111,7 @@ async def test_tool_results_go_back(dialect: Dialect, provider: Provider, model:
         (529, "too much", ModelUnavailable, "overloaded"),
         (504, "timed out", ModelUnavailable, "timeout"),
         (401, "bad key", ModelUnavailable, "auth"),
-        (402, "no money", ModelUnavailable, "auth"),
+        (402, "no money", ModelUnavailable, "quota"),
         (403, "no access", ModelUnavailable, "auth"),
         (404, "no such model", ModelUnavailable, "not_found"),
         (400, "what is this", ModelUnavailable, "bad_request"),

@@ -81,6 +81,12 @@ def test_all_bad_settings_are_told_at_once(ends: Ends) -> None:
         ("REDIS_URL", "localhost:6379"),
         ("OPENAI_BASE_URL", "localhost"),
         ("MAX_COST_USD", "0"),
+        ("MAX_HEAD_BYTES", "1"),
+        ("MAX_CONNECTIONS", "0"),
+        ("MAX_ACTIVE_REQUESTS", "0"),
+        ("HEAD_TIMEOUT_SECONDS", "inf"),
+        ("BODY_TIMEOUT_SECONDS", "0"),
+        ("WRITE_TIMEOUT_SECONDS", "-1"),
         ("LIMITS_FAIL", "perhaps"),
     ],
 )
@@ -93,7 +99,8 @@ def test_a_bad_value_is_told_by_its_settings_name(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"models": "openai/unheard-of"}, "MODELS: no price is known for openai/unheard-of"),
+        ({"models": "openai/unheard-of", "openai_api_key": "k"}, "MODELS: no price is known for openai/unheard-of"),
+        ({"models": "openai/gpt-5"}, "OPENAI_API_KEY: is not set"),
         ({"models": "anthropic/claude-haiku-4-5"}, "ANTHROPIC_API_KEY: is not set"),
         ({"models": "/x"}, "MODELS: `/x` is not a model reference"),
         ({"limits": "{"}, "LIMITS: "),
@@ -130,3 +137,16 @@ def test_the_start_takes_seconds_and_reads_dot_env_and_the_environment_wins(serv
     assert time.monotonic() - started < 15
     assert service.chat("123456").status_code == 422
     assert service.ask("POST", "/agent/run", {"query": "6*7"}).json()["iterations"] == 2
+
+
+@pytest.mark.parametrize("kind", ["a directory", "no UTF-8"])
+def test_an_env_file_that_cannot_be_read_stops_the_start_with_its_name(tmp_path: Path, kind: str) -> None:
+    env = tmp_path / ".env"
+    if kind == "a directory":
+        env.mkdir()
+    else:
+        env.write_bytes(b"SYSTEM_PROMPT=Gr\xfc\xdfe\n")
+    status, out, err = run_to_end(tmp_path)
+    assert (status, out) == (2, "")
+    assert ".env: " in err
+    assert "Traceback" not in err

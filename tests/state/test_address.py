@@ -30,6 +30,11 @@ def test_an_address_is_read(url: str, address: Address) -> None:
         "redis://ada:secret@h?ssl_cert_reqs=maybe",
         "redis://ada:secret@h?protocol=3",
         "redis://ada:secret@[h",
+        "redis://ada:secret/more@h",
+        "redis://ada:secret#more@h",
+        "redis://ada:secret?more@h",
+        "redis://ada:secret\uff20more@h",
+        "redis://ada:secret@h:65536",
     ],
 )
 def test_what_cannot_be_meant_is_refused_without_the_password(url: str) -> None:

@@ -113,3 +113,35 @@ def test_without_an_address_the_store_is_in_the_process() -> None:
 def test_an_address_that_cannot_be_read_is_named_at_the_start(url: str) -> None:
     with pytest.raises(ConfigurationError, match="REDIS_URL: "):
         connect(url)
+
+
+async def test_keys_that_nobody_asks_for_again_do_not_stay_in_the_process() -> None:
+    store = InProcessStore()
+    for number in range(1500):
+        await store.call("SET", f"key-{number}", "x", "PX", 1)
+    await asyncio.sleep(0.01)
+    for _ in range(500):
+        await store.call("PING")
+    [database] = store._server.dbs.values()
+    assert len(database._dict) == 0
+
+
+async def test_a_caller_that_is_cancelled_ends_at_once_and_what_it_sent_is_carried_out(store: Store) -> None:
+    await store.call("SET", "sum", 0)
+
+    async def add() -> None:
+        while True:
+            await store.call("INCRBY", "sum", 1)
+
+    for turns in range(1, 40):
+        adding = [asyncio.create_task(add()) for _ in range(5)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for task in adding:
+            task.cancel()
+        done, late = await asyncio.wait(adding, timeout=1)
+        assert not late
+        assert all(task.cancelled() for task in done)
+    total = int(await store.call("GET", "sum"))
+    assert total >= 39 * 5 - 5
+    assert await store.call("INCRBY", "sum", 1) == total + 1

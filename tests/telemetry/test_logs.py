@@ -1,14 +1,18 @@
 """Logs: one JSON object a line, what belongs to a request with its ids, and no word of what was said."""
 
 import json
+import logging
 from datetime import datetime
 from errno import ENOSPC
 from io import BytesIO
 from typing import Any
 
 import pytest
+import structlog
 
-from app.telemetry.lines import Lines
+from app.settings import load
+from app.telemetry.lines import Lines, visible
+from app.telemetry.logs import configure, log
 from tests.conftest import Serve
 from tests.service import Service
 from tests.upstream import MODEL, Upstream, asks, refuses, says_whole
@@ -107,6 +111,60 @@ def test_with_log_content_the_words_are_there_in_one_line_each_but_no_secret(
     log = service.raw_log()
     for word in ("sk-of-the-user", "\x1b", *SECRETS.values()):
         assert word not in log
+
+
+CONTROLS = "".join(
+    map(chr, [*range(0x20), *range(0x7F, 0xA0), 0x200B, 0x2028, 0x2029, 0x202E, 0x2066, 0xFEFF, 0xE0041])
+)
+
+
+def test_what_a_terminal_obeys_is_escaped(talkative: Serve, upstream: Upstream) -> None:
+    service = talkative(log_content="true")
+    upstream.will(says_whole(CONTROLS))
+    service.ask("POST", "/chat", {"message": CONTROLS.replace("\0", "x")}, x_request_id="controls")
+    line = service.wait_for_event("agent.request.success", request_id="controls")
+    assert line["content"] == CONTROLS
+    service.client.get("/nowhere%1b%5b31m%7f%c2%9b%e2%80%a8%0a")
+    service.wait_for_event("request", path="/nowhere\x1b[31m\x7f\x9b\u2028\n")
+    assert not set(service.raw_log()) & set(CONTROLS) - {"\n"}
+
+
+def console(write: Any) -> str:
+    """What people see of the lines that `write` writes."""
+    out = BytesIO()
+    configure(load(None, log_format="console"), out)
+    try:
+        write()
+    finally:
+        logging.basicConfig(handlers=[], force=True)
+        structlog.reset_defaults()
+    return out.getvalue().decode()
+
+
+def test_what_a_terminal_obeys_is_escaped_for_people_too() -> None:
+    def write() -> None:
+        log.info("request", path=f"/a{CONTROLS}", other="plain")
+        event = f"event{CONTROLS}"
+        log.info(event)
+        logging.getLogger("elsewhere").warning("said %s", CONTROLS)
+        try:
+            raise ValueError(CONTROLS)
+        except ValueError:
+            log.exception("crashed")
+
+    shown = console(write)
+    assert not set(shown) & set(CONTROLS) - {"\n"}
+    assert "other=plain" in shown
+    assert "\\x1b" in shown
+    assert "\\u2028" in shown
+    starts = [line for line in shown.splitlines() if line.startswith("20")]
+    assert len(starts) == 4
+
+
+def test_what_people_write_is_not_escaped() -> None:
+    text = "Grüße, 東京, שלום, مرحبا, 😀 — “quoted”"
+    assert visible(text.encode()) == text.encode()
+    assert visible("a\x7fb\x85".encode()) == rb"a\u007fb\u0085"
 
 
 def test_lines_that_cannot_be_written_do_not_silence_the_next_ones() -> None:

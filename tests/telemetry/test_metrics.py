@@ -16,6 +16,7 @@ AT_ZERO = {
     'agent_tokens_total{model="demo",type="output"}',
     'agent_tokens_total{model="demo",type="cache_read"}',
     'agent_tokens_total{model="demo",type="cache_write"}',
+    'agent_uncertain_tokens_total{model="demo",type="output"}',
     'agent_cost_usd_total{model="demo"}',
     'agent_model_requests_total{model="demo",outcome="ok"}',
     'agent_tool_calls_total{status="ok",tool="calculator"}',
@@ -23,6 +24,8 @@ AT_ZERO = {
     'agent_tool_calls_total{status="timeout",tool="clock"}',
     'agent_tool_latency_seconds_count{tool="clock"}',
     'agent_rate_limited_total{scope="user"}',
+    'agent_rate_limited_total{scope="address"}',
+    'agent_rate_limited_total{scope="refused"}',
     'agent_budget_used_ratio{scope="global"}',
 }
 LABELS = {"endpoint", "method", "status", "model", "type", "tool", "outcome", "scope", "dependency", "le"}

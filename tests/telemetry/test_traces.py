@@ -113,6 +113,19 @@ def test_spans_have_the_conventional_attributes(traced: Service, collector: Coll
     assert "sk-of-the-service" not in everything
 
 
+@pytest.mark.parametrize("path", ["/usage?key=sk-of-the-user", "/nowhere?sk-of-the-user", "/chat?a=b&sk-of-the-user"])
+def test_no_span_has_a_query(traced: Service, collector: Collector, path: str) -> None:
+    response = traced.client.get(path)
+    root = "GET" if path.startswith("/nowhere") else f"GET {path.partition('?')[0]}"
+    spans = collector.wait_for(response.headers["x-trace-id"], root)
+    assert "sk-of-the-user" not in repr(spans)
+    assert "?" not in repr(spans)
+
+
+def test_the_query_is_still_there_for_the_route(traced: Service) -> None:
+    assert traced.client.get("/usage?days=1").status_code == 200
+
+
 def test_a_failed_call_is_marked_and_so_is_its_run(traced: Service, collector: Collector, upstream: Upstream) -> None:
     upstream.will(refuses(500))
     response = traced.chat("hi", model=MODEL)

@@ -1,0 +1,69 @@
+"""Lets requests in by where they come from, and counts those that were refused, before and after the routes."""
+
+from starlette.types import Scope
+
+from app.api.proxies import Origin, Proxies
+from app.limits.gate import Gate
+
+_ORIGIN = "agent_api.origin"
+_ENTERED = "agent_api.entered"
+_USER = "agent_api.user"
+RECEIVED = "agent_api.received"
+"""Bytes of a body that came without its length."""
+
+_UNREAD = frozenset({401, 403, 405, 411, 413, 414, 415, 431})
+_READ = frozenset({400, 408, 422})
+_WEIGHS = 8192  # bytes of a refused body that count as much as a request
+
+
+class Entrance:
+    """Callers without credentials are counted by their address, others by their name once it is known.
+
+    So nobody is kept out by what strangers behind the same proxy do, if they can show who they are.
+    """
+
+    def __init__(self, gate: Gate, proxies: Proxies, *, anonymous: bool) -> None:
+        """`anonymous`: nobody has credentials."""
+        self._gate = gate
+        self._proxies = proxies
+        self._anonymous = anonymous
+
+    def origin_of(self, scope: Scope) -> Origin:
+        origin: Origin | None = scope.get(_ORIGIN)
+        if origin is None:
+            origin = scope[_ORIGIN] = self._proxies.origin_of(scope)
+        return origin
+
+    def enter(self, scope: Scope) -> None:
+        """For every request, before anything of it is looked at. Raises RateLimited."""
+        if self._anonymous:
+            address, peer = self.origin_of(scope)
+            self._gate.check_refused(address, peer)
+            if self._gate.counts:
+                self._gate.enter(address, peer)
+                scope[_ENTERED] = True
+
+    def check_stranger(self, scope: Scope) -> None:
+        """For a caller whose credentials are not taken. Raises RateLimited."""
+        self._gate.check_refused(*self.origin_of(scope))
+
+    def check_user(self, scope: Scope, user: str) -> None:
+        """For an authenticated caller. Raises RateLimited."""
+        scope[_USER] = f"user:{user}"
+        self._gate.check_refused(scope[_USER])
+
+    def leave(self, scope: Scope, status: int) -> None:
+        """For every request that `enter` was called for, with the status of its answer."""
+        if _ENTERED in scope:
+            self._gate.leave(*self.origin_of(scope))
+        if status in _READ or status in _UNREAD:
+            name, peer = (scope[_USER], "") if _USER in scope else self.origin_of(scope)
+            self._gate.refused(name, peer, 1 + (_size(scope) // _WEIGHS if status in _READ else 0))
+
+
+def _size(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else 0
+    received: int = scope.get(RECEIVED, 0)
+    return received

@@ -1,0 +1,1 @@
+"""HTTP as it comes from strangers: sockets, connections and their bounds, the port for metrics."""

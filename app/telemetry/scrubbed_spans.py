@@ -1,0 +1,54 @@
+"""Takes what exceptions say out of spans. Loaded only when tracing is on."""
+
+from collections.abc import Sequence
+
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import Status
+
+from app.telemetry.scrubbing import without_secrets
+
+
+class ScrubbedExporter(SpanExporter):
+    """Exports spans with secrets taken out of their errors, which instrumentation records with message and stack."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return self._exporter.export([_scrubbed(span) for span in spans])
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+
+def _scrubbed(span: ReadableSpan) -> ReadableSpan:
+    """The span itself if there is nothing to scrub, as almost always."""
+    if not span.events and not span.status.description:
+        return span
+    description = span.status.description
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=span.attributes,
+        events=[_scrubbed_event(event) for event in span.events],
+        links=span.links,
+        kind=span.kind,
+        status=Status(span.status.status_code, description and without_secrets(description)),
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def _scrubbed_event(event: Event) -> Event:
+    attributes = {
+        name: without_secrets(value) if isinstance(value, str) else value
+        for name, value in (event.attributes or {}).items()
+    }
+    return Event(event.name, attributes, event.timestamp)

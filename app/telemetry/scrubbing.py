@@ -1,0 +1,89 @@
+"""Takes secrets out of text that others have written, before it reaches a log line or a span."""
+
+import os
+import re
+from collections.abc import Iterator
+from urllib.parse import quote, urlsplit
+
+from pydantic import SecretStr
+
+from app.settings import Settings
+
+GONE = "…"
+_SHORTEST = 8
+"""Below it, a configured secret is a word such as `ollama` that servers without keys are given."""
+
+_known: set[str] = set()
+
+_PATTERNS = (
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), GONE),
+    (re.compile(r"(?<=://)[^\s/@]*:[^\s@]*@"), GONE + "@"),  # the user and password of a URL
+    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=*-]{6,}"), rf"\1 {GONE}"),
+    (
+        re.compile(  # a value by its name, in a query, in JSON or in words
+            r"""(?ix) ( (?<![a-z]) (?:x-)? (?:api[-_\ ]?key | (?:access|auth|refresh|id|security|session)[-_]?token
+            | token | secret(?:[-_]?(?:access)?[-_]?key)? | client[-_]?secret | pass(?:word|wd) | authorization
+            | credential | signature | sig) (?: \ (?:provided|is))? ["']? \s* [:=] \s* ["']? )
+            (?!\s*["']?…) [^\s"',;&}]{3,}"""
+        ),
+        rf"\1{GONE}",
+    ),
+    (
+        re.compile(  # keys as their makers mark them
+            r"\b(?:(?:sk|rk|pk|xai|nvapi|pplx|glpat|csk|xox[a-z])-|(?:agentapi|gsk|hf|r8|fw|tgp|gh[a-z]|github_pat|sk|rk|pk)_"
+            r"|A[KS]IA|AIza|ya29\.|eyJ)[\w.*~+/=-]{8,}"
+        ),
+        GONE,
+    ),
+)
+_LONG = re.compile(r"[\w+/=-]{20,}")
+_SWITCHES = re.compile(r"(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])")
+_WHOLE = re.compile(r"[A-Za-z0-9+/=]{24,}")
+_RANDOM_SWITCHES = 5
+
+
+def keep_secrets_of(settings: Settings) -> None:
+    """Take the values of this process's secrets out of all text from now on."""
+    for value in _secrets(settings):
+        if len(value := value.strip()) >= _SHORTEST:
+            _known.update((value, quote(value, safe="")))
+
+
+def _secrets(settings: Settings) -> Iterator[str]:
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            yield value.get_secret_value()
+        elif isinstance(value, str) and "://" in value:
+            yield _password(value)
+    for header in os.environ.get("OTEL_EXPORTER_OTLP_HEADERS", "").split(","):
+        yield header.partition("=")[2].removeprefix("Bearer ")
+
+
+def _password(url: str) -> str:
+    try:
+        return urlsplit(url).password or ""
+    except ValueError:
+        return ""
+
+
+def without_secrets(text: str) -> str:
+    """The text without configured secrets, and without what looks like somebody's key, token or password."""
+    for secret in sorted(_known, key=len, reverse=True):
+        text = text.replace(secret, GONE)
+    for pattern, instead in _PATTERNS:
+        text = pattern.sub(instead, text)
+    return _LONG.sub(_unless_random, text)
+
+
+def _unless_random(found: re.Match[str]) -> str:
+    """Names of models have digits, too, but few of them between letters."""
+    word = found[0]
+    switches = len(_SWITCHES.findall(word)) >= _RANDOM_SWITCHES
+    return GONE if (switches and _mixed(word)) or any(map(_mixed, _WHOLE.findall(word))) else word
+
+
+def _mixed(word: str) -> bool:
+    """Whether there are letters and digits; in what may be a path, letters of both cases."""
+    path = "/" in word and (word.islower() or word.isupper())
+    return not path and any(map(str.isdigit, word)) and any(map(str.isalpha, word))

@@ -1,0 +1,221 @@
+"""What providers say when they refuse an optional part of a request, and what is sent instead."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app.errors import AppError
+from app.models.failures import context_too_long, from_status, rate_limited
+from app.models.refusal_rules import NO_CHANGES, Changes
+from app.models.refusals import Said, change_for, words_of
+
+OPTIONAL = ("temperature", "top_p", "reasoning_effort", "parallel_tool_calls", "tool_choice")
+TOOLS = Changes(left_out=frozenset({"tools", "tool_choice"}))
+
+
+def refused(said: Any, status: int = 400) -> AppError:
+    body = said if isinstance(said, bytes) else json.dumps(said).encode()
+    error = from_status(status, {}, body)
+    error.__cause__ = Said(status, body)
+    return error
+
+
+def error(message: str, **fields: Any) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "invalid_request_error", **fields}}
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (400, {"object": "error", "message": '"auto" tool choice requires --enable-auto-tool-choice and '
+               "--tool-call-parser to be set", "type": "BadRequestError", "param": None, "code": 400}),
+        (500, {"error": {"code": 500, "message": "tools param requires --jinja flag", "type": "server_error"}}),
+        (500, {"error": {"code": 500, "message": "Unsupported param: tools", "type": "server_error"}}),
+        (404, {"error": {"message": "No endpoints found that support tool use. To learn more about provider routing, "
+               "visit: https://openrouter.ai/docs/provider-routing", "code": 404}}),
+        (404, {"error": {"message": 'No endpoints found that support tool use. Try disabling "clock".', "code": 404}}),
+        (400, error("registry.ollama.ai/library/gemma:2b does not support tools", type="api_error")),
+        (400, {"error": "registry.ollama.ai/library/gemma:2b does not support tools"}),
+        (400, error("`tool calling` is not supported with this model")),
+        (400, error("Unsupported parameter: 'tools' is not supported with this model.", param="tools",
+                    code="unsupported_parameter")),
+        (400, error("tools is not supported in this model. For a list of supported models, refer to https://x")),
+        (400, [{"error": {"code": 400, "message": "Function calling is not enabled for models/gemma-3-27b-it",
+                          "status": "INVALID_ARGUMENT"}}]),
+        (400, error("Function calling is not supported for this model")),
+        (400, error("<400> InternalError.Algo.InvalidParameter: The tool call is not supported.")),
+        (400, error("deepseek-reasoner does not support Function Calling")),
+        (400, error("Tool calling is not supported for this model")),
+        (400, error("This model does not support tool use")),
+        (422, {"detail": [{"type": "extra_forbidden", "loc": ["body", "tools"], "msg": "Extra inputs are not permitted",
+                           "input": []}]}),
+        (400, {"error": {"message": "Provider returned error", "code": 400, "metadata": {"raw": '{"code":400, "reason":'
+               '"INVALID_REQUEST_BODY", "message":"model features function calling not support"}'}}}),
+        (400, error("Unrecognized request argument supplied: tools")),
+        (400, error("Unrecognized request arguments supplied: tools, tool_choice")),
+        (400, error('No connected provider supports tool calling for this model.')),
+        (501, {"error": "tools are not implemented"}),
+    ],
+)  # fmt: skip
+def test_tools_are_left_out(status: int, said: Any) -> None:
+    assert change_for(refused(said, status), NO_CHANGES) == TOOLS
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "name"),
+    [
+        (422, {"object": "error", "message": {"detail": [{"type": "extra_forbidden", "loc": ["body", "stream_options"],
+               "msg": "Extra inputs are not permitted", "input": {"include_usage": True}}]}}, "stream_options"),
+        (400, error("Unrecognized request argument supplied: stream_options"), "stream_options"),
+        (400, error("Unknown parameter: 'stream_options'.", param="stream_options"), "stream_options"),
+        (400, error("[{'type': 'extra_forbidden', 'loc': ('body', 'stream_options'), 'msg': 'Extra inputs are not "
+                    "permitted', 'input': {'include_usage': True}}]"), "stream_options"),
+        (400, [{"error": {"code": 400, "message": "Invalid JSON payload received. Unknown name \"stream_options\": "
+               "Cannot find field."}}], "stream_options"),
+        (400, error("Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value "
+                    "is supported.", param="temperature", code="unsupported_value"), "temperature"),
+        (400, error("`temperature` is deprecated for this model."), "temperature"),
+        (400, error("`top_p` and `temperature` cannot be both specified", param="top_p"), "top_p"),
+        (400, error("Unrecognized request argument supplied: reasoning_effort"), "reasoning_effort"),
+        (400, error("Unsupported parameter: 'parallel_tool_calls' is not supported with this model.",
+                    param="parallel_tool_calls"), "parallel_tool_calls"),
+        (400, error("deepseek-reasoner does not support this tool_choice"), "tool_choice"),
+    ],
+)  # fmt: skip
+def test_an_optional_parameter_is_left_out(status: int, said: Any, name: str) -> None:
+    changed = change_for(refused(said, status), NO_CHANGES, OPTIONAL)
+    assert changed == Changes(left_out=frozenset({name}))
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "expected"),
+    [
+        (400, error("Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+                    "'max_completion_tokens' instead.", param="max_tokens", code="unsupported_parameter"),
+         Changes(renamed=("max_tokens", "max_completion_tokens"))),
+        (422, {"detail": [{"type": "extra_forbidden", "loc": ["body", "max_completion_tokens"], "msg": "Extra inputs "
+               "are not permitted"}]}, Changes(renamed=("max_completion_tokens", "max_tokens"))),
+        (400, error("Unrecognized request argument supplied: max_completion_tokens"),
+         Changes(renamed=("max_completion_tokens", "max_tokens"))),
+        (400, error("max_tokens is too large: 100000. This model supports at most 16384 completion tokens, whereas you "
+                    "provided 100000.", param="max_tokens"), Changes(max_output=16384)),
+        (400, error("Invalid max_tokens value, the valid range of max_tokens is [1, 8192]"), Changes(max_output=8192)),
+        (400, error("Range of max_tokens should be [1, 8192]"), Changes(max_output=8192)),
+        (400, error("max_tokens: 128000 > 64000, which is the maximum allowed number of output tokens for claude-x"),
+         Changes(max_output=64000)),
+        (400, error("`max_tokens` must be less than or equal to `8192`, the maximum value for `max_tokens` is less "
+                    "than the `context_window` for this model"), Changes(max_output=8192)),
+        (400, error("Function tools with reasoning_effort are not supported for gpt-5.6 in /v1/chat/completions. To "
+                    "use function tools, use /v1/responses or set reasoning_effort to 'none'.",
+                    param="reasoning_effort"), Changes(effort="none")),
+        (400, error("Unsupported value: 'stream' does not support true with this model.", param="stream"),
+         Changes(stream=False)),
+        (403, {"message": "Streaming requests are not yet allowed."}, Changes(stream=False)),
+        (400, error("This model only support stream mode, please enable the stream parameter to access the model."),
+         Changes(stream=True)),
+        (400, error("parameter.enable_thinking must be set to false for non-streaming calls"), Changes(stream=True)),
+        (400, error("Requests with max_tokens > 4096 must have stream=true"), Changes(stream=True)),
+    ],
+)  # fmt: skip
+def test_a_parameter_is_changed(status: int, said: Any, expected: Changes) -> None:
+    assert change_for(refused(said, status), NO_CHANGES) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "way"),
+    [
+        (400, error("Unsupported value: 'messages[0].role' does not support 'system' with this model.",
+                    param="messages[0].role"), "system_prompt_in_the_first_message"),
+        (400, [{"error": {"code": 400, "message": "Developer instruction is not enabled for models/gemma-3-27b-it"}}],
+         "system_prompt_in_the_first_message"),
+        (400, {"object": "error", "message": "System role not supported"}, "system_prompt_in_the_first_message"),
+        (500, error("Conversation roles must alternate user/assistant/user/assistant/..."),
+         "system_prompt_in_the_first_message"),
+        (400, error("'messages.1' : for 'role:assistant' the following must be satisfied[('messages.1' : property "
+                    "'reasoning_content' is unsupported)]"), "reasoning_not_sent_back"),
+        (400, {"message": "messages.2.assistant.reasoning_content: property 'messages.2.assistant.reasoning_content' "
+               "is unsupported", "param": "validation_error"}, "reasoning_not_sent_back"),
+        (422, {"detail": [{"type": "extra_forbidden", "loc": ["body", "messages", 3, "assistant", "reasoning_content"],
+                           "msg": "Extra inputs are not permitted"}]}, "reasoning_not_sent_back"),
+        (400, error("The reasoning_content in the thinking mode must be passed back to the API."),
+         "reasoning_content_in_every_call"),
+        (400, error("thinking is enabled but reasoning_content is missing in assistant tool call message at index 2"),
+         "reasoning_content_in_every_call"),
+        (400, [{"error": {"code": 400, "message": "Function call is missing a thought_signature in functionCall parts. "
+               "This is required for tools to work correctly"}}], "signature_in_every_call"),
+        (400, {"message": "Tool call id was call_1 but must be a-z, A-Z, 0-9, with a length of 9."},
+         "ids_of_nine_characters"),
+        (400, error("Requests which include `tool_use` or `tool_result` blocks must define tools"),
+         "tool_calls_as_text"),
+        (400, error("litellm.UnsupportedParamsError: Anthropic expects the `tools=` param to be passed in with tools"),
+         "tool_calls_as_text"),
+    ],
+)  # fmt: skip
+def test_messages_are_written_in_another_way(status: int, said: Any, way: str) -> None:
+    assert change_for(refused(said, status), NO_CHANGES) == Changes(ways=frozenset({way}))
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (400, error("what is this")),
+        (400, error("Invalid 'messages': expected an array", param="messages")),
+        (400, error("Failed to call a function. Please adjust your prompt.", code="tool_use_failed")),
+        (500, error("Internal error while parsing tools")),
+        (503, error("tools are not supported")),
+        (429, error("Unrecognized request argument supplied: stream_options")),
+        (401, error("Incorrect API key provided")),
+        (404, error("The model `x` does not exist", code="model_not_found")),
+        (400, {"detail": [{"loc": ["body", "messages", 0, "content"], "msg": "Input should be a valid string",
+                           "input": "this model does not support tools"}]}),
+        (400, b"\xff\xfe"),
+    ],
+)  # fmt: skip
+def test_other_errors_change_nothing(status: int, said: Any) -> None:
+    assert change_for(refused(said, status), NO_CHANGES) is None
+
+
+def test_an_error_without_its_body_changes_nothing() -> None:
+    assert change_for(rate_limited("x"), NO_CHANGES) is None
+    assert change_for(context_too_long(), NO_CHANGES) is None
+
+
+def test_what_was_changed_is_not_changed_again() -> None:
+    said = error("tools are not supported, nor is stream_options")
+    first = change_for(refused(said), NO_CHANGES)
+    assert first == TOOLS
+    second = change_for(refused(said), first)
+    assert second == Changes(left_out=TOOLS.left_out | {"stream_options"})
+    assert change_for(refused(said), second) is None
+
+
+def test_changes_are_made_in_the_request() -> None:
+    body: dict[str, Any] = {"model": "m", "max_tokens": 5, "tools": [], "stream_options": {}}
+    Changes(frozenset({"stream_options", "x"}), ("max_tokens", "max_completion_tokens"), "none").apply(body)
+    assert body == {"model": "m", "max_completion_tokens": 5, "tools": [], "reasoning_effort": "none"}
+    body = {"model": "m"}
+    Changes(effort="none", renamed=("max_tokens", "y")).apply(body)
+    assert body == {"model": "m"}
+
+
+def test_changes_have_words_for_the_log() -> None:
+    changes = Changes(frozenset({"tools"}), ("a", "b"), "none", True, 5, frozenset({"ids_of_nine_characters"}))
+    assert changes.words() == [
+        "without tools",
+        "b for a",
+        "reasoning_effort none with tools",
+        "streamed",
+        "at most 5 tokens of output",
+        "ids of nine characters",
+    ]
+    assert Changes(stream=False).words() == ["not streamed"]
+
+
+def test_deep_and_long_errors_are_read_in_part() -> None:
+    deep: Any = "x"
+    for _ in range(50):
+        deep = {"error": deep}
+    assert words_of(json.dumps(deep).encode()) == ("", frozenset())
+    words, _ = words_of(json.dumps({"message": "x" * 10_000}).encode())
+    assert len(words) == 4000

@@ -1,0 +1,46 @@
+"""What other servers are told of the request being served."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+
+from app.telemetry.context import RequestContext, current
+from app.telemetry.propagation import trace_headers
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.fixture
+def request_id() -> Iterator[str]:
+    token = current.set(RequestContext("request-1", TRACE, sampled=False))
+    yield "request-1"
+    current.reset(token)
+
+
+def test_outside_of_a_request_there_is_nothing_to_tell() -> None:
+    assert trace_headers() == {}
+
+
+def test_a_request_that_is_not_sampled_is_told_as_such(request_id: str) -> None:
+    headers = trace_headers()
+    assert headers["X-Request-Id"] == request_id
+    assert re.fullmatch(rf"00-{TRACE}-(?!0{{16}})[0-9a-f]{{16}}-00", headers["traceparent"])
+
+
+@pytest.mark.usefixtures("request_id")
+def test_the_half_that_stands_for_a_span_is_never_zero() -> None:
+    token = current.set(RequestContext("request-1", f"{TRACE[:16]}{'0' * 16}", sampled=False))
+    assert not trace_headers()["traceparent"].endswith(f"-{'0' * 16}-00")
+    current.reset(token)
+
+
+@pytest.mark.usefixtures("request_id")
+def test_a_sampled_request_is_told_by_its_current_span() -> None:
+    token = current.set(RequestContext("request-1", TRACE, sampled=True))
+    with TracerProvider().get_tracer("test").start_as_current_span("chat") as span:
+        ids = span.get_span_context()
+        assert trace_headers()["traceparent"] == f"00-{ids.trace_id:032x}-{ids.span_id:016x}-01"
+    assert trace_headers()["traceparent"].endswith("-00")
+    current.reset(token)
