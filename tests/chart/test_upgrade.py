@@ -17,14 +17,14 @@ OLD: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "old-values.yaml")
 NEW: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 
 
-def chart_with(folder: Path, values: dict[str, Any] | None = None, **changes: str) -> Path:
+def chart_with(folder: Path, values: dict[str, Any] | None = None, changes: dict[str, str] | None = None) -> Path:
     """A copy of the chart with other defaults or lines of Chart.yaml."""
     chart = folder / "agent-api"
     shutil.copytree(CHART, chart)
     if values is not None:
         (chart / "values.yaml").write_text(yaml.safe_dump(values))
     text = (chart / "Chart.yaml").read_text()
-    for name, value in changes.items():
+    for name, value in (changes or {}).items():
         text = re.sub(rf"(?m)^{name}: .*$", f'{name}: "{value}"', text)
     (chart / "Chart.yaml").write_text(text)
     return chart
@@ -96,7 +96,7 @@ def test_another_version_of_the_chart_restarts_no_pod(
 ) -> None:
     values = json.dumps(EVERYTHING | {"image": {"tag": "pinned"}})
     before = parsed(template(values)).one("Deployment")
-    after = parsed(template(values, chart=chart_with(tmp_path, **changes))).one("Deployment")
+    after = parsed(template(values, chart=chart_with(tmp_path, changes=changes))).one("Deployment")
     assert after["metadata"]["labels"]["helm.sh/chart"] == "agent-api-9.9.9"
     assert after["spec"]["template"] == before["spec"]["template"]
 
