@@ -24,7 +24,7 @@ def test_the_table_of_values_is_fresh() -> None:
 
 @pytest.mark.parametrize("command", INSTALLS)
 def test_each_install_of_the_guide_renders(helm: str, command: str) -> None:
-    arguments = [word for word in shlex.split(command)[2:] if word not in ("--wait", "--reuse-values")]
+    arguments = [word for word in shlex.split(command)[2:] if word not in ("--wait", "--reset-then-reuse-values")]
     arguments[arguments.index("charts/agent-api")] = str(CHART)
     if "--timeout" in arguments:
         at = arguments.index("--timeout")

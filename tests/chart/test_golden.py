@@ -177,7 +177,20 @@ EVERYTHING["extraObjects"] = [
     }
 ]
 
-CASES = {"default": "", "kind": KIND_VALUES.read_text(), "everything": yaml.safe_dump(EVERYTHING), "keda": KEDA}
+ROUTE = """
+auth: {allowAnonymous: true}
+replicaCount: 2
+ingress: {enabled: true, className: alb}
+httpRoute: {enabled: true, parentRefs: [{name: gateway}]}
+"""
+
+CASES = {
+    "default": "",
+    "kind": KIND_VALUES.read_text(),
+    "everything": yaml.safe_dump(EVERYTHING),
+    "keda": KEDA,
+    "route": ROUTE,
+}
 
 
 @pytest.mark.parametrize("case", CASES)

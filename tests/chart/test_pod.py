@@ -186,5 +186,5 @@ def test_the_series_can_be_relabelled(render: Render) -> None:
     dropped = {"regex": "python_.*", "action": "labeldrop"}
     monitor = {"enabled": True, "relabelings": [relabelling], "metricRelabelings": [dropped]}
     [endpoint] = render(metrics={"serviceMonitor": monitor}).one("ServiceMonitor")["spec"]["endpoints"]
-    assert endpoint["relabelings"] == [relabelling]
+    assert endpoint["relabelings"] == [{**relabelling, "action": "replace"}]
     assert endpoint["metricRelabelings"] == [dropped]

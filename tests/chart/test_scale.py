@@ -54,7 +54,7 @@ def test_keda_scales_instead_of_the_autoscaler(render: Render) -> None:
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (3, 7)
     cpu = {"type": "cpu", "metricType": "Utilization", "metadata": {"containerName": "agent-api", "value": "70"}}
     assert spec["triggers"] == [cpu, trigger]
-    assert spec["fallback"] == {"failureThreshold": 3, "replicas": 4}
+    assert spec["fallback"] == {"failureThreshold": 3, "replicas": 4, "behavior": "static"}
     assert (
         spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 300
     )
