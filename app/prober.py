@@ -53,6 +53,8 @@ class Check:
 
 def _reason(error: Exception) -> str:
     match error:
+        case ModelError(reason="certificate"):
+            return f"certificate: {error.cause}"
         case ModelError():
             return error.reason
         case StateUnavailable(__cause__=Exception() as cause):
