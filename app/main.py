@@ -13,6 +13,7 @@ from app.api import agent, chat, docs, health, sessions, tools, usage
 from app.api.authentication import document_authentication
 from app.api.caller import Callers
 from app.api.cors import CrossOrigin
+from app.api.document import leave_out_defaults
 from app.api.edge import Edge
 from app.api.entrance import Entrance
 from app.api.event_schemas import describe_events
@@ -103,6 +104,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     app.router.route_class = LeanRoute
     describe_problems(app)
     describe_events(app)
+    leave_out_defaults(app)
     chat.routes(app, runner, settings.max_message_chars)
     agent.routes(app, runner, settings.max_message_chars)
     tools.routes(app, registry, limiter, lifecycle)

@@ -5,12 +5,12 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import Scope
 
+from app.api import docs
 from app.api.document import amend
 from app.api.edge import PROBES
 from app.api.problems import MEDIA_TYPE
 
-DOCUMENTATION = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
-OPEN = PROBES | DOCUMENTATION
+OPEN = PROBES | docs.PATHS
 """Paths that answer without credentials. Compared as a whole: nothing below them is open."""
 
 _SCHEME = {

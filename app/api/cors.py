@@ -68,7 +68,7 @@ def _problem(origin: str) -> str | None:
         return "write the origins with commas between them, without brackets and quotes"
     if _ALL in origin:
         return "`*` stands for all origins and cannot be a part of one; name each origin"
-    if "://" not in origin:
+    if "://" not in origin.lstrip(":/"):
         return f"it has no scheme; write https://{_host_of(origin)}"
     if origin != origin.lower():
         return f"browsers send small letters; write {origin.lower()}"
@@ -91,4 +91,4 @@ def _problem(origin: str) -> str | None:
 
 
 def _host_of(text: str) -> str:
-    return text.strip("/").partition("/")[0]
+    return text.strip(":/").partition("/")[0]

@@ -18,3 +18,14 @@ def amend(app: FastAPI, change: Callable[[dict[str, Any]], None]) -> None:
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def leave_out_defaults(app: FastAPI) -> None:
+    """Have no default in the document's schemas: generators for TypeScript take a field with one for always there."""
+
+    def change(schema: dict[str, Any]) -> None:
+        for model in schema["components"]["schemas"].values():
+            for field in model.get("properties", {}).values():
+                field.pop("default", None)
+
+    amend(app, change)

@@ -42,7 +42,7 @@ class _Question(BaseModel):
     user_id: UserId | None = None
     model: Name | None = Field(None, description="One of the service's models; the first when left out")
     agent: Name | None = Field(None, description="One of the service's agents; `default` when left out")
-    stream: bool = Field(False, description="Answer with server-sent events, as `/chat/stream` does")
+    stream: bool = Field(False, description="Answer with server-sent events, as `/chat/stream` does; not when left out")
 
 
 class ChatRequest(_Question):
@@ -66,7 +66,9 @@ class AgentRunRequest(_Question):
     tools: list[Name] | None = Field(
         None, max_length=100, fail_fast=True, description="The tools it may call; all when left out"
     )
-    suggestions: bool = Field(False, description="Also say how such a run could be cheaper or better")
+    suggestions: bool = Field(
+        False, description="Also say how such a run could be cheaper or better; not when left out"
+    )
 
 
 class ToolCallBody(BaseModel):

@@ -124,7 +124,7 @@ def test_the_refusal_says_what_is_at_fault(open_to_one: Service) -> None:
         ("https://chat.example:99999", "scheme://host:port"),
         ("https://", "scheme://host:port"),
         ("https://a b.example", "scheme://host:port"),
-        ("://chat.example", "scheme://host:port"),
+        ("://chat.example", "write https://chat.example"),
         ("https://[::1", "scheme://host:port"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from tests.service import Service
 
 FIELDS = ["message", "query", "session_id", "user_id", "model", "agent", "stream", "max_iterations", "max_cost_usd"]
 FIELDS += ["tools", "arguments", "expression", "zone", "", "__proto__", "\0"]
-PATHS = ["/chat", "/chat/stream", "/agent/run", "/api/tools/{name}"]
+PATHS = ["/chat", "/chat/stream", "/api/chat", "/api/chat/stream", "/agent/run", "/api/tools/{name}"]
 
 TEXTS = st.one_of(
     st.sampled_from(["hi", "6 * 7", "what time is it", "calculator", "demo", "default", "ada", "2**999999", "earlier"]),
@@ -37,6 +38,18 @@ NEARLY = st.fixed_dictionaries(
     },
 )
 BODIES = st.one_of(VALUES, st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=5), NEARLY)
+QUERIES = {
+    "/sessions": ["user_id", "limit", "before"],
+    "/sessions/{session_id}": ["user_id"],
+    "/usage": ["user_id", "days"],
+    "/admin/usage": ["user_id", "days"],
+}
+WORDS = st.one_of(
+    TEXTS,
+    st.integers().map(str),
+    st.floats().map(str),
+    st.sampled_from(["1e9", "50", "", "x" * 300, "auth0|1", "\ufffd"]),
+)
 FUZZ = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -48,9 +61,7 @@ def document(demo: Service) -> Document:
 
 
 def named(path: str, body: Any) -> Any:
-    """With the message under the name that the route knows it by."""
-    if isinstance(body, dict) and path == "/agent/run" and "message" in body:
-        return {("query" if name == "message" else name): value for name, value in body.items()}
+    """With the arguments alone where a tool is called."""
     if isinstance(body, dict) and path.startswith("/api/tools") and "arguments" in body:
         return {"arguments": body["arguments"]}
     return body
@@ -80,7 +91,28 @@ def test_any_bytes_get_a_documented_answer(demo: Service, document: Document, pa
 
 
 @FUZZ
-@given(path=st.binary(max_size=30), method=st.sampled_from([b"GET", b"POST", b"DELETE", b"PUT", b"OPTIONS"]))
+@given(
+    path=st.sampled_from(sorted(QUERIES)),
+    method=st.sampled_from(["GET", "HEAD", "DELETE"]),
+    session_id=WORDS,
+    query=st.lists(st.tuples(st.integers(0, 3), WORDS), max_size=4),
+)
+def test_any_query_gets_a_documented_answer(
+    demo: Service, document: Document, path: str, method: str, session_id: str, query: list[tuple[int, str]]
+) -> None:
+    names = [*QUERIES[path], "unheard_of"]
+    fields = urlencode([(names[number % len(names)], value) for number, value in query], errors="replace")
+    segment = quote(session_id, safe="", errors="replace").replace(".", "%2E") or "_"
+    response = demo.client.request(method, path.replace("{session_id}", segment), params=fields)
+    assert response.status_code in (200, 204, 403, 404, 405, 422)
+    if method == "HEAD":
+        assert response.content == b""
+    elif response.status_code != 405 and "%2F" not in segment:
+        document.check(response, path)
+
+
+@FUZZ
+@given(path=st.binary(max_size=30), method=st.sampled_from([b"GET", b"HEAD", b"POST", b"DELETE", b"PUT", b"OPTIONS"]))
 def test_any_path_gets_an_answer(demo: Service, path: bytes, method: bytes) -> None:
     quoted = b"".join(b"%%%02x" % byte for byte in path)
     head = b"%b /%b HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % (method, quoted)
@@ -96,6 +128,8 @@ def test_any_path_gets_an_answer(demo: Service, path: bytes, method: bytes) -> N
             "tracestate",
             "Authorization",
             "Content-Type",
+            "Content-Encoding",
+            "X-Forwarded-Prefix",
             "Origin",
             "Accept",
             "Cookie",
