@@ -1,5 +1,5 @@
-"""Certificates of a company's own authority, in front of every client: trusted by SSL_CERT_FILE; what is wrong with them
-is told, and TLS_STRICT=false takes the careless ones."""
+"""Certificates of a company's own authority, in front of every client: trusted by SSL_CERT_FILE; what is wrong with
+them is told, and TLS_STRICT=false takes the careless ones."""
 
 import asyncio
 import ssl
