@@ -48,7 +48,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     tracing = traces.configure()
     models = build_models(settings)
     registry = tool_registry.load()
-    store = connect(settings.redis_url, settings.redis_ca_file)
+    store = connect(settings.redis_url, settings.redis_ca_file, tls_strict=settings.tls_strict)
     history = Sessions(store, Bounds.of(settings), anonymous=settings.auth == ("none",))
     limiter = Limiter(settings, store)
     runner = Runner(

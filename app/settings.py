@@ -69,6 +69,11 @@ class Settings(BaseSettings):
         None,
         description="Certificate in PEM of the authority behind a `rediss://` server; unset: the public authorities",
     )
+    tls_strict: bool = Field(
+        True,
+        description="Refuse servers whose certificates lack what RFC 5280 asks for (key usage, key identifiers), as "
+        "Python 3.13 does; `false` takes them if they verify otherwise",
+    )
     auth: List = Field(
         ("none",),
         description="Who may call: holders of an `api-key`, of a `jwt`, or of either (`api-key,jwt`); "

@@ -3,7 +3,7 @@
 A setting is plain where a value of the chart becomes it unchanged: a new one needs no line here. Its value is called
 like it (MAX_TOKENS: maxTokens) and stands in values.yaml between the two marks, with the setting's default and
 description; its schema comes from its type and bounds, and files/settings.json says to the templates which setting it
-becomes. A value outside the marks keeps its place, text and schema.
+becomes, and which settings `off` switches off. A value outside the marks keeps its place, text and schema.
 """
 
 import json
@@ -96,15 +96,30 @@ def parts(text: str) -> tuple[str, str, str]:
     return text[:begin], text[begin:end], text[end:]
 
 
+def switches_off(name: str) -> bool:
+    """Whether the setting takes `off`, which YAML reads as false unless it is quoted."""
+    return "`off`" in str(Settings.model_fields[name].description)
+
+
 def default(name: str) -> Any:
     value = Settings.model_fields[name].get_default()
+    if takes_object(name):
+        return {}
     if value is None:
-        return "" if schema(name)["type"] == "string" else None
+        return "" if schema(name).get("type") == "string" else None
     return list(value) if isinstance(value, tuple) else value
+
+
+def takes_object(name: str) -> bool:
+    """Whether the setting is a text of JSON, which the chart takes as a map."""
+    field = Settings.model_fields[name]
+    return field.annotation is str and "as JSON" in str(field.description)
 
 
 def schema(name: str) -> Json:
     """The setting's JSON schema, where the empty string or null stands for None."""
+    if takes_object(name):
+        return {"type": "object", "additionalProperties": {"type": "object"}}
     given = dict(Settings.model_json_schema()["properties"][name])
     choices = [one for one in given.pop("anyOf", [given]) if one.get("type") != "null"]
     found = {
@@ -115,7 +130,7 @@ def schema(name: str) -> Json:
             found["type"] = [found["type"], "null"]
         elif "enum" in found:
             found["enum"] = ["", *found["enum"]]
-    return found
+    return {"anyOf": [found, {"enum": ["off", False]}]} if switches_off(name) else found
 
 
 def entry(name: str, value: str) -> str:
@@ -137,7 +152,15 @@ def fresh() -> dict[Path, str]:
     return {
         VALUES: f"{head}{block}{tail}",
         SCHEMA: json.dumps(whole, indent=2, ensure_ascii=False) + "\n",
-        MAP: json.dumps({value: name.upper() for name, value in plain().items()}, indent=2) + "\n",
+        MAP: json.dumps(mapping(), indent=2) + "\n",
+    }
+
+
+def mapping() -> Json:
+    """The plain settings by their values, and those that can be switched off."""
+    return {
+        "settings": {value: name.upper() for name, value in plain().items()},
+        "off": [name.upper() for name in plain() if switches_off(name)],
     }
 
 

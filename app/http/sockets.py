@@ -36,6 +36,8 @@ def listen(host: str, port: int, setting: str) -> list[socket.socket]:
 
 
 def _addresses(name: str) -> Sequence[tuple[socket.AddressFamily, str]]:
+    if name == "::" and not socket.has_dualstack_ipv6():  # a kernel without IPv6, or one that keeps the families apart
+        return [(socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0")]  # noqa: S104
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys((family, _with_zone(address)) for family, _, _, _, address in found))
 

@@ -15,6 +15,7 @@ from app.errors import ConfigurationError, IdentityUnavailable
 from app.limits.token_keys import TokenKey, from_jwk
 from app.telemetry import metrics
 from app.telemetry.logs import log
+from app.tls import certificate_problem, client_context
 from app.urls import check_proxy, http_url
 
 REFRESH_SECONDS = 600.0
@@ -35,11 +36,14 @@ _decode = msgspec.json.Decoder().decode
 class Jwks:
     """The keys behind a URL. Those that were fetched last stay in use while the issuer is away."""
 
-    def __init__(self, url: str, algorithms: Sequence[str], *, allow_http: bool = False) -> None:
+    def __init__(
+        self, url: str, algorithms: Sequence[str], *, allow_http: bool = False, tls_strict: bool = True
+    ) -> None:
         """Raises ConfigurationError for an address that keys must not come from. Fetches nothing yet."""
         self._url = _checked(url, allow_http=allow_http)
         self._host = urlsplit(self._url).hostname or ""
         self._algorithms = algorithms
+        self._tls = True if tls_strict else client_context(strict=False)
         self._keys: Mapping[str | None, TokenKey] = {}
         self._published: Any = None
         self._left_out: set[str] = set()
@@ -84,7 +88,7 @@ class Jwks:
                 published = _decode(await self._fetch())
             self._take(published)
         except Exception as error:  # noqa: BLE001 - whatever an issuer answers, the keys stay and the watch goes on
-            reason = str(error) if isinstance(error, _Unusable) else type(error).__name__
+            reason = str(error) if isinstance(error, _Unusable) else certificate_problem(error) or type(error).__name__
             log.error("jwks.failed", host=self._host, error=reason, kept=bool(self._keys))  # noqa: TRY400 - the reason says it all
             metrics.DEPENDENCY_UP.labels("jwks").set(0)
             return False
@@ -128,7 +132,9 @@ class Jwks:
     async def _fetch(self) -> bytes:
         proxied = not getproxies().keys().isdisjoint(("http", "https"))
         async with (
-            aiohttp.ClientSession(trust_env=proxied, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._tls), trust_env=proxied, cookie_jar=aiohttp.DummyCookieJar()
+            ) as session,
             session.get(
                 self._url,
                 allow_redirects=False,

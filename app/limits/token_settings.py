@@ -36,4 +36,9 @@ def _keys(settings: Settings, algorithms: tuple[str, ...]) -> OneKey | Jwks:
         return public_key(settings.jwt_public_key, algorithms)
     if algorithms[0].startswith("HS"):
         raise ConfigurationError("JWT_ALGORITHMS: a key set (JWT_JWKS_URL) is for public-key algorithms")
-    return Jwks(str(settings.jwt_jwks_url), algorithms, allow_http=settings.jwt_jwks_allow_http)
+    return Jwks(
+        str(settings.jwt_jwks_url),
+        algorithms,
+        allow_http=settings.jwt_jwks_allow_http,
+        tls_strict=settings.tls_strict,
+    )

@@ -4,6 +4,7 @@ A stream is read as bytes: the typed events that the SDK makes of it cost more t
 """
 
 import re
+import ssl
 from typing import Any
 
 import anthropic
@@ -54,6 +55,7 @@ class AnthropicModel(Adjusted):
         *,
         options: ModelOptions = NO_OPTIONS,
         context_window: int | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.name = name
         self.ref = f"anthropic/{name}"
@@ -71,6 +73,7 @@ class AnthropicModel(Adjusted):
             open_telemetry=False,
             default_headers={"Accept-Encoding": "identity"},
             http_client=anthropic.DefaultAioHttpClient(
+                verify=tls or True,
                 timeout=timeout,
                 limits=httpx2.Limits(max_connections=UNLIMITED, keepalive_expiry=KEEP_ALIVE_SECONDS),
             ),

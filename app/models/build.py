@@ -1,5 +1,6 @@
 """From the references in MODELS to models with their prices."""
 
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ from app.models.prices import FREE, Price, context_window_of, flat_price, is_ant
 from app.models.protocol import Model
 from app.settings import Settings
 from app.telemetry.logs import log
+from app.tls import client_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Models(Mapping[str, PricedModel]):
 
 def build_models(settings: Settings) -> Models:
     """The models of MODELS; nothing is connected yet. Raises ConfigurationError."""
-    http = Http()
+    http = Http(tls=_tls(settings))
     options = parse(settings.model_options, settings.models)
     models = [_build(ref, settings, options.get(ref, NO_OPTIONS), http) for ref in settings.models]
     prices = {model.ref: _price(model.ref, settings, options.get(model.ref, NO_OPTIONS)) for model in models}
@@ -79,6 +81,11 @@ def build_models(settings: Settings) -> Models:
     if unknown:
         log.warning("models.price_unknown", models=unknown)
     return Models({model.ref: PricedModel(model, prices[model.ref] or FREE) for model in models}, http)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """How certificates are checked, where that is another way than the default."""
+    return None if settings.tls_strict else client_context(strict=False)
 
 
 def _price(ref: str, settings: Settings, options: ModelOptions) -> Price | None:
@@ -111,7 +118,9 @@ def _anthropic(name: str, settings: Settings, options: ModelOptions, _: Http) ->
     from app.models.anthropic import AnthropicModel
 
     window = context_window_of("anthropic", name) if is_anthropic(settings.anthropic_base_url) else None
-    return AnthropicModel(name, settings.anthropic_base_url, key, options=options, context_window=window)
+    return AnthropicModel(
+        name, settings.anthropic_base_url, key, options=options, context_window=window, tls=_tls(settings)
+    )
 
 
 def _openai(name: str, settings: Settings, options: ModelOptions, http: Http) -> Model:

@@ -12,10 +12,11 @@ from app.errors import AppError, ContentFiltered, ContextTooLong, ModelError, Mo
 from app.models.kinds import STATUSES, is_filtered, is_per_time, is_quota, is_too_long, reason_of
 from app.models.told import Told, told
 from app.telemetry.scrubbing import without_secrets
+from app.tls import certificate_problem
 
 CAUSE_CHARS = 500
-_PERMANENT = frozenset({"auth", "not_found", "bad_request", "quota"})
-_DOWN = frozenset({"auth", "quota", "unreachable", "timeout", "overloaded", "server_error"})
+_PERMANENT = frozenset({"auth", "not_found", "bad_request", "quota", "certificate"})
+_DOWN = frozenset({"auth", "quota", "certificate", "unreachable", "timeout", "overloaded", "server_error"})
 
 
 def from_status(status: int, headers: Mapping[str, str], body: bytes) -> AppError:
@@ -52,6 +53,8 @@ def _from_told(status: int, said: Told, retry_after: float | None) -> AppError:
 
 def from_exception(error: BaseException, answering: bool) -> ModelUnavailable:
     """The error for a connection that could not be made, fell silent or broke, `answering` or before."""
+    if problem := certificate_problem(error):
+        return unavailable("certificate", problem)
     cause = f"{type(error).__name__}: {error}"
     match error:
         case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
@@ -88,6 +91,7 @@ _DETAILS = {
     "server_error": "The model's provider failed. Try again later.",
     "auth": "The model's provider refused this service's credentials, which its operator has to mend.",
     "quota": "This service's account at the model's provider is used up, which its operator has to mend.",
+    "certificate": "The model's provider has a certificate that is not accepted, which its operator has to mend.",
     "not_found": "The model's provider does not have this model. Choose another, or tell the operator.",
     "bad_request": "The model's provider refused the request. The operator finds the reason in the log.",
     "broken_answer": "The model's provider sent what cannot be read as an answer. Try again.",

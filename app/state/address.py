@@ -23,6 +23,7 @@ class Address:
     ssl_certfile: str | None = None
     ssl_keyfile: str | None = None
     ssl_cert_reqs: Literal["required", "none"] = "required"
+    tls_strict: bool = True
 
 
 def parse(url: str) -> Address:

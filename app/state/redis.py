@@ -11,13 +11,14 @@ from app.errors import ConfigurationError, StateUnavailable
 from app.state.address import Address, parse
 from app.state.connection import Connection
 from app.state.store import Argument, Store, unavailable, under_way
+from app.tls import client_context
 
 CONNECT_SECONDS = 1.0
 PAUSE_SECONDS = 0.5
 """After a connection that could not be made, before the next is tried; calls in between fail at once."""
 
 
-def connect(url: str | None, ca_file: Path | None = None) -> Store:
+def connect(url: str | None, ca_file: Path | None = None, *, tls_strict: bool = True) -> Store:
     """The store at `url`, connected to on first use; without one, a store that lives and dies with this process.
 
     Raises ConfigurationError if the address, or the authority's certificate in `ca_file`, cannot be used.
@@ -32,7 +33,9 @@ def connect(url: str | None, ca_file: Path | None = None) -> Store:
         address = parse(url)
     except ValueError as error:
         raise ConfigurationError(f"REDIS_URL: {error}") from None
-    return RedisStore(address if ca_file is None else replace(address, ssl_ca_certs=str(ca_file)))
+    if ca_file is not None:
+        address = replace(address, ssl_ca_certs=str(ca_file))
+    return RedisStore(replace(address, tls_strict=tls_strict))
 
 
 def _check_authority(url: str | None, ca_file: Path) -> None:
@@ -134,7 +137,7 @@ def _tls(address: Address) -> ssl.SSLContext | None:
     """`rediss://` checks the server's certificate; `ssl_ca_certs` names an authority of one's own."""
     if not address.tls:
         return None
-    context = ssl.create_default_context(cafile=address.ssl_ca_certs)
+    context = client_context(address.tls_strict, address.ssl_ca_certs)
     if address.ssl_cert_reqs == "none":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -1,6 +1,8 @@
 """The chart, rendered by a real helm; no cluster is needed."""
 
 import functools
+import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -97,7 +99,7 @@ def template(helm: str, tmp_path_factory: pytest.TempPathFactory) -> Template:
 @pytest.fixture(scope="session")
 def render(template: Template) -> Render:
     """Renders values given as nested keywords: render(ollama={"enabled": True})."""
-    return lambda **values: parsed(template(yaml.safe_dump(values)))
+    return lambda **values: parsed(template(json.dumps(values)))
 
 
 def parsed(text: str) -> Rendered:
@@ -113,3 +115,9 @@ class Strict(yaml.SafeLoader):
         keys = [self.construct_object(key) for key, _ in node.value]
         assert len(keys) == len(set(keys)), f"a key stands twice among {keys}"
         return super().construct_mapping(node, deep)
+
+
+# Go reads `1e5` as a number, PyYAML as a text.
+Strict.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)

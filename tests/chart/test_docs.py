@@ -24,7 +24,7 @@ def test_the_table_of_values_is_fresh() -> None:
 
 @pytest.mark.parametrize("command", INSTALLS)
 def test_each_install_of_the_guide_renders(helm: str, command: str) -> None:
-    arguments = [word for word in shlex.split(command)[2:] if word not in ("--wait", "--reuse-values")]
+    arguments = [word for word in shlex.split(command)[2:] if word not in ("--wait", "--reset-then-reuse-values")]
     arguments[arguments.index("charts/agent-api")] = str(CHART)
     if "--timeout" in arguments:
         at = arguments.index("--timeout")
@@ -46,3 +46,22 @@ def test_each_value_that_the_guide_names_exists() -> None:
         for key in path.split("."):
             assert key in node, f"{path} is no value of the chart"
             node = node[key]
+
+
+def test_the_chart_says_whose_it_is_and_which_images_it_runs() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    for name in ("home", "icon", "sources", "maintainers", "keywords"):
+        assert chart[name], name
+    notes = chart["annotations"]
+    images = {one["name"]: one["image"] for one in yaml.safe_load(notes["artifacthub.io/images"])}
+    ollama = values["ollama"]["image"]
+    assert images == {
+        "agent-api": f"{values['image']['repository']}:{chart['appVersion']}",
+        "ollama": f"{ollama['repository']}:{ollama['tag']}",
+    }
+    for name in ("links", "changes"):
+        assert all(
+            one.keys() in ({"name", "url"}, {"kind", "description"})
+            for one in yaml.safe_load(notes[f"artifacthub.io/{name}"])
+        )

@@ -128,13 +128,14 @@ EVERYTHING: dict[str, Any] = {
     "podAnnotations": {"note": "a"},
     "podLabels": {"tier": "api", "team": "chat"},
     "deploymentAnnotations": {"reloader.stakater.com/auto": "true"},
-    "serviceAccount": {"automount": True},
     "extraVolumes": [{"name": "data", "emptyDir": {}}],
     "extraVolumeMounts": [{"name": "data", "mountPath": "/data"}],
     "extraContainers": [
         {
             "name": "proxy",
             "image": "proxy:1",
+            "livenessProbe": {"tcpSocket": {"port": 1}},
+            "readinessProbe": {"httpGet": {"path": "/ready", "port": 1}},
             "resources": {
                 "requests": {"cpu": "10m", "memory": "16Mi", "ephemeral-storage": "8Mi"},
                 "limits": {"cpu": "100m", "memory": "32Mi", "ephemeral-storage": "8Mi"},
@@ -165,7 +166,8 @@ redis: {existingSecret: redis}
 """
 
 PROXY = EVERYTHING["extraContainers"][0]
-EVERYTHING["extraInitContainers"] = [{**PROXY, "name": "first"}]
+FIRST = {key: value for key, value in PROXY.items() if not key.endswith("Probe")}
+EVERYTHING["extraInitContainers"] = [{**FIRST, "name": "first"}]
 EVERYTHING["extraObjects"] = [
     {
         "apiVersion": "v1",
@@ -175,7 +177,20 @@ EVERYTHING["extraObjects"] = [
     }
 ]
 
-CASES = {"default": "", "kind": KIND_VALUES.read_text(), "everything": yaml.safe_dump(EVERYTHING), "keda": KEDA}
+ROUTE = """
+auth: {allowAnonymous: true}
+replicaCount: 2
+ingress: {enabled: true, className: alb}
+httpRoute: {enabled: true, parentRefs: [{name: gateway}]}
+"""
+
+CASES = {
+    "default": "",
+    "kind": KIND_VALUES.read_text(),
+    "everything": yaml.safe_dump(EVERYTHING),
+    "keda": KEDA,
+    "route": ROUTE,
+}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,5 +1,6 @@
 """Names, labels, images: what any release, namespace or umbrella chart may make of them."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -27,9 +28,9 @@ def strings(node: Any, path: str = "") -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["123", "1e5", "true", "null"])
 def test_a_release_and_a_namespace_may_look_like_something_else(template: Template, name: str) -> None:
-    """Of all leaves those that are a name of the release's stay a text; `1e5` is a number to YAML."""
-    awkward = parsed(template(yaml.safe_dump(SOME), release=name, namespace=name))
-    plain = parsed(template(yaml.safe_dump(SOME), release="agent-api", namespace="agents"))
+    """Each text stays a text, and `1e5` is a number to YAML."""
+    awkward = parsed(template(json.dumps(SOME), release=name, namespace=name))
+    plain = parsed(template(json.dumps(SOME), release="agent-api", namespace="agents"))
     for one, other in zip(awkward.manifests, plain.manifests, strict=True):
         found, wanted = strings(one), strings(other)
         assert found.keys() == wanted.keys()

@@ -121,3 +121,70 @@ def test_settings_reach_the_service_as_it_reads_them(render: Render) -> None:
     assert settings["OTEL_TRACES_SAMPLER_ARG"] == "0.1"
     assert settings["OTEL_SERVICE_NAME"] == "agent-api"
     assert not [name for name in render().settings() if name.startswith("OTEL_")]
+
+
+def test_what_else_a_pod_may_have(render: Render) -> None:
+    first = {"name": "first", "image": "first:1"}
+    given: dict[str, Any] = {
+        "runtimeClassName": "gvisor",
+        "dnsPolicy": "None",
+        "dnsConfig": {
+            "nameservers": ["10.0.0.1"],
+            "searches": ["example"],
+            "options": [{"name": "ndots", "value": "2"}],
+        },
+        "hostAliases": [{"ip": "10.0.0.9", "hostnames": ["idp.example"]}],
+    }
+    rendered = render(
+        **given,
+        extraInitContainers=[first],
+        revisionHistoryLimit=0,
+        deploymentAnnotations={"reloader.stakater.com/auto": "true"},
+        ollama={"enabled": True},
+    )
+    assert given.items() <= rendered.pod().items()
+    assert [one["name"] for one in rendered.pod()["initContainers"]] == ["first", "ollama", "pull-models"]
+    deployment = rendered.one("Deployment")
+    assert deployment["spec"]["revisionHistoryLimit"] == 0
+    assert deployment["metadata"]["annotations"]["reloader.stakater.com/auto"] == "true"
+    assert render(extraInitContainers=[first]).pod()["initContainers"] == [first]
+    assert "revisionHistoryLimit" not in render().one("Deployment")["spec"]
+
+
+def test_the_account_s_token_is_mounted_only_where_it_is_wanted(render: Render) -> None:
+    for wanted in (False, True):
+        rendered = render(serviceAccount={"automount": wanted})
+        assert rendered.pod()["automountServiceAccountToken"] is wanted
+        assert rendered.one("ServiceAccount")["automountServiceAccountToken"] is wanted
+
+
+def test_further_objects_are_templates(render: Render) -> None:
+    as_map = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": '{{ include "agent-api.fullname" . }}-a',
+            "labels": {"version": "{{ .Chart.AppVersion }}"},
+        },
+        "data": {"port": "{{ .Values.service.port }}"},
+    }
+    as_text = """
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ .Release.Name }}-b
+data: {a: {{ .Values.logLevel | quote }}}
+"""
+    rendered = render(extraObjects=[as_map, as_text])
+    first, second = [one for one in rendered.of("ConfigMap") if "MODELS" not in one["data"]]
+    assert (first["metadata"]["name"], first["data"]) == ("agent-api-a", {"port": "8000"})
+    assert (second["metadata"]["name"], second["data"]) == ("agent-api-b", {"a": "info"})
+
+
+def test_the_series_can_be_relabelled(render: Render) -> None:
+    relabelling = {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"}
+    dropped = {"regex": "python_.*", "action": "labeldrop"}
+    monitor = {"enabled": True, "relabelings": [relabelling], "metricRelabelings": [dropped]}
+    [endpoint] = render(metrics={"serviceMonitor": monitor}).one("ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["relabelings"] == [{**relabelling, "action": "replace"}]
+    assert endpoint["metricRelabelings"] == [dropped]

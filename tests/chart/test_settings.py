@@ -1,5 +1,6 @@
 """Every setting of the service has a value of the chart, and each value arrives."""
 
+import json
 import subprocess
 import sys
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 import yaml
 
 from app.settings import Settings, load
-from scripts.chart_settings import COMPOSED, plain
+from scripts.chart_settings import COMPOSED, plain, switches_off
 from tests.chart.conftest import CHART, ROOT, Render, RenderError
 from tests.chart.test_env import EVERY_NAME, variables
 from tests.chart.test_golden import EVERYTHING
@@ -42,6 +43,7 @@ def at(path: str) -> Any:
 
 
 OTHER: dict[str, Any] = {
+    "model_options": {"openai/m": {"tools": False, "context_window": 8192, "price": {"input": 0.1, "output": 2}}},
     "unknown_price": "allow",
     "limits_fail": "closed",
     "log_level": "debug",
@@ -84,8 +86,19 @@ def test_a_plain_setting_arrives(render: Render, name: str) -> None:
         extra = {}
     settings = render(**nested(path, wanted), **extra).read()
     found = getattr(settings, name)
+    if isinstance(wanted, dict):
+        found = json.loads(found)
     assert found == (tuple(wanted) if isinstance(wanted, list) else wanted)
     assert found != Settings.model_fields[name].get_default()
+
+
+OFF = [name for name in plain() if switches_off(name)]
+
+
+@pytest.mark.parametrize("off", ["off", False], ids=["quoted", "as YAML reads it"])
+@pytest.mark.parametrize("name", OFF)
+def test_off_switches_off(render: Render, name: str, off: Any) -> None:
+    assert getattr(render(**nested(plain()[name], off)).read(), name) is None
 
 
 @pytest.mark.parametrize("name", plain())

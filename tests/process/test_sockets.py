@@ -1,8 +1,10 @@
 """The addresses that HOST names: one, all of both families, or those of a name."""
 
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -45,6 +47,23 @@ def test_a_host_is_listened_on_by_its_families(opened: ExitStack, host: str, v4:
     assert reach(port, "127.0.0.1") is v4
     if v6 is not None:
         assert reach(port, "::1") is v6
+
+
+def test_both_families_are_one_where_the_machine_has_no_ipv6(
+    opened: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel with ipv6.disable=1: `::` is the chart's default, and its pods have to start there."""
+    create = socket.create_server
+
+    def without_ipv6(address: tuple[str, int], *, family: int, **more: Any) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return create(address, family=family, **more)
+
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    monkeypatch.setattr(socket, "create_server", without_ipv6)
+    [listener] = [opened.enter_context(one) for one in listen("::", 0, "PORT")]
+    assert reach(listener.getsockname()[1], "127.0.0.1")
 
 
 def test_a_name_of_several_addresses_is_listened_on_at_all_that_are_here(

@@ -54,9 +54,11 @@ demo
 {{/* The settings that are a value of the chart unchanged (files/settings.json), as a map in YAML. What is empty is left to the service. */}}
 {{- define "agent-api.plainSettings" -}}
 {{- $settings := dict -}}
-{{- range $path, $name := .Files.Get "files/settings.json" | fromJson -}}
+{{- $plain := .Files.Get "files/settings.json" | fromJson -}}
+{{- range $path, $name := $plain.settings -}}
 {{- $value := $.Values -}}
 {{- range splitList "." $path -}}{{- $value = get ($value | default dict) . -}}{{- end -}}
+{{- if and (has $name $plain.off) (kindIs "bool" $value) -}}{{- $value = "off" -}}{{- end -}}
 {{- if kindIs "slice" $value -}}{{- $value = join "," $value -}}{{- end -}}
 {{- if and (kindIs "map" $value) $value -}}{{- $value = toJson $value -}}{{- end -}}
 {{- if kindIs "string" $value -}}
