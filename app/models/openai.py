@@ -1,9 +1,11 @@
 """Any server that speaks OpenAI's chat completions API."""
 
 import re
+from functools import partial
 
 from app.errors import AppError
 from app.models.adjusting import Adjusted, Adjusting
+from app.models.calls import names_of
 from app.models.failures import is_alive
 from app.models.http import Http, read
 from app.models.openai_answer import OpenAIAnswer
@@ -49,15 +51,11 @@ class OpenAIModel(Adjusted):
         self._warned = False
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
-        tools = frozenset(tool.name for tool in request.tools) if request.tools else frozenset()
-
         def begin() -> OpenAIAnswer:
-            return OpenAIAnswer(on_text, on_beside, tools, self._splitter())
+            return OpenAIAnswer(on_text, on_beside, names_of(request.tools), self._splitter())
 
-        async def send(answer: OpenAIAnswer, changes: Changes, max_tokens: int) -> None:
-            await self._send(request, answer, changes, max_tokens)
-
-        return self._completion(await self._adjusting.send(request, begin, send), request)
+        answer = await self._adjusting.send(request, begin, partial(self._send, request))
+        return self._completion(answer, request)
 
     async def _send(self, request: ModelRequest, answer: OpenAIAnswer, changes: Changes, max_tokens: int) -> None:
         limit = (self._max_tokens_field, max_tokens)

@@ -41,7 +41,7 @@ class OpenAIAnswer:
         self._finish_reason: str | None = None
         self._refused = False
         self._calls = Calls(tools)
-        self._reasoning = Reasoning()
+        self._reasoning: Reasoning | None = None
         self._bytes = 0
         self._thought_bytes = 0
 
@@ -112,12 +112,11 @@ class OpenAIAnswer:
 
     def completion(self, request: ModelRequest, ref: str) -> Completion:
         """The end of the answer. A tool call that `max_tokens` cut is left out."""
-        taken = {call.id for message in request.messages for call in getattr(message, "tool_calls", ())}
-        calls, fields = self._calls.end(taken) if self._calls else ((), {})
+        calls, fields = self._calls.end(request.call_ids()) if self._calls else ((), {})
         reason = stop_reason_of(self._finish_reason, calls=bool(calls), refused=self._refused)
         if reason == "max_tokens":
             calls = tuple(call for call in calls if not call.malformed)
-        message = dict(self._reasoning.fields())
+        message = {} if self._reasoning is None else dict(self._reasoning.fields())
         usage = self.counted.usage(request, self.written_bytes)
         reasoning = self.counted.reasoning or -(-self._thought_bytes // BYTES_A_TOKEN)
         return Completion(
@@ -182,6 +181,8 @@ class OpenAIAnswer:
                 self._add_call(call)
         elif delta.function_call:
             self._add_call(Call(0, None, delta.function_call))
+        if self._reasoning is None:
+            self._reasoning = Reasoning()
         if text := self._reasoning.add(delta):
             self._no_more_tags()
             self._think(text)
@@ -210,10 +211,9 @@ class OpenAIAnswer:
 
     def _tell_rest(self) -> None:
         """Text that was held back since a tag could have begun with it."""
-        if self._splitter is not None:
-            self._tell(
-                *self._splitter.end(cut=stop_reason_of(self._finish_reason, calls=False, refused=False) != "stop")
-            )
+        if self._splitter is not None and not self._splitter.plain:
+            cut = stop_reason_of(self._finish_reason, calls=False, refused=False) != "stop"
+            self._tell(*self._splitter.end(cut=cut))
 
     def _think(self, text: str) -> None:
         self.reasoned = True
