@@ -160,7 +160,9 @@ class KeyFile:
         try:
             keys = parse(_read(self._path), self._now)
             if not keys and self._keys:
-                raise ValueError("has no keys; to let nobody in, start anew")
+                raise ValueError(
+                    "has no keys, which is taken for a mistake: those loaded before stay in use until a restart"
+                )
         except (OSError, ValueError) as error:
             self._unread = isinstance(error, OSError)
             self._refuse(_reason(error))

@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import string
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Timer
 from types import SimpleNamespace
 from typing import Any
 
@@ -161,11 +163,64 @@ def test_a_change_of_rights_is_seen(path: Path) -> None:
     assert keys.find(KEY).scopes == {"admin"}
 
 
-def test_the_last_key_can_be_revoked(path: Path) -> None:
+@pytest.mark.parametrize("content", ["", "\n\n", "# nobody\n", " \t\r\n#\r\n", "\ufeff"])
+def test_a_file_that_becomes_empty_keeps_the_keys_and_says_so_once(path: Path, content: str) -> None:
     keys = KeyFile(path)
-    path.write_text("")
+    path.write_text(content)
+    with capture_logs() as logs:
+        keys.refresh()
+        keys.refresh()
+    assert keys.find(KEY)
+    assert [(entry["event"], entry["log_level"], entry["keys"]) for entry in logs] == [("api_keys.refused", "error", 1)]
+    assert logs[0]["error"].startswith("has no keys")
+    path.write_text(line(OTHER))
     keys.refresh()
     assert refusal(keys, KEY) == "invalid"
+
+
+def test_a_file_that_is_empty_from_the_start_lets_nobody_in_until_it_has_keys(tmp_path: Path) -> None:
+    file = tmp_path / "keys.jsonl"
+    file.touch()
+    with capture_logs() as logs:
+        keys = KeyFile(file)
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("api_keys.none", "warning")]
+    assert refusal(keys, KEY) == "invalid"
+    file.write_text(line())
+    keys.refresh()
+    assert keys.find(KEY)
+
+
+def test_a_file_with_a_byte_order_mark_and_windows_line_ends_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "keys.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + (line() + line(OTHER)).replace("\n", "\r\n").encode())
+    assert KeyFile(file).find(KEY)
+
+
+@pytest.mark.parametrize("length", range(0, 400, 13))
+def test_a_file_that_is_cut_anywhere_never_lets_in_nor_shuts_out_by_half_a_line(path: Path, length: int) -> None:
+    path.write_text(line() + line(OTHER))
+    keys = KeyFile(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:length])
+    keys.refresh()
+    assert keys.find(KEY)
+    first = len(line().encode())
+    assert (length in (first - 1, first)) == (bytes.fromhex(fingerprint(OTHER)) not in keys._keys)
+
+
+def test_a_file_that_is_being_written_is_read_when_it_is_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = KeyFile(path)
+    path.write_text(line(OTHER))  # the first of two lines
+    monkeypatch.setattr(module, "SETTLE_SECONDS", 0.5)
+    writer = Timer(0.2, lambda: path.write_text(line(OTHER) + line()))
+    writer.start()
+    keys.refresh()
+    assert keys.find(KEY)
+    assert refusal(keys, OTHER) == "invalid"
+    writer.join()
+    keys.refresh()
+    assert keys.find(KEY)
+    assert keys.find(OTHER)
 
 
 def test_a_file_that_is_exchanged_as_kubernetes_does_it_is_seen(tmp_path: Path) -> None:
@@ -199,13 +254,86 @@ def test_a_broken_new_file_keeps_the_keys_and_is_logged_once(path: Path) -> None
     assert keys.find(OTHER)
 
 
-def test_a_file_that_is_gone_keeps_the_keys(path: Path) -> None:
-    keys = KeyFile(path)
+def _gone(path: Path) -> None:
     path.unlink()
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _dangling(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+def _loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def _endless(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("spoil", [_gone, _folder, _dangling, _loop, _endless])
+def test_a_file_that_can_no_longer_be_read_keeps_the_keys_and_says_so_once(
+    path: Path, spoil: Callable[[Path], None]
+) -> None:
+    keys = KeyFile(path)
+    spoil(path)
     with capture_logs() as logs:
-        keys.refresh()
+        for _ in range(3):
+            keys.refresh()
     assert keys.find(KEY)
-    assert [entry["event"] for entry in logs] == ["api_keys.refused"]
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("api_keys.refused", "error")]
+    path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+    path.write_text(line(OTHER))
+    keys.refresh()
+    assert keys.find(OTHER)
+
+
+def test_a_read_that_failed_is_tried_again_though_the_file_did_not_change(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = KeyFile(path)
+    path.write_text(line(OTHER))
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_read", lambda _: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+        with capture_logs() as logs:
+            keys.refresh()
+            keys.refresh()
+        assert [entry["error"] for entry in logs] == ["Permission denied"]
+    keys.refresh()
+    assert keys.find(OTHER)
+
+
+def test_a_key_is_withdrawn_with_its_line_its_user_or_a_scope_of_it(path: Path) -> None:
+    path.write_text(line(scopes=["chat", "admin"]) + line(OTHER))
+    keys = KeyFile(path)
+    shown = keys.find(KEY).credential
+    for change, problem in (
+        ({"tier": "gold", "team": "search", "name": "renamed", "scopes": ["chat", "admin", "runs"]}, None),
+        ({"scopes": ["chat"]}, "revoked"),
+        ({"user": "bob", "scopes": ["chat", "admin"]}, "revoked"),
+        ({"expires": "2020-01-01T00:00:00Z", "scopes": ["chat", "admin"]}, "expired"),
+        ({"scopes": ["chat", "admin"]}, None),
+    ):
+        path.write_text(line(**change) + line(OTHER))
+        keys.refresh()
+        assert shown.withdrawn() == problem
+    path.write_text(line(OTHER))
+    keys.refresh()
+    assert shown.withdrawn() == "revoked"
+    assert keys.find(OTHER).credential.withdrawn() is None
+
+
+def test_a_principal_shows_nothing_of_its_key(path: Path) -> None:
+    principal = KeyFile(path).find(KEY)
+    assert fingerprint(KEY) not in repr(principal)
+    assert KEY not in repr(principal)
 
 
 async def test_watching_sees_a_change(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

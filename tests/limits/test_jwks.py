@@ -95,6 +95,20 @@ async def test_a_key_that_is_taken_away_ends_its_tokens_too(server: KeyServer) -
     assert await refused(tokens, text)
 
 
+async def test_a_key_that_is_taken_away_withdraws_what_it_let_in_and_another_does_not(server: KeyServer) -> None:
+    keys = Jwks(server.url, ALGORITHMS)
+    tokens = Tokens(ALGORITHMS, keys, Claims(ISSUER, AUDIENCE))
+    shown = (await tokens.verify(token(kid="one"))).credential
+    for body, problem in (
+        (key_set(jwk(EC, "two"), jwk(RSA, "renamed", alg="RS256")), None),
+        (key_set(jwk(OTHER_RSA, "one"), jwk(EC, "two")), "revoked"),
+        (key_set(jwk(RSA, "one")), None),
+    ):
+        server.body = body
+        assert await keys._refresh()
+        assert shown.withdrawn() == problem
+
+
 @pytest.mark.parametrize(
     ("status", "body"),
     [
