@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
+from msgspec import Struct, field
 from opentelemetry.trace import Span
 
 from app.agent.definition import Agent, RunLimits
@@ -27,7 +28,7 @@ from app.events import Answer, RunFailed, RunFinished, RunStarted, Suggestion
 from app.limits.claim import Claim
 from app.limits.limiter import Limiter
 from app.limits.principal import Principal
-from app.messages import Message, UserMessage
+from app.messages import Message
 from app.models.build import Models, PricedModel
 from app.run import Run, RunRequest
 from app.settings import Settings
@@ -51,8 +52,7 @@ class Services:
     tracing: Tracing
 
 
-@dataclass(slots=True)
-class Execution:
+class Execution(Struct):
     """`execute` is called once."""
 
     services: Services
@@ -63,25 +63,13 @@ class Execution:
     tools: Toolset
     limits: RunLimits
     claim: Claim
+    memory: Memory
     session_id: str
     message_id: str
     started: float = field(default_factory=time.perf_counter)
     progress: Progress = field(default_factory=Progress)
-    degraded: list[str] = field(default_factory=list)
-    memory: Memory = field(init=False)
     admitted: bool = False
     kept: bool = False
-
-    def __post_init__(self) -> None:
-        self.memory = Memory(
-            self.services.sessions,
-            self.services.settings,
-            self.principal,
-            self.session_id,
-            self.message_id,
-            UserMessage(self.request.message),
-            self.degraded,
-        )
 
     async def execute(self, run: Run) -> None:
         """Emit the run's events to `run`; what it used is settled, and what was said kept, however it ends."""
@@ -119,7 +107,7 @@ class Execution:
         )
         await self._loop(run)
         await self._settle_and_remember([] if self.progress.refused else self.progress.messages)
-        progress, latency_ms = self.progress, self._latency_ms()
+        progress, degraded, latency_ms = self.progress, self.memory.degraded, self._latency_ms()
         metrics.OVERHEAD.observe(max(latency_ms / 1000 - progress.outside_seconds, 0.0))
         self._log_end("agent.request.success", **self._content(progress.text))
         if span.is_recording():
@@ -143,7 +131,7 @@ class Execution:
             latency_ms=latency_ms,
             trace_id=trace_id,
             request_id=request_id,
-            degraded=(*self.degraded, "tool_results") if progress.results_shortened else tuple(self.degraded),
+            degraded=(*degraded, "tool_results") if progress.results_shortened else tuple(degraded),
             tool_calls=tuple(progress.tool_calls),
             iterations=progress.iterations,
             suggestions=self._suggestions(self.memory.history),
@@ -160,7 +148,7 @@ class Execution:
             raise
         self.admitted = True
         if self.claim.degraded:
-            self.degraded.append("limits")
+            self.memory.degraded.append("limits")
         if asked is not None:
             try:
                 recalled = await asked

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 
 from app.agent.definition import Agent, RunLimits
+from app.agent.memory import Memory
 from app.agent.toolset import Toolset, toolset
 from app.agent.worst_case import (
     least_of_call,
@@ -16,7 +17,7 @@ from app.agent.worst_case import (
 from app.errors import NotFound, ShuttingDown, Unauthorized
 from app.execution import Execution, Services
 from app.ids import new_id
-from app.limits.allowance import Growth
+from app.limits.allowance import Amount, Growth
 from app.limits.principal import Principal
 from app.messages import UserMessage
 from app.models.build import PricedModel
@@ -27,6 +28,7 @@ from app.tools.registry import Registry
 DEFAULT_AGENT = "default"
 _LAST_WORDS_SECONDS = 2.0
 _TOOLSETS = 256  # that are kept: the agents', and what requests choose of them
+_BOUNDS = 256  # likewise: a model's, and what requests choose of them
 
 
 class Runner:
@@ -36,6 +38,7 @@ class Runner:
         self._services = services
         self._agents = agents
         self._toolset = lru_cache(_TOOLSETS)(lambda names: toolset(tools.subset(names)))
+        self._bounds = lru_cache(_BOUNDS)(self._bounds_of)
         self._going_on: set[Run] = set()
 
     def run(self, principal: Principal, request: RunRequest) -> Run:
@@ -46,9 +49,8 @@ class Runner:
         """
         agent, tools = self._choose(principal, request)
         model = self._services.models.find(request.model)
-        limits = self._limits_of(request, model)
-        message_id = new_id()
-        most = most_of_run(model.price, limits)
+        limits, most = self._bounds(model, request.max_iterations, request.max_cost_usd, reasons=model.model.reasons)
+        message_id, session_id = new_id(), request.session_id or new_id()
         first = partial(self._first_call, request, limits, model, agent, tools)
         execution = Execution(
             self._services,
@@ -59,7 +61,15 @@ class Runner:
             tools,
             limits,
             claim=self._services.limiter.claim(principal, request.operation, message_id, most, first),
-            session_id=request.session_id or new_id(),
+            memory=Memory(
+                self._services.sessions,
+                self._services.settings,
+                principal,
+                session_id,
+                message_id,
+                UserMessage(request.message),
+            ),
+            session_id=session_id,
             message_id=message_id,
         )
         run = Run(execution.execute, self._going_on)
@@ -100,15 +110,19 @@ class Runner:
                 principal.require_tool(tool)
         return agent, self._toolset(names)
 
-    def _limits_of(self, request: RunRequest, model: PricedModel) -> RunLimits:
+    def _bounds_of(
+        self, model: PricedModel, max_iterations: int | None, max_cost_usd: float | None, *, reasons: bool
+    ) -> tuple[RunLimits, Amount]:
+        """The limits of a run, and the most that it may come to."""
         settings = self._services.settings
-        return RunLimits(
-            max_iterations=min(request.max_iterations or settings.max_iterations, settings.max_iterations),
+        limits = RunLimits(
+            max_iterations=min(max_iterations or settings.max_iterations, settings.max_iterations),
             max_tokens=settings.max_tokens,
             max_run_tokens=settings.max_run_tokens,
-            max_cost_usd=min(request.max_cost_usd or settings.max_cost_usd, settings.max_cost_usd),
-            max_reasoning_tokens=settings.max_reasoning_tokens if model.model.reasons else 0,
+            max_cost_usd=min(max_cost_usd or settings.max_cost_usd, settings.max_cost_usd),
+            max_reasoning_tokens=settings.max_reasoning_tokens if reasons else 0,
         )
+        return limits, most_of_run(model.price, limits)
 
     def _first_call(
         self, request: RunRequest, limits: RunLimits, model: PricedModel, agent: Agent, tools: Toolset

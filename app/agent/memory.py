@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from app.agent.history import History, trim
 from app.agent.shortening import shorten
@@ -23,8 +23,7 @@ _MICROS = 1_000_000
 _MOST_AS_JSON = 6  # bytes of a character
 
 
-@dataclass(slots=True)
-class Memory:
+class Memory(Struct):
     """One run's. `degraded` names what it had to do without: `sessions`, or part of the `history`."""
 
     sessions: Sessions
@@ -33,9 +32,9 @@ class Memory:
     session_id: str
     message_id: str
     question: UserMessage
-    degraded: list[str]
-    history: list[Message] = field(default_factory=list)
-    _turns: list[Turn] = field(default_factory=list)
+    degraded: list[str] = []
+    history: list[Message] = []
+    _turns: list[Turn] = []
     _size: int = 0
     _began: int | None = NEW
     _created_at: float = field(default_factory=time.time)

@@ -1,25 +1,25 @@
 """What a run has come to so far."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from app.events import FinishReason, ToolCallRecord, Usage
 from app.messages import AssistantMessage, Message
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(Struct):
     """Outlives a loop that fails, so that what was used and said is known even then."""
 
     conversation: Sequence[Message] = ()  # up to the user's message
-    messages: list[Message] = field(default_factory=list)  # the turn's, after the user's
-    pieces: list[str] = field(default_factory=list)  # of the answer that the model is giving
+    messages: list[Message] = []  # the turn's, after the user's
+    pieces: list[str] = []  # of the answer that the model is giving
     text: str = ""  # of the last model call
     finish_reason: FinishReason = "stop"
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
     cost_usd: float = 0.0
     reasoning_tokens: int = 0
-    tool_calls: list[ToolCallRecord] = field(default_factory=list)
+    tool_calls: list[ToolCallRecord] = []
     iterations: int = 0
     outside_seconds: float = 0.0  # spent in models and tools
     answer_now: bool = False

@@ -30,6 +30,7 @@ class Origin(NamedTuple):
 
 class _Known(NamedTuple):
     address: str  # as it is counted
+    itself: Origin  # if nobody has told it
     trusted: bool
     named: bool  # by its own address
 
@@ -56,15 +57,14 @@ class Proxies:
         if nearest is None:
             return Origin(UNKNOWN, "")
         teller = None
-        if nearest.trusted:
-            for hop in reversed(_hops(scope)):
-                known = self._look_up(hop) if len(hop) <= _LONGEST else None
-                if known is None:  # what a trusted proxy saw is not an address: the proxy is all that is sure
-                    break
-                teller, nearest = nearest, known
-                if not nearest.trusted:
-                    break
-        return Origin(nearest.address, "" if teller is None or teller.named else teller.address)
+        for hop in reversed(_hops(scope)) if nearest.trusted else ():
+            known = self._look_up(hop) if len(hop) <= _LONGEST else None
+            if known is None:  # what a trusted proxy saw is not an address: the proxy is all that is sure
+                break
+            teller, nearest = nearest, known
+            if not nearest.trusted:
+                break
+        return nearest.itself if teller is None or teller.named else Origin(nearest.address, teller.address)
 
     def sent(self, scope: Scope) -> bool:
         """Whether the request came from a trusted proxy: its headers can be believed."""
@@ -80,7 +80,7 @@ class Proxies:
         networks = [network for network in self._trusted if address in network]
         named = any(network.num_addresses == 1 for network in networks)
         counted = str(IPv6Network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
-        return _Known(counted, bool(networks), named)
+        return _Known(counted, Origin(counted, ""), bool(networks), named)
 
 
 def _hops(scope: Scope) -> list[str]:

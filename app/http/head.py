@@ -13,6 +13,7 @@ from app.http.connections import Bounds
 Headers = Sequence[tuple[bytes, bytes]]
 
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*").fullmatch
+_CHECKED = frozenset({b"host", b"transfer-encoding", b"expect"})
 _LINE_BYTES = 4  # of a header beside its name and value
 
 
@@ -25,6 +26,8 @@ def check(method: bytes, version: str, headers: Headers) -> bool:
     hosts = 0
     expects = False
     for name, value in headers:
+        if name not in _CHECKED:
+            continue
         if name == b"host":
             hosts += 1
             if hosts > 1 or not _HOST(value):

@@ -20,11 +20,11 @@ from app.telemetry.logs import log
 from app.tls import client_context
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PricedModel:
     model: Model
     price: Price
-    pace: Pace = field(default_factory=Pace, compare=False)
+    pace: Pace = field(default_factory=Pace)
     """Of its calls in this process."""
 
 

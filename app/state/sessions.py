@@ -145,10 +145,7 @@ def _owner(user: str, address: str | None) -> _Owner:
 
 def _read(session_id: str, reply: tuple[bytes, builtins.list[bytes]]) -> Recalled:
     at, fields = reply
-    names = fields[::2]
-    by_name = dict(zip(names, fields[1::2], strict=True))
-    names.sort()
-    rows = [by_name[name] for name in names[:-1]]  # `bytes` comes last
+    rows = [row for _, row in sorted(zip(fields[::2], fields[1::2], strict=True))[:-1]]  # `bytes` comes last
     try:
         turns = list(map(_decode, rows))
     except _UNREADABLE:
