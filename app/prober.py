@@ -10,9 +10,12 @@ from app.errors import AppError, ModelError, StateUnavailable
 from app.telemetry import metrics
 from app.telemetry.logs import log
 from app.telemetry.scrubbing import without_secrets
+from app.tls import certificate_problem
 
 _EVERY_SECONDS = 10.0
 _PATIENCE_SECONDS = 5.0
+
+CERTIFICATE = "certificate: "
 
 Health = Literal["unknown", "up", "down"]
 
@@ -54,10 +57,12 @@ class Check:
 def _reason(error: Exception) -> str:
     match error:
         case ModelError(reason="certificate"):
-            return f"certificate: {error.cause}"
+            return f"{CERTIFICATE}{error.cause}"
         case ModelError():
             return error.reason
         case StateUnavailable(__cause__=Exception() as cause):
+            if problem := certificate_problem(cause):
+                return f"{CERTIFICATE}{problem}"
             return without_secrets(f"{type(cause).__name__}: {cause}")
         case _:
             return type(error).__name__
@@ -86,6 +91,11 @@ class Prober:
 
     def redis(self) -> str:
         return "in-process" if self._redis is None else self._redis.status
+
+    def redis_reason(self) -> str | None:
+        """What is wrong with its certificate; other reasons are in the log, since they may name hosts."""
+        reason = "" if self._redis is None else self._redis.reason
+        return reason if reason.startswith(CERTIFICATE) else None
 
     def models(self) -> dict[str, dict[str, Any]]:
         return {

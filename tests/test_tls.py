@@ -1,29 +1,38 @@
-"""Certificates of a company's own authority: what is wrong with them is told, and a setting takes the careless ones."""
+"""Certificates of a company's own authority, in front of every client: trusted by SSL_CERT_FILE; what is wrong with
+them is told, and TLS_STRICT=false takes the careless ones."""
 
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from structlog.testing import capture_logs
 
-from app.errors import ModelUnavailable
-from app.models.anthropic import AnthropicModel
-from app.models.http import Http
-from app.models.openai import OpenAIModel
-from app.prober import Check
-from app.tls import client_context
-from tests.state.secured import Authority, builder, named
+from app.limits.jwks import Jwks
+from app.models.build import build_models
+from app.prober import Prober
+from app.settings import load
+from app.state.redis import connect
+from tests.conftest import Serve
+from tests.limits.issuer import RSA, jwk, key_set
+from tests.redis_server import BINARY, MISSING
+from tests.state.secured import Authority, SecuredServer, builder, named
 
-Probe = Callable[[], Awaitable[object]]
-ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"data":[]}'
+MODELS = ("ollama/m", "openai/m", "anthropic/m")
+MEND = "; TLS_STRICT=false takes it"
+
+Files = tuple[Path, Path, Path]
+"""An authority, and a certificate of it with its key, for localhost."""
 
 
-def careless(folder: Path) -> tuple[Path, Path, Path]:
+def careless(folder: Path) -> Files:
     """An authority without a key usage, as many companies have one; and a server's certificate and key."""
     authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root = (
@@ -43,78 +52,160 @@ def careless(folder: Path) -> tuple[Path, Path, Path]:
     return paths
 
 
-def context(strict: bool, ca_file: Path) -> ssl.SSLContext:
-    """As Python 3.13 makes it."""
-    made = client_context(strict, str(ca_file))
-    if strict:
-        made.verify_flags |= ssl.VERIFY_X509_STRICT
-    return made
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
-    """The address of a server with a careless authority's certificate, and the authority's."""
-    root, leaf, key = careless(tmp_path)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(leaf, key)
+@asynccontextmanager
+async def https(files: Files, body: bytes = b"{}") -> AsyncIterator[str]:
+    """The address of a server that answers everything with `body`."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(ANSWER)
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close"
+        writer.write(f"{head}\r\n\r\n".encode() + body)
         await writer.drain()
         writer.close()
 
-    listening = await asyncio.start_server(answer, "localhost", 0, ssl=tls)
-    async with listening:
-        yield f"https://localhost:{listening.sockets[0].getsockname()[1]}", root
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files[1:])
+    async with await asyncio.start_server(answer, "localhost", 0, ssl=context) as server:
+        yield f"https://localhost:{server.sockets[0].getsockname()[1]}"
 
 
-def openai(url: str, tls: ssl.SSLContext) -> tuple[Probe, Callable[[], Awaitable[None]]]:
-    http = Http(tls=tls)
-    return OpenAIModel("m", f"{url}/v1", "key", http).probe, http.aclose
+def trust(authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a process that starts with SSL_CERT_FILE under Python 3.13 does, also under an older one."""
+    made = ssl.create_default_context
+
+    def strict(*purpose: ssl.Purpose, cafile: str | Path | None = None) -> ssl.SSLContext:
+        context = made(*purpose, cafile=cafile)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", strict())
 
 
-def anthropic(url: str, tls: ssl.SSLContext) -> tuple[Probe, Callable[[], Awaitable[None]]]:
-    model = AnthropicModel("m", url, "key", tls=tls)
-    return model.probe, model.aclose
+@pytest.fixture
+def lax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
+    files = careless(tmp_path)
+    trust(files[0], monkeypatch)
+    return files
 
 
-PROVIDERS = [openai, anthropic]
+def careful(folder: Path) -> Files:
+    authority = Authority(folder, "ours")
+    return (authority.certificate, *authority.issue("localhost"))
 
 
-@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda one: one.__name__)
-async def test_health_names_what_a_certificate_lacks_and_the_setting(
-    server: tuple[str, Path], provider: Callable[..., tuple[Probe, Callable[[], Awaitable[None]]]]
+async def health_of(url: str, *, strict: bool) -> dict[str, tuple[str, str | None]]:
+    """State and reason of a model of each provider at the address, after one look."""
+    settings = load(
+        None,
+        models=",".join(MODELS),
+        ollama_api_base=url,
+        openai_base_url=f"{url}/v1",
+        anthropic_base_url=url,
+        anthropic_api_key="key",
+        unknown_price="allow",
+        tls_strict=strict,
+    )
+    models = build_models(settings)
+    prober = Prober({ref: priced.model.probe for ref, priced in models.items()}, None)
+    await looked(prober, lambda: all(one["status"] != "unknown" for one in prober.models().values()))
+    await models.aclose()
+    return {ref: (one["status"], one["reason"]) for ref, one in prober.models().items()}
+
+
+async def looked(prober: Prober, enough: Callable[[], bool]) -> None:
+    watching = asyncio.create_task(prober.watch())
+    async with asyncio.timeout(10):
+        while not enough():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    watching.cancel()
+
+
+async def test_models_are_refused_with_the_reason_or_taken_by_the_setting(lax: Files) -> None:
+    async with https(lax) as url:
+        for status, reason in (await health_of(url, strict=True)).values():
+            assert status == "down"
+            assert reason
+            assert reason.startswith("certificate: ")
+            assert reason.endswith(MEND)
+        assert await health_of(url, strict=False) == dict.fromkeys(MODELS, ("up", None))
+
+
+@pytest.mark.parametrize("strict", [True, False])
+async def test_an_authority_of_ones_own_is_trusted_by_every_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strict: bool
 ) -> None:
-    url, root = server
-    probe, close = provider(url, context(True, root))
-    with pytest.raises(ModelUnavailable) as refused:
-        await probe()
-    assert refused.value.reason == "certificate"
-    seen = Check("m", probe)
-    await seen.run()
-    await close()
-    assert seen.status == "down"
-    assert seen.reason.startswith("certificate: ")
-    assert seen.reason.endswith("; TLS_STRICT=false takes it")
+    files = careful(tmp_path)
+    trust(files[0], monkeypatch)
+    async with https(files) as url:
+        assert await health_of(url, strict=strict) == dict.fromkeys(MODELS, ("up", None))
 
 
-@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda one: one.__name__)
-async def test_the_setting_takes_it(
-    server: tuple[str, Path], provider: Callable[..., tuple[Probe, Callable[[], Awaitable[None]]]]
-) -> None:
-    url, root = server
-    probe, close = provider(url, context(False, root))
-    await probe()
-    await close()
+async def test_an_authority_that_nobody_knows_is_refused_all_the_same(tmp_path: Path, lax: Files) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    async with https(careful(folder)) as url:
+        for status, reason in (await health_of(url, strict=False)).values():
+            assert status == "down"
+            assert reason
+            assert reason.startswith("certificate: ")
+            assert "TLS_STRICT" not in reason
 
 
-async def test_an_authority_that_nobody_knows_is_refused_all_the_same(server: tuple[str, Path], tmp_path: Path) -> None:
-    url, _ = server
-    other = Authority(tmp_path, "other").certificate
-    probe, close = openai(url, context(False, other))
-    with pytest.raises(ModelUnavailable) as refused:
-        await probe()
-    await close()
-    assert refused.value.reason == "certificate"
-    assert "TLS_STRICT" not in refused.value.cause
+async def test_a_certificate_of_another_host_is_told_without_the_host(lax: Files) -> None:
+    async with https(lax) as url:
+        for status, reason in (await health_of(url.replace("localhost", "127.0.0.1"), strict=False)).values():
+            assert (status, reason) == ("down", "certificate: IP address mismatch")
+
+
+async def test_the_keys_of_an_issuer(lax: Files) -> None:
+    async with https(lax, key_set(jwk(RSA, "one"))) as url:
+        with capture_logs() as lines:
+            assert not await Jwks(url, ("RS256",))._refresh()
+        [error] = [line["error"] for line in lines if line["event"] == "jwks.failed"]
+        assert error.endswith(MEND)
+        assert await Jwks(url, ("RS256",), tls_strict=False)._refresh()
+
+
+def redis(folder: Path, files: Files) -> SecuredServer:
+    authority, certificate, key = files
+    options = ("--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", authority)
+    return SecuredServer(folder, *map(str, options), "--tls-auth-clients", "no", tls=True)
+
+
+@pytest.mark.skipif(BINARY is None, reason=MISSING)
+async def test_redis(tmp_path: Path, lax: Files) -> None:
+    with redis(tmp_path, lax) as server:
+        url = f"rediss://localhost:{server.port}"
+        for ca_file in (None, lax[0]):
+            refusing, taking = connect(url, ca_file), connect(url, ca_file, tls_strict=False)
+            refused = await redis_seen(lambda: refusing.call("PING"))  # noqa: B023
+            assert refused.redis() == "down"
+            assert (refused.redis_reason() or "").endswith(MEND)
+            taken = await redis_seen(lambda: taking.call("PING"))  # noqa: B023
+            assert (taken.redis(), taken.redis_reason()) == ("up", None)
+            await refusing.aclose()
+            await taking.aclose()
+
+
+async def redis_seen(probe: Callable[[], Awaitable[object]]) -> Prober:
+    prober = Prober({}, probe)
+    await looked(prober, lambda: prober.redis() != "unknown")
+    return prober
+
+
+@pytest.mark.skipif(BINARY is None, reason=MISSING)
+def test_health_of_a_service_names_the_certificate_of_redis(serve: Serve, tmp_path: Path) -> None:
+    """By an authority that every Python refuses, in a process that nothing was patched in."""
+    files = careful(tmp_path)
+    with redis(tmp_path, files) as server:
+        url = f"rediss://localhost:{server.port}"
+        refusing = serve(redis_url=url, ssl_cert_file=Authority(tmp_path, "theirs").certificate)
+        refusing.wait_for_event("dependency", dependency="redis", status="down")
+        checks = refusing.ask("GET", "/health").json()["checks"]
+        assert checks["redis"] == "down"
+        assert checks["redis_reason"].startswith("certificate: ")
+        taking = serve(redis_url=url, ssl_cert_file=files[0])
+        taking.wait_for_event("dependency", dependency="redis", status="up")
+        assert "redis_reason" not in taking.ask("GET", "/health").json()["checks"]

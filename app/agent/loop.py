@@ -111,13 +111,7 @@ class Loop(Struct, frozen=True):
             answer, reasoning = within_window(
                 model.context_window, answer, reasoning, system, messages, self.tools.most_tokens
             )
-        pieces, emit = progress.pieces, self.emit
-        pieces.clear()
-
-        def heard(event: Event) -> None:
-            if type(event) is Token:
-                pieces.append(event.text)
-            emit(event)
+        progress.pieces.clear()
 
         def used(usage: Usage, cost_usd: float, *, uncertain: bool) -> None:
             progress.usage += usage
@@ -126,7 +120,7 @@ class Loop(Struct, frozen=True):
 
         tools = () if last else self.tools.specs
         request = ModelRequest(system, messages, tools, answer, self.stream, reasoning)
-        return call_model(self.tracing, self.model, request, heard, used)
+        return call_model(self.tracing, self.model, request, self.emit, used, progress.pieces)
 
     def _system(self, progress: Progress, last: bool) -> str:
         if not last or not (progress.messages or progress.answer_now):

@@ -53,13 +53,20 @@ class _Heard(Struct, frozen=True):
 
 
 async def call_model(
-    tracing: Tracing, priced: PricedModel, request: ModelRequest, emit: Callable[[Event], None], used: Used
+    tracing: Tracing,
+    priced: PricedModel,
+    request: ModelRequest,
+    emit: Callable[[Event], None],
+    used: Used,
+    pieces: list[str],
 ) -> Reply:
-    """Emits a Token for each piece of text and a Reasoning for each of reasoning, then UsageReported. Raises what
-    Model.generate does."""
+    """Emits a Token for each piece of text and a Reasoning for each of reasoning, then UsageReported.
+
+    `pieces`, which is empty, gets the text as well: all that there is of an answer that fails. Raises what
+    Model.generate does.
+    """
     model = priced.model
     started = perf_counter()
-    pieces: list[str] = []
     beside: list[str] = []
     silent: float | None = None
     reasoned = False

@@ -33,11 +33,16 @@ def routes(app: FastAPI, lifecycle: Lifecycle, prober: Prober) -> None:
         return JSONResponse({"status": readiness}, 200 if readiness == "ready" else 503)
 
     @app.get("/health", tags=["health"], response_model=Health)
-    async def health() -> dict[str, Any]:
+    async def health() -> Response:
         """From the last background probes; always 200, for people and dashboards, not for the kubelet."""
-        return {
-            "status": "ok" if prober.all_up else "degraded",
-            "version": __version__,
-            "uptime_seconds": round(time.monotonic() - lifecycle.started_at, 1),
-            "checks": {"api": "ok", "redis": prober.redis(), "models": prober.models()},
-        }
+        checks: dict[str, Any] = {"api": "ok", "redis": prober.redis(), "models": prober.models()}
+        if reason := prober.redis_reason():
+            checks["redis_reason"] = reason
+        return JSONResponse(
+            {
+                "status": "ok" if prober.all_up else "degraded",
+                "version": __version__,
+                "uptime_seconds": round(time.monotonic() - lifecycle.started_at, 1),
+                "checks": checks,
+            }
+        )

@@ -158,6 +158,8 @@ class Checks:
     api: Literal["ok"]
     redis: Literal["in-process", "unknown", "up", "down"]
     models: dict[str, ModelHealth]
+    redis_reason: str | None = None
+    """What is wrong with the certificate of Redis; left out where nothing is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ local function count_call(day_key, model)
     if crowded or strange then
       redis.call('HDEL', key, 'calls ' .. of)
       local owner = crowded and address or 'address:others'
-      key, of = day_key .. ':' .. owner, 'anonymous ' .. model
+      key, of = day_key .. ':' .. owner, 'anonymous:anonymous ' .. model
       redis.call('HINCRBY', key, 'calls ' .. of, 1)
       begin_usage(day_key, owner)
     else

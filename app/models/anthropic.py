@@ -93,8 +93,7 @@ class AnthropicModel(Adjusted):
         self._adjusting.reasons |= answer.reasons
         if answer.text.opened is not None:
             self._opened = answer.text.opened
-        taken = (call.id for message in request.messages for call in getattr(message, "tool_calls", ()))
-        return answer.completion(usage, self.ref, taken)
+        return answer.completion(usage, self.ref, request.call_ids())
 
     async def _answer(self, request: ModelRequest, answer: AnthropicAnswer, changes: Changes, max_tokens: int) -> Usage:
         """Returns the usage of the answer's last part."""

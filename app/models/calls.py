@@ -36,6 +36,11 @@ def functions(tools: tuple[ToolSpec, ...]) -> msgspec.Raw:
     )
 
 
+@lru_cache(_KEPT)
+def names_of(tools: tuple[ToolSpec, ...]) -> frozenset[str]:
+    return frozenset(tool.name for tool in tools)
+
+
 def call_with_json(call_id: str | None, name: str, arguments: str) -> ToolCall:
     """A call whose arguments are text. Empty text and `null` are no arguments; anything else that is not an object
     is `malformed`."""

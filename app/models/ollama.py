@@ -52,7 +52,9 @@ class OllamaModel(Adjusted):
         try:
             answer = await self._adjusting.send(request, begin, send)
         except ModelUnavailable as error:
-            raise self._explained(error) from error
+            if error.reason == "not_found":
+                raise self._missing(error) from error
+            raise
         self._adjusting.reasons |= answer.reasons
         if answer.text.opened is not None:
             self._opened = answer.text.opened
@@ -83,14 +85,15 @@ class OllamaModel(Adjusted):
             async with self._http.call("POST", f"{self._base_url}/api/show", body, _HEADERS) as response:
                 await read(response)
         except AppError as error:
-            if not is_alive(error, self.name):
-                raise self._explained(error) from error
+            if is_alive(error, self.name):
+                return
+            if isinstance(error, ModelUnavailable) and error.reason == "not_found":
+                raise self._missing(error) from error
+            raise
 
     async def aclose(self) -> None:
         """The session is shared: whoever made it closes it."""
 
-    def _explained(self, error: AppError) -> AppError:
-        if not isinstance(error, ModelUnavailable) or error.reason != "not_found":
-            return error
+    def _missing(self, error: ModelUnavailable) -> ModelUnavailable:
         detail = f"The Ollama server does not have the model {self.name}. `ollama pull {self.name}` gets it."
         return unavailable("not_found", error.cause, detail=detail)

@@ -92,7 +92,7 @@ class OllamaAnswer:
 
     def completion(self, request: ModelRequest, ref: str) -> Completion:
         """Some servers leave out the count of a prompt that they have cached, or all counts: they are estimated."""
-        calls = self._parsed({call.id for message in request.messages for call in getattr(message, "tool_calls", ())})
+        calls = self._parsed(request.call_ids()) if self._calls else ()
         written = count_of(self._last.eval_count) or -(-self.written_bytes // BYTES_A_TOKEN)
         usage = Usage(count_of(self._last.prompt_eval_count) or estimated_input_tokens(request), written)
         thinking = "".join(self._thinking)

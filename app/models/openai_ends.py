@@ -1,6 +1,7 @@
 """How an answer of the chat completions API ends: as an answer, or as a failure that is told like one."""
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from app.errors import AppError
@@ -96,6 +97,7 @@ def failure_without_choices(data: bytes) -> AppError | None:
             return None
 
 
+@lru_cache(256)
 def _word(finish_reason: str | None) -> str:
     """In lower case; Gemini appends a reason of its own, as in `content_filter: RECITATION`."""
     return (finish_reason or "").partition(":")[0].strip().lower()

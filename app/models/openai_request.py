@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from app.messages import AssistantMessage, Message, ToolCall, ToolMessage
+from app.messages import AssistantMessage, ToolCall, ToolMessage
 from app.models.calls import functions
 from app.models.openai_ways import rewritten
 from app.models.options import NO_OPTIONS, ModelOptions
@@ -27,7 +27,7 @@ def encode_request(
     stream = request.stream if changes.stream is None else changes.stream
     with_tools = bool(request.tools) and options.tools and "tools" not in changes.left_out
     messages = [*_system(request.system), *_messages(request, ref, changes)]
-    if changes.ways or not with_tools:
+    if changes.ways or with_tools != bool(request.tools):
         messages = rewritten(messages, changes.ways, with_tools=with_tools, told_of_tools=bool(request.tools))
     body: dict[str, Any] = {"model": model, "messages": messages, max_tokens[0]: max_tokens[1], "stream": stream}
     if stream:
@@ -61,16 +61,14 @@ def _messages(request: ModelRequest, ref: str, changes: Changes) -> list[Any]:
             call_id = ids.get(message.tool_call_id, message.tool_call_id)
             written.append({"role": "tool", "tool_call_id": call_id, "content": message.content})
         else:
-            written.append(_user(message))
+            written.append({"role": "user", "content": message.content})
     return written
-
-
-def _user(message: Message) -> dict[str, Any]:
-    return {"role": "user", "content": message.content}
 
 
 def _assistant(message: AssistantMessage, ref: str, ids: dict[str, str], *, own: bool) -> dict[str, Any]:
     written: dict[str, Any] = {"role": "assistant", "content": message.content}
+    if message.extras is None and not message.tool_calls:
+        return written
     extras = message.extras if message.extras is not None and message.extras.origin == ref else None
     if extras and own:
         written.update(extras.message)

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from app.events import Usage
-from app.messages import Extras, Message, ToolCall
+from app.messages import AssistantMessage, Extras, Message, ToolCall
 
 StopReason = Literal["stop", "max_tokens", "tool_calls", "refusal", "content_filter"]
 
@@ -33,6 +33,12 @@ class ModelRequest(Struct, frozen=True):
     max_tokens: int = 1024
     stream: bool = True
     max_reasoning_tokens: int = 0
+
+    def call_ids(self) -> set[str]:
+        """The ids of the tool calls in its messages."""
+        return {
+            call.id for message in self.messages if isinstance(message, AssistantMessage) for call in message.tool_calls
+        }
 
 
 class Completion(Struct, frozen=True):

@@ -14,7 +14,7 @@ _CLOSING = {
 _OPEN = re.compile("|".join(map(re.escape, _CLOSING)))
 _CLOSE = re.compile("|".join(map(re.escape, _CLOSING.values())))
 _TAGS = (*_CLOSING, *_CLOSING.values())
-_FIRST = "<[◁"
+_FIRST = re.compile("[<[◁]")
 _LONGEST = max(map(len, _TAGS))
 _QUOTES = ("`", "'", '"', "“", "\u2018")
 
@@ -59,13 +59,20 @@ class Splitter:
         self._literal = False  # the answer itself has an opening tag: it speaks about tags
 
     def feed(self, text: str) -> Parts:
-        if self.plain and "<" not in text and "[" not in text and "◁" not in text:
+        if "<" not in text and "[" not in text and "◁" not in text and (self.plain or self._begins_plain(text)):
             self.previous = text
             return "", text
         text, self._held = self._held + text, ""
         parts = self._split(text, last=False)
         self.plain = self._answering and not self._held
         return parts
+
+    def _begins_plain(self, text: str) -> bool:
+        """Whether the answer begins with this text, in which there is no tag: as most do."""
+        if self._opened or self._close or self._held or self._thought or not text.strip():
+            return False
+        self._answering = self.plain = True
+        return True
 
     def end(self, *, cut: bool = False) -> Parts:
         """What is still held back. `cut`: the answer ended at its limit, maybe before the reasoning's closing tag."""
@@ -144,7 +151,8 @@ class Splitter:
 
 def _partial(text: str) -> int:
     """The length of the end of `text` that a tag may begin with."""
-    for start in range(max(0, len(text) - _LONGEST + 1), len(text)):
-        if text[start] in _FIRST and any(tag.startswith(text[start:]) for tag in _TAGS):
+    for first in _FIRST.finditer(text, max(0, len(text) - _LONGEST + 1)):
+        start = first.start()
+        if any(tag.startswith(text[start:]) for tag in _TAGS):
             return len(text) - start
     return 0

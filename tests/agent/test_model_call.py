@@ -44,7 +44,7 @@ class Stage:
             stream=stream,
             max_reasoning_tokens=max_reasoning_tokens,
         )
-        return await call_model(self._tracing, self.priced, request, self.events.append, self._used)
+        return await call_model(self._tracing, self.priced, request, self.events.append, self._used, [])
 
     def _used(self, usage: Usage, cost_usd: float, *, uncertain: bool) -> None:
         self.used.append((usage, cost_usd))

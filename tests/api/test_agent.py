@@ -113,7 +113,7 @@ def test_a_run_goes_on_with_its_session(demo: Service) -> None:
         ("query", None),
         ("query", ["go"]),
         ("message", "go"),
-        ("stream", True),
+        ("stream", "yes"),
     ],
 )
 def test_what_is_no_limit_is_refused_by_its_name(demo: Service, field: str, value: Any) -> None:

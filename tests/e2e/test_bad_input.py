@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.cluster import CommandError, Release, eventually, kubectl
 
 REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
-    "wrong type": ("got string, want integer", {"replicaCount": "two"}),
+    "wrong type": ("got string, want null or integer", {"replicaCount": "two"}),
     "unknown name": ("'replicas' not allowed", {"replicas": 2}),
     "both secrets": (
         "anthropic.existingSecret and anthropic.apiKey are both set",

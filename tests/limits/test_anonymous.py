@@ -9,6 +9,7 @@ from app.errors import BudgetExceeded, ConfigurationError, RateLimited
 from app.events import Usage
 from app.limits import tiers
 from app.limits.budgets import NANOS, anonymous_budgets
+from app.limits.names import anonymous
 from app.limits.principal import ANONYMOUS_TIER, Principal
 from app.limits.usage import UsageBook
 from app.settings import load
@@ -19,7 +20,7 @@ from tests.limits.test_limit_settings import parse
 from tests.limits.test_rates import ADA, ask, limits
 
 
-def stranger(address: str = "192.0.2.1", name: str = "anonymous", peer: str = "") -> Principal:
+def stranger(address: str = "192.0.2.1", name: str = anonymous(), peer: str = "") -> Principal:
     return Principal(name, tier=ANONYMOUS_TIER, address=address, peer=peer)
 
 

@@ -105,11 +105,12 @@ TWO_JSON = '{"expression": "2+2"}'
 
 
 def conversation_with(*made: ToolCall) -> list[Message]:
+    """An earlier turn in which these calls were made, and another question."""
     results = [ToolMessage(call.id, call.name, "3") for call in made]
     return [
         UserMessage("1 + 2?"),
-        AssistantMessage("", tuple(made)),
+        AssistantMessage("", made),
         *results,
-        AssistantMessage("3"),
+        AssistantMessage("It is 3."),
         UserMessage("So?"),
     ]

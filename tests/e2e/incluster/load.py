@@ -35,6 +35,8 @@ class Result:
     streams: int = 0
     failed: list[str] = field(default_factory=list)
     cut: list[str] = field(default_factory=list)
+    shed: int = 0
+    """How many of `failed` and `cut` were refused before they began: by 503, or since no pod took connections."""
     latencies: list[float] = field(default_factory=list)
     least_open: int = 10**9
     reused: int = 0
@@ -47,6 +49,7 @@ class Result:
             "streams": self.streams,
             "failed": len(self.failed),
             "cut": len(self.cut),
+            "shed": self.shed,
             "examples": (self.failed + self.cut)[:20],
             "p50_ms": round(1000 * ordered[len(ordered) // 2], 1),
             "p99_ms": round(1000 * ordered[int(len(ordered) * 0.99)], 1),
@@ -130,7 +133,8 @@ class Load:
             connection.close()
         return answer
 
-    def tell(self, failures: list[str], kind: str, what: str) -> None:
+    def tell(self, failures: list[str], kind: str, what: str, *, shed: bool) -> None:
+        self.result.shed += shed
         failures.append(f"{time.monotonic() - self.started:.1f} s: {kind}: {what}")
 
     async def plain(self, keep: bool) -> None:
@@ -140,9 +144,9 @@ class Load:
         try:
             answer = await self.exchange("/chat", "What is 6 * 7?", keep)
             if answer.status != 200 or not json.loads(answer.body)["answer"]:
-                self.tell(self.result.failed, kind, f"{answer.status} {answer.body[:200]!r}")
+                self.tell(self.result.failed, kind, f"{answer.status} {answer.body[:200]!r}", shed=answer.status == 503)
         except (OSError, ValueError, KeyError, EOFError) as error:
-            self.tell(self.result.failed, kind, repr(error))
+            self.tell(self.result.failed, kind, repr(error), shed=isinstance(error, ConnectionRefusedError))
         self.result.latencies.append(time.monotonic() - started)
 
     async def stream(self) -> None:
@@ -153,9 +157,12 @@ class Load:
             lines = answer.body.decode().strip().splitlines()
             whole = "event: run.finished" in lines and lines[-1] == "data: [DONE]"
             if answer.status != 200 or not whole:
-                self.tell(self.result.cut, "stream", f"{answer.status}, last lines {lines[-4:]}"[:300])
+                said = f"{answer.status}, last lines {lines[-4:]}"[:300]
+                self.tell(self.result.cut, "stream", said, shed=answer.status == 503)
         except (OSError, ValueError, EOFError) as error:
-            self.tell(self.result.cut, "stream", repr(error))
+            shed = isinstance(error, ConnectionRefusedError)
+            self.tell(self.result.cut, "stream", repr(error), shed=shed)
+            await asyncio.sleep(1 if shed else 0)  # as a client would
         finally:
             self.open_streams -= 1
 

@@ -1,0 +1,37 @@
+"""A pod with far too little CPU: its streams get slow, none is cut, and the kubelet does not restart it."""
+
+import time
+from collections.abc import Callable
+
+from tests.e2e.cluster import Release
+from tests.e2e.conftest import Load
+
+OPEN_STREAMS = 200
+SECONDS = 120
+CPU = "50m"
+
+
+def test_a_starved_pod_cuts_nothing_and_is_not_restarted(
+    release: Callable[[str], Release], slow_model: str, load: Callable[..., Load]
+) -> None:
+    one = release("starved")
+    one.install(
+        {
+            "image": {"tag": "dev"},
+            "models": ["openai/slow"],
+            "openai": {"baseUrl": slow_model},
+            "unknownPrice": "allow",
+            "anonymousConcurrent": "off",  # all come from one address
+            "anonymousPerMinute": "off",
+            "resources": {"requests": {"cpu": CPU}, "limits": {"cpu": CPU}},
+        }
+    )
+    running = load(f"http://{one.fullname}:8000", 0, OPEN_STREAMS)
+    time.sleep(SECONDS)
+    result = running.stop()
+    print(f"\n{OPEN_STREAMS} streams on {CPU}: {result}")
+    [pod] = one.pods()
+    statuses = pod["status"]["containerStatuses"]
+    assert [status["restartCount"] for status in statuses] == [0]
+    assert result["cut"] == result["shed"], result
+    assert result["streams"] > OPEN_STREAMS, "none was finished"
