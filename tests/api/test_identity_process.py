@@ -11,7 +11,7 @@ from tests.conftest import Serve
 from tests.limits.issuer import AUDIENCE, ISSUER, OTHER_RSA, RSA, SECRET, claims, hmac_token, pem, private_pem, token
 from tests.limits.test_api_keys import line
 from tests.redis_server import RedisServer
-from tests.service import run_to_end
+from tests.service import Service, run_to_end
 
 ADA, BOB, EXPIRED = new_secret(), new_secret(), new_secret()
 JWT: dict[str, str] = {"auth": "jwt", "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
@@ -110,3 +110,43 @@ def test_a_session_belongs_to_its_user_in_every_process(
         assert service.ask("GET", "/sessions/shared-by-name", **bob).status_code == 404
         assert service.ask("DELETE", "/sessions/shared-by-name", **bob).status_code == 404
     assert other.ask("DELETE", "/sessions/shared-by-name", **ada).status_code == 204
+
+
+def test_a_name_that_anybody_may_give_is_not_that_of_a_key_or_a_token(
+    serve: Serve, keys_file: Path, redis_server: RedisServer
+) -> None:
+    """The same name by a key, by a token and by nobody is three users, also after AUTH was switched on or off."""
+    keys_file.write_text(line(ADA, scopes=["chat", "admin"]))
+    known = serve(
+        **{**JWT, "auth": "api-key,jwt"},
+        jwt_secret=SECRET,
+        jwt_algorithms="HS256",
+        api_keys_file=keys_file,
+        redis_url=redis_server.url,
+    )
+    open_to_all = serve(redis_url=redis_server.url)
+    callers: dict[str, tuple[Service, dict[str, str]]] = {
+        "key": (known, {"authorization": f"Bearer {ADA}"}),
+        "token": (known, {"authorization": f"Bearer {hmac_token()}"}),
+        "nobody": (open_to_all, {}),
+    }
+    session = "of-three-adas"
+    for name, (service, headers) in callers.items():
+        assert service.ask("GET", f"/sessions/{session}?user_id=ada", **headers).status_code == 404
+        body = {"message": f"I am {name}", "session_id": session, "user_id": "ada"}
+        assert service.ask("POST", "/chat", body, **headers).status_code == 200
+    for name, (service, headers) in callers.items():
+        turns = service.ask("GET", f"/sessions/{session}?user_id=ada", **headers).json()["turns"]
+        assert [turn["messages"][0]["content"] for turn in turns] == [f"I am {name}"]
+        assert session in service.ask("GET", "/sessions?user_id=ada", **headers).text
+        rows = service.ask("GET", "/usage?user_id=ada", **headers).json()["usage"]
+        assert [(row["user"], row["calls"]) for row in rows] == [("ada", 1)]
+    everyone = known.ask("GET", "/admin/usage", **callers["key"][1]).json()["usage"]
+    assert {row["user"] for row in everyone if row["user"].endswith("ada")} == {"ada", "jwt:ada", "anonymous:ada"}
+    for asked, found in (("ada", {"ada", "jwt:ada"}), ("jwt:ada", {"jwt:ada"}), ("bob", set())):
+        answer = known.ask("GET", f"/admin/usage?user_id={asked}", **callers["key"][1])
+        assert {row["user"] for row in answer.json()["usage"]} == found
+    service, headers = callers.pop("key")
+    assert service.ask("DELETE", f"/sessions/{session}", **headers).status_code == 204
+    for service, headers in callers.values():
+        assert service.ask("GET", f"/sessions/{session}?user_id=ada", **headers).status_code == 200
