@@ -21,6 +21,7 @@ from app.errors import AppError, Overloaded, UnsupportedMediaType
 from app.ids import new_id
 from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
+from app.telemetry.scrubbing import without_credentials
 from app.telemetry.traces import Tracing
 
 PROBES = frozenset({"/live", "/ready", "/health"})
@@ -86,7 +87,7 @@ class Edge:
                 log.info(
                     "request",
                     method=method,
-                    path=scope["path"],
+                    path=without_credentials(scope["path"]),
                     status=exchange.status,
                     latency_ms=round(seconds * 1000, 2),
                     **(_peer(scope) if exchange.status in _MALFORMED else _NOTHING),
@@ -125,7 +126,7 @@ class Edge:
             await (self.traced if sampled else self.plain)(scope, receive, exchange.send)
         except Exception as error:
             if not isinstance(error, _EXPECTED):
-                log.exception("request.crashed", method=scope["method"], path=scope["path"])
+                log.exception("request.crashed", method=scope["method"], path=without_credentials(scope["path"]))
             if "route" not in scope:  # refused before it was routed: metrics tell refusals by route as well
                 scope["route"] = self._route_of(scope)
             if not exchange.status:

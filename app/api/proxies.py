@@ -104,7 +104,10 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
         network = ipaddress.ip_network(text)
     except ValueError as error:
-        raise ConfigurationError(f"TRUSTED_PROXIES: {error}") from None
+        host_bits = f"; {text} has host bits set" if "host bits" in str(error) else ""
+        raise ConfigurationError(
+            f"TRUSTED_PROXIES: has an entry that is no address and no network such as 10.0.0.0/8{host_bits}"
+        ) from None
     if network.prefixlen == 0:
         raise ConfigurationError(f"TRUSTED_PROXIES: {text} trusts everyone, who could then choose their own address")
     return network

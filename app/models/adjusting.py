@@ -37,7 +37,7 @@ class Adjusting:
 
     def __init__(self, ref: str, options: ModelOptions, context_window: int | None) -> None:
         self.context_window = options.context_window or context_window
-        self.reasons = options.reasons
+        self.reasons = bool(options.reasons)
         self._ref = ref
         self._parameters = options.parameters
         self._changes = NO_CHANGES

@@ -138,7 +138,7 @@ def _openai(name: str, settings: Settings, options: ModelOptions, http: Http) ->
 def _key(setting: str, secret: SecretStr | None) -> str | None:
     """Without the line end that keys get from files."""
     key = secret.get_secret_value().strip() if secret else ""
-    if not (key.isascii() and key.isprintable()):
+    if not (key.isascii() and key.isprintable()) or " " in key:
         raise ConfigurationError(f"{setting}: has characters that a key cannot have")
     return key or None
 

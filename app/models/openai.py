@@ -18,7 +18,14 @@ from app.models.refusal_rules import Changes
 from app.models.thinking import Splitter
 from app.telemetry.logs import log
 
-_NAME_OF_THINKER = re.compile(r"(?:^|[-_/:. ])(?:r1|qwq|think(?:ing|er)?|reason(?:er|ing)?)(?:$|[-_/:. \d])", re.I)
+_OPENED = r"r1|qwq|think(?:ing|er)?|reason(?:er|ing)?"
+_MAY_BE_OPENED = re.compile(rf"(?:^|[-_/:. ])(?:{_OPENED})(?:$|[-_/:. \d])", re.IGNORECASE)
+"""Names of models whose templates have the opening tag of reasoning in the prompt."""
+
+_REASONS = re.compile(
+    rf"(?:^|[-_/:. ])(?:{_OPENED}|o[134]|gpt-[5-9](?!\S*-chat)|gpt-oss|magistral)(?:$|[-_/:. \d])", re.IGNORECASE
+)
+"""Names of models that think before they answer, whose first answer in a process should have room for it."""
 
 
 class OpenAIModel(Adjusted):
@@ -47,7 +54,9 @@ class OpenAIModel(Adjusted):
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._is_openai = is_openai(base_url)
         self._max_tokens_field = "max_completion_tokens" if self._is_openai else "max_tokens"
-        self._opened = self.reasons or _NAME_OF_THINKER.search(name) is not None
+        self._opened = self.reasons or _MAY_BE_OPENED.search(name) is not None
+        if options.reasons is None:
+            self._adjusting.reasons = _REASONS.search(name) is not None
         self._warned = False
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
@@ -71,13 +80,12 @@ class OpenAIModel(Adjusted):
         return None if self._is_openai else Splitter(opened=self._opened)
 
     def _completion(self, answer: OpenAIAnswer, request: ModelRequest) -> Completion:
-        if answer.opened is not None:
-            self._opened = answer.opened
+        if answer.text.opened is not None:
+            self._opened = answer.text.opened
         if not answer.counted and not self._warned:
             self._warned = True
             log.warning("model.usage_missing", model=self.ref)
-        if answer.reasoned or answer.counted.reasoning:
-            self._adjusting.reasons = True
+        self._adjusting.reasons |= answer.reasoned
         return answer.completion(request, self.ref)
 
     async def probe(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from app.messages import Extras, size_of_text
+from app.messages import Extras
 from app.models.failures import unavailable
 from app.models.openai_calls import Calls
 from app.models.openai_ends import (
@@ -21,6 +21,7 @@ from app.models.openai_usage import Counted
 from app.models.openai_wire import Call, ChatCompletion, Choice, Delta, decode
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText
 from app.models.sse import SseData
+from app.models.tagged import TaggedText
 from app.models.thinking import Splitter
 from app.models.tokens import BYTES_A_TOKEN
 
@@ -33,31 +34,30 @@ class OpenAIAnswer:
     ) -> None:
         self.done = False
         self.counted = Counted()
-        self.reasoned = False
-        self._on_text = on_text
+        self.text = TaggedText(on_text, on_beside, splitter)
         self._on_beside = on_beside
-        self._splitter = splitter
-        self._late: list[str] | None = None  # the answer after reasoning that was told as answer
         self._finish_reason: str | None = None
         self._refused = False
         self._calls = Calls(tools)
         self._reasoning: Reasoning | None = None
-        self._bytes = 0
-        self._thought_bytes = 0
 
     @property
     def finished(self) -> bool:
         return self._finish_reason is not None
 
     @property
-    def written_bytes(self) -> int:
-        """The size of all that the model wrote so far."""
-        return self._bytes + self._thought_bytes + self._calls.bytes
+    def reasoned(self) -> bool:
+        return bool(self.text.thought_bytes or self.text.text is not None or self.counted.reasoning)
 
     @property
-    def opened(self) -> bool | None:
-        """Whether the opening tag of reasoning was in the prompt; None: this answer does not tell."""
-        return self._splitter.unopened if self._splitter and self._bytes else None
+    def written_bytes(self) -> int:
+        """The size of all that the model wrote so far."""
+        return self.text.bytes + self.text.thought_bytes + self._calls.bytes
+
+    @property
+    def progress(self) -> object:
+        """Another value after each event that said something."""
+        return self.text.pieces, self._calls.bytes, bool(self.counted)
 
     def add(self, data: bytes) -> None:
         """Take in one event of a stream. Raises AppError."""
@@ -102,13 +102,14 @@ class OpenAIAnswer:
         self._take(message)
         self._finish(choice)
         self.done = True
-        self._tell_rest()
+        self.end()
 
     def end(self) -> None:
         """The stream is over. Raises ModelUnavailable if it was cut: its mark is a finish reason, or `[DONE]`."""
-        if not self.finished and not (self.done and (self._bytes or self._thought_bytes or self._calls)):
+        reason = stop_reason_of(self._finish_reason, calls=False, refused=False)
+        self.text.end(cut=reason == "max_tokens")
+        if not self.finished and not (self.done and (self.written_bytes or self._calls)):
             raise unavailable("cut_stream", "no finish_reason")
-        self._tell_rest()
 
     def completion(self, request: ModelRequest, ref: str) -> Completion:
         """The end of the answer. A tool call that `max_tokens` cut is left out."""
@@ -118,14 +119,14 @@ class OpenAIAnswer:
             calls = tuple(call for call in calls if not call.malformed)
         message = {} if self._reasoning is None else dict(self._reasoning.fields())
         usage = self.counted.usage(request, self.written_bytes)
-        reasoning = self.counted.reasoning or -(-self._thought_bytes // BYTES_A_TOKEN)
+        reasoning = self.counted.reasoning or -(-self.text.thought_bytes // BYTES_A_TOKEN)
         return Completion(
             reason,
             usage,
             calls,
             Extras(ref, message, fields) if message or fields else None,
             min(reasoning, usage.output_tokens),
-            None if self._late is None else "".join(self._late),
+            self.text.text,
         )
 
     def _choice(self, completion: ChatCompletion, data: bytes) -> Choice | None:
@@ -148,17 +149,7 @@ class OpenAIAnswer:
     def _take(self, delta: Delta) -> None:
         """Take in a message or a piece of one: mostly one token of text."""
         if text := delta.content:
-            splitter = self._splitter
-            if splitter is not None and not (
-                splitter.plain and "<" not in text and "[" not in text and "◁" not in text
-            ):
-                self._tell(*splitter.feed(text))
-            else:
-                if splitter is not None:
-                    splitter.previous = text
-                self._bytes += len(text) if text.isascii() else size_of_text(text)
-                self._on_text(text)
-
+            self.text.say(text)
         if (
             delta.tool_calls is not None
             or delta.reasoning_content is not None
@@ -175,7 +166,7 @@ class OpenAIAnswer:
     def _take_beside(self, delta: Delta) -> None:
         if delta.refusal and not delta.content:
             self._refused = True
-            self._tell("", delta.refusal)
+            self.text.say(delta.refusal)
         if delta.tool_calls:
             for call in delta.tool_calls:
                 self._add_call(call)
@@ -184,47 +175,8 @@ class OpenAIAnswer:
         if self._reasoning is None:
             self._reasoning = Reasoning()
         if text := self._reasoning.add(delta):
-            self._no_more_tags()
-            self._think(text)
-
-    def _tell(self, thought: str, text: str) -> None:
-        if thought:
-            self._think(thought)
-        if self._splitter is not None and self._splitter.late and self._late is None:
-            self._begin_anew()
-        if text:
-            self._bytes += size_of_text(text)
-            self._on_text(text)
-
-    def _begin_anew(self) -> None:
-        """All that was told as answer was reasoning."""
-        self.reasoned = True
-        late: list[str] = []
-        self._late = late
-        tell = self._on_text
-
-        def tell_and_keep(text: str) -> None:
-            late.append(text)
-            tell(text)
-
-        self._on_text = tell_and_keep
-
-    def _tell_rest(self) -> None:
-        """Text that was held back since a tag could have begun with it."""
-        if self._splitter is not None and not self._splitter.plain:
-            cut = stop_reason_of(self._finish_reason, calls=False, refused=False) != "stop"
-            self._tell(*self._splitter.end(cut=cut))
-
-    def _think(self, text: str) -> None:
-        self.reasoned = True
-        self._thought_bytes += size_of_text(text)
-        self._on_beside("reasoning", text)
-
-    def _no_more_tags(self) -> None:
-        """The server tells reasoning apart itself: tags are the answer's own."""
-        if self._splitter is not None:
-            self._tell_rest()
-            self._splitter = None
+            self.text.end()
+            self.text.think(text)
 
     def _add_call(self, call: Call) -> None:
         if text := self._calls.add(call):

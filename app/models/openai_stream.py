@@ -47,10 +47,10 @@ async def _read_rest(response: aiohttp.ClientResponse, sse: SseData, answer: Ope
     """What comes after the finish reason: the usage, `[DONE]`, from some servers more of the answer. What happens to
     the connection is no failure any more."""
     loop = asyncio.get_running_loop()
-    seen = None
+    seen: object = None
     with suppress(TimeoutError, aiohttp.ClientError):
         while not answer.done:
-            if seen != (seen := (answer.written_bytes, bool(answer.counted))):
+            if seen != (seen := answer.progress):
                 until = loop.time() + (DONE_SECONDS if answer.counted else USAGE_SECONDS)
             async with asyncio.timeout_at(until):
                 chunk = await response.content.readany()

@@ -44,8 +44,8 @@ class ModelOptions(BaseModel):
     """Whether the model is told of tools."""
     context_window: Annotated[int, Field(strict=True, ge=256, le=100_000_000)] | None = None
     """Tokens of a request and its answer together."""
-    reasons: Annotated[bool, Field(strict=True)] = False
-    """Whether the model is known to think before it answers."""
+    reasons: Annotated[bool, Field(strict=True)] | None = None
+    """Whether the model is known to think before it answers. Without it the name tells, and then the answers."""
     price: PriceOptions | None = None
     parameters: dict[str, Any] = {}
     """Further parameters of each request, as its API has them."""

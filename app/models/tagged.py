@@ -21,6 +21,11 @@ class TaggedText:
         self._thoughts: list[str] = []
 
     @property
+    def pieces(self) -> int:
+        """How many were told."""
+        return len(self._pieces) + len(self._thoughts)
+
+    @property
     def bytes(self) -> int:
         """The size of the text that was told."""
         return sum(map(size_of_text, self._pieces))

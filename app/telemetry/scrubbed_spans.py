@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Status
+from opentelemetry.util.types import Attributes, AttributeValue
 
-from app.telemetry.scrubbing import without_secrets
+from app.telemetry.scrubbing import without_credentials, without_secrets
 
 
 class ScrubbedExporter(SpanExporter):
@@ -27,7 +28,8 @@ class ScrubbedExporter(SpanExporter):
 
 def _scrubbed(span: ReadableSpan) -> ReadableSpan:
     """The span itself if there is nothing to scrub, as almost always."""
-    if not span.events and not span.status.description:
+    attributes = _shown(span)
+    if not span.events and not span.status.description and attributes is span.attributes:
         return span
     description = span.status.description
     return ReadableSpan(
@@ -35,7 +37,7 @@ def _scrubbed(span: ReadableSpan) -> ReadableSpan:
         context=span.context,
         parent=span.parent,
         resource=span.resource,
-        attributes=span.attributes,
+        attributes=attributes,
         events=[_scrubbed_event(event) for event in span.events],
         links=span.links,
         kind=span.kind,
@@ -44,6 +46,21 @@ def _scrubbed(span: ReadableSpan) -> ReadableSpan:
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
     )
+
+
+def _shown(span: ReadableSpan) -> Attributes:
+    """The span's attributes, without a credential that stood in a path or a header."""
+    attributes = span.attributes or {}
+    changed = {name: shown for name, value in attributes.items() if (shown := _without(value)) != value}
+    return {**attributes, **changed} if changed else span.attributes
+
+
+def _without(value: AttributeValue) -> AttributeValue:
+    if isinstance(value, str):
+        return without_credentials(value)
+    if isinstance(value, tuple) and value and isinstance(value[0], str):
+        return tuple([without_credentials(str(part)) for part in value])
+    return value
 
 
 def _scrubbed_event(event: Event) -> Event:

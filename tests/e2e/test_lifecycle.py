@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from tests.chart.test_golden import EVERYTHING
 from tests.e2e.cluster import CHART, SCRATCH, Release, eventually, fetch, forwarded, get, helm, kubectl, run
+from tests.e2e.test_diff import values
 
 CUSTOM = {"HTTPRoute", "PrometheusRule", "ServiceMonitor"}
 
@@ -36,7 +36,7 @@ def test_upgrade_rolls_the_pods_rollback_brings_the_old_ones_back_uninstall_leav
     release: Callable[[str], Release],
 ) -> None:
     one = release("cycle")
-    values = {
+    given = {
         "image": {"tag": "dev"},
         "preStopSeconds": 1,
         "redis": {"url": "redis://valkey.platform:6379/1"},
@@ -47,19 +47,19 @@ def test_upgrade_rolls_the_pods_rollback_brings_the_old_ones_back_uninstall_leav
         },
         "metrics": {"dashboard": {"enabled": True}},
     }
-    one.install(values)
+    one.install(given)
     [first] = one.ready_pods()
     assert settings(one)["LOG_LEVEL"] == "info"
 
-    one.install(values)
+    one.install(given)
     assert one.ready_pods() == [first], "an upgrade that changes nothing keeps the pods"
 
-    one.install(values | {"logLevel": "debug"})
+    one.install(given | {"logLevel": "debug"})
     [second] = one.ready_pods()
     assert second != first
     assert settings(one)["LOG_LEVEL"] == "debug"
 
-    one.install(values | {"logLevel": "debug", "redis": {"url": "redis://valkey.platform:6379/2"}})
+    one.install(given | {"logLevel": "debug", "redis": {"url": "redis://valkey.platform:6379/2"}})
     [third] = one.ready_pods()
     assert third != second
     assert settings(one)["REDIS_URL"].endswith("/2")
@@ -98,7 +98,7 @@ def seconds_to_ready(one: Release) -> float:
 
 def test_the_api_server_accepts_every_object_of_the_chart() -> None:
     rendered = run("helm", "template", "everything", str(CHART), "--namespace", SCRATCH, "--kube-version", "1.34.0",
-                   "--skip-tests", "--values", "/dev/stdin", text=yaml.safe_dump(EVERYTHING))  # fmt: skip
+                   "--skip-tests", "--values", "/dev/stdin", text=yaml.safe_dump(values("everything")))  # fmt: skip
     known = [one for one in yaml.safe_load_all(rendered) if one and one["kind"] not in CUSTOM]
     said = kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", text=yaml.safe_dump_all(known))
     assert said.count("created (server dry run)") == len(known) >= 10

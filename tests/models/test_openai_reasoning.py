@@ -213,6 +213,29 @@ async def test_reasoning_has_its_own_bound_once_it_is_known(provider: Provider, 
         assert provider.received[-1].body["max_tokens"] == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("gpt-5.6", ModelOptions(), True),
+        ("openai/o3-mini", ModelOptions(), True),
+        ("gpt-oss:20b", ModelOptions(), True),
+        ("deepseek-reasoner", ModelOptions(), True),
+        ("gpt-5-chat-latest", ModelOptions(), False),
+        ("gpt-4o", ModelOptions(), False),
+        ("llama3.1", ModelOptions(), False),
+        ("gpt-5.6", ModelOptions(reasons=False), False),
+        ("gpt-4o", ModelOptions(reasons=True), True),
+    ],
+)
+def test_some_are_known_by_name_to_reason(http: Http, name: str, options: ModelOptions, expected: bool) -> None:
+    assert OpenAIModel(name, "http://vllm/v1", None, http, options).reasons is expected
+
+
+async def test_text_that_is_held_back_at_the_end_is_told(provider: Provider, model: OpenAIModel) -> None:
+    provider.will(stream(chunk({"content": "<th"})))
+    assert (await ask(model)).text == "<th"
+
+
 async def test_what_is_not_for_providers_is_not_sent(provider: Provider, model: OpenAIModel) -> None:
     provider.will(says("Hi"))
     foreign = Extras("anthropic/x", {"thinking": "secret"}, {"a": {"signature": "secret"}})
