@@ -1,4 +1,4 @@
-"""Writes what the chart says about the plain settings of app/settings.py; with --check, only says whether it is stale.
+"""Writes what the chart says about the plain settings of app/settings; with --check, only says whether it is stale.
 
 A setting is plain where a value of the chart becomes it unchanged: a new one needs no line here. Its value is called
 like it (MAX_TOKENS: maxTokens) and stands in values.yaml between the two marks, with the setting's default and
@@ -22,8 +22,8 @@ Json = dict[str, Any]
 
 CHART = Path(__file__).parent.parent / "charts" / "agent-api"
 VALUES, SCHEMA, MAP = CHART / "values.yaml", CHART / "values.schema.json", CHART / "files" / "settings.json"
-BEGIN = "# ---- Settings of the service: made from app/settings.py by make helm-docs "
-END = "# ---- End of what is made from app/settings.py "
+BEGIN = "# ---- Settings of the service: made from app/settings by make helm-docs "
+END = "# ---- End of what is made from app/settings "
 
 # Plain settings whose values stand in a group or have another name; both are written by hand.
 NAMED = {

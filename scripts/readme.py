@@ -1,4 +1,4 @@
-"""Writes the table of settings in README.md from settings.py; with --check, only says whether it is stale."""
+"""Writes the table of settings in README.md from app/settings; with --check, only says whether it is stale."""
 
 import re
 import sys
@@ -14,7 +14,7 @@ BEGIN, END = "<!-- settings -->", "<!-- /settings -->"
 
 
 def table() -> str:
-    """A row a setting, in the order of settings.py."""
+    """A row a setting, in the order of app/settings."""
     rows = [
         f"| `{name.upper()}` | {_default(field)} | {_text(field)} |" for name, field in Settings.model_fields.items()
     ]

@@ -1,23 +1,26 @@
-"""Every setting, once, read from the environment (and from `.env` in the working directory, if there is one)."""
+"""The settings themselves, each once."""
 
-import os
-import re
-import stat
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.errors import ConfigurationError
-from app.urls import base_url, check_proxy
-
-List = Annotated[tuple[str, ...], NoDecode]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Usd = Annotated[float | None, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
-Rate = Annotated[int | None, Field(ge=1, le=1_000_000)]
-Tokens = Annotated[int | None, Field(ge=1, le=1_000_000_000_000)]
+from app.settings.kinds import (
+    Level,
+    List,
+    Models,
+    OpenAIUrl,
+    Port,
+    Rate,
+    RedisUrl,
+    ServerUrl,
+    Share,
+    Tokens,
+    Usd,
+    Ways,
+)
+from app.urls import check_proxy
 
 
 class Settings(BaseSettings):
@@ -31,23 +34,23 @@ class Settings(BaseSettings):
     port: Port = Field(8000, description="Port of the API")
     metrics_port: Port = Field(9090, description="Port of `/metrics`, never the API's own")
 
-    models: List = Field(
+    models: Models = Field(
         ("demo",),
         description="Models by preference, comma-separated: `demo`, `ollama/NAME`, `anthropic/NAME`, `openai/NAME`. "
         "The first answers unless a request names another",
     )
-    ollama_api_base: str = Field(
+    ollama_api_base: ServerUrl = Field(
         "http://127.0.0.1:11434", description="Ollama server; a `/v1` or `/api` at its end is taken off"
     )
     ollama_num_ctx: int = Field(8192, ge=256, description="Context window asked of Ollama, in tokens")
     ollama_keep_alive: str = Field("5m", description="How long Ollama keeps the model loaded after a call")
     anthropic_api_key: SecretStr | None = Field(None, description="Key for `anthropic/…` models")
-    anthropic_base_url: str = Field(
+    anthropic_base_url: ServerUrl = Field(
         "https://api.anthropic.com",
         description="Anthropic's API, or any server that speaks it; a `/v1` at its end is taken off",
     )
     openai_api_key: SecretStr | None = Field(None, description="Key for `openai/…` models, if the server wants one")
-    openai_base_url: str = Field(
+    openai_base_url: OpenAIUrl = Field(
         "https://api.openai.com/v1", description="Any OpenAI-compatible server, with its `/v1`"
     )
     model_options: str = Field(
@@ -61,7 +64,7 @@ class Settings(BaseSettings):
         "error", description="`allow` starts with models that have no known price and counts them as $0"
     )
 
-    redis_url: str | None = Field(
+    redis_url: RedisUrl = Field(
         None,
         description="Valkey or Redis, `redis://` or `rediss://`; unset: an in-process server, for one process",
     )
@@ -74,7 +77,7 @@ class Settings(BaseSettings):
         description="Refuse servers whose certificates lack what RFC 5280 asks for (key usage, key identifiers), as "
         "Python 3.13 does; `false` takes them if they verify otherwise",
     )
-    auth: List = Field(
+    auth: Ways = Field(
         ("none",),
         description="Who may call: holders of an `api-key`, of a `jwt`, or of either (`api-key,jwt`); "
         "`none` lets everyone in, and takes their word for who they are",
@@ -130,7 +133,7 @@ class Settings(BaseSettings):
         100, description="Most all together may spend in a UTC day, in US dollars; `off`: no such budget"
     )
     budget_global_day_tokens: Tokens = Field(None, description="Most tokens all together may use in a UTC day")
-    budget_anonymous_share: Annotated[float | None, Field(gt=0, le=1, allow_inf_nan=False)] = Field(
+    budget_anonymous_share: Share = Field(
         0.25,
         description="Share of the budgets of all together that one address without credentials may use; `off`: all",
     )
@@ -224,77 +227,9 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         25, ge=0, allow_inf_nan=False, description="How long open requests may go on after SIGTERM"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
+    log_level: Level = Field("info", description="Least level that is logged")
     log_format: Literal["json", "console"] = Field("json", description="`console` for people")
     log_content: bool = Field(False, description="Also log what users, models and tools say")
-
-    @field_validator("models", "cors_origins", "auth", "jwt_algorithms", "trusted_proxies", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
-        return value
-
-    @field_validator(
-        "budget_user_day_usd",
-        "budget_user_day_tokens",
-        "budget_team_month_usd",
-        "budget_team_month_tokens",
-        "budget_global_day_usd",
-        "budget_global_day_tokens",
-        "budget_anonymous_share",
-        "anonymous_per_minute",
-        "anonymous_concurrent",
-        "refused_per_minute",
-        mode="before",
-    )
-    @classmethod
-    def _switch_off(cls, value: Any) -> Any:
-        return None if value == "off" else value
-
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _lower(cls, value: Any) -> Any:
-        return value.lower() if isinstance(value, str) else value
-
-    @field_validator("models")
-    @classmethod
-    def _check_models(cls, refs: tuple[str, ...]) -> tuple[str, ...]:
-        if not refs:
-            raise ValueError("names no model; try `demo`")
-        if len(set(refs)) < len(refs):
-            raise ValueError("names a model twice")
-        return refs
-
-    @field_validator("auth")
-    @classmethod
-    def _check_auth(cls, ways: tuple[str, ...]) -> tuple[str, ...]:
-        if ways != ("none",) and (not ways or not {"api-key", "jwt"}.issuperset(ways)):
-            raise ValueError("must be none, api-key, jwt or api-key,jwt")
-        return ways
-
-    @field_validator("ollama_api_base", "openai_base_url", "anthropic_base_url")
-    @classmethod
-    def _check_url(cls, url: str) -> str:
-        return base_url(url)
-
-    @field_validator("ollama_api_base", "anthropic_base_url")
-    @classmethod
-    def _drop_path(cls, url: str) -> str:
-        """Without what is put behind it anyway, and people copy from examples."""
-        return re.sub(r"/+(?:v1(?:/+messages|/+chat/+completions)?|api(?:/+chat)?)$", "", url)
-
-    @field_validator("openai_base_url")
-    @classmethod
-    def _drop_openai_path(cls, url: str) -> str:
-        return url.removesuffix("/chat/completions")
-
-    @field_validator("redis_url")
-    @classmethod
-    def _check_redis(cls, url: str | None) -> str | None:
-        if url and not url.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("is not a redis://, rediss:// or unix:// address")
-        return url or None
 
     @model_validator(mode="after")
     def _check_proxies(self) -> Self:
@@ -310,44 +245,3 @@ class Settings(BaseSettings):
         if self.port and self.port == self.metrics_port:
             raise ValueError("METRICS_PORT: must differ from PORT")
         return self
-
-
-def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
-    """The settings of this process. Raises ConfigurationError with every bad setting's name and problem."""
-    try:
-        _check_readable(env_file)
-        return _with_prompt(Settings(_env_file=env_file, **overrides))
-    except OSError as error:
-        raise ConfigurationError(f"{env_file}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{env_file}: is not UTF-8 ({error.reason} at byte {error.start})") from None
-    except ValidationError as error:
-        problems = [_describe(item) for item in error.errors(include_url=False, include_input=False)]
-        raise ConfigurationError("\n".join(problems)) from None
-
-
-def _check_readable(env_file: str | Path | None) -> None:
-    """Raises OSError for what pydantic-settings would pass over in silence."""
-    if env_file is not None and os.path.lexists(env_file) and not stat.S_ISFIFO(os.stat(env_file).st_mode):  # noqa: PTH116
-        Path(env_file).open("rb").close()
-
-
-def _with_prompt(settings: Settings) -> Settings:
-    """The settings with the text of SYSTEM_PROMPT_FILE as their system prompt. Raises ConfigurationError."""
-    path = settings.system_prompt_file
-    if path is None:
-        return settings
-    if "system_prompt" in settings.model_fields_set:
-        raise ConfigurationError("SYSTEM_PROMPT_FILE: is set together with SYSTEM_PROMPT; keep one of them")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"SYSTEM_PROMPT_FILE: {path} cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"SYSTEM_PROMPT_FILE: {path} is not UTF-8 ({error.reason})") from None
-    return settings.model_copy(update={"system_prompt": text})
-
-
-def _describe(item: ErrorDetails) -> str:
-    name = str(item["loc"][0]).upper() + ": " if item["loc"] else ""  # a check across settings names them itself
-    return name + item["msg"].removeprefix("Value error, ")
