@@ -29,10 +29,10 @@ MODELS = ("ollama/m", "openai/m", "anthropic/m")
 MEND = "; TLS_STRICT=false takes it"
 
 Files = tuple[Path, Path, Path]
-"""An authority, and a certificate of it with its key, for localhost."""
+"""An authority, and a certificate of it with its key."""
 
 
-def careless(folder: Path) -> Files:
+def careless(folder: Path, host: str = "localhost") -> Files:
     """An authority without a key usage, as many companies have one; and a server's certificate and key."""
     authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root = (
@@ -41,8 +41,8 @@ def careless(folder: Path) -> Files:
         .sign(authority, hashes.SHA256())
     )
     leaf = (
-        builder(named("localhost"), named("careless"), key)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        builder(named(host), named("careless"), key)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .sign(authority, hashes.SHA256())
     )
     paths = folder / "root.pem", folder / "leaf.pem", folder / "leaf.key"

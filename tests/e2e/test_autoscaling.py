@@ -13,7 +13,8 @@ def test_pods_come_under_load_and_go_after_it(release: Callable[[str], Release],
     one.install(
         {
             "image": {"tag": "dev"},
-            "extraEnv": [{"name": "ANONYMOUS_PER_MINUTE", "value": "off"}],  # the load comes from one address
+            "anonymousPerMinute": "off",  # the load comes from one address
+            "anonymousConcurrent": "off",
             "preStopSeconds": 1,
             "drainSeconds": 5,
             "marginSeconds": 2,

@@ -1,7 +1,8 @@
 """A Redis that shows a certificate of an authority of one's own, and wants a password: both by reference."""
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from tests.e2e.cluster import SCRATCH, Release, eventually, fetch, forwarded, kubectl
 from tests.e2e.conftest import SECURITY
 from tests.state.secured import Authority
+from tests.test_tls import careless
 
 NAME = "tls-valkey"
 PASSWORD = "of-the-test"
@@ -62,39 +64,66 @@ def server() -> list[dict[str, Any]]:
     return [pod, service]
 
 
-def health(url: str) -> str:
-    found: str = json.loads(fetch(f"{url}/health"))["checks"]["redis"]
+def checks(url: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(fetch(f"{url}/health"))["checks"]
     return found
+
+
+@contextlib.contextmanager
+def serving(authority: Path, certificate: Path, key: Path) -> Iterator[None]:
+    """A Valkey with the certificate; its address and its authority as secrets of these names."""
+    files = [f"--from-file=server.crt={certificate}", f"--from-file=server.key={key}"]
+    kubectl("create", "secret", "generic", NAME, *files)
+    kubectl("create", "secret", "generic", "authority", f"--from-file=ca.crt={authority}")
+    address = f"rediss://:{PASSWORD}@{NAME}:6380/0"
+    kubectl("create", "secret", "generic", "address", f"--from-literal=REDIS_URL={address}")
+    kubectl("apply", "-f", "-", text=yaml.safe_dump_all(server()))
+    kubectl("wait", f"pod/{NAME}", "--for=condition=Ready", "--timeout=60s")
+    try:
+        yield
+    finally:
+        kubectl("delete", f"pod/{NAME}", f"service/{NAME}", f"secret/{NAME}", "secret/authority", "secret/address")
+
+
+VALUES: dict[str, Any] = {
+    "image": {"tag": "dev"},
+    "preStopSeconds": 0,
+    "redis": {"existingSecret": "address", "port": 6380},
+}
+NAMED: list[dict[str, Any]] = [
+    {"redis": {**VALUES["redis"], "tls": {"existingSecret": "authority"}}},
+    {"caBundle": {"secret": "authority"}},
+]
 
 
 def test_an_authority_of_ones_own_is_trusted_when_it_is_named(
     release: Callable[[str], Release], tmp_path: Path
 ) -> None:
     authority = Authority(tmp_path, "ours")
-    certificate, key = authority.issue(NAME)
-    files = [f"--from-file=server.crt={certificate}", f"--from-file=server.key={key}"]
-    kubectl("create", "secret", "generic", NAME, *files)
-    kubectl("create", "secret", "generic", "authority", f"--from-file=ca.crt={authority.certificate}")
-    address = f"rediss://:{PASSWORD}@{NAME}:6380/0"
-    kubectl("create", "secret", "generic", "address", f"--from-literal=REDIS_URL={address}")
-    kubectl("apply", "-f", "-", text=yaml.safe_dump_all(server()))
-    kubectl("wait", f"pod/{NAME}", "--for=condition=Ready", "--timeout=60s")
-    values: dict[str, Any] = {
-        "image": {"tag": "dev"},
-        "preStopSeconds": 0,
-        "redis": {"existingSecret": "address", "port": 6380},
-    }
     one = release("secured")
-    try:
-        one.install(values)
-        eventually("the certificate is refused", 40, lambda: "certificate verify failed" in one.logs("agent-api"))
+    with serving(authority.certificate, *authority.issue(NAME)):
+        one.install(VALUES)
+        refused = "certificate: unable to get local issuer certificate"
+        eventually("the certificate is refused", 40, lambda: refused in one.logs("agent-api"))
+        for named in NAMED:
+            one.install(VALUES | named)
+            with forwarded(one.fullname, 8000, SCRATCH) as url:
+                eventually("the store is reached", 40, lambda: checks(url)["redis"] == "up")
+                answer = json.loads(fetch(f"{url}/chat", {"message": "Hello", "session_id": "over-tls"}))
+                assert answer["degraded"] == []
+                assert "Hello" in fetch(f"{url}/sessions/over-tls")
 
-        values["redis"]["tls"] = {"existingSecret": "authority"}
-        one.install(values)
-        with forwarded(one.fullname, 8000, SCRATCH) as url:
-            eventually("the store is reached", 40, lambda: health(url) == "up")
-            answer = json.loads(fetch(f"{url}/chat", {"message": "Hello", "session_id": "over-tls"}))
-            assert answer["degraded"] == []
-            assert "Hello" in fetch(f"{url}/sessions/over-tls")
-    finally:
-        kubectl("delete", f"pod/{NAME}", f"service/{NAME}", f"secret/{NAME}", "secret/authority", "secret/address")
+
+def test_a_careless_certificate_is_named_in_health_and_taken_by_a_value(
+    release: Callable[[str], Release], tmp_path: Path
+) -> None:
+    """What the image's own Python refuses."""
+    one = release("careless")
+    with serving(*careless(tmp_path, NAME)):
+        for strict in (True, False):
+            one.install(VALUES | NAMED[1] | {"tlsStrict": strict})
+            with forwarded(one.fullname, 8000, SCRATCH) as url:
+                expected = "down" if strict else "up"
+                eventually(f"the store is {expected}", 40, lambda: checks(url)["redis"] == expected)  # noqa: B023
+                reason = checks(url).get("redis_reason", "")
+                assert reason.endswith("; TLS_STRICT=false takes it") if strict else reason == ""

@@ -22,7 +22,8 @@ def test_a_restart_and_a_deleted_pod_lose_nothing(
             "models": ["openai/slow"],
             "openai": {"baseUrl": slow_model},
             "redis": {"url": "redis://valkey.platform:6379/3"},
-            "extraEnv": [{"name": "UNKNOWN_PRICE", "value": "allow"}],
+            "unknownPrice": "allow",
+            "anonymousConcurrent": "off",  # the load comes from one address
         }
     )
     running = load(f"http://{one.fullname}:8000", PLAIN_PER_SECOND, OPEN_STREAMS)
