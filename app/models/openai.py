@@ -1,6 +1,7 @@
 """Any server that speaks OpenAI's chat completions API."""
 
 import re
+from functools import partial
 
 from app.errors import AppError
 from app.models.adjusting import Adjusted, Adjusting
@@ -58,15 +59,10 @@ class OpenAIModel(Adjusted):
         self._warned = False
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
-        tools = frozenset(tool.name for tool in request.tools) if request.tools else frozenset()
-
         def begin() -> OpenAIAnswer:
-            return OpenAIAnswer(on_text, on_beside, tools, self._splitter())
+            return OpenAIAnswer(on_text, on_beside, request.tools, self._splitter())
 
-        async def send(answer: OpenAIAnswer, changes: Changes, max_tokens: int) -> None:
-            await self._send(request, answer, changes, max_tokens)
-
-        return self._completion(await self._adjusting.send(request, begin, send), request)
+        return self._completion(await self._adjusting.send(request, begin, partial(self._send, request)), request)
 
     async def _send(self, request: ModelRequest, answer: OpenAIAnswer, changes: Changes, max_tokens: int) -> None:
         limit = (self._max_tokens_field, max_tokens)

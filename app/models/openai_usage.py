@@ -5,6 +5,8 @@ from app.models.openai_wire import Details, TokenUsage
 from app.models.protocol import ModelRequest
 from app.models.tokens import BYTES_A_TOKEN, estimated_input_tokens
 
+_NO_DETAILS = Details()
+
 
 class Counted:
     """What the server has counted so far. Counts of a later event replace those before, unless they are zero."""
@@ -18,11 +20,11 @@ class Counted:
         return bool(self.input and self.output)
 
     def add(self, usage: TokenUsage) -> None:
-        read = usage.prompt_tokens_details or Details()
-        written = usage.completion_tokens_details or Details()
         self.input = usage.prompt_tokens or self.input
         self.output = usage.completion_tokens or self.output
         self.total = usage.total_tokens or self.total
+        read = usage.prompt_tokens_details or _NO_DETAILS
+        written = usage.completion_tokens_details or _NO_DETAILS
         self.cached = (
             read.cached_tokens
             or usage.prompt_cache_hit_tokens
