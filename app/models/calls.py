@@ -1,7 +1,7 @@
 """Tools and their calls on the wire: what models are told, and what they write, often not as it should be."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any
 from uuid import uuid4
@@ -18,17 +18,22 @@ _VALID_ID = re.compile(r"[a-zA-Z0-9_-]{1,40}")
 
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]+")
 _MAX_NAME = 64
+_KNOWN_IN_SCHEMAS = ("type", "description", "required", "enum")
 
 
 @lru_cache(_KEPT)
-def functions(tools: tuple[ToolSpec, ...]) -> msgspec.Raw:
-    """The tools as OpenAI's and Ollama's APIs take them, in JSON."""
+def functions(tools: tuple[ToolSpec, ...], few_words: bool = False) -> msgspec.Raw:
+    """The tools as OpenAI's and Ollama's APIs take them, in JSON. With `few_words` their schemas say types only."""
     return msgspec.Raw(
         msgspec.json.encode(
             [
                 {
                     "type": "function",
-                    "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+                    "function": {
+                        "name": tool.name,
+                        "description": tool.description,
+                        "parameters": _in_few_words(tool.parameters) if few_words else tool.parameters,
+                    },
                 }
                 for tool in tools
             ]
@@ -36,9 +41,19 @@ def functions(tools: tuple[ToolSpec, ...]) -> msgspec.Raw:
     )
 
 
-@lru_cache(_KEPT)
-def names_of(tools: tuple[ToolSpec, ...]) -> frozenset[str]:
-    return frozenset(tool.name for tool in tools)
+def _in_few_words(schema: Any) -> Any:
+    """A JSON schema with what every server knows of it. Of alternatives the first that is not null is left."""
+    if not isinstance(schema, Mapping):
+        return schema
+    for choice in schema.get("anyOf") or schema.get("oneOf") or ():
+        if choice.get("type") != "null":
+            return {**_in_few_words(choice), **({"description": d} if (d := schema.get("description")) else {})}
+    kept = {name: schema[name] for name in _KNOWN_IN_SCHEMAS if name in schema}
+    if "properties" in schema:
+        kept["properties"] = {name: _in_few_words(of) for name, of in schema["properties"].items()}
+    if "items" in schema:
+        kept["items"] = _in_few_words(schema["items"])
+    return kept
 
 
 def call_with_json(call_id: str | None, name: str, arguments: str) -> ToolCall:

@@ -5,7 +5,6 @@ from functools import partial
 
 from app.errors import AppError
 from app.models.adjusting import Adjusted, Adjusting
-from app.models.calls import names_of
 from app.models.failures import is_alive
 from app.models.http import Http, read
 from app.models.openai_answer import OpenAIAnswer
@@ -61,7 +60,7 @@ class OpenAIModel(Adjusted):
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
         def begin() -> OpenAIAnswer:
-            return OpenAIAnswer(on_text, on_beside, names_of(request.tools), self._splitter())
+            return OpenAIAnswer(on_text, on_beside, request.tools, self._splitter())
 
         answer = await self._adjusting.send(request, begin, partial(self._send, request))
         return self._completion(answer, request)

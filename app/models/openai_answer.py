@@ -1,6 +1,6 @@
 """One answer of the chat completions API, put together from its chunks and told as it comes."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
 import msgspec
 
@@ -19,7 +19,7 @@ from app.models.openai_lenient import decode_leniently
 from app.models.openai_reasoning import Reasoning
 from app.models.openai_usage import Counted
 from app.models.openai_wire import Call, ChatCompletion, Choice, Delta, decode
-from app.models.protocol import Completion, ModelRequest, OnBeside, OnText
+from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, ToolSpec
 from app.models.sse import SseData
 from app.models.tagged import TaggedText
 from app.models.thinking import Splitter
@@ -27,10 +27,10 @@ from app.models.tokens import BYTES_A_TOKEN
 
 
 class OpenAIAnswer:
-    """`tools` are the names of those the model was told of. Without a `splitter` tags in the text are text."""
+    """`tools` are those that the model was told of. Without a `splitter` tags in the text are text."""
 
     def __init__(
-        self, on_text: OnText, on_beside: OnBeside, tools: Collection[str] = (), splitter: Splitter | None = None
+        self, on_text: OnText, on_beside: OnBeside, tools: Sequence[ToolSpec] = (), splitter: Splitter | None = None
     ) -> None:
         self.done = False
         self.counted = Counted()
@@ -47,7 +47,7 @@ class OpenAIAnswer:
 
     @property
     def reasoned(self) -> bool:
-        return bool(self.text.thought_bytes or self.text.text is not None or self.counted.reasoning)
+        return self.text.reasoned or bool(self.counted.reasoning)
 
     @property
     def written_bytes(self) -> int:
@@ -82,8 +82,7 @@ class OpenAIAnswer:
 
     def add_body(self, body: bytes) -> None:
         """Take in a whole answer: JSON, or the stream that some servers send to those who ask for none."""
-        start = body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-        if start not in (b"{", b"[", b"n", b'"'):
+        if not body.startswith(b"{") and body.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] not in (b"{", b"[", b"n", b'"'):
             sse = SseData()
             events = [*sse.feed(body), sse.close()]
             if any(events):
@@ -101,13 +100,17 @@ class OpenAIAnswer:
             raise unavailable("broken_answer", "no choices")
         self._take(message)
         self._finish(choice)
+        self._finish_reason = self._finish_reason or "stop"
         self.done = True
         self.end()
 
     def end(self) -> None:
         """The stream is over. Raises ModelUnavailable if it was cut: its mark is a finish reason, or `[DONE]`."""
-        reason = stop_reason_of(self._finish_reason, calls=False, refused=False)
-        self.text.end(cut=reason == "max_tokens")
+        if self.text.is_held():
+            reason = stop_reason_of(self._finish_reason, calls=False, refused=False)
+            self.text.end(cut=reason == "max_tokens")
+        else:
+            self.text.end()
         if not self.finished and not (self.done and (self.written_bytes or self._calls)):
             raise unavailable("cut_stream", "no finish_reason")
 
@@ -118,8 +121,8 @@ class OpenAIAnswer:
         if reason == "max_tokens":
             calls = tuple(call for call in calls if not call.malformed)
         message = {} if self._reasoning is None else dict(self._reasoning.fields())
-        usage = self.counted.usage(request, self.written_bytes)
-        reasoning = self.counted.reasoning or -(-self.text.thought_bytes // BYTES_A_TOKEN)
+        usage = self.counted.usage(request, 0 if self.counted else self.written_bytes)
+        reasoning = self.counted.reasoning or (-(-self.text.thought_bytes // BYTES_A_TOKEN) if self.reasoned else 0)
         return Completion(
             reason,
             usage,
@@ -185,11 +188,10 @@ class OpenAIAnswer:
     def _finish(self, choice: Choice) -> None:
         if choice.usage is not None:
             self.counted.add(choice.usage)
-        if says_something(choice.error):
+        if choice.error is not None and says_something(choice.error):
             raise failure_of_choice(choice.error)
         reason = choice.finish_reason
-        if not reason or reason == "null":
-            return
-        if failure := failure_of_finish(reason):
-            raise failure
-        self._finish_reason = reason
+        if reason and reason != "null":
+            if reason != "stop" and (failure := failure_of_finish(reason)):
+                raise failure
+            self._finish_reason = reason

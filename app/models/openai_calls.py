@@ -1,11 +1,12 @@
 """The tool calls of an answer, put together from pieces whose indexes and ids servers give as they like."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from app.messages import ToolCall
 from app.models.calls import call_with_json, parsed_arguments, valid_id, valid_name
 from app.models.openai_wire import Call
+from app.models.protocol import ToolSpec
 
 
 class _Parts:
@@ -31,11 +32,11 @@ class _Parts:
 
 
 class Calls:
-    """`tools` are the names of the tools that the model was told of."""
+    """`tools` are those that the model was told of."""
 
     __slots__ = ("_parts", "_tools", "bytes")
 
-    def __init__(self, tools: Collection[str]) -> None:
+    def __init__(self, tools: Sequence[ToolSpec]) -> None:
         self._tools = tools
         self._parts: list[_Parts] = []
         self.bytes = 0
@@ -72,10 +73,13 @@ class Calls:
             if parts.id and parts.id != call_id and parts.id not in used:
                 parts.fields["id"] = parts.id
             used.update((call_id, parts.id))
-            calls.append(call_with_json(call_id, valid_name(parts.name.strip(), self._tools), parts.text))
+            calls.append(call_with_json(call_id, valid_name(parts.name.strip(), self._names()), parts.text))
             if parts.fields:
                 fields[call_id] = parts.fields
         return tuple(calls), fields
+
+    def _names(self) -> Collection[str]:
+        return {tool.name for tool in self._tools}
 
     def _named(self) -> list[_Parts]:
         """Pieces without a name belong to the call before them, if they complete it."""
@@ -115,7 +119,7 @@ class Calls:
         if not name or not parts.name:
             return False
         if name != parts.name:
-            return parts.name + name not in self._tools or bool(parts.arguments)
+            return parts.name + name not in self._names() or bool(parts.arguments)
         if not arguments.strip() or not parts.is_whole():
             return False
         return not piece.id or parsed_arguments(arguments) is not None

@@ -49,7 +49,7 @@ _FAILURES = {
 
 
 def stop_reason_of(finish_reason: str | None, *, calls: bool, refused: bool) -> StopReason:
-    reason = _STOP_REASONS.get(_word(finish_reason))
+    reason = None if finish_reason == "stop" else _STOP_REASONS.get(_word(finish_reason))
     if refused and reason in (None, "content_filter"):
         return "refusal"
     return reason or ("tool_calls" if calls else "stop")

@@ -33,7 +33,7 @@ def encode_request(
     if stream:
         body["stream_options"] = {"include_usage": True}
     if with_tools:
-        body["tools"] = functions(request.tools)
+        body["tools"] = functions(request.tools, "schemas_of_few_words" in changes.ways)
     if options.parameters:
         body.update(options.parameters)
         if not with_tools:

@@ -20,11 +20,11 @@ class Counted:
         return bool(self.input and self.output)
 
     def add(self, usage: TokenUsage) -> None:
-        read = usage.prompt_tokens_details or _NO_DETAILS
-        written = usage.completion_tokens_details or _NO_DETAILS
         self.input = usage.prompt_tokens or self.input
         self.output = usage.completion_tokens or self.output
         self.total = usage.total_tokens or self.total
+        read = usage.prompt_tokens_details or _NO_DETAILS
+        written = usage.completion_tokens_details or _NO_DETAILS
         self.cached = (
             read.cached_tokens
             or usage.prompt_cache_hit_tokens

@@ -65,20 +65,26 @@ _TOOLS = re.compile(
     r"|no (?:\w+ ){1,4}?supports? (?:tool|function)"
     r"|(?:unrecogni[sz]ed|unknown|unexpected|extra|additional|unsupported) (?:\w+ ){0,3}?\w*:? ?\W?tools\b"
 )
+_TOOL_PARAMETERS = {"tools", "tool_choice"}
 _TOOL_FAILED = re.compile(r"tool_use_failed|failed to call a function|reasoning_effort")
 _MAX = re.compile(r"\bmax_(?:completion_|output_|new_)?tokens\b")
+_OTHER_NAMES = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+_INSTEAD = re.compile(r"\buse \W?(max_(?:completion_)?tokens)\b")
+_MINIMUM_OUTPUT = 16
 _TOO_LARGE = re.compile(
     r"(?:at most|less than or equal to|<=|between 1 and|no more than|up to) \W?(\d+)|\[\d+, ?(\d+)\]"
     r"|> (\d+), which is the maximum|maximum (?:\w+ ){0,5}?(?:is|of|:) \W?(\d+)|exceed\w* (?:\w+ ){0,5}?\W?(\d+)"
 )
 _NO_STREAM = re.compile(
     r"stream(?:ing)?\W{0,2}(?: \w+){0,4}? (?:not|n't) (?:\w+ )?(?:support|allow|enabl|availab)"
-    r"|(?:not|n't) support \W?stream(?:ing)?\b"
+    r"|(?:not|n't) support \W?stream(?:ing)?\b|(?:not|n't) (?:\w+ ){0,2}?tools?(?: use)? (?:in|with|when|while) stream"
 )
 _ONLY_STREAM = re.compile(
     r"only supports? (?:the )?stream|stream ?= ?true|enable the stream|for non-streaming calls"
     r"|(?:only|must|requires?) (?:\w+ ){0,4}?stream(?:ing|ed)?\b"
 )
+_KEYWORD = r"\b(?:additionalproperties|(?:max|min)(?:length|items)|exclusive(?:max|min)imum|(?:any|one|all)of)\b"
+_NOT_KNOWN = r"(?:unknown|unsupported|unrecogni[sz]ed|unexpected|(?:not|n't) (?:\w+ ){0,2}?(?:support|permit|allow))"
 _WAYS = {
     "system_prompt_in_the_first_message": re.compile(
         r"(?:system|developer) (?:role|message|prompt|instruction)s? (?:\w+ ){0,3}?(?:not|n't) "
@@ -97,6 +103,7 @@ _WAYS = {
         r"cache_control\b.*(?:not permitted|forbidden|unknown|unrecogni[sz]ed|unexpected|not allowed|unsupported"
         r"|invalid|(?:not|n't) support)"
     ),
+    "schemas_of_few_words": re.compile(rf"{_KEYWORD}.*{_NOT_KNOWN}|{_NOT_KNOWN}.*{_KEYWORD}"),
     "signature_in_every_call": re.compile(r"missing (?:a )?\W?thought_signature"),
     "ids_of_nine_characters": re.compile(r"a-z, a-z, 0-9, with a length of 9"),
     "tool_calls_as_text": re.compile(
@@ -106,10 +113,12 @@ _WAYS = {
 
 
 def _reasoning_effort(words: str, _: frozenset[str], changes: Changes) -> Changes | None:
-    """Tools are refused unless the model does not reason."""
-    if "reasoning_effort" not in words or "tools" not in words or changes.effort is not None:
+    """Tools are refused unless the model does not reason, or if it cannot help reasoning, at all."""
+    if "reasoning_effort" not in words:
         return None
-    return msgspec.structs.replace(changes, effort="none")
+    if changes.effort is not None:
+        return msgspec.structs.replace(changes, effort=None, left_out=changes.left_out | _TOOL_PARAMETERS)
+    return msgspec.structs.replace(changes, effort="none") if "tools" in words else None
 
 
 def _ways(words: str, names: frozenset[str], changes: Changes) -> Changes | None:
@@ -129,10 +138,12 @@ def _max_tokens(words: str, names: frozenset[str], changes: Changes) -> Changes 
         return None
     for match in _TOO_LARGE.finditer(words):
         limit = int(next(group for group in match.groups() if group))
-        if 1 <= limit < (changes.max_output or 1_000_000):
+        if _MINIMUM_OUTPUT <= limit < (changes.max_output or 1_000_000):
             return msgspec.structs.replace(changes, max_output=limit)
-    refused = next((name for name in names if name in ("max_tokens", "max_completion_tokens")), found.group())
-    other = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}.get(refused)
+    instead = _INSTEAD.search(words)
+    named = next((name for name in names if name in _OTHER_NAMES), found.group())
+    refused = _OTHER_NAMES[instead[1]] if instead else named
+    other = _OTHER_NAMES.get(refused)
     if other is None or not _REFUSING.search(words) or changes.renamed is not None:
         return None
     return msgspec.structs.replace(changes, renamed=(refused, other))
@@ -143,7 +154,7 @@ def _tools(words: str, names: frozenset[str], changes: Changes) -> Changes | Non
         return None
     if not _TOOLS.search(words) and not ("tools" in names and _REFUSING.search(words)):
         return None
-    return msgspec.structs.replace(changes, left_out=changes.left_out | {"tools", "tool_choice"})
+    return msgspec.structs.replace(changes, left_out=changes.left_out | _TOOL_PARAMETERS)
 
 
 def _stream(words: str, names: frozenset[str], changes: Changes) -> Changes | None:

@@ -41,4 +41,6 @@ class SseData:
 def _data(event: bytes) -> bytes:
     if event.startswith(b"data:") and b"\n" not in event:
         return event[5:].strip()
+    if event.startswith(b"error:") and b"\ndata:" not in event:  # llama.cpp's own field
+        return b'{"error":%s}' % event[6:].strip()
     return b"\n".join(line[5:].strip() for line in event.split(b"\n") if line.startswith(b"data:"))

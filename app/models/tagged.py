@@ -21,6 +21,11 @@ class TaggedText:
         self._thoughts: list[str] = []
 
     @property
+    def reasoned(self) -> bool:
+        """Whether some of what came was reasoning."""
+        return bool(self._thoughts) or self._late is not None
+
+    @property
     def pieces(self) -> int:
         """How many were told."""
         return len(self._pieces) + len(self._thoughts)
@@ -55,12 +60,17 @@ class TaggedText:
         self._thoughts.append(text)
         self._on_beside("reasoning", text)
 
+    def is_held(self) -> bool:
+        """Whether some of the text is not told yet."""
+        return self._splitter is not None and not self._splitter.plain
+
     def end(self, *, cut: bool = False) -> str:
         """Tell what was held back since a tag could have begun with it, and return it."""
-        if self._splitter is None:
+        splitter = self._splitter
+        if splitter is None:
             return ""
-        rest = self._tell(*self._splitter.end(cut=cut))
-        self.opened = self._splitter.unopened if self._pieces else None
+        rest = "" if splitter.plain else self._tell(*splitter.end(cut=cut))
+        self.opened = splitter.unopened if self._pieces else None
         self._splitter = None
         return rest
 

@@ -31,37 +31,31 @@ class Splitter:
     While it is `plain`, a piece without the first character of a tag is the answer's, and `previous` may be set to it.
     """
 
-    __slots__ = (
-        "_answering",
-        "_close",
-        "_held",
-        "_literal",
-        "_opened",
-        "_thought",
-        "_waiting",
-        "late",
-        "plain",
-        "previous",
-        "unopened",
-    )
+    late = False
+    unopened = False
+    plain = False
+    previous = ""
+    _close = ""  # the closing tag of the reasoning that goes on
+    _held = ""  # a tag may begin with it
+    _thought = False
+    _answering = False
+    _literal = False  # the answer itself has an opening tag: it speaks about tags
 
     def __init__(self, *, opened: bool = False) -> None:
-        self.late = False
-        self.unopened = False
-        self.plain = False
-        self.previous = ""
         self._opened = opened
+        self._untouched = not opened
         self._waiting: list[str] = []  # with `opened`: not known yet to be reasoning
-        self._close = ""  # the closing tag of the reasoning that goes on
-        self._held = ""  # a tag may begin with it
-        self._thought = False
-        self._answering = False
-        self._literal = False  # the answer itself has an opening tag: it speaks about tags
 
     def feed(self, text: str) -> Parts:
         if "<" not in text and "[" not in text and "◁" not in text and (self.plain or self._begins_plain(text)):
             self.previous = text
             return "", text
+        if self._untouched and not text.isspace() and "<" not in text and "[" not in text and "◁" not in text:
+            self._untouched = False
+            self._answering = self.plain = True
+            self.previous = text
+            return "", text
+        self._untouched = False
         text, self._held = self._held + text, ""
         parts = self._split(text, last=False)
         self.plain = self._answering and not self._held

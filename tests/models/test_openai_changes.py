@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -10,6 +11,7 @@ from app.messages import Message, ToolCall, UserMessage
 from app.models.http import Http
 from app.models.openai import OpenAIModel
 from app.models.options import ModelOptions
+from app.models.protocol import ToolSpec
 from tests.models.openai_server import ask, chunk, conversation_with, refuses, says, stream, whole
 from tests.models.servers import Provider, Reply
 
@@ -207,6 +209,32 @@ async def test_reasoning_that_is_refused(provider: Provider, model: OpenAIModel)
     assert (await ask(model, [UserMessage("hello"), *heard.messages(), UserMessage("so?")])).text == "Hi"
     assert "reasoning_content" in str(provider.received[1].body)
     assert "reasoning_content" not in str(provider.received[2].body)
+
+
+async def test_schemas_of_few_words(provider: Provider, model: OpenAIModel) -> None:
+    parameters = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "zone": {"anyOf": [{"type": "null"}, {"type": "string", "maxLength": 64}], "description": "IANA"},
+            "days": {"type": "array", "items": {"type": "integer", "minimum": 0}, "default": []},
+        },
+        "required": ["zone"],
+    }
+    said = "Unknown name \"additionalProperties\" at 'tools[0].function_declarations[0].parameters': Cannot find field."
+    provider.will(refuses(400, [{"error": {"code": 400, "message": said}}]), says("Hi"))
+    tools = (ToolSpec("clock", "The time.", parameters),)
+    await ask(model, change=lambda request: msgspec.structs.replace(request, tools=tools))
+    first, second = (request.body["tools"][0]["function"]["parameters"] for request in provider.received)
+    assert first == parameters
+    assert second == {
+        "type": "object",
+        "properties": {
+            "zone": {"type": "string", "description": "IANA"},
+            "days": {"type": "array", "items": {"type": "integer"}},
+        },
+        "required": ["zone"],
+    }
 
 
 async def test_a_window_that_the_server_tells(provider: Provider, model: OpenAIModel) -> None:

@@ -119,6 +119,18 @@ async def test_failures_in_a_stream(
     assert getattr(caught.value, "reason", None) == reason
 
 
+async def test_a_failure_in_a_field_of_its_own(provider: Provider, model: OpenAIModel) -> None:
+    """llama.cpp's, before it was sent as data."""
+    provider.will(Reply([b'error: {"code":400,"message":"the request exceeds the available context size"}\n\n']))
+    with pytest.raises(ContextTooLong):
+        await ask(model)
+
+
+async def test_a_whole_answer_without_a_finish_reason_is_one(provider: Provider, model: OpenAIModel) -> None:
+    provider.will(whole({"content": "Hi"}, None))
+    assert (await ask(model, stream=False)).text == "Hi"
+
+
 async def test_a_failure_in_an_event_by_name(provider: Provider, model: OpenAIModel) -> None:
     provider.will(Reply([b'event: error\ndata: {"message": "oops"}\n\ndata: [DONE]\n\n']))
     with pytest.raises(ModelUnavailable):

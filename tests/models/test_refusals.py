@@ -115,6 +115,10 @@ def test_an_optional_parameter_is_left_out(status: int, said: Any, name: str) ->
         (400, error("This model only support stream mode, please enable the stream parameter to access the model."),
          Changes(stream=True)),
         (400, error("parameter.enable_thinking must be set to false for non-streaming calls"), Changes(stream=True)),
+        (400, error("Please use max_tokens instead of max_completion_tokens; the latter is not supported."),
+         Changes(renamed=("max_completion_tokens", "max_tokens"))),
+        (400, error("This model doesn't support tool use in streaming mode."), Changes(stream=False)),
+        (500, error("Cannot use tools with stream"), Changes(stream=False)),
         (400, error("Requests with max_tokens > 4096 must have stream=true"), Changes(stream=True)),
     ],
 )  # fmt: skip
@@ -148,6 +152,10 @@ def test_a_parameter_is_changed(status: int, said: Any, expected: Changes) -> No
          "ids_of_nine_characters"),
         (400, error("Requests which include `tool_use` or `tool_result` blocks must define tools"),
          "tool_calls_as_text"),
+        (400, [{"error": {"code": 400, "message": "Invalid JSON payload received. Unknown name "
+               "\"additionalProperties\" at 'tools[0].function_declarations[0].parameters': Cannot find field."}}],
+         "schemas_of_few_words"),
+        (400, error("'maxLength' is not supported in tool parameters"), "schemas_of_few_words"),
         (400, error("litellm.UnsupportedParamsError: Anthropic expects the `tools=` param to be passed in with tools"),
          "tool_calls_as_text"),
     ],
@@ -188,6 +196,11 @@ def test_what_was_changed_is_not_changed_again() -> None:
     second = change_for(refused(said), first)
     assert second == Changes(left_out=TOOLS.left_out | {"stream_options"})
     assert change_for(refused(said), second) is None
+
+
+def test_tools_are_left_out_of_a_model_that_cannot_help_reasoning() -> None:
+    said = error("Unsupported value: 'reasoning_effort' does not support 'none' with this model.")
+    assert change_for(refused(said), Changes(effort="none")) == TOOLS
 
 
 def test_changes_are_made_in_the_request() -> None:
