@@ -1,125 +1,179 @@
-"""What model servers really sent, replayed through the running service on each of its routes."""
+"""What providers really sent, replayed against the running service in each way to ask it.
+
+`tests/models/cases/providers.jsonl` has the bytes of reported cases, `service.jsonl` further ones, each with what is
+right: adding one is one line.
+"""
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.api.events import Event, parse_all
-from tests.models.servers import Reply
+from tests.api.provider_cases import Case, Outcome, Providers, ask, cases
 from tests.service import Service
-from tests.upstream import Upstream
 
-CASES = [
-    json.loads(line)
-    for line in (Path(__file__).parent.parent / "models/cases/providers.jsonl").read_bytes().splitlines()
-]
-MODELS = [f"{case['api']}/m{number}" for number, case in enumerate(CASES)]
-"""One for each case: what a service learns of a model is none of the others' business."""
+FOLDER = Path(__file__).parents[1] / "models/cases"
+SERVICE = cases((FOLDER / "service.jsonl").read_bytes().splitlines(), "s")
+REPORTED = cases((FOLDER / "providers.jsonl").read_bytes().splitlines(), "p")
+ONE = ["calculator", {"expression": "1+1"}, "ok"]
+TWO = ["calculator", {"expression": "2+2"}, "ok"]
+CLOCK = ["clock", {}, "ok"]
+FINAL = {"answer": "FINAL"}
 
-ROUTES = ["/chat", "/chat/stream", "/agent/run"]
+RIGHT: dict[str, dict[str, Any]] = {
+    "both calls run, each with its own arguments": {**FINAL, "tools": [ONE, TWO]},
+    "both calls run": {**FINAL, "tools": [ONE, TWO]},
+    "one call, arguments whole": {**FINAL, "tools": [ONE]},
+    "one call": {**FINAL, "tools": [ONE], "requests": 2},
+    "the clock runs with no arguments": {**FINAL, "tools": [CLOCK]},
+    "one call runs; the nameless one is dropped and not sent back": {**FINAL, "tools": [ONE]},
+    "the answer is Hi": {"answer": "Hi"},
+    "the answer is Hi; the reasoning is not in it": {"answer": "Hi", "reasoning": "hmm"},
+    "the answer is Hi, usage estimated where missing": {"answer": "Hi", "usage": [10, 1]},
+    "usage estimated": {"usage": "estimated"},
+    "usage 10 and 5": {"answer": "Hi", "usage": [10, 5]},
+    "a 429": {"status": 429, "slug": "model-rate-limited", "retry_after": True},
+    "422 context-too-long": {"status": 422, "slug": "context-too-long", "retry_after": False},
+    "a failure": {"status": 503, "slug": "model-unavailable"},
+    "finish_reason content_filter": {"finish_reason": "content_filter", "history": []},
+    "finish_reason max_tokens": {"answer": "Hal", "finish_reason": "max_tokens"},
+    "asked again without stream_options; answered": {**FINAL, "requests": 2, "sent": {"stream_options": None}},
+    "asked again with max_completion_tokens; answered": {
+        **FINAL,
+        "requests": 2,
+        "sent": {"max_tokens": None, "max_completion_tokens": "any"},
+    },
+    "503, told to the operator, no Retry-After": {"status": 503, "detail": "operator", "retry_after": False},
+    "a 4xx": {"status": 422, "slug": "content-filtered", "retry_after": False},
+    "another model, or finish_reason refusal; never an empty answer with stop": {"finish_reason": "refusal"},
+}
 
 
-@pytest.fixture(scope="module")
-def service(_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    running = Service(
-        tmp_path_factory.mktemp("cases"),
-        models=",".join(MODELS),
-        openai_base_url=f"{_upstream.url}/v1",
-        anthropic_base_url=_upstream.url,
-        anthropic_api_key="sk-ant-of-the-service",
-        unknown_price="allow",
-        anonymous_per_minute="off",
-        refused_per_minute="off",
-    )
-    running.may_log_errors = True  # what only an operator can mend
-    yield running
-    running.end()
+def right(case: Case) -> dict[str, Any]:
+    return {"requests": 1, **RIGHT[case.fields["right"]]} if case in REPORTED else dict(case.fields["expect"])
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a caller saw: the answer, or the problem with its status."""
+class Asked:
+    """A case's outcome, what its model was sent, and the messages that the session has."""
 
-    status: int
-    body: dict[str, Any]
-    events: list[Event]
-
-    @property
-    def tokens(self) -> str:
-        return "".join(event.data["text"] for event in self.events if event.name == "token")
+    outcome: Outcome
+    sent: list[Any]
+    history: list[list[str]]
 
 
-def ask(service: Service, upstream: Upstream, route: str, model: str, replies: list[Reply]) -> Seen:
-    upstream.reset(*replies)
-    field = "query" if route == "/agent/run" else "message"
-    response = service.ask("POST", route, {field: "hello", "model": model})
-    if response.headers["content-type"].startswith("text/event-stream"):
-        events = parse_all(response.text)
-        last = events[-1]
-        return Seen(200 if last.name == "run.finished" else last.data["status"], last.data, events)
-    return Seen(response.status_code, response.json(), [])
+@pytest.fixture(scope="module")
+def answers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Asked]]:
+    """All cases that are to be tested, asked side by side: many wait for what does not come."""
+    chosen = [item.callspec.params["case"] for item in request.session.items if "case" in _params(item)]
+    options = {case.ref: case.fields["options"] for case in chosen if "options" in case.fields}
+    with Providers(chosen) as providers:
+        service = Service(
+            tmp_path_factory.mktemp("cases"),
+            models=",".join(case.ref for case in chosen),
+            model_options=json.dumps(options),
+            openai_base_url=f"{providers.url}/v1",
+            anthropic_base_url=providers.url,
+            anthropic_api_key="k",
+            ollama_api_base=providers.url,
+            unknown_price="allow",
+            anonymous_per_minute="off",
+            anonymous_concurrent="off",
+            refused_per_minute="off",
+            max_tokens=1000,
+        )
+        service.may_log_errors = True
+        with ThreadPoolExecutor(8) as pool:
+            asked = pool.map(lambda case: _ask(case, service, providers), chosen)
+            yield {case.model: one for case, one in zip(chosen, asked, strict=True)}
+        service.end()
 
 
-def check(right: str, seen: Seen, upstream: Upstream, route: str) -> None:
-    answer, finish = seen.body.get("answer"), seen.body.get("finish_reason")
-    match right:
-        case "a failure":
-            assert seen.status == 503
-            assert seen.body["type"] == "urn:agent-api:problem:model-unavailable"
-            return
-        case "a 429":
-            assert seen.status == 429
-            return
-        case "422 context-too-long":
-            assert seen.status == 422
-            assert seen.body["type"] == "urn:agent-api:problem:context-too-long"
-            return
-        case "503, told to the operator, no Retry-After":
-            assert seen.status == 503
-            return
-        case "a 4xx":
-            assert 400 <= seen.status < 500
-            return
-    assert seen.status == 200, seen
-    if route == "/chat/stream":
-        assert seen.tokens.endswith(answer or "")
-    usage = (seen.body["usage"]["input_tokens"], seen.body["usage"]["output_tokens"])
-    assert all(usage)
-    match right:
-        case "finish_reason content_filter" | "finish_reason max_tokens":
-            assert finish == right.removeprefix("finish_reason ")
-        case "another model, or finish_reason refusal; never an empty answer with stop":
-            assert finish == "refusal"
-        case _ if len(upstream.calls) == 1:
-            assert (answer, finish) in (("Hi", "stop"), ("Hi there", "stop"))
-            assert right.startswith("the answer is Hi") or "usage" in right
-            assert right != "usage 10 and 5" or usage == (10, 5)
-        case _:
-            assert (answer, finish) == ("FINAL", "stop")
+def _params(item: Any) -> dict[str, Any]:
+    return item.callspec.params if item.originalname == "test_a_case" else {}
 
 
-@pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize(
-    ("case", "model"), list(zip(CASES, MODELS, strict=True)), ids=[f"{case['api']}: {case['title']}" for case in CASES]
-)
-def test_a_case(service: Service, upstream: Upstream, case: dict[str, Any], model: str, route: str) -> None:
-    if case["right"].startswith("asked again"):  # learned at the first route; the second reply is all that is needed
-        case = {**case, "replies": case["replies"][1:]} if route != ROUTES[0] else case
-    replies = [
-        Reply([reply["body"].encode()], reply["status"], {"Content-Type": reply["content_type"]})
-        for reply in case["replies"]
-    ]
-    seen = ask(service, upstream, route, model, replies)
-    if case["right"].startswith("asked again"):
-        assert (seen.body["answer"], seen.body["finish_reason"]) == ("FINAL", "stop")
-        return
-    check(case["right"], seen, upstream, route)
-    if route == "/agent/run" and seen.body.get("answer") == "FINAL":
-        made = [(call["name"], call["arguments"], call["status"]) for call in seen.body["tool_calls"]]
-        one, two = (("calculator", {"expression": f"{n}+{n}"}, "ok") for n in (1, 2))
-        expected = {"both": [one, two], "the ": [("clock", {}, "ok")], "one ": [one]}
-        assert made == expected[case["right"][:4]]
+def _ask(case: Case, service: Service, providers: Providers) -> Asked:
+    session = None
+    for message in case.fields.get("messages", ["hello"]):
+        outcome = ask(service, case, message, session)
+        session = outcome.body.get("session_id", session)
+    answer = service.client.get(f"/sessions/{session}")
+    turns = answer.json()["turns"] if answer.status_code == 200 else []
+    history = [[message["role"], message["content"]] for turn in turns for message in turn["messages"]]
+    return Asked(outcome, providers.sent[case.model], history)
+
+
+@pytest.mark.parametrize("case", [*SERVICE, *REPORTED], ids=str)
+def test_a_case(case: Case, answers: dict[str, Asked]) -> None:
+    expected, asked = right(case), answers[case.model]
+    check(asked.outcome, expected, case, asked.sent)
+    if "history" in expected:
+        assert asked.history == expected["history"]
+
+
+def check(outcome: Outcome, expected: dict[str, Any], case: Case, sent: list[Any]) -> None:
+    body = outcome.body
+    status = expected.get("status", 200)
+    assert outcome.status in (status if isinstance(status, list) else [status]), body
+    if outcome.status == 200:
+        assert body["finish_reason"] == expected.get("finish_reason", "stop"), body
+        assert body["answer"] or body["finish_reason"] != "stop"
+    for name in ("answer", "slug", "tools", "reasoning", "degraded"):
+        if name in expected and (name != "reasoning" or case.way == "stream") and (name != "tools" or case.way != "chat"):
+            got = getattr(outcome, name) if hasattr(outcome, name) else body.get(name)
+            assert json.loads(json.dumps(got)) == expected[name], body
+    if "detail" in expected:
+        assert expected["detail"] in body["detail"]
+    if "retry_after" in expected and case.way != "stream":
+        given, wanted = outcome.headers.get("retry-after"), expected["retry_after"]
+        assert given == wanted if isinstance(wanted, str) else (given is not None) == wanted
+    check_usage(expected.get("usage"), body)
+    assert outcome.seconds < expected.get("seconds", 5)
+    if "requests" in expected and "tools" not in expected:
+        assert len(sent) == expected["requests"], sent
+    for name, value in expected.get("sent", {}).items():
+        assert (name in sent[-1]) == (value is not None), sent[-1]
+        assert value in (None, "any") or sent[-1][name] == value
+    conversation = json.dumps(sent[-1]["messages"], ensure_ascii=False)
+    for text in expected.get("sent_has", ()):
+        assert text in conversation
+    for text in expected.get("sent_lacks", ()):
+        assert text not in conversation
+    check_calls(case, sent[-1]["messages"])
+
+
+def check_usage(expected: Any, body: Any) -> None:
+    if expected == "estimated":
+        assert body["usage"]["input_tokens"] >= 10
+        assert 0 < body["usage"]["output_tokens"] <= 3
+    elif expected:
+        assert [body["usage"]["input_tokens"], body["usage"]["output_tokens"]] == expected
+
+
+def check_calls(case: Case, messages: Any) -> None:
+    """Each result belongs to one call of the message before, and each call has one, in what every provider takes."""
+    waiting: list[str] = []
+    seen: list[str] = []
+    for message in messages:
+        blocks = message["content"] if isinstance(message["content"], list) else []
+        made = [block["id"] for block in blocks if block.get("type") == "tool_use"]
+        results = [block["tool_use_id"] for block in blocks if block.get("type") == "tool_result"]
+        for call in message.get("tool_calls") or ():
+            made.append(call["id"])
+            arguments = call["function"]["arguments"]
+            assert isinstance(json.loads(arguments) if case.fields["api"] == "openai" else arguments, dict)
+            assert call["function"]["name"]
+        if message["role"] == "tool":
+            results.append(message["tool_call_id"])
+        for result in results:
+            waiting.remove(result)
+        assert not made or not waiting
+        waiting += made
+        seen += made
+    assert not waiting
+    assert len(set(seen)) == len(seen)
