@@ -5,10 +5,6 @@ A stream is read as bytes: the typed events that the SDK makes of it cost more t
 
 import re
 import ssl
-<<<<<<< HEAD
-=======
-from functools import lru_cache
->>>>>>> providers2
 from typing import Any
 
 import anthropic
@@ -40,12 +36,6 @@ MAX_PAUSES = 5
 """How often an answer that the provider pauses, while its own tools work, is asked to go on."""
 
 _OF_THINKING = re.compile(r"thinking|signature", re.IGNORECASE)
-
-
-@lru_cache(maxsize=1)
-def _certificates() -> ssl.SSLContext:
-    """Read once for all models: 80 ms each, and the memory."""
-    return httpx2.create_ssl_context()
 
 
 class AnthropicModel(Adjusted):
@@ -83,11 +73,7 @@ class AnthropicModel(Adjusted):
             open_telemetry=False,
             default_headers={"Accept-Encoding": "identity"},
             http_client=anthropic.DefaultAioHttpClient(
-<<<<<<< HEAD
                 verify=tls or True,
-=======
-                verify=_certificates(),
->>>>>>> providers2
                 timeout=timeout,
                 limits=httpx2.Limits(max_connections=UNLIMITED, keepalive_expiry=KEEP_ALIVE_SECONDS),
             ),

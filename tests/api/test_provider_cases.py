@@ -124,7 +124,11 @@ def check(outcome: Outcome, expected: dict[str, Any], case: Case, sent: list[Any
         assert body["finish_reason"] == expected.get("finish_reason", "stop"), body
         assert body["answer"] or body["finish_reason"] != "stop"
     for name in ("answer", "slug", "tools", "reasoning", "degraded"):
-        if name in expected and (name != "reasoning" or case.way == "stream") and (name != "tools" or case.way != "chat"):
+        if (
+            name in expected
+            and (name != "reasoning" or case.way == "stream")
+            and (name != "tools" or case.way != "chat")
+        ):
             got = getattr(outcome, name) if hasattr(outcome, name) else body.get(name)
             assert json.loads(json.dumps(got)) == expected[name], body
     if "detail" in expected:
