@@ -132,3 +132,28 @@ def test_authorities_come_from_one_place(render: Render) -> None:
 def test_the_address_that_is_listened_on_is_a_value(render: Render) -> None:
     assert variables(render().app())["HOST"] == "::"
     assert variables(render(host="0.0.0.0").app())["HOST"] == "0.0.0.0"
+
+
+def test_a_port_that_is_given_is_the_one_that_is_probed_and_called(render: Render) -> None:
+    rendered = render(extraEnv=[{"name": "PORT", "value": "9000"}, {"name": "METRICS_PORT", "value": "9100"}])
+    ports = {port["name"]: port["containerPort"] for port in rendered.app()["ports"]}
+    assert ports == {"http": 9000, "metrics": 9100}
+    assert rendered.one("Service")["spec"]["ports"][0]["targetPort"] == "http"
+
+
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [
+        ("127.0.0.1:9999", 9999),
+        (":9999", 9999),
+        ("[::]:9999", 9999),
+        ("http://127.0.0.1:9999/", 9999),
+        ("0.0.0.0", 11434),
+    ],
+)
+def test_the_sidecar_is_called_where_it_was_told_to_listen(render: Render, host: str, port: int) -> None:
+    rendered = render(ollama={"enabled": True, "extraEnv": [{"name": "OLLAMA_HOST", "value": host}]})
+    address = f"http://127.0.0.1:{port}"
+    assert rendered.settings()["OLLAMA_API_BASE"] == address
+    [pull] = [one for one in rendered.pod()["initContainers"] if one["name"] == "pull-models"]
+    assert variables(pull)["OLLAMA_API_BASE"] == address

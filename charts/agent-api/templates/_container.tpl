@@ -5,10 +5,10 @@
   imagePullPolicy: {{ .Values.image.pullPolicy }}
   ports:
     - name: http
-      containerPort: 8000
+      containerPort: {{ include "agent-api.given" (list . "PORT") | regexFind "^[0-9]+$" | default "8000" }}
       protocol: TCP
     - name: metrics
-      containerPort: 9090
+      containerPort: {{ include "agent-api.given" (list . "METRICS_PORT") | regexFind "^[0-9]+$" | default "9090" }}
       protocol: TCP
   envFrom:
     - configMapRef:

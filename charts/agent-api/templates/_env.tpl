@@ -41,6 +41,15 @@ variables that stand above, so the user's may refer to the chart's own, and `der
 {{- include "agent-api.env" (dict "own" (toYaml $own) "derived" "[]" "user" $user) -}}
 {{- end }}
 
+{{/* The address of the sidecar inside the pod, whose port is another where ollama.extraEnv says so. */}}
+{{- define "agent-api.ollamaAddress" -}}
+{{- $port := ":11434" -}}
+{{- range .Values.ollama.extraEnv -}}
+{{- if eq .name "OLLAMA_HOST" -}}{{- $port = regexFind ":[0-9]+$" (trimSuffix "/" (.value | default "")) | default ":11434" -}}{{- end -}}
+{{- end -}}
+http://127.0.0.1{{ $port }}
+{{- end }}
+
 {{/* The value that extraEnv gives a variable, if it gives a plain one. Takes (list . NAME). */}}
 {{- define "agent-api.given" -}}
 {{- $name := last . -}}{{- $value := "" -}}

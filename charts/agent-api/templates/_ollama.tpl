@@ -39,7 +39,7 @@
   args: {{- splitList " " (include "agent-api.ollamaModels" .) | toYaml | nindent 4 }}
   env:
     - name: OLLAMA_API_BASE
-      value: http://127.0.0.1:11434
+      value: {{ include "agent-api.ollamaAddress" . | quote }}
     - name: PRELOAD
       value: {{ .Values.ollama.preload | quote }}
   resources:

@@ -74,7 +74,7 @@ demo
 {{- define "agent-api.settings" -}}
 {{- $settings := include "agent-api.plainSettings" . | fromYaml -}}
 {{- $_ := set $settings "MODELS" (include "agent-api.models" .) -}}
-{{- if .Values.ollama.enabled -}}{{- $_ := set $settings "OLLAMA_API_BASE" "http://127.0.0.1:11434" -}}
+{{- if .Values.ollama.enabled -}}{{- $_ := set $settings "OLLAMA_API_BASE" (include "agent-api.ollamaAddress" .) -}}
 {{- else if .Values.ollama.url -}}{{- $_ := set $settings "OLLAMA_API_BASE" .Values.ollama.url -}}
 {{- end -}}
 {{- if include "agent-api.promptFile" . -}}{{- $_ := set $settings "SYSTEM_PROMPT_FILE" (include "agent-api.promptFile" .) -}}
