@@ -71,14 +71,19 @@ def check_host(host: str) -> None:
             raise ValueError("has an IPv4 address that cannot be read") from None
 
 
-def check_proxy(url: str) -> None:
-    """Raises ValueError, which names the variable, if the proxy that requests to `url` go through cannot be used."""
+def check_proxy(url: str, *, any_http: bool = False) -> None:
+    """Raises ValueError, which names the variable, if the proxy that requests to `url` go through cannot be used.
+
+    `any_http`: by a client that also takes an https:// proxy, and one without a scheme.
+    """
     parts = urlsplit(url)
     proxy = getproxies().get(parts.scheme)
     if proxy is None or proxy_bypass(parts.hostname or ""):
         return
     try:
-        if not http_url(proxy, password=True).startswith("http://"):
+        if any_http and "://" not in proxy:
+            proxy = f"http://{proxy}"
+        if not http_url(proxy, password=True).startswith("http://") and not any_http:
             raise ValueError("must begin with http://, which carries https as well")
     except ValueError as error:
         raise ValueError(f"{parts.scheme.upper()}_PROXY: {error}") from None

@@ -78,6 +78,15 @@ def test_env_in_another_encoding_is_named() -> None:
         ("OLLAMA_API_BASE", "http://proxy/ollama/api/", "http://proxy/ollama"),
         ("OPENAI_BASE_URL", "HTTPS://vllm.example/v1/chat/completions\n", "https://vllm.example/v1"),
         ("OPENAI_BASE_URL", "https://vllm.example/v1/", "https://vllm.example/v1"),
+        ("OPENAI_BASE_URL", "https://vllm.example/v1/responses", "https://vllm.example/v1"),
+        ("OPENAI_BASE_URL", "https://vllm.example", "https://vllm.example"),
+        ("OPENAI_BASE_URL", "https://api.openai.com/", "https://api.openai.com/v1"),
+        ("OPENAI_BASE_URL", "https://eu.api.openai.com/v1/models", "https://eu.api.openai.com/v1"),
+        ("OLLAMA_KEEP_ALIVE", "1h30m", "1h30m"),
+        ("OLLAMA_KEEP_ALIVE", "-1", "-1"),
+        ("JWT_ISSUER", "https://idp.example/\n", "https://idp.example/"),
+        ("JWT_AUDIENCE", " agent-api ", "agent-api"),
+        ("REDIS_URL", "redis://valkey\n", "redis://valkey"),
         ("REDIS_URL", "rediss://:secret@valkey:6380/1", "rediss://:secret@valkey:6380/1"),
         ("REDIS_URL", "unix:///run/redis.sock", "unix:///run/redis.sock"),
         ("BUDGET_GLOBAL_DAY_USD", "off", None),
@@ -116,6 +125,11 @@ def test_values_as_they_are_meant(monkeypatch: pytest.MonkeyPatch, name: str, te
         ("ANTHROPIC_BASE_URL", "https://swordfish@gateway.example"),
         ("ANTHROPIC_BASE_URL", "https://gate..way.example"),
         ("OLLAMA_NUM_CTX", "100"),
+        ("OLLAMA_KEEP_ALIVE", "5 minutes"),
+        ("OLLAMA_KEEP_ALIVE", "5x"),
+        ("MODELS", "demo ollama/x"),
+        ("JWT_ISSUER", " "),
+        ("JWT_SCOPE_CLAIM", "a\tb"),
         ("UNKNOWN_PRICE", "ignore"),
         ("REDIS_URL", "http://redis"),
         ("AUTH", "password"),
@@ -177,6 +191,17 @@ def test_a_proxy_that_a_model_server_cannot_be_reached_by_stops_the_start(monkey
     assert "swordfish" not in str(caught.value)
     monkeypatch.setenv("HTTPS_PROXY", "http://ada:swordfish@proxy:3128")
     assert load().models == ("openai/x",)
+
+
+@pytest.mark.parametrize("proxy", ["http://proxy:3128", "https://proxy:3128", "ada:swordfish@proxy:3128"])
+def test_the_client_of_anthropic_takes_more_proxies(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("MODELS", "anthropic/x")
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    assert load().models == ("anthropic/x",)
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://ada:swordfish@proxy:1080")
+    with pytest.raises(ConfigurationError, match=r"^HTTPS_PROXY: ") as caught:
+        load()
+    assert "swordfish" not in str(caught.value)
 
 
 def test_all_bad_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Sequence
 from functools import partial
-from urllib.parse import urlsplit
+from ipaddress import ip_address
+from socket import inet_aton, inet_ntoa
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
@@ -14,12 +16,17 @@ from app.api.prefix import path_of
 from app.api.problems import respond
 from app.errors import ConfigurationError, Forbidden
 from app.limits.claim import LIMIT_HEADERS
+from app.urls import check_host
 
 METHODS = ("GET", "HEAD", "POST", "DELETE")
 EXPOSED = ("X-Request-Id", "X-Trace-Id", "X-Request-Latency", "Retry-After", *LIMIT_HEADERS)
 _ALL = "*"
 _OPAQUE = "null"  # what browsers send for pages without an origin, such as files
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_SEPARATED = re.compile(r"[;\s]\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE).search
+_MISTYPED = re.compile(r"https?[:/\\]", re.IGNORECASE).match
+_NO_ORIGIN = "it is not scheme://host:port"
+_SCHEMES = {"ws": "http", "wss": "https"}  # of WebSockets, and of the pages that open them
 _IS_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?").fullmatch
 _REASONS = {
     "origin": "its origin is not one of CORS_ORIGINS",
@@ -64,19 +71,25 @@ def check_origin(origin: str) -> None:
 
 def _problem(origin: str) -> str | None:
     """A browser sends scheme, host and port, in small letters and without the scheme's own port (RFC 6454)."""
-    if origin[:1] in ("[", '"', "'") or (origin[-1:] in ("]", '"', "'") and "://[" not in origin):
+    quoted = origin[:1] in ("[", '"', "'") or (origin[-1:] in ("]", '"', "'") and "://[" not in origin)
+    if quoted or _SEPARATED(origin):
         return "write the origins with commas between them, without brackets and quotes"
     if _ALL in origin:
         return "`*` stands for all origins and cannot be a part of one; name each origin"
+    if origin.lower() == _OPAQUE:
+        return f"browsers send small letters; write {_OPAQUE}"
     if "://" not in origin.lstrip(":/"):
-        return f"it has no scheme; write https://{_host_of(origin)}"
+        return _NO_ORIGIN if _MISTYPED(origin) else f"it has no scheme; write https://{_host_of(origin)}"
     if origin != origin.lower():
         return f"browsers send small letters; write {origin.lower()}"
     try:
-        parts = urlsplit(origin)
-        port = parts.port
-    except ValueError:
-        return "it is not scheme://host:port"
+        return _part_problem(origin, urlsplit(origin))
+    except ValueError:  # a host or a port that cannot be read
+        return _NO_ORIGIN
+
+
+def _part_problem(origin: str, parts: SplitResult) -> str | None:
+    """Raises ValueError for a host or a port that cannot be read."""
     if parts.username is not None:
         return "it holds a user name; leave it out"
     if parts.path or parts.query or parts.fragment or origin[-1] in "?#":
@@ -84,10 +97,20 @@ def _problem(origin: str) -> str | None:
     if not origin.isascii():
         return "browsers send such a host in its ASCII form, xn--…"
     if not _IS_ORIGIN(origin):
-        return "it is not scheme://host:port"
-    if port is not None and port == _DEFAULT_PORTS.get(parts.scheme):
-        return f"browsers leave out the scheme's own port; write {parts.scheme}://{parts.hostname}"
-    return None
+        return _NO_ORIGIN
+    if better := _SCHEMES.get(parts.scheme):
+        return f"pages come by {better}; write {better}://{parts.netloc}"
+    shown = "" if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
+    same = f"{parts.scheme}://{_plain(parts.hostname or '')}{shown}"
+    return None if same == origin else f"browsers write it as {same}"
+
+
+def _plain(host: str) -> str:
+    """The host as browsers write it. Raises ValueError for what is no host."""
+    check_host(host)
+    if ":" in host:
+        return f"[{ip_address(host)}]"
+    return inet_ntoa(inet_aton(host)) if host.rpartition(".")[2].isdecimal() else host
 
 
 def _host_of(text: str) -> str:

@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
 
 from starlette.types import Scope
@@ -41,6 +41,7 @@ class Proxies:
     def __init__(self, networks: Sequence[str]) -> None:
         """Raises ConfigurationError for what is no network, or is every address there is."""
         self._trusted = tuple(_network(text) for text in networks)
+        _check_not_everyone(self._trusted)
         self._look_up = lru_cache(_CACHED)(self._judge)
 
     def address_of(self, scope: Scope) -> str:
@@ -100,7 +101,7 @@ def _parse(text: str) -> IPv4Address | IPv6Address:
     return mapped or address
 
 
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+def _network(text: str) -> IPv4Network | IPv6Network:
     try:
         network = ipaddress.ip_network(text)
     except ValueError as error:
@@ -111,3 +112,13 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     if network.prefixlen == 0:
         raise ConfigurationError(f"TRUSTED_PROXIES: {text} trusts everyone, who could then choose their own address")
     return network
+
+
+def _check_not_everyone(networks: Sequence[IPv4Network | IPv6Network]) -> None:
+    """Raises ConfigurationError for networks that are every address only together."""
+    four = ipaddress.collapse_addresses(each for each in networks if isinstance(each, IPv4Network))
+    six = ipaddress.collapse_addresses(each for each in networks if isinstance(each, IPv6Network))
+    if any(network.prefixlen == 0 for network in (*four, *six)):
+        raise ConfigurationError(
+            "TRUSTED_PROXIES: together the networks trust everyone, who could then choose their own address"
+        )

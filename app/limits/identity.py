@@ -61,6 +61,7 @@ class Identity:
 
 def build_identity(settings: Settings) -> Identity:
     """Raises ConfigurationError for settings that contradict each other or miss one."""
+    _warn_of_unused(settings)
     if settings.auth == ("none",):
         log.warning("auth.none", detail="AUTH=none: everyone who reaches this service may use it")
         return Identity(None, None)
@@ -76,3 +77,19 @@ def build_identity(settings: Settings) -> Identity:
 
         tokens = tokens_of(settings)
     return Identity(keys, tokens)
+
+
+def _warn_of_unused(settings: Settings) -> None:
+    """Of credentials that were set up and are not asked for."""
+    sources = {
+        "api-key": ("api_keys_file",),
+        "jwt": ("jwt_issuer", "jwt_audience", "jwt_secret", "jwt_public_key", "jwt_jwks_url"),
+    }
+    unused = [
+        name.upper()
+        for way, names in sources.items()
+        for name in names
+        if way not in settings.auth and getattr(settings, name)
+    ]
+    if unused:
+        log.warning("auth.unused", settings=unused, detail=f"AUTH={','.join(settings.auth)} does not ask for them")

@@ -35,7 +35,7 @@ class OllamaModel(Adjusted):
         self.ref = f"ollama/{name}"
         self._base_url = base_url
         self._num_ctx = num_ctx
-        self._keep_alive = keep_alive
+        self._keep_alive = int(keep_alive) if keep_alive.lstrip("-").isdecimal() else keep_alive
         self._http = http
         self._options = options
         self._adjusting = Adjusting(self.ref, options, num_ctx)

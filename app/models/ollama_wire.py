@@ -54,7 +54,7 @@ def encode_request(
     ref: str,
     max_tokens: int,
     num_ctx: int,
-    keep_alive: str,
+    keep_alive: str | int,  # a duration with its unit, or seconds
     options: ModelOptions,
     changes: Changes,
 ) -> bytes:

@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.settings.kinds import (
+    Duration,
     Level,
     List,
     Models,
@@ -19,6 +20,7 @@ from app.settings.kinds import (
     Tokens,
     Usd,
     Ways,
+    Word,
 )
 from app.urls import check_proxy
 
@@ -43,7 +45,7 @@ class Settings(BaseSettings):
         "http://127.0.0.1:11434", description="Ollama server; a `/v1` or `/api` at its end is taken off"
     )
     ollama_num_ctx: int = Field(8192, ge=256, description="Context window asked of Ollama, in tokens")
-    ollama_keep_alive: str = Field("5m", description="How long Ollama keeps the model loaded after a call")
+    ollama_keep_alive: Duration = Field("5m", description="How long Ollama keeps the model loaded after a call")
     anthropic_api_key: SecretStr | None = Field(None, description="Key for `anthropic/…` models")
     anthropic_base_url: ServerUrl = Field(
         "https://api.anthropic.com",
@@ -85,8 +87,8 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(
         None, description="API keys by their hashes, one JSON object a line; read anew when it changes"
     )
-    jwt_issuer: str | None = Field(None, description="What a token's `iss` must be")
-    jwt_audience: str | None = Field(None, description="What a token's `aud` must have")
+    jwt_issuer: Word | None = Field(None, description="What a token's `iss` must be")
+    jwt_audience: Word | None = Field(None, description="What a token's `aud` must have")
     jwt_algorithms: List = Field(
         ("RS256",),
         description="Signatures taken, comma-separated, of one kind: HS256, HS384, HS512 with a secret, or RS…, PS…, "
@@ -96,9 +98,9 @@ class Settings(BaseSettings):
     jwt_public_key: str | None = Field(None, description="Public key of signatures: PEM, or the path of a PEM file")
     jwt_jwks_url: str | None = Field(None, description="Where the issuer publishes its public keys, `https://`")
     jwt_jwks_allow_http: bool = Field(False, description="Take public keys over plain http from other hosts too")
-    jwt_scope_claim: str = Field("scope", description="The claim with the scopes, a text with spaces or a list")
-    jwt_team_claim: str = Field("team", description="The claim with the team")
-    jwt_tier_claim: str = Field("tier", description="The claim with the tier")
+    jwt_scope_claim: Word = Field("scope", description="The claim with the scopes, a text with spaces or a list")
+    jwt_team_claim: Word = Field("team", description="The claim with the team")
+    jwt_tier_claim: Word = Field("tier", description="The claim with the tier")
     trusted_proxies: List = Field(
         (),
         description="Addresses (`10.1.2.3`) or networks of the proxies whose X-Forwarded-For is believed, "
@@ -238,6 +240,8 @@ class Settings(BaseSettings):
             check_proxy(self.ollama_api_base)
         if "openai" in providers:
             check_proxy(self.openai_base_url)
+        if "anthropic" in providers:
+            check_proxy(self.anthropic_base_url, any_http=True)
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ Raise ValueErrors that repeat nothing of a value: it may be a secret.
 
 import re
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
@@ -12,7 +13,9 @@ from pydantic_settings import NoDecode
 from app.urls import base_url
 
 _SERVER_PATH = re.compile(r"/+(?:v1(?:/+messages|/+chat/+completions)?|api(?:/+chat)?)$")
+_OPENAI_PATH = re.compile(r"/(?:chat/completions|completions|responses|models|embeddings)$")
 _WAYS = {"api-key", "jwt"}
+_DURATION = re.compile(r"-?(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+|-?\d+").fullmatch
 
 
 def _split(value: Any) -> Any:
@@ -34,6 +37,8 @@ def _check_models(refs: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError("names no model; try `demo`")
     if len(set(refs)) < len(refs):
         raise ValueError("names a model twice")
+    if any(" " in ref or not ref.isprintable() for ref in refs):
+        raise ValueError("has a name with white space in it; names are set apart by commas")
     return refs
 
 
@@ -49,10 +54,29 @@ def _server(url: str) -> str:
 
 
 def _openai(url: str) -> str:
-    return base_url(url).removesuffix("/chat/completions")
+    """Without the path of an operation; with the `/v1` that OpenAI's own address has to have."""
+    base = _OPENAI_PATH.sub("", base_url(url))
+    parts = urlsplit(base)
+    bare = not parts.path and (parts.hostname or "").endswith("api.openai.com")
+    return f"{base}/v1" if bare else base
+
+
+def _check_duration(text: str) -> str:
+    if not _DURATION(text):
+        raise ValueError("is no duration such as 5m, 1h30m, 300 (seconds), 0 or -1 (for ever)")
+    return text
+
+
+def _check_word(text: str) -> str:
+    """Without the white space around it that values get from files."""
+    word = text.strip()
+    if not word or not word.isprintable():
+        raise ValueError("is blank, or has characters that cannot be printed")
+    return word
 
 
 def _check_redis(url: str | None) -> str | None:
+    url = (url or "").strip()
     if url and not url.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("is not a redis://, rediss:// or unix:// address")
     return url or None
@@ -64,6 +88,9 @@ Level = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(
 List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Models = Annotated[List, AfterValidator(_check_models)]
 Ways = Annotated[List, AfterValidator(_check_ways)]
+
+Word = Annotated[str, AfterValidator(_check_word)]
+Duration = Annotated[str, AfterValidator(_check_duration)]
 
 ServerUrl = Annotated[str, AfterValidator(_server)]
 OpenAIUrl = Annotated[str, AfterValidator(_openai)]

@@ -5,7 +5,9 @@ The same as redis-py reads them. Its own reader is not used since it comes with 
 
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from app.urls import check_host
 
 _QUERY = frozenset({"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs"})
 
@@ -37,6 +39,7 @@ def parse(url: str) -> Address:
         ) from None
     if parts.scheme not in ("redis", "rediss", "unix"):
         raise ValueError("is not a redis://, rediss:// or unix:// address")
+    _check_place(parts, port)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     if unknown := query.keys() - _QUERY:
         raise ValueError(f"does not take {', '.join(sorted(unknown))}; it takes {', '.join(sorted(_QUERY))}")
@@ -60,3 +63,17 @@ def parse(url: str) -> Address:
         ssl_keyfile=query.get("ssl_keyfile"),
         ssl_cert_reqs="none" if reqs == "none" else "required",
     )
+
+
+def _check_place(parts: SplitResult, port: int | None) -> None:
+    """Raises ValueError for what nothing can listen at."""
+    if parts.fragment:
+        raise ValueError("has a `#`, which is percent-encoded in a password")
+    if parts.scheme == "unix":
+        if not parts.path.strip("/"):
+            raise ValueError("has no path; write unix:///path/of/the/socket")
+        return
+    if port == 0:
+        raise ValueError("has port 0, where nothing listens")
+    if parts.hostname:
+        check_host(parts.hostname)

@@ -75,6 +75,12 @@ def test_who_told_an_address_is_known_unless_it_is_named_itself(
     assert Proxies(networks).origin_of({"client": (peer, 1234), "headers": headers}).peer == teller
 
 
+@pytest.mark.parametrize("networks", [("0.0.0.0/1", "128.0.0.0/1"), ("::/1", "10.0.0.0/8", "8000::/1")])
+def test_networks_that_are_everyone_together_stop_the_start(networks: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigurationError, match=r"^TRUSTED_PROXIES: "):
+        Proxies(networks)
+
+
 @pytest.mark.parametrize("network", ["proxy", "10.0.0.1/8", "10.0.0.0/33", "0.0.0.0/0", "::/0", ""])
 def test_what_is_no_network_or_every_address_stops_the_start(network: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^TRUSTED_PROXIES: "):

@@ -35,6 +35,17 @@ async def test_nobody_is_asked_by_default_and_the_log_says_so() -> None:
     assert [(entry["event"], entry["log_level"]) for entry in logs] == [("auth.none", "warning")]
 
 
+def test_credentials_that_nobody_asks_for_are_told(keys_file: Path) -> None:
+    with capture_logs() as logs:
+        identity(api_keys_file=keys_file, jwt_secret=SECRET)
+        identity(**BY_SECRET)
+    unused = [entry for entry in logs if entry["event"] == "auth.unused"]
+    assert [(entry["settings"], entry["log_level"]) for entry in unused] == [
+        (["API_KEYS_FILE", "JWT_SECRET"], "warning")
+    ]
+    assert SECRET not in repr(logs)
+
+
 async def test_keys_and_tokens_are_told_apart(keys_file: Path) -> None:
     both = identity(**{**BY_SECRET, "auth": "api-key, jwt"}, api_keys_file=keys_file)
     assert not both.everyone

@@ -29,6 +29,15 @@ def lines(*values: Mapping[str, Any]) -> Reply:
     return Reply([dialect.event(dump(value)) for value in values])
 
 
+@pytest.mark.parametrize(("text", "sent"), [("-1", -1), ("0", 0), ("300", 300), ("1h30m", "1h30m")])
+async def test_seconds_are_sent_as_a_number(provider: Provider, http: Http, text: str, sent: object) -> None:
+    """Ollama reads a text without a unit as no duration."""
+    provider.will(dialect.streamed(Script()))
+    model = OllamaModel("qwen2.5:3b", provider.url, NUM_CTX, text, http)
+    await fold(model, ModelRequest("", [UserMessage("hi")], (), 100))
+    assert provider.received[0].body["keep_alive"] == sent
+
+
 async def test_what_is_sent(provider: Provider, model: OllamaModel) -> None:
     provider.will(dialect.streamed(Script()))
     conversation: list[Message] = [

@@ -35,6 +35,12 @@ def test_an_address_is_read(url: str, address: Address) -> None:
         "redis://ada:secret?more@h",
         "redis://ada:secret\uff20more@h",
         "redis://ada:secret@h:65536",
+        "redis://ada:secret@h:0",
+        "redis://ada:secret@h..x",
+        "redis://ada:secret@h x",
+        "redis://ada:secret@h/0#x",
+        "unix://",
+        "unix:///",
     ],
 )
 def test_what_cannot_be_meant_is_refused_without_the_password(url: str) -> None:
