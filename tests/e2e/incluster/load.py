@@ -50,7 +50,7 @@ class Result:
             "failed": len(self.failed),
             "cut": len(self.cut),
             "shed": self.shed,
-            "examples": (self.failed + self.cut)[:20],
+            "examples": sorted(self.failed + self.cut, key=lambda line: "RefusedError" in line or ": 503" in line)[:20],
             "p50_ms": round(1000 * ordered[len(ordered) // 2], 1),
             "p99_ms": round(1000 * ordered[int(len(ordered) * 0.99)], 1),
             "max_ms": round(1000 * ordered[-1], 1),
