@@ -118,7 +118,7 @@ def _check_not_everyone(networks: Sequence[IPv4Network | IPv6Network]) -> None:
     """Raises ConfigurationError for networks that are every address only together."""
     four = ipaddress.collapse_addresses(each for each in networks if isinstance(each, IPv4Network))
     six = ipaddress.collapse_addresses(each for each in networks if isinstance(each, IPv6Network))
-    if any(network.prefixlen == 0 for network in (*four, *six)):
+    if any(network.prefixlen == 0 for network in four) or any(network.prefixlen == 0 for network in six):
         raise ConfigurationError(
             "TRUSTED_PROXIES: together the networks trust everyone, who could then choose their own address"
         )
