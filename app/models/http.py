@@ -2,13 +2,14 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar
 from urllib.request import getproxies
 
 import aiohttp
+import msgspec
 
 from app.errors import AppError, ModelError
 from app.models.echo import without_echo
@@ -25,6 +26,9 @@ KEEP_ALIVE_SECONDS = 4.0
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 DRAIN_SECONDS = 0.1
+QUIET_SECONDS = 0.5
+"""After which a body that could be whole is taken as such."""
+
 LATE_SECONDS = 1.0
 """How long a server that has told why its answer ends may take for the mark of the end."""
 
@@ -117,16 +121,35 @@ class _Call:
 
 
 async def read(response: aiohttp.ClientResponse) -> bytes:
-    """The whole body, if it has a sane size. Raises ModelUnavailable."""
+    """The whole body, if it has a sane size. Some servers leave the connection open after it.
+
+    Raises ModelUnavailable.
+    """
     content = response.content
-    pieces = []
+    pieces: list[bytes] = []
     size = 0
-    while piece := await content.readany():
+    while piece := await (_next(content, pieces) if _may_be_whole(content, pieces) else content.readany()):
         pieces.append(piece)
         size += len(piece)
         if size > MAX_ANSWER_BYTES:
             raise unavailable("broken_answer", f"more than {MAX_ANSWER_BYTES} bytes")
     return b"".join(pieces)
+
+
+def _may_be_whole(content: aiohttp.StreamReader, pieces: Sequence[bytes]) -> bool:
+    return bool(pieces) and not content.is_eof() and pieces[-1].rstrip().endswith((b"}", b"]"))
+
+
+async def _next(content: aiohttp.StreamReader, pieces: Sequence[bytes]) -> bytes:
+    """The next piece of a body; none where it is a whole JSON text and nothing follows for a while."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(QUIET_SECONDS):
+            return await content.readany()
+    try:
+        msgspec.json.decode(b"".join(pieces))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return await content.readany()
+    return b""
 
 
 async def drain(response: aiohttp.ClientResponse) -> None:

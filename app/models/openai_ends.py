@@ -11,6 +11,8 @@ from app.models.refusals import Said
 
 _STOP_REASONS: dict[str, StopReason] = {
     "length": "max_tokens",
+    "token_limit": "max_tokens",
+    "max_new_tokens": "max_tokens",
     "max_tokens": "max_tokens",
     "max_output_tokens": "max_tokens",
     "model_length": "max_tokens",
@@ -29,16 +31,12 @@ _STOP_REASONS: dict[str, StopReason] = {
 """By Mistral, Zhipu, Gemini and gateways, beside OpenAI's. All that is not here is an answer's normal end."""
 
 _FAILURES = {
-    "error": "server_error",
+    "error": "server_error",  # and whatever ends in it
     "abort": "server_error",
     "aborted": "server_error",
     "cancelled": "server_error",
     "canceled": "server_error",
     "failed": "server_error",
-    "internal_error": "server_error",
-    "server_error": "server_error",
-    "network_error": "server_error",
-    "engine_error": "server_error",
     "malformed_function_call": "server_error",
     "function_call_filter": "server_error",
     "insufficient_system_resource": "overloaded",
@@ -56,7 +54,8 @@ def stop_reason_of(finish_reason: str | None, *, calls: bool, refused: bool) -> 
 
 
 def failure_of_finish(finish_reason: str) -> AppError | None:
-    reason = _FAILURES.get(_word(finish_reason))
+    word = _word(finish_reason)
+    reason = _FAILURES.get(word) or ("server_error" if word.endswith("_error") else None)
     return unavailable(reason, f"finish_reason {finish_reason}") if reason else None
 
 

@@ -3,10 +3,10 @@
 https://platform.openai.com/docs/api-reference/chat
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 
 class Function(Struct, gc=False):
@@ -43,26 +43,29 @@ class Delta(Struct):
     thinking: str | None = None
 
 
+Count = Annotated[int, Meta(ge=0)]
+
+
 class Details(Struct):
     """Of prompt tokens or of completion tokens."""
 
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
 
 
 class TokenUsage(Struct):
     """Counts of a call. The last four are the names of the first, and of the cache's, in servers of other makers."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    total_tokens: Count | None = None
     prompt_tokens_details: Details | None = None
     completion_tokens_details: Details | None = None
-    prompt_cache_hit_tokens: int | None = None
-    cached_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
+    prompt_cache_hit_tokens: Count | None = None
+    cached_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
 
 
 class Choice(Struct):
