@@ -39,7 +39,11 @@ def others() -> set[asyncio.Task[Any]]:
     """Tasks but this one and the store's own: a command that was sent is not taken back."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     names = {task: getattr(task.get_coro(), "__qualname__", "") for task in tasks}
-    return {task for task, name in names.items() if not name.startswith(("InProcessStore.", "Script."))}
+    return {
+        task
+        for task, name in names.items()
+        if not name.startswith(("InProcessStore.", "Script.", "AbstractConnection."))
+    }
 
 
 async def said(stage: Stage) -> list[tuple[Message, ...]]:

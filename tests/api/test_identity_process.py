@@ -117,14 +117,15 @@ def test_a_name_that_anybody_may_give_is_not_that_of_a_key_or_a_token(
 ) -> None:
     """The same name by a key, by a token and by nobody is three users, also after AUTH was switched on or off."""
     keys_file.write_text(line(ADA, scopes=["chat", "admin"]))
+    store = redis_server.url.removesuffix("/0") + "/7"  # nobody else has called here
     known = serve(
         **{**JWT, "auth": "api-key,jwt"},
         jwt_secret=SECRET,
         jwt_algorithms="HS256",
         api_keys_file=keys_file,
-        redis_url=redis_server.url,
+        redis_url=store,
     )
-    open_to_all = serve(redis_url=redis_server.url)
+    open_to_all = serve(redis_url=store)
     callers: dict[str, tuple[Service, dict[str, str]]] = {
         "key": (known, {"authorization": f"Bearer {ADA}"}),
         "token": (known, {"authorization": f"Bearer {hmac_token()}"}),
