@@ -8,7 +8,7 @@ from tests.e2e.conftest import Load
 
 OPEN_STREAMS = 200
 SECONDS = 60
-MAX_CUT = 0.05  # of the streams that were not shed: a client waits no longer than its own time-out
+MAX_CUT = 0.12  # of the streams: clients wait 90 s, and a restart would cut all 200
 CPU = "50m"
 
 
