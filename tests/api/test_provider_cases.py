@@ -69,7 +69,8 @@ class Asked:
 @pytest.fixture(scope="module")
 def answers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Asked]]:
     """All cases that are to be tested, asked side by side: many wait for what does not come."""
-    chosen = [_params(item)["case"] for item in request.session.items if "case" in _params(item)]
+    items = [item for item in request.session.items if item.path == request.path]
+    chosen = [_params(item)["case"] for item in items if "case" in _params(item)]
     options = {case.ref: case.fields["options"] for case in chosen if "options" in case.fields}
     with Providers(chosen) as providers:
         service = Service(

@@ -138,6 +138,7 @@ def console(write: Any) -> str:
     finally:
         logging.basicConfig(handlers=[], force=True)
         structlog.reset_defaults()
+        vars(log).clear()  # it keeps the methods that it has looked up
     return out.getvalue().decode()
 
 
