@@ -2,7 +2,8 @@
 
 import sys
 
-from app import keys, server
+from app import server
+from app.access import keys_command as keys
 
 
 def main() -> int:

@@ -8,35 +8,35 @@ from functools import partial
 from fastapi import FastAPI
 
 from app import __version__, memory
-from app.agent.definition import Agent
+from app.access.identity import build_identity
+from app.access.proxies import Proxies
+from app.agents.definition import Agent
 from app.api import agent, chat, docs, health, sessions, tools, usage
 from app.api.authentication import document_authentication
 from app.api.caller import Callers
 from app.api.cors import CrossOrigin
 from app.api.document import leave_out_defaults
-from app.api.edge import Edge
 from app.api.entrance import Entrance
 from app.api.event_schemas import describe_events
+from app.api.fast_route import LeanRoute, Shortcut
 from app.api.instrumentation import trace_requests
-from app.api.lean_route import LeanRoute, Shortcut
 from app.api.lifecycle import Lifecycle
+from app.api.middleware import Edge
 from app.api.prefix import Prefixes
 from app.api.problems import describe_problems
-from app.api.proxies import Proxies
 from app.background import supervise
-from app.execution import Services
 from app.limits.gate import Gate
-from app.limits.identity import build_identity
 from app.limits.limiter import Limiter
 from app.limits.usage import UsageBook
-from app.models.build import build_models
-from app.prober import Prober
-from app.runner import DEFAULT_AGENT, Runner
+from app.models.catalog import build_models
+from app.runs.pipeline import Services
+from app.runs.runner import DEFAULT_AGENT, Runner
 from app.settings import Settings
 from app.state.bounds import Bounds
 from app.state.redis import connect
 from app.state.sessions import Sessions
 from app.telemetry import metrics, traces
+from app.telemetry.prober import Prober
 from app.telemetry.scrubbing import keep_secrets_of
 from app.tools import registry as tool_registry
 

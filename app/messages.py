@@ -76,3 +76,24 @@ class Turn(Struct, frozen=True):
     message_id: str
     created_at: float  # seconds since the epoch
     messages: tuple[Message, ...]
+
+
+class Usage(Struct, frozen=True):
+    """Tokens of one model call or of a whole run. `input_tokens` includes those read from and written to a cache."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+        )
+
+    @property
+    def total(self) -> int:
+        return self.input_tokens + self.output_tokens

@@ -16,8 +16,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
-from app.api.edge import PROBES
 from app.api.lifecycle import Lifecycle
+from app.api.middleware import PROBES
 from app.api.refusals import refuse, refuse_uncounted
 from app.errors import ConfigurationError
 from app.http import metrics_port

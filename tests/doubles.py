@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from app.events import Usage
-from app.limits.principal import ANY_TOOL, Principal
-from app.messages import ToolCall
-from app.models.build import Models, PricedModel
-from app.models.http import Http
+from app.access.principal import ANY_TOOL, Principal
+from app.messages import ToolCall, Usage
+from app.models.catalog import Models, PricedModel
 from app.models.prices import FREE, Price, Rates
 from app.models.protocol import Beside, Completion, ModelRequest, OnBeside, OnText, StopReason, unheard
+from app.models.providers.http import Http
 from app.state.store import Argument, unavailable
 
 Step = str | tuple[Beside, str] | Completion | BaseException | asyncio.Event

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from app.agent.definition import Agent
-from app.events import Answer, Event, RunFinished
-from app.execution import Services
+from app.access.principal import Principal
+from app.agents.definition import Agent
 from app.limits.limiter import Limiter
-from app.limits.principal import Principal
 from app.messages import Turn
 from app.models.prices import FREE, Price
-from app.run import RunRequest
-from app.runner import DEFAULT_AGENT, Runner
+from app.runs.events import Answer, Event, RunFinished
+from app.runs.handle import RunRequest
+from app.runs.pipeline import Services
+from app.runs.runner import DEFAULT_AGENT, Runner
 from app.settings import load
 from app.state.bounds import Bounds
 from app.state.in_process import InProcessStore

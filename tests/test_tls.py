@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from structlog.testing import capture_logs
 
-from app.limits.jwks import Jwks
-from app.models.build import build_models
-from app.prober import Prober
+from app.access.jwks import Jwks
+from app.models.catalog import build_models
 from app.settings import load
 from app.state.redis import connect
+from app.telemetry.prober import Prober
+from tests.access.issuer import RSA, jwk, key_set
 from tests.conftest import Serve
-from tests.limits.issuer import RSA, jwk, key_set
 from tests.redis_server import BINARY, MISSING
 from tests.state.secured import Authority, SecuredServer, builder, named
 

@@ -9,8 +9,8 @@ from app.api.event_schemas import stream_response
 from app.api.requests import AgentRunRequest
 from app.api.schemas import AgentAnswer, agent_answer
 from app.limits.limiter import AGENT
-from app.run import RunRequest
-from app.runner import Runner
+from app.runs.handle import RunRequest
+from app.runs.runner import Runner
 
 
 def routes(app: FastAPI, runner: Runner, max_message_chars: int) -> None:

@@ -7,7 +7,7 @@ from starlette.types import Scope
 
 from app.api import docs
 from app.api.document import amend
-from app.api.edge import PROBES
+from app.api.middleware import PROBES
 from app.api.problems import MEDIA_TYPE
 
 OPEN = PROBES | docs.PATHS

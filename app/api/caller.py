@@ -6,12 +6,12 @@ from fastapi import Request
 from msgspec.structs import replace
 from starlette.types import Scope
 
+from app.access.identity import Identity
+from app.access.names import anonymous, is_name_of
+from app.access.principal import ANONYMOUS_TIER, ANY_TOOL, Principal
 from app.api.authentication import is_open
 from app.api.entrance import Entrance
 from app.errors import Forbidden, InvalidRequest, Unauthorized
-from app.limits.identity import Identity
-from app.limits.names import anonymous, is_name_of
-from app.limits.principal import ANONYMOUS_TIER, ANY_TOOL, Principal
 
 ANONYMOUS = anonymous()
 ANYONE = frozenset({"chat", "runs", ANY_TOOL})

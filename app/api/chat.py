@@ -10,9 +10,9 @@ from app.api.problems import CLIENT_CLOSED_REQUEST, documented
 from app.api.requests import ChatRequest
 from app.api.schemas import ChatAnswer, chat_answer
 from app.api.streams import ClientGone, EventStream, Render, fold
-from app.events import RunFailed
-from app.run import Run, RunRequest
-from app.runner import Runner
+from app.runs.events import RunFailed
+from app.runs.handle import Run, RunRequest
+from app.runs.runner import Runner
 
 RUN_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503, 504)
 EITHER = "The answer whole as JSON, or with `stream: true` the run's events, as server-sent events."

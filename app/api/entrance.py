@@ -2,7 +2,7 @@
 
 from starlette.types import Scope
 
-from app.api.proxies import Origin, Proxies
+from app.access.proxies import Origin, Proxies
 from app.limits.gate import Gate
 
 _ORIGIN = "agent_api.origin"

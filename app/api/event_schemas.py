@@ -6,7 +6,7 @@ import msgspec
 from fastapi import FastAPI
 
 from app.api.document import amend
-from app.events import Reasoning, RunStarted, Token, ToolFinished, ToolStarted, UsageReported
+from app.runs.events import Reasoning, RunStarted, Token, ToolFinished, ToolStarted, UsageReported
 
 _REFERENCE = "#/components/schemas/"
 _SENT = (RunStarted, Token, Reasoning, ToolStarted, ToolFinished, UsageReported)

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from app import __version__
 from app.api.lifecycle import Lifecycle
 from app.api.schemas import Health, Status
-from app.prober import Prober
+from app.telemetry.prober import Prober
 
 
 def routes(app: FastAPI, lifecycle: Lifecycle, prober: Prober) -> None:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.events import Answer, FinishReason, ToolStatus
 from app.limits.usage import ModelUsage, Standing
+from app.runs.events import Answer, FinishReason
+from app.tools.invocation import ToolStatus
 
 
 @dataclass(frozen=True, slots=True)

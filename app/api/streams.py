@@ -12,8 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.prefix import path_of
 from app.api.problems import document
-from app.events import Answer, Event, RunFailed, RunFinished, RunStarted, Token
-from app.run import Run
+from app.runs.events import Answer, Event, RunFailed, RunFinished, RunStarted, Token
+from app.runs.handle import Run
 from app.telemetry import metrics
 
 HEARTBEAT_SECONDS = 15.0

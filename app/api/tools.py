@@ -4,8 +4,8 @@ import msgspec
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from app.api.attended import attended
 from app.api.caller import principal_of
+from app.api.cancel_on_disconnect import attended
 from app.api.lifecycle import Lifecycle
 from app.api.problems import documented
 from app.api.requests import ToolCallBody

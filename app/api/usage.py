@@ -8,12 +8,12 @@ import msgspec
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
+from app.access.names import own_name, users_called
 from app.api.caller import principal_of
 from app.api.problems import documented
 from app.api.requests import UserId
 from app.api.schemas import UsageAnswer
 from app.limits.limiter import USAGE, Limiter
-from app.limits.names import own_name, users_called
 from app.limits.usage import ModelUsage, Standing, UsageBook
 
 PROBLEMS = documented(403, 422, 429, 503)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from app.limits.principal import Principal
+from app.access.principal import Principal
 from app.settings import Settings
 from app.telemetry import metrics
 

@@ -6,13 +6,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache, partial
 from typing import Any
 
+from app.access.principal import Principal
 from app.errors import StateUnavailable
 from app.ids import new_id
 from app.limits import budgets, tiers
 from app.limits.allowance import Amount, Growth
-from app.limits.claim import Claim, Terms, now
-from app.limits.leases import Leases, OnLost
-from app.limits.principal import Principal
+from app.limits.heartbeat import Leases, OnLost
+from app.limits.reservation import Claim, Terms, now
 from app.limits.scripts import ADMIT, SETTLE
 from app.limits.wire import Places
 from app.settings import Settings

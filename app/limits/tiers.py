@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from app.access.principal import DEFAULT_TIER
 from app.errors import ConfigurationError
-from app.limits.principal import DEFAULT_TIER
 
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Scope = Literal["global", "peer", "peer-operation", "user", "operation"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from app.access.principal import Principal
 from app.limits.budgets import NANOS, NO_LIMIT, Budget
 from app.limits.limiter import subject_of, usage_name
-from app.limits.principal import Principal
 from app.limits.scripts import PEEK
 from app.state.store import Script, Store
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.events import Usage
+from app.messages import Usage
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 MILLION = 1_000_000

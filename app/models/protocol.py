@@ -5,8 +5,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
-from app.events import Usage
-from app.messages import AssistantMessage, Extras, Message, ToolCall
+from app.messages import AssistantMessage, Extras, Message, ToolCall, Usage
 
 StopReason = Literal["stop", "max_tokens", "tool_calls", "refusal", "content_filter"]
 

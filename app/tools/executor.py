@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.events import ToolStatus
 from app.messages import ToolCall
 from app.telemetry.logs import log
 from app.telemetry.metrics import TOOL_CALLS, TOOL_LATENCY
-from app.tools.invocation import Outcome, invoke
+from app.tools.invocation import Outcome, ToolStatus, invoke
 from app.tools.output import clean
 from app.tools.registry import Registry
 from app.tools.tool import Tool

@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from app.events import ToolStatus
 from app.tools.output import cut, render
 from app.tools.tool import Tool, ToolError
 
@@ -19,6 +18,9 @@ MAX_PROBLEMS = 20
 
 MAX_NAME_CHARS = 64
 """Maximum length of an argument's name in a message: a model or a caller made it up."""
+
+
+ToolStatus = Literal["ok", "error", "timeout"]
 
 
 @dataclass(frozen=True, slots=True)

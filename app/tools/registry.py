@@ -6,8 +6,8 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from app.errors import ConfigurationError, NotFound
-from app.tools.calculator import calculator
-from app.tools.clock import clock
+from app.tools.built_in.calculator import calculator
+from app.tools.built_in.clock import clock
 from app.tools.tool import Tool
 
 GROUP = "agent_api.tools"

@@ -11,8 +11,7 @@ from typing import Any
 
 import httpx
 
-from app.events import Usage
-from app.messages import ToolCall
+from app.messages import ToolCall, Usage
 from tests.api.events import Event, parse_all
 from tests.models.dialects import AnthropicDialect, Dialect, OllamaDialect, OpenAIDialect, Script
 from tests.models.servers import Received, Reply

@@ -14,12 +14,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from app.access.api_keys import new_secret
 from app.api.authentication import OPEN
-from app.limits.api_keys import new_secret
 from app.main import create_app
 from app.settings import load
+from tests.access.test_api_keys import line
 from tests.conftest import Serve
-from tests.limits.test_api_keys import line
 
 KEY = new_secret()
 HIDDEN = "what is behind the door"

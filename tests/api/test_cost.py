@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.events import Usage
-from app.messages import ToolCall
+from app.messages import ToolCall, Usage
 from tests.models.dialects import AnthropicDialect, Script
 from tests.service import Service, problem_of
 from tests.upstream import Upstream

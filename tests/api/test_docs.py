@@ -8,10 +8,10 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
+from app.access.api_keys import new_secret
 from app.api.docs import PATHS
-from app.limits.api_keys import new_secret
+from tests.access.test_api_keys import line
 from tests.conftest import Serve
-from tests.limits.test_api_keys import line
 from tests.service import Service, problem_of
 
 PAGES = ["/docs", "/redoc"]

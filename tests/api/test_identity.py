@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from app.limits import api_keys
-from app.limits.api_keys import new_secret
-from app.limits.names import name_of
-from tests.api.serving import Service, serving
-from tests.limits.issuer import (
+from app.access import api_keys
+from app.access.api_keys import new_secret
+from app.access.names import name_of
+from tests.access.issuer import (
     AUDIENCE,
     EC,
     ISSUER,
@@ -28,7 +27,8 @@ from tests.limits.issuer import (
     pem,
     token,
 )
-from tests.limits.test_api_keys import line
+from tests.access.test_api_keys import line
+from tests.api.serving import Service, serving
 
 ADA, BOB, CLOCK, ADMIN, EXPIRED, NOBODY = (new_secret() for _ in range(6))
 BY_RSA: dict[str, Any] = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_public_key": pem(RSA)}

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.limits.api_keys import fingerprint, new_secret
+from app.access.api_keys import fingerprint, new_secret
+from tests.access.issuer import AUDIENCE, ISSUER, OTHER_RSA, RSA, SECRET, claims, hmac_token, pem, private_pem, token
+from tests.access.test_api_keys import line
 from tests.conftest import Serve
-from tests.limits.issuer import AUDIENCE, ISSUER, OTHER_RSA, RSA, SECRET, claims, hmac_token, pem, private_pem, token
-from tests.limits.test_api_keys import line
 from tests.redis_server import RedisServer
 from tests.service import Service, run_to_end
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.api.proxies import UNKNOWN, Proxies
+from app.access.proxies import UNKNOWN, Proxies
 from app.errors import ConfigurationError
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.limits.api_keys import fingerprint, new_secret
+from app.access.api_keys import fingerprint, new_secret
+from tests.access.test_api_keys import line
 from tests.api.events import Event, parse_all
 from tests.conftest import Serve
-from tests.limits.test_api_keys import line
 from tests.models.servers import NO_ANSWER, Reply
 from tests.service import Service, problem_of
 from tests.upstream import MODEL, Upstream, asks, says, says_whole

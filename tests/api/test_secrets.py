@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from app.limits.api_keys import fingerprint, new_secret
+from app.access.api_keys import fingerprint, new_secret
+from tests.access.issuer import AUDIENCE, ISSUER, SECRET, claims, forged, hmac_token
+from tests.access.test_api_keys import line
 from tests.api.raw import connected
 from tests.conftest import Serve
-from tests.limits.issuer import AUDIENCE, ISSUER, SECRET, claims, forged, hmac_token
-from tests.limits.test_api_keys import line
 from tests.models.servers import Reply
 from tests.redis_server import free_port
 from tests.service import Service, run_to_end

@@ -7,14 +7,14 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from app.limits.api_keys import new_secret
+from app.access.api_keys import new_secret
 from app.messages import AssistantMessage, Extras, ToolCall, ToolMessage, Turn, UserMessage
 from app.state.bounds import Bounds
 from app.state.redis import connect
 from app.state.sessions import Sessions
+from tests.access.test_api_keys import line
 from tests.api.serving import serving
 from tests.conftest import Serve
-from tests.limits.test_api_keys import line
 from tests.redis_server import RedisServer
 from tests.service import Service, problem_of
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from app.limits.api_keys import fingerprint, new_secret
+from app.access.api_keys import fingerprint, new_secret
 from tests.conftest import Serve
 from tests.limits.priced_provider import MODEL
 from tests.limits.silent_provider import SilentProvider

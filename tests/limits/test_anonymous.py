@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from app.access.names import anonymous
+from app.access.principal import ANONYMOUS_TIER, Principal
 from app.errors import BudgetExceeded, ConfigurationError, RateLimited
-from app.events import Usage
 from app.limits import tiers
 from app.limits.budgets import NANOS, anonymous_budgets
-from app.limits.names import anonymous
-from app.limits.principal import ANONYMOUS_TIER, Principal
 from app.limits.usage import UsageBook
+from app.messages import Usage
 from app.settings import load
 from app.state.store import Store
 from tests.limits.conftest import MakeLimiter

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.access.principal import Principal
 from app.errors import BudgetExceeded
-from app.events import Usage
 from app.limits.allowance import Growth
 from app.limits.budgets import NANOS
-from app.limits.claim import Claim
 from app.limits.limiter import Limiter
-from app.limits.principal import Principal
+from app.limits.reservation import Claim
+from app.messages import Usage
 from app.settings import load
 from app.state.redis import connect
 from app.state.store import Store

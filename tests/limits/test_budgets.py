@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from app.access.principal import Principal
 from app.errors import BudgetExceeded
-from app.events import Usage
 from app.limits.allowance import Growth
 from app.limits.budgets import NANOS
-from app.limits.claim import Claim
 from app.limits.limiter import Limiter
-from app.limits.principal import Principal
+from app.limits.reservation import Claim
 from app.limits.usage import Standing, UsageBook
+from app.messages import Usage
 from app.state.store import Store
 from app.telemetry import metrics
 from tests.limits.conftest import MakeLimiter

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from app.access.principal import Principal
 from app.errors import RateLimited
 from app.limits.limiter import Limiter
-from app.limits.principal import Principal
 from app.settings import load
 from app.state.store import Store
 from tests.limits.conftest import MakeLimiter

@@ -1,9 +1,9 @@
 """Growing in the store: over all budgets or none, once however often it is asked for."""
 
 from app.errors import BudgetExceeded
-from app.events import Usage
 from app.limits.allowance import Growth
 from app.limits.budgets import NANOS
+from app.messages import Usage
 from app.state.store import Store
 from tests.limits.conftest import MakeLimiter
 from tests.limits.test_budgets import reserve, standing

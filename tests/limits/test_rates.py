@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from app.access.principal import Principal
 from app.errors import RateLimited
-from app.limits.claim import Claim
 from app.limits.limiter import Limiter
-from app.limits.principal import Principal
+from app.limits.reservation import Claim
 from app.state.redis import connect
 from app.state.store import Store
 from app.telemetry import metrics
@@ -169,7 +169,7 @@ _HAMMER = """
 import asyncio, json, sys, time
 from app.errors import RateLimited
 from app.limits.limiter import Limiter
-from app.limits.principal import Principal
+from app.access.principal import Principal
 from app.settings import load
 from app.state.redis import connect
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.errors import LimitsUnavailable
-from app.events import Usage
 from app.limits.limiter import Limiter
 from app.limits.usage import UsageBook
+from app.messages import Usage
 from app.settings import load
 from app.state.redis import connect
 from app.state.store import Store

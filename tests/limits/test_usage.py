@@ -2,9 +2,9 @@
 
 import asyncio
 
-from app.events import Usage
-from app.limits.principal import Principal
+from app.access.principal import Principal
 from app.limits.usage import UsageBook
+from app.messages import Usage
 from app.state.store import Store
 from tests.limits.conftest import MakeLimiter
 from tests.limits.test_budgets import reserve

@@ -2,8 +2,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from app.models.http import Http
 from app.models.protocol import Model
+from app.models.providers.http import Http
 from tests.models.dialects import AnthropicDialect, Dialect, OllamaDialect, OpenAIDialect
 from tests.models.servers import Provider
 

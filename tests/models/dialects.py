@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from app.events import Usage
-from app.messages import ToolCall
-from app.models.anthropic import AnthropicModel
-from app.models.http import Http
-from app.models.ollama import OllamaModel
-from app.models.openai import OpenAIModel
+from app.messages import ToolCall, Usage
 from app.models.protocol import Model
+from app.models.providers.anthropic.model import AnthropicModel
+from app.models.providers.http import Http
+from app.models.providers.ollama.model import OllamaModel
+from app.models.providers.openai.model import OpenAIModel
 from tests.models.servers import Reply
 
 NUM_CTX = 8192

@@ -7,10 +7,9 @@ import pytest
 from opentelemetry import trace
 
 from app.errors import AppError, ContextTooLong, ModelRateLimited, ModelUnavailable
-from app.events import Usage
-from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
-from app.models.anthropic import AnthropicModel
+from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Usage, UserMessage
 from app.models.protocol import ModelRequest
+from app.models.providers.anthropic.model import AnthropicModel
 from tests.models.dialects import AnthropicDialect, Script
 from tests.models.folding import CALCULATOR, CLOCK, ask, fold
 from tests.models.servers import Provider, Reply

@@ -8,9 +8,9 @@ from structlog.testing import capture_logs
 
 from app.errors import ContextTooLong, ModelUnavailable
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
-from app.models.anthropic import AnthropicModel
 from app.models.options import ModelOptions
 from app.models.protocol import ModelRequest
+from app.models.providers.anthropic.model import AnthropicModel
 from app.telemetry.context import RequestContext, current
 from tests.models.anthropic_events import STOP, end, start, stream, text
 from tests.models.dialects import AnthropicDialect, Script

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from app.errors import ContextTooLong, ModelRateLimited, ModelUnavailable
-from app.events import Usage
-from app.models.anthropic import AnthropicModel
+from app.messages import Usage
+from app.models.providers.anthropic.model import AnthropicModel
 from tests.models.anthropic_events import (
     DONE,
     STOP,

@@ -8,10 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.errors import ModelUnavailable
-from app.events import Usage
-from app.messages import AssistantMessage, Extras, Message, ToolCall, ToolMessage, UserMessage
-from app.models.anthropic import MAX_PAUSES, AnthropicModel
+from app.messages import AssistantMessage, Extras, Message, ToolCall, ToolMessage, Usage, UserMessage
 from app.models.protocol import Completion, ModelRequest
+from app.models.providers.anthropic.model import MAX_PAUSES, AnthropicModel
 from tests.models.anthropic_events import STOP, began, call, delta, end, plain, start, stopped, stream, text, thinking
 from tests.models.dialects import AnthropicDialect
 from tests.models.folding import CLOCK, ask, fold

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from app.events import Usage
-from app.models.anthropic import AnthropicModel
+from app.messages import Usage
+from app.models.providers.anthropic.model import AnthropicModel
 from tests.models.anthropic_events import STOP, call, end, plain, start, stream, text
 from tests.models.folding import ask, fold
 from tests.models.servers import Provider, Reply

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.models.echo import without_echo
-from app.models.failures import unavailable
+from app.models.providers.demo.echo import without_echo
+from app.models.providers.failures import unavailable
 
 SENT: dict[str, Any] = {
     "model": "gpt-4o",

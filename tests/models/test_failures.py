@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.models.failures import CAUSE_CHARS, from_exception, from_status, provider_words, retry_after_seconds
+from app.models.providers.failures import CAUSE_CHARS, from_exception, from_status, provider_words, retry_after_seconds
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from app.errors import ModelUnavailable
-from app.models import http as http_module
-from app.models.http import Http, drain, read
+from app.models.providers import http as http_module
+from app.models.providers.http import Http, drain, read
 from app.telemetry.context import RequestContext, current
 from tests.models.servers import Provider, Reply
 

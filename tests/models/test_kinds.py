@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.errors import AppError, ContentFiltered, ContextTooLong, ModelError, ModelRateLimited
-from app.models.failures import from_answer, from_status
+from app.models.providers.failures import from_answer, from_status
 
 LINES = Path(__file__).with_name("cases").joinpath("errors.jsonl").read_text().split("\n")
 CASES = [json.loads(line) for line in LINES if line]

@@ -16,9 +16,9 @@ from structlog.testing import capture_logs
 
 from app.errors import ContextTooLong, ModelUnavailable
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
-from app.models.http import Http
-from app.models.ollama import OllamaModel
 from app.models.protocol import ModelRequest
+from app.models.providers.http import Http
+from app.models.providers.ollama.model import OllamaModel
 from tests.models.counting_model import WORDS, counting_model
 from tests.models.folding import CALCULATOR, ask, fold
 

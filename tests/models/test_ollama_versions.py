@@ -6,12 +6,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.errors import ContextTooLong, ModelUnavailable
-from app.events import Usage
-from app.messages import AssistantMessage, Extras, ToolCall, UserMessage
-from app.models.http import Http
-from app.models.ollama import OllamaModel
+from app.messages import AssistantMessage, Extras, ToolCall, Usage, UserMessage
 from app.models.options import ModelOptions
 from app.models.protocol import Completion, ModelRequest
+from app.models.providers.http import Http
+from app.models.providers.ollama.model import OllamaModel
 from tests.models.dialects import NUM_CTX, OllamaDialect, Script, dump
 from tests.models.folding import ask, fold
 from tests.models.servers import Provider, Reply

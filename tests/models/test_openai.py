@@ -4,12 +4,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.errors import ModelRateLimited, ModelUnavailable
-from app.events import Usage
-from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
-from app.models.http import Http
-from app.models.openai import OpenAIModel
-from app.models.openai_request import encode_request
+from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Usage, UserMessage
 from app.models.protocol import ModelRequest
+from app.models.providers.http import Http
+from app.models.providers.openai.model import OpenAIModel
+from app.models.providers.openai.request import encode_request
 from tests.models.dialects import OpenAIDialect, Script, dump
 from tests.models.folding import CALCULATOR, ask, fold
 from tests.models.servers import Provider, Reply

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from app.messages import ToolCall, UserMessage
-from app.models.http import Http
-from app.models.openai import OpenAIModel
+from app.models.providers.http import Http
+from app.models.providers.openai.model import OpenAIModel
 from tests.models.openai_server import ONE, ONE_JSON, TWO, TWO_JSON, ask, call, calls, chunk, says, stream, whole
 from tests.models.servers import Provider, Reply
 

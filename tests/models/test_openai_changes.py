@@ -8,10 +8,10 @@ from structlog.testing import capture_logs
 
 from app.errors import ContextTooLong, ModelRateLimited, ModelUnavailable
 from app.messages import Message, ToolCall, UserMessage
-from app.models.http import Http
-from app.models.openai import OpenAIModel
 from app.models.options import ModelOptions
 from app.models.protocol import ToolSpec
+from app.models.providers.http import Http
+from app.models.providers.openai.model import OpenAIModel
 from tests.models.openai_server import ask, chunk, conversation_with, refuses, says, stream, whole
 from tests.models.servers import Provider, Reply
 

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from app.messages import AssistantMessage, Extras, Message, UserMessage
-from app.models.http import Http
-from app.models.openai import OpenAIModel
 from app.models.options import ModelOptions
+from app.models.providers.http import Http
+from app.models.providers.openai.model import OpenAIModel
 from tests.models.openai_server import ONE_JSON, USAGE, ask, call, chunk, says, stream, whole
 from tests.models.servers import Provider, Reply
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from app.errors import ConfigurationError
-from app.events import Usage
-from app.models.build import Models, build_models
+from app.messages import Usage
+from app.models.catalog import Models, build_models
 from app.models.options import ModelOptions, PriceOptions, parse
 from app.models.prices import MILLION
 from app.settings import load

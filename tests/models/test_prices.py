@@ -11,7 +11,7 @@ from genai_prices import data_snapshot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.events import Usage
+from app.messages import Usage
 from app.models.prices import FREE, MILLION, price_of
 
 MODELS = [

@@ -6,10 +6,9 @@ import time
 import pytest
 
 from app.errors import ContextTooLong, ModelError, ModelRateLimited, ModelUnavailable
-from app.events import Usage
-from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
-from app.models.http import Http
+from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Usage, UserMessage
 from app.models.protocol import Model, ModelRequest
+from app.models.providers.http import Http
 from tests.models.dialects import AnthropicDialect, Dialect, OpenAIDialect, Script
 from tests.models.folding import CALCULATOR, CLOCK, ask, fold
 from tests.models.servers import NO_ANSWER, Provider, Reply
@@ -310,8 +309,8 @@ async def test_a_connection_that_is_dropped_before_the_answer(
 async def test_a_body_without_end_is_not_kept(
     dialect: Dialect, provider: Provider, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.models.sse.MAX_EVENT_BYTES", 1000)
-    monkeypatch.setattr("app.models.ollama_answer.MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr("app.models.providers.sse.MAX_EVENT_BYTES", 1000)
+    monkeypatch.setattr("app.models.providers.ollama.answer.MAX_ANSWER_BYTES", 1000)
     provider.will(Reply([b"x" * 600] * 10))
     with pytest.raises(ModelUnavailable) as caught:
         await fold(model, ask())

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from app.errors import AppError
-from app.models.failures import context_too_long, from_status, rate_limited
-from app.models.refusal_rules import NO_CHANGES, Changes
-from app.models.refusals import Said, change_for, words_of
+from app.models.providers.failures import context_too_long, from_status, rate_limited
+from app.models.providers.refusal_rules import NO_CHANGES, Changes
+from app.models.providers.refusals import Said, change_for, words_of
 
 OPTIONAL = ("temperature", "top_p", "reasoning_effort", "parallel_tool_calls", "tool_choice")
 TOOLS = Changes(left_out=frozenset({"tools", "tool_choice"}))

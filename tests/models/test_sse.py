@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import ModelUnavailable
-from app.models import sse
-from app.models.sse import SseData
+from app.models.providers import sse
+from app.models.providers.sse import SseData
 
 
 def read(*chunks: bytes) -> list[bytes]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.models.windows import Window, told_window
+from app.models.providers.windows import Window, told_window
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.tools import ToolError
-from app.tools.arithmetic import MAX_BITS, show
-from app.tools.calculator import calculator
-from app.tools.expression import MAX_CHARS, evaluate
+from app.tools.built_in.arithmetic import MAX_BITS, show
+from app.tools.built_in.calculator import calculator
+from app.tools.built_in.expression import MAX_CHARS, evaluate
 
 HASTE_SECONDS = 0.1
 """Of processor time, and generous: the slowest of these takes a few milliseconds."""

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.tools import ToolError
-from app.tools.clock import clock
+from app.tools.built_in.clock import clock
 
 
 async def test_without_a_zone_the_time_is_utc() -> None:

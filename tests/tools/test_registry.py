@@ -9,8 +9,8 @@ import pytest
 
 from app.errors import ConfigurationError, NotFound
 from app.tools import Tool, tool
-from app.tools.calculator import calculator
-from app.tools.clock import clock
+from app.tools.built_in.calculator import calculator
+from app.tools.built_in.clock import clock
 from app.tools.registry import Registry, load
 
 TOOLS = '''
@@ -111,7 +111,7 @@ async def test_a_tool_with_postponed_annotations_is_found(install: Install) -> N
 
 
 def test_an_entry_point_may_name_a_module(install: Install) -> None:
-    source = TOOLS.format(name="first") + TOOLS.format(name="second") + "from app.tools.clock import clock\n"
+    source = TOOLS.format(name="first") + TOOLS.format(name="second") + "from app.tools.built_in.clock import clock\n"
     install("plug_module", source, "all = plug_module")
     assert set(load()) == {"calculator", "clock", "first", "second"}
 

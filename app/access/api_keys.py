@@ -1,0 +1,197 @@
+"""API keys: random secrets that callers hold, and a file that knows them by their hash only.
+
+The file has one JSON object a line (see `KeyLine`); empty lines and lines that begin with `#` are passed over. It is
+read anew when it changes, as a mounted Secret does; what cannot be meant, such as no keys at all, changes nothing.
+"""
+
+import asyncio
+import codecs
+import hmac
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from app.access.principal import DEFAULT_TIER, SCOPE, Credential, Principal
+from app.errors import ConfigurationError, Unauthorized
+from app.telemetry.logs import log
+
+PREFIX = "agentapi_"
+"""What every key begins with: tells keys from tokens, and lets scanners for leaked secrets find them."""
+
+CHECK_SECONDS = 2.0
+SETTLE_SECONDS = 0.1
+"""How long a changed file has to stay as it is before it is read: it may be half written."""
+
+_ENTROPY_BYTES = 32
+_MAX_FILE_BYTES = 16 * 1024 * 1024
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
+
+
+class KeyLine(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One key in the file."""
+
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    """Whose or what for, for people."""
+    user: Name
+    scopes: tuple[Annotated[str, Meta(pattern=rf"^({SCOPE})\Z")], ...]
+    team: Name | None = None
+    tier: Name = DEFAULT_TIER
+    expires: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class Key(Credential):
+    """A key as the file has it, or had it when a caller showed it."""
+
+    __slots__ = ("_now", "digest", "expires", "principal")
+
+    def __init__(self, entry: KeyLine, now: Callable[[bytes], "Key | None"]) -> None:
+        """`now` tells what the file says about a digest when it is asked."""
+        self._now = now
+        self.digest = bytes.fromhex(entry.sha256)
+        self.expires = entry.expires.timestamp() if entry.expires else float("inf")  # seconds since the epoch
+        self.principal = Principal(
+            entry.user, entry.team, entry.tier, frozenset(entry.scopes), authenticated=True, credential=self
+        )
+
+    def withdrawn(self) -> Literal["revoked", "expired"] | None:
+        """A key that is gone, expired, another user's or short of a scope. Another tier or team is for later runs."""
+        now, shown = self._now(self.digest), self.principal
+        if now is None or now.principal.user != shown.user or not now.principal.scopes >= shown.scopes:
+            return "revoked"
+        return "expired" if time.time() >= now.expires else None
+
+
+_decode = msgspec.json.Decoder(KeyLine).decode
+
+
+def new_secret() -> str:
+    """A key of 256 random bits."""
+    return PREFIX + secrets.token_urlsafe(_ENTROPY_BYTES)
+
+
+def fingerprint(secret: str) -> str:
+    """What the file knows a key by. A plain hash is enough: nobody can guess 256 random bits."""
+    return sha256(secret.encode()).hexdigest()
+
+
+def parse(content: bytes, now: Callable[[bytes], Key | None] = lambda _: None) -> Mapping[bytes, Key]:
+    """The keys of a file by their digests. Raises ValueError with the line's number, never with what is in it."""
+    keys: dict[bytes, Key] = {}
+    for number, raw in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
+        line = raw.strip()
+        if not line or line.startswith(b"#"):
+            continue
+        try:
+            key = Key(_decode(line), now)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise ValueError(f"line {number}: {_without_input(error)}") from None
+        if key.digest in keys:
+            raise ValueError(f"line {number}: repeats the key of an earlier line")
+        keys[key.digest] = key
+    return keys
+
+
+def _without_input(error: Exception) -> str:
+    if isinstance(error, msgspec.ValidationError) and "unknown field" not in str(error):
+        return str(error)
+    return "has a field that keys do not have" if isinstance(error, msgspec.ValidationError) else "is not JSON"
+
+
+class KeyFile:
+    """The keys of a file, kept up to date by `watch`."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ConfigurationError if the file cannot be read, or not understood."""
+        self._path = path
+        self._seen = _signature(path)
+        self._unread = False  # the last try to read it failed, and may not fail again
+        self._refusal = ""  # why the file as it is now was not taken
+        try:
+            self._keys = parse(_read(path), self._now)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"API_KEYS_FILE: {path}: {_reason(error)}") from None
+        if self._keys:
+            log.info("api_keys.loaded", keys=len(self._keys))
+        else:
+            log.warning("api_keys.none", detail="API_KEYS_FILE has no keys: nobody can call with one")
+
+    def find(self, secret: str) -> Principal:
+        """Raises Unauthorized for a key that is not in the file, or is expired.
+
+        The look-up is by digest, which a caller cannot steer towards one in the file; the comparison that decides
+        takes the same time wherever two digests differ.
+        """
+        digest = sha256(secret.encode()).digest()
+        key = self._keys.get(digest)
+        if key is None or not hmac.compare_digest(key.digest, digest):
+            raise Unauthorized("invalid")
+        if time.time() >= key.expires:
+            raise Unauthorized("expired")
+        return key.principal
+
+    def _now(self, digest: bytes) -> Key | None:
+        return self._keys.get(digest)
+
+    async def watch(self) -> None:
+        """Look for changes until cancelled."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            await asyncio.to_thread(self.refresh)
+
+    def refresh(self) -> None:
+        """Read the file anew if it has changed. One that is broken, empty or gone leaves the keys as they are."""
+        signature = _signature(self._path)
+        if signature == self._seen and not self._unread:
+            return
+        time.sleep(SETTLE_SECONDS)
+        if _signature(self._path) != signature:
+            return  # somebody is writing; the next look sees what it has become
+        self._seen, self._unread = signature, False
+        try:
+            keys = parse(_read(self._path), self._now)
+            if not keys and self._keys:
+                raise ValueError(
+                    "has no keys, which is taken for a mistake: those loaded before stay in use until a restart"
+                )
+        except (OSError, ValueError) as error:
+            self._unread = isinstance(error, OSError)
+            self._refuse(_reason(error))
+        else:
+            self._keys, self._refusal = keys, ""
+            log.info("api_keys.loaded", keys=len(keys))
+
+    def _refuse(self, reason: str) -> None:
+        """Say it once, however often the file is looked at."""
+        if reason != self._refusal:
+            log.error("api_keys.refused", error=reason, keys=len(self._keys))
+        self._refusal = reason
+
+
+def _signature(path: Path) -> tuple[int, int, int, int] | None:
+    try:
+        stat = os.stat(path)  # noqa: PTH116 - Path.stat is this, slower
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(_MAX_FILE_BYTES + 1)
+    if len(content) > _MAX_FILE_BYTES:
+        raise ValueError(f"has more than {_MAX_FILE_BYTES} bytes")
+    return content
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)

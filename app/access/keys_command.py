@@ -1,0 +1,86 @@
+"""`python -m app keys new`: makes an API key."""
+
+import re
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from app.access.api_keys import KeyLine, fingerprint, new_secret, parse
+from app.access.principal import DEFAULT_TIER, SCOPE
+
+_NOTE = "The first line is the key, shown this once; the second goes into API_KEYS_FILE."
+
+_IS_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
+_IS_SCOPE = re.compile(SCOPE).fullmatch
+_MAX_DAYS = 36_500
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Runs `keys …`. Prints a key and its line of the file on stdout; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    secret = new_secret()
+    expires = None
+    if options.expires_days is not None:
+        expires = (datetime.now(UTC) + timedelta(days=options.expires_days)).replace(microsecond=0)
+    line = msgspec.json.encode(
+        KeyLine(
+            sha256=fingerprint(secret),
+            name=options.name or options.user,
+            user=options.user,
+            scopes=options.scopes,
+            team=options.team,
+            tier=options.tier,
+            expires=expires,
+        )
+    )
+    parse(line)  # what is printed is what a file takes
+    print(_NOTE, file=sys.stderr)  # noqa: T201
+    print(secret, line.decode(), sep="\n")  # noqa: T201
+    return 0
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser("python -m app", description="Without a command: serve.")
+    keys = parser.add_subparsers(required=True, metavar="keys").add_parser("keys", help="API keys")
+    new = keys.add_subparsers(required=True, metavar="new").add_parser("new", help="make a key", description=_NOTE)
+    new.add_argument("--user", type=_name, required=True, help="who calls with it: 1 to 64 of A-Z a-z 0-9 _ -")
+    new.add_argument("--name", type=_label, help="what it is for; the user when left out")
+    new.add_argument(
+        "--scopes", type=_scopes, default="chat,tools:*", help="comma-separated: chat, tools:NAME, tools:*, runs, admin"
+    )
+    new.add_argument("--team", type=_name)
+    new.add_argument("--tier", type=_name, default=DEFAULT_TIER)
+    new.add_argument("--expires-days", type=_days, metavar="DAYS", help="never when left out")
+    return parser
+
+
+def _name(text: str) -> str:
+    if not _IS_NAME(text):
+        raise ArgumentTypeError("must be 1 to 64 of A-Z a-z 0-9 _ -")
+    return text
+
+
+def _label(text: str) -> str:
+    if not 0 < len(text) <= 100 or not text.isprintable():
+        raise ArgumentTypeError("must be 1 to 100 printable characters")
+    return text
+
+
+def _scopes(text: str) -> tuple[str, ...]:
+    scopes = tuple(scope for scope in re.split("[, ]+", text) if scope)
+    if not all(map(_IS_SCOPE, scopes)):
+        raise ArgumentTypeError("must be of chat, tools:NAME, tools:*, runs and admin, with commas between them")
+    return scopes
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0
+    if not 0 < days <= _MAX_DAYS:
+        raise ArgumentTypeError(f"must be a number of days, above 0 and at most {_MAX_DAYS}")
+    return days

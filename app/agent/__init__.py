@@ -1,1 +1,0 @@
-"""The loop between a model and its tools, and what it is given to work with."""

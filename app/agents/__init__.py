@@ -1,0 +1,1 @@
+"""What kind of run it is: an agent has a prompt and tools."""

@@ -1,0 +1,150 @@
+"""From the references in MODELS to models with their prices."""
+
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from app.errors import ConfigurationError, NotFound
+from app.models.options import NO_OPTIONS, ModelOptions, parse
+from app.models.pace import Pace
+from app.models.prices import FREE, Price, context_window_of, flat_price, is_anthropic, is_openai, price_of
+from app.models.protocol import Model
+from app.models.providers.demo.model import DemoModel
+from app.models.providers.http import Http
+from app.models.providers.ollama.model import OllamaModel
+from app.models.providers.openai.model import OpenAIModel
+from app.settings import Settings
+from app.telemetry.logs import log
+from app.tls import client_context
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PricedModel:
+    model: Model
+    price: Price
+    pace: Pace = field(default_factory=Pace)
+    """Of its calls in this process."""
+
+
+class Models(Mapping[str, PricedModel]):
+    """The configured models by reference, in order of preference. Built once a process."""
+
+    def __init__(self, by_ref: Mapping[str, PricedModel], http: Http) -> None:
+        self._by_ref = by_ref
+        self._http = http
+
+    def __getitem__(self, ref: str) -> PricedModel:
+        return self._by_ref[ref]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_ref)
+
+    def __len__(self) -> int:
+        return len(self._by_ref)
+
+    @property
+    def primary(self) -> PricedModel:
+        return next(iter(self._by_ref.values()))
+
+    def find(self, name: str | None) -> PricedModel:
+        """The model a request asks for: by reference, or by the provider's name where only one has that; for
+        None the primary. Raises NotFound."""
+        if name is None:
+            return self.primary
+        if found := self._by_ref.get(name):
+            return found
+        same = [priced for priced in self._by_ref.values() if priced.model.name == name]
+        if len(same) == 1:
+            return same[0]
+        raise NotFound(f"There is no such model here; there is {', '.join(self._by_ref)}.")
+
+    async def aclose(self) -> None:
+        for priced in self._by_ref.values():
+            await priced.model.aclose()
+        await self._http.aclose()
+
+
+def build_models(settings: Settings) -> Models:
+    """The models of MODELS; nothing is connected yet. Raises ConfigurationError."""
+    http = Http(tls=_tls(settings))
+    options = parse(settings.model_options, settings.models)
+    models = [_build(ref, settings, options.get(ref, NO_OPTIONS), http) for ref in settings.models]
+    prices = {model.ref: _price(model.ref, settings, options.get(model.ref, NO_OPTIONS)) for model in models}
+    unknown = [ref for ref, price in prices.items() if price is None]
+    if unknown and settings.unknown_price == "error":
+        raise ConfigurationError(
+            f"MODELS: no price is known for {', '.join(unknown)}; MODEL_OPTIONS can give it, "
+            "UNKNOWN_PRICE=allow counts such calls as $0"
+        )
+    if unknown:
+        log.warning("models.price_unknown", models=unknown)
+    return Models({model.ref: PricedModel(model, prices[model.ref] or FREE) for model in models}, http)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """How certificates are checked, where that is another way than the default."""
+    return None if settings.tls_strict else client_context(strict=False)
+
+
+def _price(ref: str, settings: Settings, options: ModelOptions) -> Price | None:
+    if given := options.price:
+        return flat_price(given.input, given.output, given.cache_read, given.cache_write)
+    return price_of(ref, settings.openai_base_url)
+
+
+def _build(ref: str, settings: Settings, options: ModelOptions, http: Http) -> Model:
+    if ref == "demo":
+        return DemoModel()
+    provider, _, name = ref.partition("/")
+    build = _PROVIDERS.get(provider)
+    if build is None or not name:
+        known = ", ".join(["demo", *(f"{known}/NAME" for known in _PROVIDERS)])
+        raise ConfigurationError(f"MODELS: `{ref}` is not a model reference; known are {known}")
+    return build(name, settings, options, http)
+
+
+def _ollama(name: str, settings: Settings, options: ModelOptions, http: Http) -> Model:
+    num_ctx = options.context_window or settings.ollama_num_ctx
+    return OllamaModel(name, settings.ollama_api_base, num_ctx, settings.ollama_keep_alive, http, options)
+
+
+def _anthropic(name: str, settings: Settings, options: ModelOptions, _: Http) -> Model:
+    key = _key("ANTHROPIC_API_KEY", settings.anthropic_api_key)
+    if key is None:
+        raise ConfigurationError(f"ANTHROPIC_API_KEY: is not set, and MODELS has `anthropic/{name}`")
+    # Costs 42 MB and more than a second, which a service without Anthropic's models need not spend.
+    from app.models.providers.anthropic.model import AnthropicModel
+
+    window = context_window_of("anthropic", name) if is_anthropic(settings.anthropic_base_url) else None
+    return AnthropicModel(
+        name, settings.anthropic_base_url, key, options=options, context_window=window, tls=_tls(settings)
+    )
+
+
+def _openai(name: str, settings: Settings, options: ModelOptions, http: Http) -> Model:
+    key = _key("OPENAI_API_KEY", settings.openai_api_key)
+    own = is_openai(settings.openai_base_url)
+    if own and key is None:
+        raise ConfigurationError(
+            f"OPENAI_API_KEY: is not set, and MODELS has `openai/{name}` at OpenAI itself; for another server set "
+            "OPENAI_BASE_URL"
+        )
+    window = context_window_of("openai", name) if own else None
+    return OpenAIModel(name, settings.openai_base_url, key, http, options, window)
+
+
+def _key(setting: str, secret: SecretStr | None) -> str | None:
+    """Without the line end that keys get from files."""
+    key = secret.get_secret_value().strip() if secret else ""
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise ConfigurationError(f"{setting}: has characters that a key cannot have")
+    return key or None
+
+
+_PROVIDERS: Mapping[str, Callable[[str, Settings, ModelOptions, Http], Model]] = {
+    "ollama": _ollama,
+    "anthropic": _anthropic,
+    "openai": _openai,
+}

@@ -1,0 +1,161 @@
+"""Anthropic, by its SDK: it builds the requests, signs them and names the errors; aiohttp carries the bytes.
+
+A stream is read as bytes: the typed events that the SDK makes of it cost more than 100 µs of CPU a token.
+"""
+
+import re
+import ssl
+from typing import Any
+
+import anthropic
+import httpx2
+import msgspec
+
+from app.errors import AppError, ModelError
+from app.messages import AssistantMessage, Usage
+from app.models.options import NO_OPTIONS, ModelOptions
+from app.models.prices import is_anthropic
+from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
+from app.models.providers.adjusting import Adjusted, Adjusting
+from app.models.providers.anthropic.answer import AnthropicAnswer
+from app.models.providers.anthropic.request import request_body
+from app.models.providers.anthropic.transport import read_answer, translated
+from app.models.providers.demo.echo import without_echo
+from app.models.providers.failures import is_alive
+from app.models.providers.http import CONNECT_SECONDS, SILENCE_SECONDS
+from app.models.providers.refusal_rules import Changes
+from app.models.providers.thinking import Splitter
+from app.models.tokens import estimated_input_tokens
+from app.telemetry.logs import log
+from app.telemetry.propagation import trace_headers
+
+KEEP_ALIVE_SECONDS = 30.0
+UNLIMITED = 0
+MAX_PAUSES = 5
+"""How often an answer that the provider pauses, while its own tools work, is asked to go on."""
+
+_OF_THINKING = re.compile(r"thinking|signature", re.IGNORECASE)
+
+
+class AnthropicModel(Adjusted):
+    """Retries, tracing and the limit of connections are off: each has its one owner elsewhere.
+
+    Where a server leaves the usage out, it is estimated, with a warning: no call is for free.
+    """
+
+    provider = "anthropic"
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        api_key: str,
+        silence_seconds: float = SILENCE_SECONDS,
+        *,
+        options: ModelOptions = NO_OPTIONS,
+        context_window: int | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.name = name
+        self.ref = f"anthropic/{name}"
+        self._options = options
+        self._adjusting = Adjusting(self.ref, options, context_window)
+        self._splits = not is_anthropic(base_url)
+        self._opened = False
+        self._warned = False
+        timeout = httpx2.Timeout(silence_seconds, connect=CONNECT_SECONDS, pool=None)
+        self._client = anthropic.AsyncAnthropic(
+            api_key=api_key,
+            base_url=base_url,
+            max_retries=0,
+            timeout=timeout,
+            open_telemetry=False,
+            default_headers={"Accept-Encoding": "identity"},
+            http_client=anthropic.DefaultAioHttpClient(
+                verify=tls or True,
+                timeout=timeout,
+                limits=httpx2.Limits(max_connections=UNLIMITED, keepalive_expiry=KEEP_ALIVE_SECONDS),
+            ),
+        )
+
+    async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
+        usage = Usage()
+
+        def begin() -> AnthropicAnswer:
+            return AnthropicAnswer(on_text, on_beside, Splitter(opened=self._opened) if self._splits else None)
+
+        async def send(answer: AnthropicAnswer, changes: Changes, max_tokens: int) -> None:
+            nonlocal usage
+            usage = await self._answer(request, answer, changes, max_tokens)
+
+        answer = await self._adjusting.send(request, begin, send)
+        self._adjusting.reasons |= answer.reasons
+        if answer.text.opened is not None:
+            self._opened = answer.text.opened
+        return answer.completion(usage, self.ref, request.call_ids())
+
+    async def _answer(self, request: ModelRequest, answer: AnthropicAnswer, changes: Changes, max_tokens: int) -> Usage:
+        """Returns the usage of the answer's last part."""
+        ref = "" if "reasoning_not_sent_back" in changes.ways else self.ref
+        try:
+            return await self._parts(request, answer, self._body(request, ref, changes, max_tokens))
+        except ModelError as error:
+            if not (
+                error.reason == "bad_request" and _OF_THINKING.search(error.cause) and self._sends_thinking(request)
+            ):
+                raise
+        log.warning("model.thinking_refused", model=self.ref)  # of another key, or too old
+        return await self._parts(request, answer, self._body(request, "", changes, max_tokens))
+
+    def _body(self, request: ModelRequest, ref: str, changes: Changes, max_tokens: int) -> dict[str, Any]:
+        with_tools = self._options.tools and "tools" not in changes.left_out
+        cached = "without_marks_for_the_cache" not in changes.ways
+        body = request_body(request, self.name, ref, max_tokens, with_tools=with_tools, cached=cached)
+        body["stream"] = request.stream if changes.stream is None else changes.stream
+        if further := self._options.parameters:
+            body["extra_body"] = {name: further[name] for name in further if name not in changes.left_out}
+        return body
+
+    async def _parts(self, request: ModelRequest, answer: AnthropicAnswer, body: dict[str, Any]) -> Usage:
+        usage = await self._call(request, body, answer)
+        for _ in range(MAX_PAUSES):
+            left = body["max_tokens"] - usage.output_tokens
+            if not answer.paused or left < 1:
+                break
+            said = {"role": "assistant", "content": answer.go_on(usage)}
+            body = {**body, "messages": [*body["messages"], said], "max_tokens": left}
+            usage = await self._call(request, body, answer)
+        return usage
+
+    async def _call(self, request: ModelRequest, body: dict[str, Any], answer: AnthropicAnswer) -> Usage:
+        call = self._client.messages.with_streaming_response.create(**body, extra_headers=trace_headers())
+        try:
+            with translated():
+                async with call as response:
+                    await read_answer(response.http_response, answer, body["stream"])
+        except ModelError as error:
+            without_echo(error, msgspec.json.encode(body))
+            raise
+        usage, counted = answer.usage(estimated_input_tokens(request))
+        if not (counted or self._warned):
+            self._warned = True
+            log.warning("model.usage_missing", model=self.ref)
+        return usage
+
+    def _sends_thinking(self, request: ModelRequest) -> bool:
+        return any(
+            isinstance(message, AssistantMessage) and message.extras is not None and message.extras.origin == self.ref
+            for message in request.messages
+        )
+
+    async def probe(self) -> None:
+        """Ask for the description of the model, which costs nothing. Compatible servers have none, and are alive."""
+        try:
+            with translated():
+                await self._client.models.with_raw_response.retrieve(self.name)
+        except AppError as error:
+            if not is_alive(error, self.name):
+                raise
+
+    async def aclose(self) -> None:
+        await self._client.close()

@@ -1,0 +1,115 @@
+"""How the bytes of an answer come from the SDK's transport, and what goes wrong with them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager, suppress
+
+import aiohttp
+import anthropic
+import httpx2
+
+from app.errors import ModelUnavailable
+from app.models.providers.anthropic.answer import AnthropicAnswer
+from app.models.providers.failures import from_exception, from_status, unavailable
+from app.models.providers.http import DRAIN_SECONDS, LATE_SECONDS, MAX_ANSWER_BYTES
+from app.models.providers.refusals import Said
+from app.models.providers.sse import SseData
+
+Chunks = AsyncGenerator[bytes, None]
+_BROKEN = (httpx2.RequestError, aiohttp.ClientError)
+_BOM = b"\xef\xbb\xbf"
+_OF_EVENTS = frozenset((b"d", b"e", b"i", b"r", b":"))
+"""What a field of an event, or a comment, begins with; no JSON does."""
+
+
+async def read_answer(response: httpx2.Response, answer: AnthropicAnswer, stream: bool) -> None:
+    """Read until the answer has ended, in whichever of the two forms it comes: some servers do not stream when asked
+    to, others always do. `stream` is what was asked for."""
+    async with aclosing(response.aiter_bytes()) as chunks:
+        start = await _start(chunks)
+        if not (start[:1] in _OF_EVENTS if start else stream):
+            answer.add_whole(await _rest(start, chunks))
+            return
+        await _read_stream(start, chunks, answer)
+        answer.end()
+        with suppress(TimeoutError, *_BROKEN):  # to use the connection again
+            async with asyncio.timeout(DRAIN_SECONDS):
+                async for _ in chunks:
+                    pass
+
+
+async def _read_stream(chunk: bytes, chunks: Chunks, answer: AnthropicAnswer) -> None:
+    sse = SseData()
+    while chunk:
+        for data in sse.feed(chunk):
+            answer.add(data)
+        if answer.done:
+            return
+        chunk = await (_late(chunks) if answer.ended else anext(chunks, b""))
+    if (rest := sse.close()) and not answer.ended:
+        answer.add(rest)
+
+
+async def _late(chunks: Chunks) -> bytes:
+    """What comes after the stop reason, if it comes soon: the answer is complete."""
+    with suppress(TimeoutError, *_BROKEN):
+        async with asyncio.timeout(LATE_SECONDS):
+            return await anext(chunks, b"")
+    return b""
+
+
+async def _start(chunks: Chunks) -> bytes:
+    """The beginning, from the byte on that tells JSON from events."""
+    start = b""
+    while (not start or _BOM.startswith(start)) and (chunk := await anext(chunks, b"")):
+        start = (start + chunk).removeprefix(_BOM).lstrip()
+    return start
+
+
+async def _rest(start: bytes, chunks: Chunks) -> bytes:
+    pieces, size = [start], len(start)
+    async for chunk in chunks:
+        pieces.append(chunk)
+        size += len(chunk)
+        if size > MAX_ANSWER_BYTES:
+            raise unavailable("broken_answer", f"more than {MAX_ANSWER_BYTES} bytes")
+    return b"".join(pieces)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """The SDK's and its transport's exceptions as those of `Model.generate`."""
+    try:
+        yield
+    except anthropic.APIStatusError as error:
+        response = error.response
+        failure = from_status(error.status_code, response.headers, response.content)
+        raise failure from Said(error.status_code, response.content)
+    except anthropic.APIConnectionError as error:
+        raise _connection(error.__cause__ or error, answering=False) from error
+    except (anthropic.AnthropicError, httpx2.StreamError) as error:
+        raise unavailable("broken_answer", type(error).__name__) from error
+    except (httpx2.InvalidURL, *_BROKEN) as error:
+        raise _connection(error, answering=True) from error
+
+
+def _connection(error: BaseException, *, answering: bool) -> ModelUnavailable:
+    """What the transport has wrapped up says more."""
+    if isinstance(error.__cause__, aiohttp.ClientError):
+        error = error.__cause__
+    cause = f"{type(error).__name__}: {error}"
+    match error:
+        case aiohttp.ClientError():
+            return from_exception(error, answering)
+        case httpx2.ConnectTimeout() | httpx2.ConnectError() | httpx2.UnsupportedProtocol() | httpx2.ProxyError():
+            return unavailable("unreachable", cause)
+        case httpx2.InvalidURL():
+            return unavailable("unreachable", cause)
+        case httpx2.TimeoutException() | anthropic.APITimeoutError():
+            return unavailable("timeout", cause)
+        case httpx2.TooManyRedirects():
+            return unavailable("bad_request", cause)
+        case httpx2.DecodingError() | httpx2.ProtocolError():
+            return unavailable("broken_answer", type(error).__name__)
+        case _:
+            return unavailable("cut_stream" if answering else "unreachable", cause)

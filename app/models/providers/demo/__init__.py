@@ -1,0 +1,1 @@
+"""Models that need no server: for a first try, and for tests."""

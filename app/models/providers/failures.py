@@ -1,0 +1,160 @@
+"""From what a provider did to the error that a caller meets: one place for all providers."""
+
+import math
+import re
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+
+from app.errors import AppError, ContentFiltered, ContextTooLong, ModelError, ModelRateLimited, ModelUnavailable
+from app.models.providers.kinds import STATUSES, is_filtered, is_per_time, is_quota, is_too_long, reason_of
+from app.models.providers.told import Told, told
+from app.telemetry.scrubbing import without_secrets
+from app.tls import certificate_problem
+
+CAUSE_CHARS = 500
+_PERMANENT = frozenset({"auth", "not_found", "bad_request", "quota", "certificate"})
+_DOWN = frozenset({"auth", "quota", "certificate", "unreachable", "timeout", "overloaded", "server_error"})
+
+
+def from_status(status: int, headers: Mapping[str, str], body: bytes) -> AppError:
+    """The error for an answer that is not 200."""
+    said = told(body)
+    retry_after = retry_after_seconds(headers)
+    return _from_told(status, said, said.retry_after if retry_after is None else retry_after)
+
+
+def from_answer(body: bytes) -> AppError:
+    """The error that is told in an answer of status 200: in its whole body, or in an event of its stream."""
+    said = told(body)
+    known = (STATUSES.get(code.lower()) for code in said.codes)
+    status = said.status or next((status for status in known if status is not None), 500)
+    return _from_told(status, said, said.retry_after)
+
+
+def _from_told(status: int, said: Told, retry_after: float | None) -> AppError:
+    words = said.words
+    cause = f"HTTP {status}: {words}"
+    if (status == 429 and not is_quota(words)) or (status == 413 and is_per_time(words)):
+        return rate_limited(cause, retry_after)
+    if status == 402 or is_quota(words):
+        return unavailable("quota", cause)
+    if status in (400, 403, 422, 451, 500) and is_filtered(words):
+        return ContentFiltered(
+            "The model's provider refuses this conversation by its rules for content. Change the message, or start "
+            "a new session."
+        )
+    if status == 413 or (status not in (401, 403, 404, 408) and is_too_long(words)):
+        return context_too_long()
+    return unavailable(reason_of(status, words), cause, retry_after)
+
+
+def from_exception(error: BaseException, answering: bool) -> ModelUnavailable:
+    """The error for a connection that could not be made, fell silent or broke, `answering` or before."""
+    if problem := certificate_problem(error):
+        return unavailable("certificate", problem)
+    cause = f"{type(error).__name__}: {error}"
+    match error:
+        case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
+            return unavailable("unreachable", cause)
+        case TimeoutError():  # aiohttp's ServerTimeoutError is one
+            return unavailable("timeout", cause)
+        case aiohttp.ClientPayloadError():
+            return unavailable("cut_stream", cause)
+        case aiohttp.ClientHttpProxyError():
+            return unavailable("unreachable", cause)
+        case aiohttp.ClientConnectionError() | OSError() if answering:
+            return unavailable("cut_stream", cause)
+        case aiohttp.ClientConnectionError() | OSError():
+            return unavailable("unreachable", cause)
+        case _:  # bytes that are no HTTP, which the exception repeats
+            return unavailable("broken_answer", type(error).__name__)
+
+
+def is_alive(error: AppError, model: str | None = None) -> bool:
+    """Whether a server whose answer to a probe is this error can answer a chat all the same: it has no such route, or
+    allows no more requests for now. If the probe asked for the `model`, one that it says it does not have is down."""
+    if not isinstance(error, ModelError) or isinstance(error, ModelRateLimited):
+        return True
+    if error.reason == "not_found":
+        names_model = model is not None and re.search(rf"(?<![\w/-]){re.escape(model)}(?![\w/-])", error.cause, re.I)
+        return not names_model
+    return error.reason not in _DOWN or error.cause.startswith("HTTP 501:")
+
+
+_DETAILS = {
+    "unreachable": "The model's provider cannot be reached. Try again later.",
+    "timeout": "The model's provider did not answer in time. Try again later.",
+    "overloaded": "The model's provider is overloaded. Try again later.",
+    "server_error": "The model's provider failed. Try again later.",
+    "auth": "The model's provider refused this service's credentials, which its operator has to mend.",
+    "quota": "This service's account at the model's provider is used up, which its operator has to mend.",
+    "certificate": "The model's provider has a certificate that is not accepted, which its operator has to mend.",
+    "not_found": "The model's provider does not have this model. Choose another, or tell the operator.",
+    "bad_request": "The model's provider refused the request. The operator finds the reason in the log.",
+    "broken_answer": "The model's provider sent what cannot be read as an answer. Try again.",
+    "cut_stream": "The model's answer broke off before its end. Try again.",
+}
+
+
+def unavailable(
+    reason: str, cause: str = "", retry_after: float | None = None, *, detail: str | None = None
+) -> ModelUnavailable:
+    """`reason` is one of those of ModelUnavailable. `cause` is cut, and without secrets."""
+    permanent = reason in _PERMANENT
+    return ModelUnavailable(
+        detail or _DETAILS[reason],
+        reason=reason,
+        cause=_fit(cause),
+        retry_after=None if permanent else retry_after,
+        permanent=permanent,
+    )
+
+
+def rate_limited(cause: str, retry_after: float | None = None) -> ModelRateLimited:
+    return ModelRateLimited(
+        "The model's provider allows no more requests for now. Try again later.",
+        reason="rate_limited",
+        cause=_fit(cause),
+        retry_after=retry_after,
+    )
+
+
+def context_too_long() -> ContextTooLong:
+    return ContextTooLong(
+        "The conversation does not fit the model's context window. Send a shorter message or start a new session."
+    )
+
+
+def provider_words(body: bytes) -> str:
+    """The identifiers and the message of a provider's error, cut and without secrets."""
+    return _fit(told(body).words)
+
+
+def _fit(cause: str) -> str:
+    return without_secrets(cause)[:CAUSE_CHARS]
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """From `retry-after-ms`, else from `Retry-After` in seconds or as a date; None if none can be read."""
+    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
+        return milliseconds / 1000
+    value = headers.get("Retry-After")
+    if value is None:
+        return None
+    if (seconds := _number(value)) is not None:
+        return seconds
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None

@@ -1,0 +1,163 @@
+"""The client session that carries the calls of every provider that is spoken to in plain HTTP."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import TypeVar
+from urllib.request import getproxies
+
+import aiohttp
+import msgspec
+
+from app.errors import AppError, ModelError
+from app.models.providers.demo.echo import without_echo
+from app.models.providers.failures import from_exception, from_status, unavailable
+from app.models.providers.refusals import Said
+from app.telemetry.propagation import trace_headers
+
+CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 300.0
+"""Longest wait for the next byte: a model may have to be loaded, or thinks. Deadlines are the caller's."""
+
+KEEP_ALIVE_SECONDS = 4.0
+"""Below the 5 s after which uvicorn, and so vLLM, closes an idle connection: a call sent on it is lost."""
+
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+DRAIN_SECONDS = 0.1
+QUIET_SECONDS = 0.5
+"""After which a body that could be whole is taken as such."""
+
+LATE_SECONDS = 1.0
+"""How long a server that has told why its answer ends may take for the mark of the end."""
+
+_BROKEN = (aiohttp.ClientError, ConnectionError, ssl.SSLError)
+E = TypeVar("E", bound=AppError)
+
+
+class Http:
+    """One aiohttp session, made at the first call inside the running loop and shared by all providers.
+
+    Any number of calls may be open at once: how many is limited where requests come in, not in a pool where
+    they would wait unseen.
+    """
+
+    def __init__(
+        self,
+        connect_seconds: float = CONNECT_SECONDS,
+        silence_seconds: float = SILENCE_SECONDS,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._tls = tls or True
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, connect=None, sock_connect=connect_seconds, sock_read=silence_seconds
+        )
+        self._session: aiohttp.ClientSession | None = None
+
+    def call(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> "_Call":
+        """A successful answer, for `async with`. Leaving the block before the answer's end closes the connection.
+
+        aiohttp's exceptions in the block become ModelUnavailable, another status what `from_status` makes. The server
+        is told the request being served; what it repeats of the body in an error is taken out of that.
+        """
+        if traced := trace_headers():
+            headers = {**headers, **traced}
+        return _Call(self._open().request(method, url, data=body, headers=headers, allow_redirects=False), body)
+
+    async def aclose(self) -> None:
+        if self._session:
+            await self._session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=self._tls),
+                timeout=self._timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"Accept-Encoding": "identity"},
+                trust_env=not getproxies().keys().isdisjoint(("http", "https")),
+            )
+        return self._session
+
+
+class _Call:
+    """A class, since every model call enters it and a generator costs more."""
+
+    __slots__ = ("_body", "_request", "_response")
+
+    def __init__(self, request: Awaitable[aiohttp.ClientResponse], body: bytes | None) -> None:
+        self._request = request
+        self._body = body
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        try:
+            response = self._response = await self._request
+            if not 200 <= response.status < 300:
+                async with response:
+                    said = await read(response)
+                    failure = self._told(from_status(response.status, response.headers, said))
+                    raise failure from Said(response.status, said)
+        except _BROKEN as error:
+            raise self._told(from_exception(error, answering=False)) from error
+        return response
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
+    ) -> None:
+        try:
+            await self._response.__aexit__(kind, error, stack)
+        except aiohttp.ClientError as another:
+            error = another
+        if isinstance(error, _BROKEN):
+            raise self._told(from_exception(error, answering=True)) from error
+        if isinstance(error, ModelError):
+            self._told(error)
+
+    def _told(self, error: E) -> E:
+        if isinstance(error, ModelError) and self._body:
+            without_echo(error, self._body)
+        return error
+
+
+async def read(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body, if it has a sane size. Some servers leave the connection open after it.
+
+    Raises ModelUnavailable.
+    """
+    content = response.content
+    pieces: list[bytes] = []
+    size = 0
+    while piece := await (_next(content, pieces) if _may_be_whole(content, pieces) else content.readany()):
+        pieces.append(piece)
+        size += len(piece)
+        if size > MAX_ANSWER_BYTES:
+            raise unavailable("broken_answer", f"more than {MAX_ANSWER_BYTES} bytes")
+    return b"".join(pieces)
+
+
+def _may_be_whole(content: aiohttp.StreamReader, pieces: Sequence[bytes]) -> bool:
+    return bool(pieces) and not content.is_eof() and pieces[-1].rstrip().endswith((b"}", b"]"))
+
+
+async def _next(content: aiohttp.StreamReader, pieces: Sequence[bytes]) -> bytes:
+    """The next piece of a body; none where it is a whole JSON text and nothing follows for a while."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(QUIET_SECONDS):
+            return await content.readany()
+    try:
+        msgspec.json.decode(b"".join(pieces))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return await content.readany()
+    return b""
+
+
+async def drain(response: aiohttp.ClientResponse) -> None:
+    """Read what follows the last event of a stream, mostly nothing, to use its connection again. The answer is
+    complete: whatever happens to the connection meanwhile is no error."""
+    if response.content.at_eof():
+        return
+    with suppress(TimeoutError, aiohttp.ClientError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while not response.content.at_eof():
+                await response.content.readany()

@@ -1,0 +1,60 @@
+"""Reading of a streamed answer until its end, which is not where its connection ends."""
+
+import asyncio
+from contextlib import nullcontext, suppress
+
+import aiohttp
+
+from app.errors import ModelUnavailable
+from app.models.providers.http import drain, read
+from app.models.providers.openai.answer import OpenAIAnswer
+from app.models.providers.sse import SseData
+
+USAGE_SECONDS = 1.5
+"""Wait for the usage after the finish reason: it comes at once, or from some servers never."""
+
+DONE_SECONDS = 0.1
+"""Wait for `[DONE]` after the usage. The answer is complete; a connection that is read to its end is used again."""
+
+
+async def read_stream(response: aiohttp.ClientResponse, answer: OpenAIAnswer) -> None:
+    """Hand the events of a stream to the answer. Raises AppError, and aiohttp's errors."""
+    sse = SseData()
+    add = answer.add
+    readany = response.content.readany
+    chunk = await readany()
+    while chunk.isspace():
+        chunk = await readany()
+    if chunk.lstrip()[:1] in (b"{", b"["):  # no stream was made of it, as of most errors
+        answer.add_body(chunk + await read(response))
+        return
+    while chunk:
+        for data in sse.feed(chunk):
+            add(data)
+        if answer.done or answer.finished:
+            break
+        chunk = await readany()
+    if not answer.done and chunk:
+        await _read_rest(response, sse, answer)
+    if rest := sse.close():
+        with suppress(ModelUnavailable) if answer.finished else nullcontext():
+            add(rest)
+    answer.end()
+    await drain(response)
+
+
+async def _read_rest(response: aiohttp.ClientResponse, sse: SseData, answer: OpenAIAnswer) -> None:
+    """What comes after the finish reason: the usage, `[DONE]`, from some servers more of the answer. What happens to
+    the connection is no failure any more."""
+    loop = asyncio.get_running_loop()
+    seen: object = None
+    with suppress(TimeoutError, aiohttp.ClientError):
+        while not answer.done:
+            if seen != (seen := answer.progress):
+                until = loop.time() + (DONE_SECONDS if answer.counted else USAGE_SECONDS)
+            async with asyncio.timeout_at(until):
+                chunk = await response.content.readany()
+            if not chunk:
+                return
+            for data in sse.feed(chunk):
+                answer.add(data)

@@ -1,0 +1,97 @@
+"""The text of an answer as it comes, with the reasoning between tags told beside it."""
+
+from app.messages import size_of_text
+from app.models.protocol import OnBeside, OnText
+from app.models.providers.thinking import Splitter
+
+
+class TaggedText:
+    """Without a `splitter` tags are part of the text."""
+
+    __slots__ = ("_late", "_on_beside", "_on_text", "_pieces", "_splitter", "_thoughts", "opened")
+
+    def __init__(self, on_text: OnText, on_beside: OnBeside, splitter: Splitter | None) -> None:
+        self.opened: bool | None = None
+        """Whether the opening tag of reasoning was in the prompt; None: this answer does not tell."""
+        self._on_text = on_text
+        self._on_beside = on_beside
+        self._splitter = splitter
+        self._late: list[str] | None = None
+        self._pieces: list[str] = []
+        self._thoughts: list[str] = []
+
+    @property
+    def reasoned(self) -> bool:
+        """Whether some of what came was reasoning."""
+        return bool(self._thoughts) or self._late is not None
+
+    @property
+    def pieces(self) -> int:
+        """How many were told."""
+        return len(self._pieces) + len(self._thoughts)
+
+    @property
+    def bytes(self) -> int:
+        """The size of the text that was told."""
+        return sum(map(size_of_text, self._pieces))
+
+    @property
+    def thought_bytes(self) -> int:
+        return sum(map(size_of_text, self._thoughts))
+
+    @property
+    def text(self) -> str | None:
+        """The answer, if a part of what was told as such has turned out to be reasoning."""
+        return None if self._late is None else "".join(self._late)
+
+    def say(self, text: str) -> str:
+        """Tell a piece. Returns what of it is known to be answer."""
+        splitter = self._splitter
+        if splitter is not None:
+            if not splitter.plain or "<" in text or "[" in text or "◁" in text:
+                return self._tell(*splitter.feed(text))
+            splitter.previous = text
+        self._pieces.append(text)
+        self._on_text(text)
+        return text
+
+    def think(self, text: str) -> None:
+        """Tell reasoning that the server tells apart itself: tags after it are the answer's own."""
+        self._thoughts.append(text)
+        self._on_beside("reasoning", text)
+
+    def is_held(self) -> bool:
+        """Whether some of the text is not told yet."""
+        return self._splitter is not None and not self._splitter.plain
+
+    def end(self, *, cut: bool = False) -> str:
+        """Tell what was held back since a tag could have begun with it, and return it."""
+        splitter = self._splitter
+        if splitter is None:
+            return ""
+        rest = "" if splitter.plain else self._tell(*splitter.end(cut=cut))
+        self.opened = splitter.unopened if self._pieces else None
+        self._splitter = None
+        return rest
+
+    def _tell(self, thought: str, text: str) -> str:
+        if thought:
+            self.think(thought)
+        if self._splitter is not None and self._splitter.late and self._late is None:
+            self._begin_anew()
+        if text:
+            self._pieces.append(text)
+            self._on_text(text)
+        return text
+
+    def _begin_anew(self) -> None:
+        """All that was told as answer was reasoning."""
+        late: list[str] = []
+        tell = self._on_text
+        self._late = late
+
+        def tell_and_keep(text: str) -> None:
+            late.append(text)
+            tell(text)
+
+        self._on_text = tell_and_keep

@@ -1,0 +1,1 @@
+"""What happens in a run: from its admission to its last event."""

@@ -1,0 +1,83 @@
+"""The most that a model call, and a run, may come to: what is reserved before it and what it is held to.
+
+No tokenizer makes more tokens of a text than it has bytes in UTF-8. That is three to four times the real count of
+English, which is the price of never being wrong; providers add some tokens of their own around what they are given.
+"""
+
+from collections.abc import Collection, Iterable
+from math import ceil
+
+import msgspec
+
+from app.agents.definition import RunLimits
+from app.limits.allowance import Amount
+from app.limits.budgets import NANOS
+from app.messages import Message, size_of, size_of_text
+from app.models.prices import MILLION, Price
+from app.tools.tool import Tool
+
+USABLE_OUTPUT = 256
+"""Tokens that a model call has to be able to write, where fewer are left in a budget, to be worth its input."""
+
+_AROUND_A_MESSAGE = 16
+_AROUND_TOOLS = 1024  # what providers tell a model about calling tools at all: a few hundred tokens
+_BYTES_OF_AN_ESTIMATED_TOKEN = 4  # app/runs/sizes.py
+
+
+def most_input_tokens(system: str, messages: Iterable[Message], tool_tokens: int) -> int:
+    total = _AROUND_A_MESSAGE + size_of_text(system) + tool_tokens
+    return total + sum([_AROUND_A_MESSAGE + size_of(message) for message in messages])
+
+
+def most_tool_tokens(tools: Collection[Tool]) -> int:
+    """Of the tools' descriptions."""
+    return sum(map(_tool_size, tools)) + _AROUND_TOOLS if tools else 0
+
+
+def most_history_tokens(estimated_tokens: int) -> int:
+    """For messages that `trim` has cut to so many tokens by its estimate."""
+    return estimated_tokens * _BYTES_OF_AN_ESTIMATED_TOKEN
+
+
+def most_input_usd(price: Price, tokens: int) -> float:
+    """Read afresh, from a cache, or written to one, whichever is dearest."""
+    rates = price.rates(tokens)
+    return tokens * max(rates.input, rates.cache_read, rates.cache_write) / MILLION
+
+
+def usd_per_output_token(price: Price, input_tokens: int) -> float:
+    return price.rates(input_tokens).output / MILLION
+
+
+def most_of_output(price: Price, read: int, write: int) -> Amount:
+    """Tokens and nano-dollars of a call that reads and writes at most so many tokens."""
+    output = ceil(write * usd_per_output_token(price, read) * NANOS)
+    return read + write, ceil(most_input_usd(price, read) * NANOS) + output + 1  # 1: of rounding
+
+
+def most_of_run(price: Price, limits: RunLimits) -> Amount:
+    """Tokens and nano-dollars."""
+    return _most(price, limits, limits.max_run_tokens)
+
+
+def most_of_call(price: Price, limits: RunLimits, input_tokens: int) -> Amount:
+    """Tokens and nano-dollars of the first call, which may read so many tokens."""
+    return _most(price, limits, min(limits.max_run_tokens, input_tokens + limits.max_output_tokens))
+
+
+def least_of_call(price: Price, limits: RunLimits, input_tokens: int) -> Amount:
+    """Tokens and nano-dollars with which the first call, which reads at least so many tokens, is worth beginning."""
+    return most_of_output(price, input_tokens, min(limits.max_output_tokens, USABLE_OUTPUT))
+
+
+def _most(price: Price, limits: RunLimits, tokens: int) -> Amount:
+    written = min(tokens, limits.max_output_tokens)
+    usd = max(
+        most_input_usd(price, tokens),
+        most_input_usd(price, tokens - written) + written * usd_per_output_token(price, tokens),
+    )
+    return tokens, ceil(min(usd, limits.max_cost_usd) * NANOS)
+
+
+def _tool_size(tool: Tool) -> int:
+    return size_of_text(tool.name) + size_of_text(tool.description) + len(msgspec.json.encode(tool.parameters))

@@ -1,0 +1,118 @@
+"""What a run can emit. `Run` iterates over these; every interface is a rendering of them."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from msgspec import Struct
+
+from app.errors import AppError
+from app.messages import Usage
+from app.tools.invocation import ToolStatus
+
+FinishReason = Literal["stop", "max_tokens", "max_iterations", "max_cost", "refusal", "content_filter"]
+
+
+class ToolCallRecord(Struct, frozen=True):
+    """A tool call as the caller of a run sees it afterwards."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    status: ToolStatus
+    latency_ms: float
+    result: str | None = None
+    """What the tool returned, cut to a bound; None if it failed, or results are not shown."""
+    error: str | None = None
+    """Why it failed, as the model was told."""
+
+
+class Suggestion(Struct, frozen=True):
+    """How a run like this could be cheaper or better. `kind` is a fixed word, `detail` a sentence for people."""
+
+    kind: str
+    detail: str
+
+
+class Answer(Struct, frozen=True):
+    """A finished run, whole."""
+
+    answer: str
+    session_id: str
+    message_id: str
+    model: str
+    finish_reason: FinishReason
+    usage: Usage
+    tokens_used: int
+    cost_usd: float
+    latency_ms: float
+    trace_id: str
+    request_id: str
+    cached: bool = False
+    sources: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
+    tool_calls: tuple[ToolCallRecord, ...] = ()
+    iterations: int = 1
+    suggestions: tuple[Suggestion, ...] = ()
+
+
+class RunStarted(Struct, frozen=True):
+    name: ClassVar[str] = "run.started"
+    session_id: str
+    message_id: str
+    model: str
+    request_id: str
+    trace_id: str
+    headers: Mapping[str, str] = {}
+    """Of the answer: where the caller stands with their limits."""
+
+
+class Token(Struct, frozen=True):
+    """A piece of the answer, as the model cut it."""
+
+    name: ClassVar[str] = "token"
+    text: str
+
+
+class Reasoning(Struct, frozen=True):
+    """A piece of what the model thinks before it answers; no part of the answer."""
+
+    name: ClassVar[str] = "reasoning"
+    text: str
+
+
+class ToolStarted(Struct, frozen=True):
+    name: ClassVar[str] = "tool.started"
+    id: str
+    tool: str
+    arguments: Mapping[str, Any]
+
+
+class ToolFinished(Struct, frozen=True):
+    name: ClassVar[str] = "tool.finished"
+    id: str
+    tool: str
+    status: ToolStatus
+    latency_ms: float
+    result: str | None = None
+    error: str | None = None
+
+
+class UsageReported(Struct, frozen=True):
+    """What one model call used."""
+
+    name: ClassVar[str] = "usage"
+    model: str
+    usage: Usage
+    cost_usd: float
+
+
+class RunFinished(Struct, frozen=True):
+    name: ClassVar[str] = "run.finished"
+    answer: Answer
+
+
+class RunFailed(Struct, frozen=True):
+    name: ClassVar[str] = "run.failed"
+    error: AppError
+
+
+Event = RunStarted | Token | Reasoning | ToolStarted | ToolFinished | UsageReported | RunFinished | RunFailed

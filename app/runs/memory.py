@@ -1,0 +1,122 @@
+"""A run's session: what the model is given of it, and what the run leaves in it."""
+
+import time
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from app.access.principal import Principal
+from app.errors import StateUnavailable
+from app.messages import AssistantMessage, Message, Turn, UserMessage
+from app.models.protocol import Model
+from app.runs.history import History, trim
+from app.runs.shortening import shorten
+from app.runs.sizes import BYTES_A_TOKEN, estimate_tokens
+from app.runs.window import room_for_history
+from app.settings import Settings
+from app.state.sessions import NEW, Recalled, Sessions
+from app.telemetry.logs import log
+
+_MICROS = 1_000_000
+_MOST_AS_JSON = 6  # bytes of a character
+
+
+class Memory(Struct):
+    """One run's. `degraded` names what it had to do without: `sessions`, or part of the `history`."""
+
+    sessions: Sessions
+    settings: Settings
+    principal: Principal
+    session_id: str
+    message_id: str
+    question: UserMessage
+    degraded: list[str] = []
+    history: list[Message] = []
+    _turns: list[Turn] = []
+    _size: int = 0
+    _began: int | None = NEW
+    _created_at: float = field(default_factory=time.time)
+
+    def ask(self) -> Coroutine[Any, Any, Recalled]:
+        """Ask for the session's turns; the question leaves now, the answer is for `recall`."""
+        return self.sessions.recall(self.principal.user, self.session_id)
+
+    def recall(self, recalled: Recalled, model: Model, system: str, tool_bytes: int) -> None:
+        """Use what was said before, as much as the settings and the model's window allow."""
+        self._turns, self._began, self._size = recalled
+        self._created_at = self._began / _MICROS
+        most, window = self.settings.history_max_tokens, model.context_window
+        history = self._trim(most, model.ref)
+        if window is not None and history.messages:
+            room = room_for_history(window, self.settings.max_tokens, system, self.question, tool_bytes)
+            if room < most and estimate_tokens(history.messages) > room:
+                history = self._trim(room, model.ref)._replace(shortened=True)
+        self._use(history)
+
+    def not_recalled(self, error: StateUnavailable) -> None:
+        """Go on without what was said before."""
+        self._began = None
+        self.not_kept(error)
+
+    def recall_less(self, model: str) -> Sequence[Message] | None:
+        """The conversation with half as much history; None if there is none."""
+        if not self.history:
+            return None
+        self._use(self._trim(estimate_tokens(self.history) // 2, model)._replace(shortened=True))
+        return self.conversation
+
+    @property
+    def conversation(self) -> list[Message]:
+        return [*self.history, self.question]
+
+    def _trim(self, max_tokens: int, model: str) -> History:
+        return trim(self._turns, max_tokens, question=self.question.content, model=model, size=self._size)
+
+    def _use(self, history: History) -> None:
+        self.history = history.messages
+        if history.shortened and "history" not in self.degraded:
+            self.degraded.append("history")
+
+    def keep(self, messages: Sequence[Message]) -> Coroutine[Any, Any, bool]:
+        """Keep the turn, which ends with these messages. It leaves now, and has to be awaited."""
+        return self.sessions.append(
+            self.principal.user,
+            self.session_id,
+            self._turn(messages),
+            began=self._began,
+            address=self.principal.address,
+        )
+
+    def keep_later(self, messages: Sequence[Message]) -> None:
+        """Keep the turn of a run that was cancelled, in the background."""
+        self.sessions.append_later(
+            self.principal.user,
+            self.session_id,
+            self._turn(messages),
+            began=self._began,
+            address=self.principal.address,
+        )
+
+    def _turn(self, messages: Sequence[Message]) -> Turn:
+        """As much of it as a session may hold."""
+        said: tuple[Message, ...] = (self.question, *messages)
+        most = self.settings.session_max_bytes
+        turn = Turn(self.message_id, self._created_at, said)
+        match messages:
+            case [AssistantMessage(content, (), None)] if (
+                _MOST_AS_JSON * (len(self.question.content) + len(content)) < most
+            ):
+                return turn  # as most are
+        tokens = most // BYTES_A_TOKEN
+        while len(msgspec.json.encode(turn)) > most and tokens:
+            turn = Turn(self.message_id, self._created_at, shorten(said, tokens))
+            tokens //= 2
+        return turn
+
+    def not_kept(self, error: StateUnavailable) -> None:
+        """Go on without the store."""
+        if "sessions" not in self.degraded:
+            self.degraded.append("sessions")
+            log.warning("state.unavailable", error=repr(error.__cause__))
