@@ -8,7 +8,7 @@ from opentelemetry.trace import Span
 from app.errors import ContextTooLong, LimitsUnavailable, RateLimited
 from app.limits.allowance import Growth
 from app.messages import AssistantMessage, ToolCall, ToolMessage
-from app.models.observed import Attempt
+from app.models.call_records import Attempt
 from app.models.protocol import Beside, ModelRequest
 from app.runs.context import RunContext
 from app.runs.events import Reasoning, Token, ToolCallRecord, ToolFinished, ToolStarted, UsageReported

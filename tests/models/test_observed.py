@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 
 from app.errors import ContextTooLong, ModelRateLimited, ModelUnavailable
 from app.messages import ToolCall, Usage, UserMessage
-from app.models.observed import Attempt, ObservedModel
+from app.models.call_records import Attempt
+from app.models.observed import ObservedModel
 from app.models.protocol import Beside, ModelRequest, StopReason
 from app.runs.events import Event, Reasoning, Token, UsageReported
 from app.telemetry.context import RequestContext, current
