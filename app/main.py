@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from app import __version__, memory
 from app.access.identity import build_identity
 from app.access.proxies import Proxies
-from app.agents.definition import Agent
+from app.agents.catalog import Agents
 from app.api import agent, chat, docs, health, sessions, tools, usage
 from app.api.authentication import document_authentication
 from app.api.caller import Callers
@@ -30,7 +30,7 @@ from app.limits.limiter import Limiter
 from app.limits.usage import UsageBook
 from app.models.catalog import build_models
 from app.runs.context import Services
-from app.runs.runner import DEFAULT_AGENT, Runner
+from app.runs.runner import Runner
 from app.settings import Settings
 from app.state.bounds import Bounds
 from app.state.redis import connect
@@ -51,9 +51,10 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     store = connect(settings.redis_url, settings.redis_ca_file, tls_strict=settings.tls_strict)
     history = Sessions(store, Bounds.of(settings), anonymous=settings.auth == ("none",))
     limiter = Limiter(settings, store)
+    agents = Agents(settings, models, tuple(registry))
     runner = Runner(
         Services(settings, models, history, limiter, tracing),
-        agents={DEFAULT_AGENT: Agent(DEFAULT_AGENT, settings.system_prompt, tuple(registry))},
+        agents=agents,
         tools=registry,
     )
     prober = Prober(
@@ -74,6 +75,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         watchers = [
             asyncio.create_task(keep("probes", prober.watch, essential=False)),
             asyncio.create_task(keep("keys", identity.watch)),
+            asyncio.create_task(keep("agents", agents.watch)),
             asyncio.create_task(keep("leases", limiter.leases.tend)),
             asyncio.create_task(keep("memory", memory.trim, essential=False)),
         ]

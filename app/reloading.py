@@ -64,6 +64,15 @@ class Reloading:
         self._refusal = reason
 
 
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """Raises OSError, and ValueError for a longer file."""
+    with path.open("rb") as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise ValueError(f"has more than {max_bytes} bytes")
+    return content
+
+
 def _signature(path: Path) -> Signature | None:
     try:
         if not path.is_dir():

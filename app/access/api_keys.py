@@ -19,7 +19,7 @@ from msgspec import Meta, Struct
 
 from app.access.principal import DEFAULT_TIER, SCOPE, Credential, Principal
 from app.errors import Unauthorized
-from app.reloading import Reloading
+from app.reloading import Reloading, read_bounded
 from app.telemetry.logs import log
 
 PREFIX = "agentapi_"
@@ -133,7 +133,7 @@ class KeyFile:
 
     def _load(self) -> None:
         """Raises OSError, and ValueError for what cannot be meant."""
-        keys = parse(_read(self._path), self._now)
+        keys = parse(read_bounded(self._path, _MAX_FILE_BYTES), self._now)
         if not keys and self._keys:
             raise ValueError(
                 "has no keys, which is taken for a mistake: those loaded before stay in use until a restart"
@@ -144,11 +144,3 @@ class KeyFile:
 
     def _refused(self, reason: str) -> None:
         log.error("api_keys.refused", error=reason, keys=len(self._keys))
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(_MAX_FILE_BYTES + 1)
-    if len(content) > _MAX_FILE_BYTES:
-        raise ValueError(f"has more than {_MAX_FILE_BYTES} bytes")
-    return content

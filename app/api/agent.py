@@ -24,7 +24,7 @@ def routes(app: FastAPI, runner: Runner, max_message_chars: int) -> None:
         """
         principal = principal_of(request, body.user_id)
         principal.require("chat")
-        run = runner.run(
+        run = runner.start(
             principal,
             RunRequest(
                 message=check_text("query", body.query, max_message_chars),

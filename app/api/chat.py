@@ -41,7 +41,7 @@ def routes(app: FastAPI, runner: Runner, max_message_chars: int) -> None:
     def start(body: ChatRequest, request: Request, *, streamed: bool) -> RunHandle:
         principal = principal_of(request, body.user_id)
         principal.require("chat")
-        return runner.run(
+        return runner.start(
             principal,
             RunRequest(
                 message=check_text("message", body.message, max_message_chars),

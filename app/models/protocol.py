@@ -32,6 +32,10 @@ class ModelRequest(Struct, frozen=True):
     max_tokens: int = 1024
     stream: bool = True
     max_reasoning_tokens: int = 0
+    temperature: float | None = None
+    """None: the model's own."""
+    response_format: Mapping[str, Any] | None = None
+    """The JSON schema that the answer has to follow."""
 
     def call_ids(self) -> set[str]:
         """The ids of the tool calls in its messages."""

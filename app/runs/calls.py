@@ -68,8 +68,11 @@ def _request(run: RunContext, call: CallModel) -> ModelRequest:
     answer, reasoning = call.answer, call.reasoning
     if window is not None:
         answer, reasoning = within_window(window, answer, reasoning, call.system, messages, run.tools.most_tokens)
-    tools = () if call.last else run.tools.specs
-    return ModelRequest(call.system, messages, tools, answer, run.request.stream, reasoning)
+    tools, asked = () if call.last else run.tools.specs, run.request
+    temperature = run.agent.temperature if asked.temperature is None else asked.temperature
+    return ModelRequest(
+        call.system, messages, tools, answer, asked.stream, reasoning, temperature, asked.response_format
+    )
 
 
 def _shorten(run: RunContext) -> bool:

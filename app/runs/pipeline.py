@@ -64,7 +64,7 @@ def _attributes(run: RunContext) -> dict[str, str]:
 async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, str]:
     """In one round trip to the store. Returns headers that tell the caller where they stand."""
     memory = run.memory
-    asked = None if run.request.session_id is None else memory.ask()
+    asked = None if run.request.session_id is None or run.request.history is not None else memory.ask()
     try:
         headers = await run.services.limiter.admit(run.reservation, handle.fail)
     except BaseException:
@@ -80,7 +80,9 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
         except StateUnavailable as error:
             memory.not_recalled(error)
         else:
-            memory.recall(recalled, run.model, run.agent.system_prompt, run.tools.most_tokens)
+            memory.recall(recalled, run.model, run.costs.system_prompt, run.tools.most_tokens)
+    elif run.request.history is not None:
+        memory.take(run.request.history, run.model, run.costs.system_prompt, run.tools.most_tokens)
     return headers
 
 
@@ -98,7 +100,7 @@ def _begin(run: RunContext, headers: Mapping[str, str]) -> None:
 
 async def _work(run: RunContext) -> None:
     """Raises DeadlineExceeded when it takes too long."""
-    seconds = run.services.settings.run_timeout_seconds
+    seconds = run.agent.timeout_seconds
     try:
         async with asyncio.timeout(seconds) as deadline:
             await loop(run)

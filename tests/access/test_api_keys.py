@@ -302,7 +302,9 @@ def test_a_read_that_failed_is_tried_again_though_the_file_did_not_change(
     keys = KeyFile(path)
     path.write_text(line(OTHER))
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_read", lambda _: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+        patched.setattr(
+            module, "read_bounded", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+        )
         with capture_logs() as logs:
             keys.refresh()
             keys.refresh()

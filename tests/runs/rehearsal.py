@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.agents.definition import Agent, RunLimits
+from app.agents.catalog import default_agent
+from app.agents.definition import RunLimits
 from app.limits.allowance import Growth
 from app.limits.limiter import CHAT, Limiter
 from app.limits.reservation import Claim
@@ -146,9 +147,9 @@ class Rehearsal:
         known = models(self.model, price=self.price)
         limiter = SettlingOnly(self)
         sessions = Sessions(store, Bounds(ttl_seconds=60, max_turns=100))
-        agent = Agent("default", self.system, tuple(tool.name for tool in self.tools))
+        agent = default_agent(settings, tuple(tool.name for tool in self.tools))
         offered = toolset(Registry(self.tools))
-        memory = Forgetful(sessions, settings, ADA, "s", "m", UserMessage("Hello"))
+        memory = Forgetful(sessions, settings.session_max_bytes, agent, ADA, "s", "m", UserMessage("Hello"))
         memory.less = self.less
         reserved = (self.reserved_tokens, round(self.reserved_usd * NANOS))
         return RunContext(
