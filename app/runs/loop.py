@@ -1,7 +1,7 @@
 """The agent loop: the model asks for tools, they run, their results go back, until it answers or a limit ends it."""
 
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import nullcontext
 from time import perf_counter
 from typing import Any
 
@@ -24,6 +24,8 @@ from app.runs.toolset import Toolset
 from app.runs.valid_calls import used_ids, valid_calls
 from app.runs.window import within_window
 from app.telemetry.traces import Tracing
+from app.tools.call import Slot
+from app.tools.context import ToolContext
 
 Emit = Callable[[Event], None]
 
@@ -48,7 +50,9 @@ class Loop(Struct, frozen=True):
     claim: Claim
     settle: Settle
     """Called between model calls; what the run has used by then is recorded, and what the next may use reserved."""
-    tool_turn: Callable[[str], AbstractAsyncContextManager[object]] = nullcontext
+    context: ToolContext
+    """What its tools may know of it."""
+    tool_slot: Slot = nullcontext
     """Entered around each call of a tool, by its name. Raises RateLimited when it is called too often."""
     recall_less: Callable[[], Sequence[Message] | None] = _nothing_less
     """Called when the conversation is too long for the model: one with less history, or None."""
@@ -184,5 +188,5 @@ class Loop(Struct, frozen=True):
         progress.messages.append(message)
         progress.pieces.clear()
         growth = rations.between(message, self._answered(progress), progress.reasoning_tokens)
-        batch = ToolBatch(self.tracing, self.tools.registry, self.emit, self.tool_turn, self.shown_chars)
+        batch = ToolBatch(self.tracing, self.tools.registry, self.context, self.emit, self.tool_slot, self.shown_chars)
         await batch.run(calls, progress, self.settle(growth))

@@ -37,6 +37,7 @@ from app.telemetry import metrics
 from app.telemetry.context import current
 from app.telemetry.logs import log
 from app.telemetry.traces import Tracing, fail
+from app.tools.context import ToolContext
 
 _REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
 
@@ -159,6 +160,8 @@ class Execution(Struct):
         return headers
 
     async def _loop(self, run: Run) -> None:
+        seconds = self.services.settings.run_timeout_seconds
+        ends_at = asyncio.get_running_loop().time() + seconds
         loop = Loop(
             tracing=self.services.tracing,
             agent=self.agent,
@@ -169,13 +172,13 @@ class Execution(Struct):
             emit=run.emit,
             claim=self.claim,
             settle=partial(self.services.limiter.settle, self.claim, over=False),
-            tool_turn=partial(self.services.limiter.tool_turn, self.principal),
+            context=ToolContext(self.principal, self.claim.run, deadline=ends_at),
+            tool_slot=partial(self.services.limiter.tool_turn, self.principal),
             recall_less=partial(self.memory.recall_less, self.model.model.ref),
             shown_chars=self.services.settings.tool_result_chars,
         )
-        seconds = self.services.settings.run_timeout_seconds
         try:
-            async with asyncio.timeout(seconds) as deadline:
+            async with asyncio.timeout_at(ends_at) as deadline:
                 await loop.run(self.memory.conversation, self.progress)
         except TimeoutError:
             if not deadline.expired():

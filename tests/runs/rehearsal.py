@@ -17,7 +17,7 @@ from app.runs.toolset import toolset
 from app.settings import load
 from app.state.in_process import InProcessStore
 from app.telemetry.traces import Tracing
-from app.tools import Tool
+from app.tools import Tool, ToolContext
 from app.tools.registry import Registry
 from tests.doubles import ADA, Script, ScriptedModel
 
@@ -58,6 +58,7 @@ class Rehearsal:
             emit=self.events.append,
             claim=Limiter(load(None), InProcessStore()).claim(ADA, CHAT, "a-run", reserved),
             settle=self._settle,
+            context=ToolContext(ADA, "a-run"),
             recall_less=lambda: self.less,
             shown_chars=self.shown_chars,
         )

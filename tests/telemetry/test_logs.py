@@ -84,7 +84,7 @@ def talk(service: Service, upstream: Upstream) -> None:
         service.client.post("/chat", json=body, headers=headers)
     service.client.post("/chat", json={"message": [QUESTION]}, headers=headers)
     service.client.post("/chat", content=QUESTION, headers=headers | {"Content-Type": "application/json"})
-    service.client.post("/api/tools/calculator", json={"arguments": {"expression": QUESTION}}, headers=headers)
+    service.client.post("/api/tools/calculator", json={"expression": QUESTION}, headers=headers)
     service.client.get(f"/nowhere?key=sk-of-the-user&q={QUESTION}", headers=headers)
     service.wait_for_event("request", path="/nowhere")
 
