@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import lru_cache
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -211,7 +211,7 @@ def _record_failure(ref: str, error: BaseException, started: float, usage: Usage
     )
 
 
-def _record_estimate(ref: str, usage: Usage, cost_usd: float) -> dict[str, object]:
+def _record_estimate(ref: str, usage: Usage, cost_usd: float) -> dict[str, Any]:
     """Count the tokens that nobody counted; what the log says of them."""
     metrics.UNCERTAIN_TOKENS.labels(ref, "input").inc(usage.input_tokens)
     metrics.UNCERTAIN_TOKENS.labels(ref, "output").inc(usage.output_tokens)

@@ -3,14 +3,13 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from typing import Any, Never
 
 import pytest
 from prometheus_client import REGISTRY
-from structlog.testing import CapturingLogger
 
 from app.errors import RateLimited
 from app.messages import ToolCall
@@ -21,6 +20,7 @@ from app.tools.call import Slot, call_tool
 from app.tools.registry import Registry
 from app.tools.result import ToolResult
 from tests.doubles import ADA
+from tests.logged import capture_logs
 
 who: ContextVar[str] = ContextVar("who")
 seen: list[str] = []
@@ -132,11 +132,10 @@ REGISTRY_OF_TOOLS = Registry(
 
 
 @pytest.fixture(autouse=True)
-def logged(monkeypatch: pytest.MonkeyPatch) -> CapturingLogger:
-    log = CapturingLogger()
-    monkeypatch.setattr(tool_calls, "log", log)
+def logged() -> Iterator[list[dict[str, Any]]]:
     seen.clear()
-    return log
+    with capture_logs() as lines:
+        yield lines
 
 
 async def execute(tools: Registry, call: ToolCall, slot: Slot = nullcontext) -> ToolResult:
@@ -251,13 +250,13 @@ async def test_a_tool_that_answers_when_cancelled_has_still_timed_out() -> None:
 
 
 async def test_a_tool_that_ignores_its_cancellation_is_left_behind(
-    logged: CapturingLogger, monkeypatch: pytest.MonkeyPatch
+    logged: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tool_calls, "GRACE_SECONDS", 0.1)
     result = await run("cling")
     assert result.status == "timeout"
     assert result.latency_ms < 1200
-    assert (logged.calls[0].args, logged.calls[0].kwargs["tool"]) == (("tool_abandoned",), "cling")
+    assert (logged[0]["event"], logged[0]["tool"]) == ("tool_abandoned", "cling")
     await asyncio.wait(tool_calls._abandoned)
     assert seen == ["ignored", "ended"]
 
@@ -305,12 +304,11 @@ async def test_a_tool_sees_the_context_of_its_caller() -> None:
     assert (await run("name_caller")).content == "caller"
 
 
-async def test_a_call_is_logged_without_its_content(logged: CapturingLogger) -> None:
+async def test_a_call_is_logged_without_its_content(logged: list[dict[str, Any]]) -> None:
     await run("say", text="a secret")
-    (call,) = logged.calls
-    assert (call.method_name, call.args) == ("info", ("tool_call",))
-    assert call.kwargs.pop("latency_ms") > 0
-    assert call.kwargs == {"tool": "say", "success": True, "error": None}
+    (line,) = logged
+    assert line.pop("latency_ms") > 0
+    assert line == {"event": "tool_call", "log_level": "info", "tool": "say", "success": True, "error": None}
 
 
 @pytest.mark.parametrize(
@@ -324,13 +322,13 @@ async def test_a_call_is_logged_without_its_content(logged: CapturingLogger) -> 
     ],
 )
 async def test_a_failure_is_logged_with_its_kind_and_a_defect_with_its_stack(
-    logged: CapturingLogger, name: str, arguments: dict[str, Any], error: str, stack: bool
+    logged: list[dict[str, Any]], name: str, arguments: dict[str, Any], error: str, stack: bool
 ) -> None:
     await run(name, **arguments)
-    (call,) = logged.calls
-    assert (call.method_name, call.kwargs["success"], call.kwargs["error"]) == ("warning", False, error)
-    assert (call.kwargs["exc_info"] is not None) is stack
-    call.kwargs["tool"].encode()
+    (line,) = logged
+    assert (line["log_level"], line["success"], line["error"]) == ("warning", False, error)
+    assert ("exception" in line) is stack
+    line["tool"].encode()
 
 
 @pytest.mark.parametrize(
