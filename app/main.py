@@ -29,7 +29,7 @@ from app.limits.gate import Gate
 from app.limits.limiter import Limiter
 from app.limits.usage import UsageBook
 from app.models.catalog import build_models
-from app.runs.pipeline import Services
+from app.runs.context import Services
 from app.runs.runner import DEFAULT_AGENT, Runner
 from app.settings import Settings
 from app.state.bounds import Bounds
@@ -46,7 +46,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     lifecycle = lifecycle or Lifecycle(settings.max_active_requests)
     keep_secrets_of(settings)
     tracing = traces.configure()
-    models = build_models(settings)
+    models = build_models(settings, tracing)
     registry = tool_registry.load()
     store = connect(settings.redis_url, settings.redis_ca_file, tls_strict=settings.tls_strict)
     history = Sessions(store, Bounds.of(settings), anonymous=settings.auth == ("none",))
@@ -57,7 +57,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         tools=registry,
     )
     prober = Prober(
-        {ref: priced.model.probe for ref, priced in models.items()},
+        {ref: model.probe for ref, model in models.items()},
         partial(store.call, "PING") if settings.redis_url else None,
     )
     identity = build_identity(settings)

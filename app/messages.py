@@ -78,6 +78,10 @@ class Turn(Struct, frozen=True):
     messages: tuple[Message, ...]
 
 
+NANOS = 1_000_000_000
+"""Nano-dollars of a dollar: money is counted in whole ones."""
+
+
 class Usage(Struct, frozen=True):
     """Tokens of one model call or of a whole run. `input_tokens` includes those read from and written to a cache."""
 

@@ -8,9 +8,9 @@ from app.agents.definition import Agent
 from app.limits.limiter import Limiter
 from app.messages import Turn
 from app.models.prices import FREE, Price
+from app.runs.context import Services
 from app.runs.events import Answer, Event, RunFinished
-from app.runs.handle import RunRequest
-from app.runs.pipeline import Services
+from app.runs.request import RunRequest
 from app.runs.runner import DEFAULT_AGENT, Runner
 from app.settings import load
 from app.state.bounds import Bounds
@@ -41,10 +41,10 @@ class Stage:
         self.limiter = Limiter(self.settings, self.store)
         self.model = scripted[0]
         registry = Registry(tools)
+        tracing = tracing or Tracing(None)
+        self.models = models(*scripted, price=price, tracing=tracing)
         self.runner = Runner(
-            Services(
-                self.settings, models(*scripted, price=price), self.sessions, self.limiter, tracing or Tracing(None)
-            ),
+            Services(self.settings, self.models, self.sessions, self.limiter, tracing),
             agents={
                 DEFAULT_AGENT: Agent(DEFAULT_AGENT, "Be brief.", tuple(registry)),
                 "mute": Agent("mute", "Say nothing.", ()),

@@ -9,7 +9,7 @@ from app.api.event_schemas import stream_response
 from app.api.requests import AgentRunRequest
 from app.api.schemas import AgentAnswer, agent_answer
 from app.limits.limiter import AGENT
-from app.runs.handle import RunRequest
+from app.runs.request import RunRequest
 from app.runs.runner import Runner
 
 

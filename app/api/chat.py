@@ -11,14 +11,15 @@ from app.api.requests import ChatRequest
 from app.api.schemas import ChatAnswer, chat_answer
 from app.api.streams import ClientGone, EventStream, Render, fold
 from app.runs.events import RunFailed
-from app.runs.handle import Run, RunRequest
+from app.runs.handle import RunHandle
+from app.runs.request import RunRequest
 from app.runs.runner import Runner
 
 RUN_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503, 504)
 EITHER = "The answer whole as JSON, or with `stream: true` the run's events, as server-sent events."
 
 
-async def answer(run: Run, request: Request, render: Render) -> Response:
+async def answer(run: RunHandle, request: Request, render: Render) -> Response:
     """The run's answer, whole."""
     try:
         whole, headers = await fold(run, request)
@@ -27,7 +28,7 @@ async def answer(run: Run, request: Request, render: Render) -> Response:
     return Response(msgspec.json.encode(render(whole)), headers=headers, media_type="application/json")
 
 
-async def stream(run: Run, render: Render) -> Response:
+async def stream(run: RunHandle, render: Render) -> Response:
     """The run's events. A run that fails before it starts raises its error, which then has a status of its own."""
     await run.wait()
     events = run.take()
@@ -37,7 +38,7 @@ async def stream(run: Run, render: Render) -> Response:
 
 
 def routes(app: FastAPI, runner: Runner, max_message_chars: int) -> None:
-    def start(body: ChatRequest, request: Request, *, streamed: bool) -> Run:
+    def start(body: ChatRequest, request: Request, *, streamed: bool) -> RunHandle:
         principal = principal_of(request, body.user_id)
         principal.require("chat")
         return runner.run(

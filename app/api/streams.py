@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from app.api.prefix import path_of
 from app.api.problems import document
 from app.runs.events import Answer, Event, RunFailed, RunFinished, RunStarted, Token
-from app.runs.handle import Run
+from app.runs.handle import RunHandle
 from app.telemetry import metrics
 
 HEARTBEAT_SECONDS = 15.0
@@ -29,7 +29,7 @@ class ClientGone(Exception):
     """The client left; there is nobody to answer."""
 
 
-async def fold(run: Run, request: Request) -> tuple[Answer, Mapping[str, str]]:
+async def fold(run: RunHandle, request: Request) -> tuple[Answer, Mapping[str, str]]:
     """The run's answer and its headers. Raises its error, or ClientGone when the client left before it was there."""
     with _Attention(run, request.receive):
         events = await run.complete()
@@ -48,7 +48,7 @@ async def fold(run: Run, request: Request) -> tuple[Answer, Mapping[str, str]]:
 class _Attention:
     """Watches the client of a run that takes a while; one that is over before costs no task for it."""
 
-    def __init__(self, run: Run, receive: Receive) -> None:
+    def __init__(self, run: RunHandle, receive: Receive) -> None:
         self._run = run
         self._receive = receive
         self._watcher: asyncio.Task[None] | None = None
@@ -65,7 +65,7 @@ class _Attention:
             self._watcher.cancel()
 
 
-async def _cancel_when_gone(run: Run, receive: Receive) -> None:
+async def _cancel_when_gone(run: RunHandle, receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     run.cancel()
@@ -77,7 +77,7 @@ class EventStream(Response):
     A complete stream ends with `data: [DONE]`; one without it was cut.
     """
 
-    def __init__(self, run: Run, events: list[Event], render: Render) -> None:
+    def __init__(self, run: RunHandle, events: list[Event], render: Render) -> None:
         started = events[0] if events else None
         limits = started.headers if isinstance(started, RunStarted) else {}
         super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **limits})
@@ -143,7 +143,7 @@ class EventStream(Response):
 class _Heartbeat:
     """Wakes a run's reader when nothing has been written for a while. One timer, not one a write."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunHandle) -> None:
         self._run = run
         self._loop = asyncio.get_running_loop()
         self._written = self._loop.time()

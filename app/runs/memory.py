@@ -10,10 +10,10 @@ from msgspec import Struct, field
 from app.access.principal import Principal
 from app.errors import StateUnavailable
 from app.messages import AssistantMessage, Message, Turn, UserMessage
+from app.models.estimates import BYTES_A_TOKEN, estimated_message_tokens
 from app.models.protocol import Model
 from app.runs.history import History, trim
 from app.runs.shortening import shorten
-from app.runs.sizes import BYTES_A_TOKEN, estimate_tokens
 from app.runs.window import room_for_history
 from app.settings import Settings
 from app.state.sessions import NEW, Recalled, Sessions
@@ -51,7 +51,7 @@ class Memory(Struct):
         history = self._trim(most, model.ref)
         if window is not None and history.messages:
             room = room_for_history(window, self.settings.max_tokens, system, self.question, tool_bytes)
-            if room < most and estimate_tokens(history.messages) > room:
+            if room < most and estimated_message_tokens(history.messages) > room:
                 history = self._trim(room, model.ref)._replace(shortened=True)
         self._use(history)
 
@@ -64,7 +64,7 @@ class Memory(Struct):
         """The conversation with half as much history; None if there is none."""
         if not self.history:
             return None
-        self._use(self._trim(estimate_tokens(self.history) // 2, model)._replace(shortened=True))
+        self._use(self._trim(estimated_message_tokens(self.history) // 2, model)._replace(shortened=True))
         return self.conversation
 
     @property

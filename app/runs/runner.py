@@ -10,7 +10,8 @@ from app.errors import NotFound, ShuttingDown, Unauthorized
 from app.ids import new_id
 from app.limits.allowance import Amount, Growth
 from app.messages import UserMessage
-from app.models.catalog import PricedModel
+from app.models.observed import ObservedModel
+from app.runs.context import RunContext, Services
 from app.runs.estimates import (
     least_of_call,
     most_history_tokens,
@@ -18,9 +19,12 @@ from app.runs.estimates import (
     most_of_call,
     most_of_run,
 )
-from app.runs.handle import Run, RunRequest
+from app.runs.feed import Feed
+from app.runs.handle import RunHandle
 from app.runs.memory import Memory
-from app.runs.pipeline import Execution, Services
+from app.runs.pipeline import execute
+from app.runs.plan import Costs
+from app.runs.request import RunRequest
 from app.runs.toolset import Toolset, toolset
 from app.telemetry.logs import log
 from app.tools.registry import Registry
@@ -39,42 +43,37 @@ class Runner:
         self._agents = agents
         self._toolset = lru_cache(_TOOLSETS)(lambda names: toolset(tools.subset(names)))
         self._bounds = lru_cache(_BOUNDS)(self._bounds_of)
-        self._going_on: set[Run] = set()
+        self._going_on: set[RunHandle] = set()
 
-    def run(self, principal: Principal, request: RunRequest) -> Run:
+    def run(self, principal: Principal, request: RunRequest) -> RunHandle:
         """A run, to be begun. Its last event is RunFinished or RunFailed, unless it is cancelled.
 
         It has the tools that the principal may use. Raises NotFound for an unknown agent, model or tool, Forbidden
         for a tool asked for that the principal may not use, before anything has started.
         """
+        services = self._services
         agent, tools = self._choose(principal, request)
-        model = self._services.models.find(request.model)
-        limits, most = self._bounds(model, request.max_iterations, request.max_cost_usd, reasons=model.model.reasons)
+        model = services.models.find(request.model)
+        limits, most = self._bounds(model, request.max_iterations, request.max_cost_usd, reasons=model.reasons)
+        costs = Costs(model.dearest, agent.system_prompt, tools.most_tokens)
         message_id, session_id = new_id(), request.session_id or new_id()
-        first = partial(self._first_call, request, limits, model, agent, tools)
-        execution = Execution(
-            self._services,
+        question = UserMessage(request.message)
+        first = partial(self._first_call, request, limits, costs)
+        feed = Feed()
+        run = RunContext(
+            services,
             principal,
             request,
-            model,
             agent,
+            model,
             tools,
             limits,
-            claim=self._services.limiter.claim(principal, request.operation, message_id, most, first),
-            memory=Memory(
-                self._services.sessions,
-                self._services.settings,
-                principal,
-                session_id,
-                message_id,
-                UserMessage(request.message),
-            ),
-            session_id=session_id,
-            message_id=message_id,
+            costs,
+            services.limiter.claim(principal, request.operation, message_id, most, first),
+            Memory(services.sessions, services.settings, principal, session_id, message_id, question),
+            feed.emit,
         )
-        run = Run(execution.execute, self._going_on)
-        run.credential = principal.credential
-        return run
+        return RunHandle(partial(execute, run), self._going_on, feed, principal.credential)
 
     def stop(self) -> None:
         """End every run that is still going, each with ShuttingDown as its last event."""
@@ -111,7 +110,7 @@ class Runner:
         return agent, self._toolset(names)
 
     def _bounds_of(
-        self, model: PricedModel, max_iterations: int | None, max_cost_usd: float | None, *, reasons: bool
+        self, model: ObservedModel, max_iterations: int | None, max_cost_usd: float | None, *, reasons: bool
     ) -> tuple[RunLimits, Amount]:
         """The limits of a run, and the most that it may come to."""
         settings = self._services.settings
@@ -122,16 +121,14 @@ class Runner:
             max_cost_usd=min(max_cost_usd or settings.max_cost_usd, settings.max_cost_usd),
             max_reasoning_tokens=settings.max_reasoning_tokens if reasons else 0,
         )
-        return limits, most_of_run(model.price, limits)
+        return limits, most_of_run(model.dearest, limits)
 
-    def _first_call(
-        self, request: RunRequest, limits: RunLimits, model: PricedModel, agent: Agent, tools: Toolset
-    ) -> Growth:
+    def _first_call(self, request: RunRequest, limits: RunLimits, costs: Costs) -> Growth:
         """What a run reserves for its first model call, whose history is not known yet."""
-        known = most_input_tokens(agent.system_prompt, [UserMessage(request.message)], tools.most_tokens)
+        known = most_input_tokens(costs.system_prompt, [UserMessage(request.message)], costs.tool_tokens)
         read = known
         if request.session_id is not None:
             read += most_history_tokens(self._services.settings.history_max_tokens)
-        tokens, nanos = most_of_call(model.price, limits, read)
-        least = least_of_call(model.price, limits, known)
+        tokens, nanos = most_of_call(costs.price, limits, read)
+        least = least_of_call(costs.price, limits, known)
         return Growth((tokens, nanos), (min(least[0], tokens), min(least[1], nanos)))

@@ -204,7 +204,7 @@ async def test_a_settlement_that_crashes_leaves_no_tool_running() -> None:
             ended.set()
 
     class Crashing(Rehearsal):
-        async def _settle(self, growth: Growth | None) -> None:
+        async def settle(self, growth: Growth | None) -> None:
             await asyncio.sleep(0.01)
             raise LookupError
 

@@ -9,7 +9,7 @@ from app.errors import ContextTooLong, ModelUnavailable, RequestTooExpensive
 from app.messages import AssistantMessage, Extras, Message, ToolCall, ToolMessage, UserMessage
 from app.models.protocol import Completion
 from app.runs.events import RunFailed, Token
-from app.runs.handle import RunRequest
+from app.runs.request import RunRequest
 from app.tools import tool
 from tests.doubles import ADA, USAGE, ScriptedModel, answers, asks_for
 from tests.logged import capture_logs

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from app.errors import Forbidden, NotFound
 from app.messages import AssistantMessage, ToolCall, ToolMessage, UserMessage
 from app.runs.events import RunFinished, RunStarted, Token, UsageReported
-from app.runs.handle import RunRequest
+from app.runs.request import RunRequest
 from app.telemetry.context import RequestContext, current
 from app.tools import tool
 from tests.doubles import ADA, CHEAP, USAGE, AbsentStore, ScriptedModel, answers, asks_for

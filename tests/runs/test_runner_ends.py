@@ -12,8 +12,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from app.errors import DeadlineExceeded, InternalError, ModelUnavailable, RateLimited, RequestTooExpensive, ShuttingDown
 from app.messages import AssistantMessage, Message, ToolCall, UserMessage
 from app.runs.events import Event, RunFailed, RunFinished, RunStarted, Token
-from app.runs.handle import Run, RunRequest
+from app.runs.handle import RunHandle
 from app.runs.history import repair
+from app.runs.request import RunRequest
 from app.telemetry.context import RequestContext, current
 from app.telemetry.traces import Tracing
 from app.tools import tool
@@ -55,7 +56,7 @@ async def said(stage: Stage) -> list[tuple[Message, ...]]:
 CUT: list[tuple[Message, ...]] = [(UserMessage("Hello"), AssistantMessage("Hel", interrupted=True))]
 
 
-async def begun(stage: Stage, **request: Any) -> Run:
+async def begun(stage: Stage, **request: Any) -> RunHandle:
     """A run whose model has said its first word."""
     run = stage.runner.run(ADA, RunRequest("Hello", session_id="s", **request))
     async for event in run:

@@ -7,6 +7,7 @@ import msgspec
 
 from app.errors import AppError
 from app.messages import ToolCall, Usage
+from app.models.estimates import BYTES_A_TOKEN
 from app.models.protocol import Completion, OnBeside, OnText, StopReason
 from app.models.providers.anthropic.blocks import Block, calls_in, extras_of
 from app.models.providers.anthropic.usage import UsageCount
@@ -16,7 +17,6 @@ from app.models.providers.openai.ends import failure_in, failure_of_finish, stop
 from app.models.providers.tagged import TaggedText
 from app.models.providers.thinking import Splitter
 from app.models.providers.told import told
-from app.models.tokens import BYTES_A_TOKEN
 
 _PAUSED = "pause_turn"
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from app.messages import Extras
+from app.models.estimates import BYTES_A_TOKEN
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, ToolSpec
 from app.models.providers.failures import unavailable
 from app.models.providers.openai.calls import Calls
@@ -23,7 +24,6 @@ from app.models.providers.openai.wire import Call, ChatCompletion, Choice, Delta
 from app.models.providers.sse import SseData
 from app.models.providers.tagged import TaggedText
 from app.models.providers.thinking import Splitter
-from app.models.tokens import BYTES_A_TOKEN
 
 
 class OpenAIAnswer:

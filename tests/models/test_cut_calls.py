@@ -8,7 +8,7 @@ from app.errors import ModelUnavailable
 from app.messages import Usage
 from tests.doubles import answers
 from tests.logged import capture_logs
-from tests.runs.test_model_call import Stage
+from tests.models.test_observed import Stage
 
 
 @pytest.mark.parametrize(("max_tokens", "written"), [(100, 40), (25, 25)])
@@ -17,7 +17,7 @@ async def test_a_plain_call_that_is_cut_has_written_what_its_model_writes_in_tha
 ) -> None:
     stage = Stage(asyncio.Event())
     for _ in range(300):
-        stage.priced.pace.saw(400, 2.0)  # 200 a second
+        stage.priced.pace.add(400, 2.0)  # 200 a second
     task = asyncio.create_task(stage.call(stream=False, max_tokens=max_tokens))
     await asyncio.sleep(0.2)
     task.cancel()
