@@ -109,7 +109,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     leave_out_defaults(app)
     chat.routes(app, runner, settings.max_message_chars)
     agent.routes(app, runner, settings.max_message_chars)
-    tools.routes(app, registry, limiter, lifecycle)
+    tools.routes(app, registry, limiter, lifecycle, tracing)
     sessions.routes(app, history, limiter)
     usage.routes(app, limiter, UsageBook(store, limiter.budgets, limiter.anonymous_budgets))
     health.routes(app, lifecycle, prober)

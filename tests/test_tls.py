@@ -13,7 +13,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from structlog.testing import capture_logs
 
 from app.access.jwks import Jwks
 from app.models.catalog import build_models
@@ -22,6 +21,7 @@ from app.state.redis import connect
 from app.telemetry.prober import Prober
 from tests.access.issuer import RSA, jwk, key_set
 from tests.conftest import Serve
+from tests.logged import capture_logs
 from tests.redis_server import BINARY, MISSING
 from tests.state.secured import Authority, SecuredServer, builder, named
 

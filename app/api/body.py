@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Raw
-from pydantic import AliasChoices, BaseModel, ValidationError
+from pydantic import AliasChoices, BaseModel, RootModel, ValidationError
 from pydantic.fields import FieldInfo
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
@@ -33,6 +33,7 @@ class Body(Generic[M]):
 
     def __init__(self, model: type[M]) -> None:
         self._validate: Callable[[bytes], M] = model.__pydantic_validator__.validate_json
+        self._open = issubclass(model, RootModel)  # an object of any fields
         self._kinds: dict[str, Any] = {}
         self._other_names: dict[str, str] = {}
         for name, field in model.model_fields.items():
@@ -56,6 +57,10 @@ class Body(Generic[M]):
 
         Raises InvalidRequest for what is no JSON object.
         """
+        if self._open:
+            if not body.lstrip().startswith(b"{"):
+                raise _broken("Input should be an object")
+            return body, 0
         try:
             fields = _fields_of(body)
             kept = {name: self._shortened(name, fields[name]) for name in self._kinds if name in fields}

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, RootModel
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["ada"])]
 Name = Annotated[str, Field(max_length=256)]
@@ -71,7 +71,7 @@ class AgentRunRequest(_Question):
     )
 
 
-class ToolCallBody(BaseModel):
-    model_config = _STRICT
+class ToolArguments(RootModel[dict[str, Any]]):
+    """The tool's arguments, which its `parameters` describe."""
 
-    arguments: dict[str, Any] = Field(default_factory=dict, examples=[{"expression": "6 * 7"}])
+    model_config = ConfigDict(strict=True, json_schema_extra={"examples": [{"expression": "6 * 7"}]})

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from app.limits.usage import ModelUsage, Standing
 from app.runs.events import Answer, FinishReason
-from app.tools.invocation import ToolStatus
+from app.tools.result import ToolStatus
 
 
 @dataclass(frozen=True, slots=True)

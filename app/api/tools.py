@@ -1,5 +1,8 @@
 """`/api/tools`: what the agent can do, and doing one of it by hand."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import msgspec
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -8,18 +11,20 @@ from app.api.caller import principal_of
 from app.api.cancel_on_disconnect import attended
 from app.api.lifecycle import Lifecycle
 from app.api.problems import documented
-from app.api.requests import ToolCallBody
+from app.api.requests import ToolArguments
 from app.api.schemas import ToolAnswer, ToolDescription
 from app.ids import new_id
 from app.limits.limiter import TOOLS, Limiter
 from app.messages import ToolCall
-from app.tools.executor import execute
+from app.telemetry.traces import Tracing
+from app.tools import call as tool_calls
+from app.tools.context import ToolContext
 from app.tools.registry import Registry
 
 TOOL_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503)
 
 
-def routes(app: FastAPI, tools: Registry, limiter: Limiter, lifecycle: Lifecycle) -> None:
+def routes(app: FastAPI, tools: Registry, limiter: Limiter, lifecycle: Lifecycle, tracing: Tracing) -> None:
     listing = msgspec.json.encode(
         [ToolDescription(tool.name, tool.description, dict(tool.parameters), tool.risk) for tool in tools.values()]
     )
@@ -30,13 +35,23 @@ def routes(app: FastAPI, tools: Registry, limiter: Limiter, lifecycle: Lifecycle
             return Response(listing, headers=headers, media_type="application/json")
 
     @app.post("/api/tools/{name}", tags=["tools"], response_model=ToolAnswer, responses=TOOL_PROBLEMS)
-    async def call_tool(body: ToolCallBody, request: Request, name: str) -> Response:
-        """A tool that fails answers 200 with `success` false and the reason in `error`, as the model would see it."""
+    async def call_tool(body: ToolArguments, request: Request, name: str) -> Response:
+        """The body is the tool's arguments. A tool that fails answers 200 with `success` false and the reason in
+        `error`, as the model would see it."""
         principal = principal_of(request)
         principal.require_tool(name)
         known = tools.subset((name,))
-        async with limiter.turn(principal, f"tool:{name}") as headers:
-            call = execute(known, ToolCall(new_id(), name, body.arguments))
-            result = await attended(call, request, lifecycle)
+        headers: dict[str, str] = {}
+
+        @asynccontextmanager
+        async def slot(tool: str) -> AsyncIterator[None]:
+            async with limiter.turn(principal, f"tool:{tool}") as standing:
+                headers.update(standing)
+                yield
+
+        call = ToolCall(new_id(), name, body.root)
+        context = ToolContext(principal, run_id=call.id)
+        calling = tool_calls.call_tool(known, context, call, slot=slot, tracing=tracing)
+        result = await attended(calling, request, lifecycle)
         answer = ToolAnswer(result.status == "ok", result.result, result.error)
         return Response(msgspec.json.encode(answer), headers=headers, media_type="application/json")

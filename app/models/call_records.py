@@ -1,6 +1,7 @@
 """What a model call leaves behind: its log line, its metrics, and the attributes of its span."""
 
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -94,7 +95,7 @@ def record_failure(ref: str, error: BaseException, seconds: float, attempt: Atte
     )
 
 
-def _record_estimate(attempt: Attempt) -> dict[str, object]:
+def _record_estimate(attempt: Attempt) -> dict[str, Any]:
     """Count the tokens that nobody counted; what the log says of them."""
     usage = attempt.usage
     metrics.UNCERTAIN_TOKENS.labels(attempt.model, "input").inc(usage.input_tokens)

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-
-from opentelemetry.trace import Span
+from functools import partial
 
 from app.errors import ContextTooLong, LimitsUnavailable, RateLimited
 from app.limits.allowance import Growth
@@ -18,8 +17,9 @@ from app.runs.shortening import shorten_results
 from app.runs.steps import Attempted, ModelAnswered, ModelAsked, Shortened, ToolAnswered, ToolsCalled
 from app.runs.valid_calls import used_ids, valid_calls
 from app.runs.window import within_window
-from app.tools.executor import ToolResult, execute
-from app.tools.output import cut
+from app.tools.call import call_tool
+from app.tools.context import ToolContext
+from app.tools.result import ToolResult, refused
 
 
 async def settle(run: RunContext, growth: Growth | None = None) -> None:
@@ -107,35 +107,18 @@ async def call_tools(run: RunContext, calls: Sequence[ToolCall], left: Left) -> 
 
 
 async def _call_tool(run: RunContext, call: ToolCall) -> None:
-    attributes = {
-        "gen_ai.operation.name": "execute_tool",
-        "gen_ai.tool.name": call.name,
-        "gen_ai.tool.call.id": call.id,
-        "gen_ai.tool.type": "function",
-    }
     run.emit(ToolStarted(call.id, call.name, call.arguments))
-    with run.services.tracing.span(f"execute_tool {call.name}", attributes) as span:
-        outcome = await _execute(run, call)
-        _mark(span, outcome)
-    shown_chars = run.services.settings.tool_result_chars
-    text = cut(outcome.content, shown_chars) if shown_chars else None
-    result, error = (text, None) if outcome.status == "ok" else (None, text)
-    run.emit(ToolFinished(call.id, call.name, outcome.status, outcome.latency_ms, result, error))
-    message = ToolMessage(call.id, call.name, outcome.content, is_error=outcome.status != "ok")
-    record = ToolCallRecord(call.name, call.arguments, outcome.status, outcome.latency_ms, result, error)
-    run.record(ToolAnswered(message, record))
+    result = await _result(run, call)
+    told = (result.status, result.latency_ms, *result.shown(run.services.settings.tool_result_chars))
+    run.emit(ToolFinished(call.id, call.name, *told))
+    message = ToolMessage(call.id, call.name, result.content, is_error=result.status != "ok")
+    run.record(ToolAnswered(message, ToolCallRecord(call.name, call.arguments, *told), result.sources))
 
 
-async def _execute(run: RunContext, call: ToolCall) -> ToolResult:
-    if call.name not in run.tools.registry:
-        return await execute(run.tools.registry, call)
+async def _result(run: RunContext, call: ToolCall) -> ToolResult:
+    context = ToolContext(run.principal, run.reservation.run, deadline=run.ends_at)
+    slot = partial(run.services.limiter.tool_turn, run.principal)
     try:
-        async with run.services.limiter.tool_turn(run.principal, call.name):
-            return await execute(run.tools.registry, call)
-    except (RateLimited, LimitsUnavailable) as error:  # the model is told, and goes on without it
-        return ToolResult(error.detail, "error", 0.0, error.detail)
-
-
-def _mark(span: Span, result: ToolResult) -> None:
-    if result.status != "ok":
-        span.set_attribute("error.type", result.status)
+        return await call_tool(run.tools.registry, context, call, slot=slot, tracing=run.services.tracing)
+    except (RateLimited, LimitsUnavailable) as error:  # the model is told, and continues without the tool
+        return refused(error)

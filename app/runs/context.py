@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from msgspec import Struct, field
 
@@ -54,6 +55,7 @@ class RunContext(Struct):
     state: RunState = RunState()  # that the steps have come to
     pieces: list[str] = []  # of the text that the model is telling
     outside_seconds: float = 0.0  # spent in models and tools
+    ends_at: float = inf  # on the event loop's clock
     admitted: bool = False
     kept: bool = False  # what was said is on its way to the session
 

@@ -101,8 +101,9 @@ def _begin(run: RunContext, headers: Mapping[str, str]) -> None:
 async def _work(run: RunContext) -> None:
     """Raises DeadlineExceeded when it takes too long."""
     seconds = run.agent.timeout_seconds
+    run.ends_at = asyncio.get_running_loop().time() + seconds
     try:
-        async with asyncio.timeout(seconds) as deadline:
+        async with asyncio.timeout_at(run.ends_at) as deadline:
             await loop(run)
     except TimeoutError:
         if not deadline.expired():
@@ -154,6 +155,7 @@ def _answer(run: RunContext, span: Span) -> Answer:
         latency_ms=latency_ms,
         trace_id=trace_id,
         request_id=request_id,
+        sources=state.sources,
         degraded=(*degraded, "tool_results") if state.results_shortened else tuple(degraded),
         tool_calls=state.tool_calls,
         iterations=state.iterations,

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from app import reloading
 from app.access import api_keys as module
 from app.access.api_keys import PREFIX, KeyFile, fingerprint, new_secret, parse
 from app.access.principal import Principal
 from app.errors import ConfigurationError, Unauthorized
+from tests.logged import capture_logs
 
 KEY, OTHER = new_secret(), new_secret()
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.access.principal import Principal
 from app.errors import BudgetExceeded
@@ -17,6 +16,7 @@ from app.state.store import Store
 from app.telemetry import metrics
 from tests.limits.conftest import MakeLimiter
 from tests.limits.test_rates import ADA, BOB
+from tests.logged import capture_logs
 
 CORE_ADA = Principal("ada", team="core", authenticated=True)
 CORE_BOB = Principal("bob", team="core", authenticated=True)

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.errors import ModelUnavailable
 from app.messages import Usage
 from tests.doubles import answers
+from tests.logged import capture_logs
 from tests.models.test_observed import Stage
 
 

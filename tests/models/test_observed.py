@@ -11,7 +11,6 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import REGISTRY
-from structlog.testing import capture_logs
 
 from app.errors import ContextTooLong, ModelRateLimited, ModelUnavailable
 from app.messages import ToolCall, Usage, UserMessage
@@ -22,6 +21,7 @@ from app.runs.events import Event, Reasoning, Token, UsageReported
 from app.telemetry.context import RequestContext, current
 from app.telemetry.traces import Tracing
 from tests.doubles import CHEAP, USAGE, ScriptedModel, Step, answers, asks_for
+from tests.logged import capture_logs
 
 _numbers = count()
 

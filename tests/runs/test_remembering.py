@@ -4,7 +4,6 @@ import asyncio
 
 import msgspec
 import pytest
-from structlog.testing import capture_logs
 
 from app.errors import ContextTooLong, ModelUnavailable, RequestTooExpensive
 from app.messages import AssistantMessage, Extras, Message, ToolCall, ToolMessage, UserMessage
@@ -13,6 +12,7 @@ from app.runs.events import RunFailed, Token
 from app.runs.request import RunRequest
 from app.tools import tool
 from tests.doubles import ADA, USAGE, ScriptedModel, answers, asks_for
+from tests.logged import capture_logs
 from tests.stage import Stage
 
 CALL = ToolCall("1", "double", {"number": 4})

@@ -6,7 +6,6 @@ import time
 import pytest
 from msgspec.structs import replace
 from prometheus_client import REGISTRY
-from structlog.testing import capture_logs
 
 from app.errors import Forbidden, NotFound
 from app.messages import AssistantMessage, ToolCall, ToolMessage, UserMessage
@@ -15,6 +14,7 @@ from app.runs.request import RunRequest
 from app.telemetry.context import RequestContext, current
 from app.tools import tool
 from tests.doubles import ADA, CHEAP, USAGE, AbsentStore, ScriptedModel, answers, asks_for
+from tests.logged import capture_logs
 from tests.stage import Stage
 
 

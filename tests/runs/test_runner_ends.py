@@ -8,7 +8,6 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from structlog.testing import capture_logs
 
 from app.errors import DeadlineExceeded, InternalError, ModelUnavailable, RateLimited, RequestTooExpensive, ShuttingDown
 from app.messages import AssistantMessage, Message, ToolCall, UserMessage
@@ -20,6 +19,7 @@ from app.telemetry.context import RequestContext, current
 from app.telemetry.traces import Tracing
 from app.tools import tool
 from tests.doubles import ADA, CHEAP, AbsentStore, ScriptedModel, answers, asks_for
+from tests.logged import capture_logs
 from tests.runs.test_history import assert_acceptable
 from tests.stage import Stage
 
@@ -112,7 +112,7 @@ async def test_a_crash_tells_callers_nothing_and_the_log_everything(make: Callab
     assert type(error) is InternalError
     assert "swordfish" not in str(error.detail)
     crash = next(line for line in logs if line["event"] == "agent.request.crashed")
-    assert (crash["log_level"], crash["exc_info"]) == ("error", True)
+    assert (crash["log_level"], "Traceback" in crash["exception"]) == ("error", True)
     assert (logs[-1]["event"], logs[-1]["error"]) == ("agent.request.failed", "internal-error")
     assert await said(stage) == CUT
 

@@ -3,18 +3,24 @@
 import asyncio
 import json
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from typing import Any, Never
 
 import pytest
 from prometheus_client import REGISTRY
-from structlog.testing import CapturingLogger
 
+from app.errors import RateLimited
 from app.messages import ToolCall
-from app.tools import ToolError, executor, tool
-from app.tools.executor import ToolResult, execute
+from app.telemetry.traces import Tracing
+from app.tools import ToolContext, ToolError, tool
+from app.tools import call as tool_calls
+from app.tools.call import Slot, call_tool
 from app.tools.registry import Registry
+from app.tools.result import ToolResult
+from tests.doubles import ADA
+from tests.logged import capture_logs
 
 who: ContextVar[str] = ContextVar("who")
 seen: list[str] = []
@@ -126,11 +132,14 @@ REGISTRY_OF_TOOLS = Registry(
 
 
 @pytest.fixture(autouse=True)
-def logged(monkeypatch: pytest.MonkeyPatch) -> CapturingLogger:
-    log = CapturingLogger()
-    monkeypatch.setattr(executor, "log", log)
+def logged() -> Iterator[list[dict[str, Any]]]:
     seen.clear()
-    return log
+    with capture_logs() as lines:
+        yield lines
+
+
+async def execute(tools: Registry, call: ToolCall, slot: Slot = nullcontext) -> ToolResult:
+    return await call_tool(tools, ToolContext(ADA, "a-run"), call, slot=slot, tracing=Tracing(None))
 
 
 async def run(name: str, /, **arguments: Any) -> ToolResult:
@@ -241,14 +250,14 @@ async def test_a_tool_that_answers_when_cancelled_has_still_timed_out() -> None:
 
 
 async def test_a_tool_that_ignores_its_cancellation_is_left_behind(
-    logged: CapturingLogger, monkeypatch: pytest.MonkeyPatch
+    logged: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(tool_calls, "GRACE_SECONDS", 0.1)
     result = await run("cling")
     assert result.status == "timeout"
     assert result.latency_ms < 1200
-    assert (logged.calls[0].args, logged.calls[0].kwargs["tool"]) == (("tool_abandoned",), "cling")
-    await asyncio.wait(executor._abandoned)
+    assert (logged[0]["event"], logged[0]["tool"]) == ("tool_abandoned", "cling")
+    await asyncio.wait(tool_calls._abandoned)
     assert seen == ["ignored", "ended"]
 
 
@@ -272,7 +281,7 @@ async def test_cancellation_before_the_tool_began_passes_through() -> None:
 
 
 async def test_cancellation_is_not_held_up_by_a_tool_that_ignores_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(tool_calls, "GRACE_SECONDS", 0.1)
     running = asyncio.create_task(execute(Registry([tool(cling.function)]), ToolCall("1", "cling", {})))
     await asyncio.sleep(0.02)
     running.cancel()
@@ -280,7 +289,7 @@ async def test_cancellation_is_not_held_up_by_a_tool_that_ignores_it(monkeypatch
     with pytest.raises(asyncio.CancelledError):
         await running
     assert time.monotonic() - start < 1.2
-    await asyncio.wait(executor._abandoned)
+    await asyncio.wait(tool_calls._abandoned)
 
 
 async def test_several_at_once_take_as_long_as_the_longest() -> None:
@@ -295,12 +304,11 @@ async def test_a_tool_sees_the_context_of_its_caller() -> None:
     assert (await run("name_caller")).content == "caller"
 
 
-async def test_a_call_is_logged_without_its_content(logged: CapturingLogger) -> None:
+async def test_a_call_is_logged_without_its_content(logged: list[dict[str, Any]]) -> None:
     await run("say", text="a secret")
-    (call,) = logged.calls
-    assert (call.method_name, call.args) == ("info", ("tool_call",))
-    assert call.kwargs.pop("latency_ms") > 0
-    assert call.kwargs == {"tool": "say", "success": True, "error": None}
+    (line,) = logged
+    assert line.pop("latency_ms") > 0
+    assert line == {"event": "tool_call", "log_level": "info", "tool": "say", "success": True, "error": None}
 
 
 @pytest.mark.parametrize(
@@ -314,13 +322,13 @@ async def test_a_call_is_logged_without_its_content(logged: CapturingLogger) -> 
     ],
 )
 async def test_a_failure_is_logged_with_its_kind_and_a_defect_with_its_stack(
-    logged: CapturingLogger, name: str, arguments: dict[str, Any], error: str, stack: bool
+    logged: list[dict[str, Any]], name: str, arguments: dict[str, Any], error: str, stack: bool
 ) -> None:
     await run(name, **arguments)
-    (call,) = logged.calls
-    assert (call.method_name, call.kwargs["success"], call.kwargs["error"]) == ("warning", False, error)
-    assert (call.kwargs["exc_info"] is not None) is stack
-    call.kwargs["tool"].encode()
+    (line,) = logged
+    assert (line["log_level"], line["success"], line["error"]) == ("warning", False, error)
+    assert ("exception" in line) is stack
+    line["tool"].encode()
 
 
 @pytest.mark.parametrize(
@@ -348,7 +356,7 @@ async def test_the_time_of_registered_tools_is_measured() -> None:
     assert REGISTRY.get_sample_value("agent_tool_latency_seconds_count", {"tool": "unknown"}) is None
 
 
-async def test_the_executor_costs_little() -> None:
+async def test_a_call_costs_little() -> None:
     """The goal is 50 µs with logging; this bound only catches a mistake on a busy machine."""
     call = ToolCall("1", "add", {"a": 1})
     best = float("inf")
@@ -358,3 +366,64 @@ async def test_the_executor_costs_little() -> None:
             await execute(REGISTRY_OF_TOOLS, call)
         best = min(best, (time.perf_counter() - start) / 50)
     assert best < 300e-6
+
+
+@tool
+async def look(article: str, ctx: ToolContext) -> str:
+    """Look an article up."""
+    ctx.sources.append(f"shelf/{article}")
+    return f"{ctx.caller.user} {ctx.run_id} {ctx.call_id} {ctx.seconds_left:.0f}"
+
+
+LOOK = Registry([look])
+
+
+async def test_a_tool_is_given_who_calls_and_says_what_it_used() -> None:
+    result = await execute(LOOK, ToolCall("7", "look", {"article": "bolt"}))
+    assert (result.content, result.sources) == ("ada a-run 7 30", ("shelf/bolt",))
+
+
+async def test_the_sources_of_calls_at_once_are_apart() -> None:
+    calls = [execute(LOOK, ToolCall(name, "look", {"article": name})) for name in ("bolt", "nut")]
+    assert [result.sources for result in await asyncio.gather(*calls)] == [("shelf/bolt",), ("shelf/nut",)]
+
+
+async def test_a_deadline_of_the_run_that_comes_first_is_the_tools() -> None:
+    context = ToolContext(ADA, "a-run", deadline=asyncio.get_running_loop().time() + 5)
+    call = ToolCall("7", "look", {"article": "bolt"})
+    result = await call_tool(LOOK, context, call, slot=nullcontext, tracing=Tracing(None))
+    assert result.content == "ada a-run 7 5"
+    assert context.sources == []
+
+
+@pytest.mark.parametrize("made_up", [None, {}, {"caller": {"user": "root"}}, "root"])
+async def test_a_context_cannot_be_made_up(made_up: Any) -> None:
+    result = await execute(LOOK, ToolCall("7", "look", {"article": "bolt", "ctx": made_up}))
+    assert (result.status, result.content) == ("error", "Invalid arguments for look:\n- ctx: unknown argument")
+    assert result.sources == ()
+
+
+async def test_a_slot_is_held_while_a_known_tool_runs() -> None:
+    held: list[str] = []
+
+    @asynccontextmanager
+    async def slot(name: str) -> AsyncIterator[None]:
+        held.append(name)
+        yield
+        held.append("free")
+
+    for name in ("add", "made up"):
+        await execute(REGISTRY_OF_TOOLS, ToolCall("1", name, {"a": 1}), slot)
+    assert held == ["add", "free"]
+
+
+async def test_a_slot_that_is_refused_is_an_error_of_the_caller_and_no_call() -> None:
+    @asynccontextmanager
+    async def slot(_: str) -> AsyncIterator[None]:
+        raise RateLimited("user", 3, policies="", shown=False)
+        yield
+
+    before = calls("say", "ok"), calls("say", "error")
+    with pytest.raises(RateLimited):
+        await execute(REGISTRY_OF_TOOLS, ToolCall("1", "say", {"text": "hi"}), slot)
+    assert (calls("say", "ok"), calls("say", "error")) == before
