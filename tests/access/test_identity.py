@@ -12,7 +12,7 @@ from app.access.jwks import Jwks
 from app.errors import ConfigurationError, Unauthorized
 from app.settings import load
 from tests.access.issuer import AUDIENCE, ISSUER, RSA, SECRET, hmac_token, pem, token
-from tests.access.test_api_keys import KEY, line
+from tests.access.keys import KEY, line
 
 JWT: dict[str, Any] = {"auth": "jwt", "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
 BY_SECRET: dict[str, Any] = {**JWT, "jwt_algorithms": "HS256", "jwt_secret": SECRET}
