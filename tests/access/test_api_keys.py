@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,14 +19,8 @@ from app.access import api_keys as module
 from app.access.api_keys import PREFIX, KeyFile, fingerprint, new_secret, parse
 from app.access.principal import Principal
 from app.errors import ConfigurationError, Unauthorized
+from tests.access.keys import KEY, OTHER, line
 from tests.logged import capture_logs
-
-KEY, OTHER = new_secret(), new_secret()
-
-
-def line(secret: str = KEY, **changes: Any) -> str:
-    entry = {"sha256": fingerprint(secret), "name": "a test", "user": "ada", "scopes": ["chat"], **changes}
-    return json.dumps({name: value for name, value in entry.items() if value is not None}) + "\n"
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from tests.access.issuer import (
     pem,
     token,
 )
-from tests.access.test_api_keys import line
+from tests.access.keys import line
 from tests.api.serving import Service, serving
 
 ADA, BOB, CLOCK, ADMIN, EXPIRED, NOBODY = (new_secret() for _ in range(6))

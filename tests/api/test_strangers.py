@@ -37,7 +37,7 @@ def priced(provider: SilentProvider) -> dict[str, str]:
 
 
 def other(service: Service, address: str = ELSEWHERE) -> httpx.Client:
-    transport = httpx.HTTPTransport(local_address=address)
+    transport = httpx.HTTPTransport(local_address=address, verify=False)
     return httpx.Client(base_url=service.url, transport=transport, timeout=30)
 
 

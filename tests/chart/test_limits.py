@@ -8,18 +8,7 @@ import pytest
 from app.limits import budgets, tiers
 from app.settings import Settings, load
 from tests.chart.conftest import Render, RenderError
-
-LIMITS: dict[str, Any] = {
-    "global": {"perMinute": 1_000_000},
-    "tiers": {
-        "default": {
-            "user": {"perMinute": 60, "concurrent": 4},
-            "chat": {"perMinute": 30},
-            "tools": {"*": {"perMinute": 20}, "clock": {"concurrent": 1}},
-        },
-        "gold": {"agent": {"concurrent": 100}},
-    },
-}
+from tests.chart.values import LIMITS
 
 
 def test_by_default_only_the_budget_of_all_is_set(render: Render) -> None:

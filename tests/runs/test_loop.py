@@ -227,7 +227,7 @@ async def test_what_tools_used_is_told_once_each() -> None:
     @tool
     async def look(context: ToolContext, page: str) -> str:
         """Look."""
-        context.sources += [page, "https://all.example"]
+        context.sources.extend((page, "https://all.example"))
         return page
 
     calls = asks_for(call("look", "1", page="https://a.example"), call("look", "2", page="https://b.example"))
