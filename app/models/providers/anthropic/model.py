@@ -109,8 +109,7 @@ class AnthropicModel(Adjusted):
 
     def _body(self, request: ModelRequest, ref: str, changes: Changes, max_tokens: int) -> dict[str, Any]:
         with_tools = self._options.tools and "tools" not in changes.left_out
-        cached = "without_marks_for_the_cache" not in changes.ways
-        body = request_body(request, self.name, ref, max_tokens, with_tools=with_tools, cached=cached)
+        body = request_body(request, self.name, ref, max_tokens, with_tools=with_tools, ways=changes.ways)
         body["stream"] = request.stream if changes.stream is None else changes.stream
         if further := self._options.parameters:
             body["extra_body"] = {name: further[name] for name in further if name not in changes.left_out}
