@@ -33,6 +33,10 @@ class ModelRequest(Struct, frozen=True):
     stream: bool = True
     max_reasoning_tokens: int = 0
 
+    def tool_names(self) -> frozenset[str]:
+        """The names of the tools that the model is told of."""
+        return frozenset(tool.name for tool in self.tools)
+
     def call_ids(self) -> set[str]:
         """The ids of the tool calls in its messages."""
         return {

@@ -39,7 +39,8 @@ class Used(Protocol):
         """Told what a call used, and its cost in US dollars. `uncertain`: it was cut, and this is an estimate."""
 
 
-_CUT = frozenset({"timeout", "cut_stream", "broken_answer"})  # failures of calls that a provider may charge for
+_CUT = frozenset({"timeout", "disconnected", "cut_stream", "broken_answer"})
+"""Failures of calls that a provider may charge for."""
 
 
 class _Heard(Struct, frozen=True):

@@ -98,9 +98,7 @@ _KEYWORD = r"\b(?:additionalproperties|(?:max|min)(?:length|items)|exclusive(?:m
 _NOT_KNOWN = r"(?:unknown|unsupported|unrecogni[sz]ed|unexpected|(?:not|n't) (?:\w+ ){0,2}?(?:support|permit|allow))"
 _REASONING = r"(?:reasoning[_ ]content|reasoning_details|thinking_blocks|extra_content|provider_specific_fields)"
 _NOT_WANTED = rf"(?:{_REFUSING_WORDS}|(?:must|should|can|do) ?not|remove)"
-_NO_TEXT = (
-    r"(?:valid string|an? string|type string|be (?:null|none|nil)|got (?:null|none)|is required|required property)"
-)
+_NO_TEXT = r"(?:valid string|an? string|type string|be (?:null|none|nil)|got (?:null|none)|is (?:a )?required)"
 _WAYS = {
     "system_prompt_in_the_first_message": re.compile(
         r"(?:system|developer) (?:role|message|prompt|instruction)s? (?:\w+ ){0,3}?(?:not|n't) "

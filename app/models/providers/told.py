@@ -81,9 +81,9 @@ def _walk(said: Any, depth: int) -> Iterator[tuple[str, str]]:
         case list(items):
             for item in items[:5]:
                 yield from _walk(item, depth - 1)
-        case {"loc": list(places), "msg": str(problem), **fields}:  # FastAPI's
-            yield from _names({"loc": places})
-            if isinstance(kind := fields.get("type"), str):
+        case {"loc": list(places), "msg": str(problem)}:  # FastAPI's
+            yield from _names(said)
+            if isinstance(kind := said.get("type"), str):
                 yield "code", kind[:100]
             yield "message", f"{'.'.join(str(place) for place in places)}: {problem}"
         case dict(fields):

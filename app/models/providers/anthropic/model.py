@@ -19,7 +19,7 @@ from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unhe
 from app.models.providers.adjusting import Adjusted, Adjusting
 from app.models.providers.anthropic.answer import AnthropicAnswer
 from app.models.providers.anthropic.request import request_body
-from app.models.providers.anthropic.transport import read_answer, translated
+from app.models.providers.anthropic.transport import raise_for_status, read_answer, translated
 from app.models.providers.demo.echo import without_echo
 from app.models.providers.failures import is_alive
 from app.models.providers.http import CONNECT_SECONDS, SILENCE_SECONDS
@@ -75,14 +75,17 @@ class AnthropicModel(Adjusted):
                 verify=tls or True,
                 timeout=timeout,
                 limits=httpx2.Limits(max_connections=UNLIMITED, keepalive_expiry=KEEP_ALIVE_SECONDS),
+                event_hooks={"response": [raise_for_status]},
             ),
         )
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
         usage = Usage()
+        tools = request.tool_names()
 
         def begin() -> AnthropicAnswer:
-            return AnthropicAnswer(on_text, on_beside, Splitter(opened=self._opened) if self._splits else None)
+            splitter = Splitter(opened=self._opened) if self._splits else None
+            return AnthropicAnswer(on_text, on_beside, splitter, tools)
 
         async def send(answer: AnthropicAnswer, changes: Changes, max_tokens: int) -> None:
             nonlocal usage
