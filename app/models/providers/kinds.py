@@ -81,6 +81,7 @@ _FILTERED = _any(
 
 _NO_KEY = _any(
     r"api_key_invalid|invalid_api_key|authentication_error|(?:incorrect|invalid) api[ _]key|api key not valid"
+    r"|login fail"
 )
 _NO_MODEL = _any(r"model_not_found|invalid_model|deploymentnotfound|model_decommissioned|model_not_exist")
 
@@ -113,7 +114,7 @@ def is_filtered(words: str) -> bool:
 
 def reason_of(status: int, words: str) -> str:
     """The reason, as of ModelUnavailable, for a status that says no more than itself."""
-    if 400 <= status < 500 and _NO_KEY.search(words):
+    if 400 <= status <= 500 and _NO_KEY.search(words):
         return "auth"
     if 400 <= status < 500 and _NO_MODEL.search(words):
         return "not_found"

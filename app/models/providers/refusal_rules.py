@@ -116,7 +116,8 @@ _WAYS = {
     "system_prompt_as_text": re.compile(rf"\bsystem\b(?!\W{{0,3}}role).{{0,60}}{_NO_TEXT}|array into .*\.system\b"),
     "content_as_text": re.compile(
         rf"\bcontent\b(?! filter).{{0,80}}{_NO_TEXT}|missing (?:\w+ ){{0,2}}\W?content\b|array into .*\.content\b"
-        r"|nonetype|null, expected (?:a )?str|expected (?:a )?str\w*, (?:\w+ )?(?:null|none)"
+        r"|nonetype|(?:null|none) is not of type"
+        r"|null, expected (?:a )?str|expected (?:a )?str\w*, (?:\w+ )?(?:null|none)"
     ),
     "schemas_of_few_words": re.compile(rf"{_KEYWORD}.*{_NOT_KNOWN}|{_NOT_KNOWN}.*{_KEYWORD}"),
     "signature_in_every_call": re.compile(r"missing (?:a )?\W?thought_signature"),

@@ -16,7 +16,17 @@ _DEPTH = 12
 _CODES = ("type", "error_type", "__type", "code", "status", "status_code", "reason", "param")
 _WORDS = ("message", "Message", "msg", "detail", "error_description", "error_msg", "status_msg", "title")
 _NAMING = ("param", "loc", "field", "parameter")
-_NESTED = ("error", "errors", "innererror", "metadata", "raw", "details", "base_resp", "response")
+_NESTED = (
+    "error",
+    "errors",
+    "innererror",
+    "external_model_error",
+    "metadata",
+    "raw",
+    "details",
+    "base_resp",
+    "response",
+)
 _HTML = re.compile(rb"\s*<(?:!doctype|html|head|body|h1)", re.IGNORECASE)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _BLANKS = re.compile(r"\s+")

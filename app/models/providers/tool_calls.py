@@ -92,6 +92,7 @@ def _repeated(text: str) -> dict[str, Any] | None:
             value, place = _SCANNER.raw_decode(text, place)
         except (ValueError, RecursionError):
             return None
+        value = value or {}
         if not isinstance(value, dict) or (found and value and value != found):
             return None
         found = found or value

@@ -136,7 +136,7 @@ class OpenAIAnswer:
                 self.counted.add(usage)
         if completion.choices:
             return completion.choices[0]
-        if completion.usage is None and (failure := failure_without_choices(data)):
+        if (completion.usage is None or completion.base_resp) and (failure := failure_without_choices(data)):
             raise failure
         return None
 

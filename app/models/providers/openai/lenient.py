@@ -23,6 +23,7 @@ def decode_leniently(data: bytes) -> ChatCompletion:
         _usage(said.get("usage")),
         said.get("error"),
         OfGroq(_usage(groq.get("usage"))) if isinstance(groq := said.get("x_groq"), dict) else None,
+        said.get("base_resp"),
     )
 
 

@@ -95,6 +95,7 @@ class ChatCompletion(Struct):
     usage: TokenUsage | None = None
     error: Any = None
     x_groq: OfGroq | None = None
+    base_resp: Any = None  # MiniMax's, of success as well
 
 
 decode = msgspec.json.Decoder(ChatCompletion).decode
