@@ -109,14 +109,16 @@ _WAYS = {
         r"reasoning_content\W{0,2}(?: \w+)* must be (?:passed|provided|included|present)"
         r"|reasoning_content\W{0,2}(?: \w+)? (?:is|are) (?:missing|required)|missing (?:\w+ )?\W?reasoning_content"
     ),
+    "thinking_in_every_message": re.compile(r"content\W{0,3}thinking\b.* must be passed"),
     "reasoning_not_sent_back": re.compile(
+        r"both content and thinking|"
         rf"{_REASONING}.*{_NOT_WANTED}|{_NOT_WANTED}.*{_REASONING}|messages.*\breasoning\b.*{_REFUSING_WORDS}"
     ),
     "without_marks_for_the_cache": re.compile(rf"cache_control\b.*{_REFUSING_WORDS}|{_REFUSING_WORDS}.*cache_control"),
     "system_prompt_as_text": re.compile(rf"\bsystem\b(?!\W{{0,3}}role).{{0,60}}{_NO_TEXT}|array into .*\.system\b"),
     "content_as_text": re.compile(
         rf"\bcontent\b(?! filter).{{0,80}}{_NO_TEXT}|missing (?:\w+ ){{0,2}}\W?content\b|array into .*\.content\b"
-        r"|nonetype|(?:null|none) is not of type"
+        r"|nonetype|(?:null|none) is not of type|'none' has no attribute|not callable: null"
         r"|null, expected (?:a )?str|expected (?:a )?str\w*, (?:\w+ )?(?:null|none)"
     ),
     "schemas_of_few_words": re.compile(rf"{_KEYWORD}.*{_NOT_KNOWN}|{_NOT_KNOWN}.*{_KEYWORD}"),

@@ -35,6 +35,9 @@ class SseData:
                 return []
             buffer = buffer.removeprefix(BOM)
             self._begun = True
+        if buffer.find(b"\n") == len(buffer) - 2 and buffer.endswith(b"\n\n") and buffer.startswith(b"data:"):
+            self._rest = b""  # nearly all chunks are one event of one line
+            return [data] if (data := buffer[5:].strip()) else []
         held = b""
         if b"\r" in buffer:
             buffer, held = _with_line_feeds(buffer)

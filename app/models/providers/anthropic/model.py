@@ -34,7 +34,7 @@ UNLIMITED = 0
 MAX_PAUSES = 5
 """How often an answer that the provider pauses, while its own tools work, is asked to go on."""
 
-_OF_THINKING = re.compile(r"thinking|signature", re.IGNORECASE)
+_OF_THINKING = re.compile(r"(?!.*(?:cache_control|must be passed)).*(?:thinking|signature)", re.IGNORECASE | re.DOTALL)
 
 
 class AnthropicModel(Adjusted):
@@ -104,7 +104,7 @@ class AnthropicModel(Adjusted):
             return await self._parts(request, answer, self._body(request, ref, changes, max_tokens))
         except ModelError as error:
             if not (
-                error.reason == "bad_request" and _OF_THINKING.search(error.cause) and self._sends_thinking(request)
+                error.reason == "bad_request" and _OF_THINKING.match(error.cause) and self._sends_thinking(request)
             ):
                 raise
         log.warning("model.thinking_refused", model=self.ref)  # of another key, or too old

@@ -50,6 +50,9 @@ def request_body(
             {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
             for tool in request.tools
         ]
+    if "thinking_in_every_message" in ways:
+        for message in messages:
+            _begin_with_thinking(message)
     if cached:
         messages[-1]["content"][-1]["cache_control"] = CACHE
         if with_tools:
@@ -58,6 +61,12 @@ def request_body(
         for message in messages:
             message["content"] = _as_text(message["content"])
     return body
+
+
+def _begin_with_thinking(message: dict[str, Any]) -> None:
+    """DeepSeek takes no answer that it did not think about."""
+    if message["role"] == "assistant" and message["content"][0]["type"] != "thinking":
+        message["content"].insert(0, {"type": "thinking", "thinking": "", "signature": ""})
 
 
 def _as_text(content: list[dict[str, Any]]) -> str | list[dict[str, Any]]:

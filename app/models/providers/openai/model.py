@@ -17,7 +17,9 @@ from app.models.providers.refusal_rules import Changes
 from app.models.providers.thinking import Splitter
 from app.telemetry.logs import log
 
-_OPENED = r"r1|qwq|think(?:ing|er)?|reason(?:er|ing)?"
+_OPENED = (
+    r"r1|qwq|think(?:ing|er)?|reason(?:er|ing)?|minimax-m|nemotron|qwen-?3\.[5-9]|kimi-k2\.[5-9]|exaone-deep|seed-oss"
+)
 _MAY_BE_OPENED = re.compile(rf"(?:^|[-_/:. ])(?:{_OPENED})(?:$|[-_/:. \d])", re.IGNORECASE)
 """Names of models whose templates have the opening tag of reasoning in the prompt."""
 
