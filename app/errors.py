@@ -237,8 +237,9 @@ class ModelRateLimited(ModelError):
 
 
 class ModelUnavailable(ModelError):
-    """Reasons: `unreachable`, `timeout`, `overloaded`, `server_error`, `broken_answer`, `cut_stream`; and those that
-    only the operator can mend: `auth`, `quota`, `certificate`, `not_found`, `bad_request`."""
+    """Reasons: `unreachable`, `disconnected` before it answered, `timeout`, `overloaded`, `server_error`,
+    `broken_answer`, `cut_stream`; and those that only the operator can mend: `auth`, `quota`, `certificate`,
+    `not_found`, `bad_request`."""
 
 
 class IdentityUnavailable(AppError):
