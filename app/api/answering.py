@@ -21,10 +21,8 @@ async def answer(request: Request, runner: Runner, dialect: Dialect) -> Response
     principal = principal_of(request, asked.user_id)
     principal.require("chat")
     run = runner.run(principal, asked.run)
-    return await (_stream(run, dialect) if asked.run.stream else _whole(run, request, dialect))
-
-
-async def _whole(run: Run, request: Request, dialect: Dialect) -> Response:
+    if asked.run.stream:
+        return await _stream(run, dialect)
     try:
         finished, headers = await whole_answer(run, request)
     except ClientGone:

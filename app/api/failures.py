@@ -15,7 +15,7 @@ from starlette.types import Scope
 from app.api.dialects.native.problems import MEDIA_TYPE, NATIVE_PROBLEMS, TYPE_PREFIX
 from app.api.dialects.protocol import ErrorDialect
 from app.api.invalid import invalid, printable
-from app.api.openapi import REFERENCE
+from app.api.openapi import REFERENCE, Document
 from app.api.prefix import path_of, prefix_of
 from app.errors import AppError, BodyTooLarge, InternalError, NotFound
 
@@ -116,3 +116,10 @@ def _documented(status: int) -> dict[str, Any]:
         "description": f"{HTTPStatus(status).phrase}: {', '.join(types)}",
         "content": {MEDIA_TYPE: {"schema": {"$ref": f"{REFERENCE}Problem"}}},
     }
+
+
+def describe_errors(document: Document) -> None:
+    """Have the OpenAPI document list every error, also those that come before and beside the routes."""
+    told = dict.fromkeys(f"`{TYPE_PREFIX}{kind.slug}` ({kind.status})" for kind in kinds_of_errors())
+    problem = document["components"]["schemas"]["Problem"]
+    problem["properties"]["type"]["description"] = f"One of {', '.join(sorted(told))}."

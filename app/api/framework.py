@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app import __version__
 from app.api.dialects.native.problems import Problem
 from app.api.dialects.protocol import ErrorDialect
-from app.api.failures import REFUSALS, answer_to
+from app.api.failures import REFUSALS, answer_to, describe_errors
 from app.api.openapi import Change, Document, Schemas
 from app.telemetry.traces import Tracing
 
@@ -67,7 +67,7 @@ class Api(FastAPI):
         )
         self.schemas = Schemas()
         self.schemas.refer(Problem)
-        self._changes: list[Change] = [self.schemas.add_to]
+        self._changes: list[Change] = [self.schemas.add_to, describe_errors]
         self._fast: dict[tuple[str, str], FastRoute] = {}
         self._slow = AsyncExitStackMiddleware(self.router)  # FastAPI's own routes need it
 
@@ -109,14 +109,13 @@ class Api(FastAPI):
             self.openapi_schema = document
         return self.openapi_schema
 
-    async def routed(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def routed(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serves fast routes by a look-up of their path, and everything else through the router."""
         route = self._fast.get((scope.get("method", ""), scope.get("path", "")))
         if route is None:
-            await self._slow(scope, receive, send)
-        else:
-            scope["route"] = route
-            await route.app(scope, receive, send)
+            return self._slow(scope, receive, send)
+        scope["route"] = route
+        return route.app(scope, receive, send)
 
     def traced(self, tracing: Tracing) -> ASGIApp:
         """The routes within OpenTelemetry's instrumentation; as they are while tracing is off."""
