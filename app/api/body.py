@@ -41,9 +41,9 @@ class Body(Generic[M]):
             self._kinds |= dict.fromkeys(names, _kind(field))
             self._other_names |= dict.fromkeys(others, first)
 
-    async def read(self, receive: Receive) -> M:
-        """Raises InvalidRequest, or ClientDisconnect."""
-        body, left_out = await _receive(receive), 0
+    def read(self, body: bytes) -> M:
+        """Raises InvalidRequest."""
+        left_out = 0
         if len(body) > LARGE_BYTES:
             body, left_out = self._abridge(body)
         try:
@@ -109,12 +109,13 @@ def _broken(problem: str) -> InvalidRequest:
     return invalid([{"loc": (), "msg": problem}])
 
 
-async def _receive(receive: Receive) -> bytes:
-    pieces, more = [], True
-    while more:
+async def receive_body(receive: Receive) -> bytes:
+    """The whole body. Raises ClientDisconnect, or the reason why it will not be complete."""
+    pieces = []
+    while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         pieces.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(pieces)
+        if not message.get("more_body", False):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
