@@ -27,7 +27,6 @@ from app.api.problems import describe_problems
 from app.background import supervise
 from app.limits.gate import Gate
 from app.limits.limiter import Limiter
-from app.limits.usage import UsageBook
 from app.models.catalog import build_models
 from app.runs.pipeline import Services
 from app.runs.runner import DEFAULT_AGENT, Runner
@@ -74,7 +73,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         watchers = [
             asyncio.create_task(keep("probes", prober.watch, essential=False)),
             asyncio.create_task(keep("keys", identity.watch)),
-            asyncio.create_task(keep("leases", limiter.leases.tend)),
+            asyncio.create_task(keep("limits", limiter.run)),
             asyncio.create_task(keep("memory", memory.trim, essential=False)),
         ]
         if lifecycle.state == "starting":  # and not asked to leave meanwhile
@@ -85,7 +84,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         await asyncio.wait(watchers)
         await runner.aclose()
         await history.aclose()
-        await limiter.leases.aclose()
+        await limiter.close()
         await models.aclose()
         await store.aclose()
         await tracing.aclose()
@@ -109,7 +108,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     agent.routes(app, runner, settings.max_message_chars)
     tools.routes(app, registry, limiter, lifecycle)
     sessions.routes(app, history, limiter)
-    usage.routes(app, limiter, UsageBook(store, limiter.budgets, limiter.anonymous_budgets))
+    usage.routes(app, limiter)
     health.routes(app, lifecycle, prober)
     behind_path = settings.root_path or settings.trusted_proxies
     if not identity.everyone:

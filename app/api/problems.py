@@ -16,6 +16,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from app.api.document import amend
+from app.api.error_headers import headers_of
 from app.api.invalid import invalid, printable
 from app.api.prefix import path_of, prefix_of
 from app.errors import AppError, BodyTooLarge, InternalError, InvalidRequest, NotFound
@@ -68,7 +69,7 @@ def document(error: AppError, instance: str) -> dict[str, Any]:
 
 
 def respond(error: AppError, instance: str, headers: Mapping[str, str] | None = None) -> Response:
-    return _response(document(error, instance), {**_retry_after(error), **error.headers(), **(headers or {})})
+    return _response(document(error, instance), {**_retry_after(error), **headers_of(error), **(headers or {})})
 
 
 def _response(body: Mapping[str, Any], headers: Mapping[str, str]) -> Response:

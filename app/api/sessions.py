@@ -45,7 +45,7 @@ def routes(app: FastAPI, sessions: Sessions, limiter: Limiter) -> None:
         """The caller's own sessions, the last used first."""
         principal = principal_of(request, user_id)
         principal.require("chat")
-        async with limiter.turn(principal, SESSIONS) as headers:
+        async with limiter.slot(principal, SESSIONS) as headers:
             found = await sessions.list(principal.user, limit, before, address=principal.address)
         full = len(found) == limit
         return _json({"sessions": found, "next_before": found[-1].updated_at if full else None}, headers)
@@ -55,7 +55,7 @@ def routes(app: FastAPI, sessions: Sessions, limiter: Limiter) -> None:
         """What was said, the oldest turn first."""
         principal = principal_of(request, user_id)
         principal.require("chat")
-        async with limiter.turn(principal, SESSIONS) as headers:
+        async with limiter.slot(principal, SESSIONS) as headers:
             turns = await sessions.load(principal.user, session_id)
         if not turns:
             raise unknown(session_id)
@@ -66,7 +66,7 @@ def routes(app: FastAPI, sessions: Sessions, limiter: Limiter) -> None:
         """Forget it."""
         principal = principal_of(request, user_id)
         principal.require("chat")
-        async with limiter.turn(principal, SESSIONS):
+        async with limiter.slot(principal, SESSIONS):
             deleted = await sessions.delete(principal.user, session_id, address=principal.address)
         if not deleted:
             raise unknown(session_id)

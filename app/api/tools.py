@@ -26,7 +26,7 @@ def routes(app: FastAPI, tools: Registry, limiter: Limiter, lifecycle: Lifecycle
 
     @app.get("/api/tools", tags=["tools"], response_model=list[ToolDescription], responses=documented(429))
     async def list_tools(request: Request) -> Response:
-        async with limiter.turn(principal_of(request), TOOLS) as headers:
+        async with limiter.slot(principal_of(request), TOOLS) as headers:
             return Response(listing, headers=headers, media_type="application/json")
 
     @app.post("/api/tools/{name}", tags=["tools"], response_model=ToolAnswer, responses=TOOL_PROBLEMS)
@@ -35,7 +35,7 @@ def routes(app: FastAPI, tools: Registry, limiter: Limiter, lifecycle: Lifecycle
         principal = principal_of(request)
         principal.require_tool(name)
         known = tools.subset((name,))
-        async with limiter.turn(principal, f"tool:{name}") as headers:
+        async with limiter.slot(principal, f"tool:{name}") as headers:
             call = execute(known, ToolCall(new_id(), name, body.arguments))
             result = await attended(call, request, lifecycle)
         answer = ToolAnswer(result.status == "ok", result.result, result.error)

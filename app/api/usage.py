@@ -14,7 +14,7 @@ from app.api.problems import documented
 from app.api.requests import UserId
 from app.api.schemas import UsageAnswer
 from app.limits.limiter import USAGE, Limiter
-from app.limits.usage import ModelUsage, Standing, UsageBook
+from app.limits.usage import ModelUsage, Standing
 
 PROBLEMS = documented(403, 422, 429, 503)
 Days = Annotated[int, Query(ge=1, le=400, description="How many days back, today included (UTC)")]
@@ -25,12 +25,14 @@ AnyUser = Annotated[
 ]
 
 
-def routes(app: FastAPI, limiter: Limiter, book: UsageBook) -> None:
+def routes(app: FastAPI, limiter: Limiter) -> None:
+    book = limiter.usage
+
     @app.get("/usage", tags=["usage"], response_model=UsageAnswer, responses=PROBLEMS)
     async def usage(request: Request, days: Days = 7, user_id: OfUser = None) -> Response:
         """The caller's own; without credentials what their address used, under the name they give."""
         principal = principal_of(request, user_id)
-        async with limiter.turn(principal, USAGE) as headers:
+        async with limiter.slot(principal, USAGE) as headers:
             rows = [replace(row, user=own_name(row.user)) for row in await book.of_caller(principal, days)]
             return _answer(rows, await book.standings(principal), headers)
 
@@ -39,7 +41,7 @@ def routes(app: FastAPI, limiter: Limiter, book: UsageBook) -> None:
         """Everyone's, or that of all who are called `user_id`; for callers with the scope `admin`."""
         principal = principal_of(request)
         principal.require("admin")
-        async with limiter.turn(principal, USAGE) as headers:
+        async with limiter.slot(principal, USAGE) as headers:
             rows = await (book.of_all(days) if user_id is None else book.of_users(users_called(user_id), days))
             return _answer(rows, await book.global_standings(), headers)
 

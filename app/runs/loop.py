@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from app.agents.definition import Agent, RunLimits
 from app.errors import ContextTooLong, ModelUnavailable, RequestTooExpensive
-from app.limits.reservation import Claim
+from app.limits.reservation import Reservation
 from app.messages import AssistantMessage, Message, Usage
 from app.models.catalog import PricedModel
 from app.models.protocol import ModelRequest
@@ -45,7 +45,7 @@ class Loop(Struct, frozen=True):
     limits: RunLimits
     stream: bool
     emit: Emit
-    claim: Claim
+    reservation: Reservation
     settle: Settle
     """Called between model calls; what the run has used by then is recorded, and what the next may use reserved."""
     tool_turn: Callable[[str], AbstractAsyncContextManager[object]] = nullcontext
@@ -61,7 +61,7 @@ class Loop(Struct, frozen=True):
         Raises what a model call raises, and RequestTooExpensive if not even the first may be made.
         """
         progress.conversation = conversation
-        rations = Rations(self.model.price, self.limits, self.claim, self.settle)
+        rations = Rations(self.model.price, self.limits, self.reservation, self.settle)
         while True:
             progress.iterations += 1
             with self.tracing.span("agent.iteration", {"agent.iteration.index": progress.iterations}):
@@ -116,7 +116,7 @@ class Loop(Struct, frozen=True):
         def used(usage: Usage, cost_usd: float, *, uncertain: bool) -> None:
             progress.usage += usage
             progress.cost_usd += cost_usd
-            self.claim.record(model.ref, usage, cost_usd, uncertain=uncertain)
+            self.reservation.record(model.ref, usage, cost_usd, uncertain=uncertain)
 
         tools = () if last else self.tools.specs
         request = ModelRequest(system, messages, tools, answer, self.stream, reasoning)

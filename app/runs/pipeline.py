@@ -21,7 +21,7 @@ from app.errors import (
     StateUnavailable,
 )
 from app.limits.limiter import Limiter
-from app.limits.reservation import Claim
+from app.limits.reservation import Reservation
 from app.messages import Message
 from app.models.catalog import Models, PricedModel
 from app.runs.events import Answer, RunFailed, RunFinished, RunStarted, Suggestion
@@ -62,7 +62,7 @@ class Execution(Struct):
     agent: Agent
     tools: Toolset
     limits: RunLimits
-    claim: Claim
+    reservation: Reservation
     memory: Memory
     session_id: str
     message_id: str
@@ -141,13 +141,13 @@ class Execution(Struct):
         """In one round trip to the store."""
         asked = None if self.request.session_id is None else self.memory.ask()
         try:
-            headers = await self.services.limiter.admit(self.claim, run.fail)
+            headers = await self.services.limiter.reserve(self.reservation, run.fail)
         except BaseException:
             if asked is not None:
                 asked.close()
             raise
         self.admitted = True
-        if self.claim.degraded:
+        if self.reservation.degraded:
             self.memory.degraded.append("limits")
         if asked is not None:
             try:
@@ -167,9 +167,9 @@ class Execution(Struct):
             limits=self.limits,
             stream=self.request.stream,
             emit=run.emit,
-            claim=self.claim,
-            settle=partial(self.services.limiter.settle, self.claim, over=False),
-            tool_turn=partial(self.services.limiter.tool_turn, self.principal),
+            reservation=self.reservation,
+            settle=partial(self.services.limiter.settle, self.reservation, over=False),
+            tool_turn=partial(self.services.limiter.tool_slot, self.principal),
             recall_less=partial(self.memory.recall_less, self.model.model.ref),
             shown_chars=self.services.settings.tool_result_chars,
         )
@@ -187,7 +187,7 @@ class Execution(Struct):
         self.kept = True
         appended = self.memory.keep(messages) if messages else None
         try:
-            await self.services.limiter.settle(self.claim)
+            await self.services.limiter.settle(self.reservation)
         except BaseException:
             if appended is not None:
                 appended.close()
@@ -206,7 +206,7 @@ class Execution(Struct):
 
     def _end_later(self) -> None:
         """In the background: a run that was cancelled waits for nothing."""
-        self.services.limiter.leases.settle_later(self.claim)
+        self.services.limiter.settle_later(self.reservation)
         if messages := self._interrupted():
             self.memory.keep_later(messages)
 

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 from app.agents.definition import RunLimits
 from app.errors import LimitsUnavailable
 from app.limits.allowance import Growth
-from app.limits.reservation import Claim
-from app.limits.wire import count_refusal
+from app.limits.reservation import Reservation
 from app.messages import AssistantMessage, size_of
 from app.models.prices import Price
 from app.runs.estimates import USABLE_OUTPUT, most_input_usd, most_of_output, usd_per_output_token
@@ -34,12 +33,12 @@ class Ration(NamedTuple):
 class Rations:
     """One run's. Asked before each model call, and once between two of them."""
 
-    __slots__ = ("_claim", "_limits", "_price", "_read", "_settle")
+    __slots__ = ("_limits", "_price", "_read", "_reservation", "_settle")
 
-    def __init__(self, price: Price, limits: RunLimits, claim: Claim, settle: Settle) -> None:
+    def __init__(self, price: Price, limits: RunLimits, reservation: Reservation, settle: Settle) -> None:
         self._price = price
         self._limits = limits
-        self._claim = claim
+        self._reservation = reservation
         self._settle = settle
         self._read = 0
 
@@ -65,21 +64,20 @@ class Rations:
         reasoning = max(0, self._limits.max_reasoning_tokens - reasoned)
         wanted = answer + reasoning
         room, bound = self._room(wanted)
-        claim = self._claim
-        if room < (min(wanted, _COMFORTABLE) if claim.tight else wanted) and not claim.allowance.whole:
+        reservation = self._reservation
+        if room < (min(wanted, _COMFORTABLE) if reservation.tight else wanted) and not reservation.allowance.whole:
             await self._settle(self._growth(read, wanted))
             room, bound = self._room(wanted)
-            if claim.refusal is not None and room < min(wanted, USABLE_OUTPUT):
-                if first or isinstance(claim.refusal, LimitsUnavailable):
-                    count_refusal(claim.refusal)
-                    raise claim.refusal
+            if reservation.refusal is not None and room < min(wanted, USABLE_OUTPUT):
+                if first or isinstance(reservation.refusal, LimitsUnavailable):
+                    reservation.refuse()
                 room = 0
         reasoning = min(reasoning, room - min(answer, -(-room // 2)))
         return Ration(min(answer, room - reasoning), reasoning, bound)
 
     def between(self, message: AssistantMessage, answered: int, reasoned: int) -> Growth | None:
         """What the call after this message and its tools is expected to need; None if that is reserved."""
-        allowance = self._claim.allowance
+        allowance = self._reservation.allowance
         if allowance.whole:
             return None
         answer = self._limits.max_tokens - answered
@@ -90,7 +88,7 @@ class Rations:
         return None if covered else growth
 
     def _growth(self, read: int, write: int) -> Growth:
-        allowance = self._claim.allowance
+        allowance = self._reservation.allowance
         tokens, nanos = most_of_output(self._price, read, write)
         wanted = (min(tokens, allowance.most_tokens), min(nanos, allowance.most_nanos))
         tokens, nanos = most_of_output(self._price, read, min(write, USABLE_OUTPUT))
@@ -98,7 +96,7 @@ class Rations:
 
     def _room(self, wanted: int) -> tuple[int, FinishReason]:
         """How much the model may write such that the call stays within what is reserved, and what bounds it."""
-        allowance, read = self._claim.allowance, self._read
+        allowance, read = self._reservation.allowance, self._read
         by_tokens = min(wanted, allowance.tokens - read)
         by_cost = allowance.affordable(most_input_usd(self._price, read), usd_per_output_token(self._price, read))
         return (int(by_cost), "max_cost") if by_cost < by_tokens else (by_tokens, "max_tokens")

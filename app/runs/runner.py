@@ -60,7 +60,7 @@ class Runner:
             agent,
             tools,
             limits,
-            claim=self._services.limiter.claim(principal, request.operation, message_id, most, first),
+            reservation=self._services.limiter.reservation(principal, request.operation, message_id, most, first),
             memory=Memory(
                 self._services.sessions,
                 self._services.settings,

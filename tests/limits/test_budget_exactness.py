@@ -127,7 +127,7 @@ async def test_no_burst_over_processes_that_are_killed_spends_more_than_the_budg
         **budget,
     )
     store = connect(mortal_redis.url)
-    book = UsageBook(store, Limiter(load(None, **budget), store).budgets)
+    book = Limiter(load(None, **budget), store).usage
     seen: list[Standing] = []
     ends: Counter[str] = Counter()
     watching = asyncio.create_task(_watch(book, seen))

@@ -56,7 +56,7 @@ class Rehearsal:
             limits=RunLimits(self.max_iterations, self.max_tokens, AMPLE, self.max_cost_usd),
             stream=self.stream,
             emit=self.events.append,
-            claim=Limiter(load(None), InProcessStore()).claim(ADA, CHAT, "a-run", reserved),
+            reservation=Limiter(load(None), InProcessStore()).reservation(ADA, CHAT, "a-run", reserved),
             settle=self._settle,
             recall_less=lambda: self.less,
             shown_chars=self.shown_chars,
