@@ -6,10 +6,8 @@ tag, apart from the users who are known: a name that anybody may give proves not
 
 import asyncio
 import builtins
-import time
 from collections.abc import Awaitable, Coroutine
 from functools import lru_cache
-from math import inf
 from typing import Any, NamedTuple
 
 import msgspec
@@ -27,12 +25,9 @@ _decode = msgspec.json.Decoder(Turn).decode
 NEW = 0
 """When the run of a session's first turn began: before all others."""
 
-_SHELVES = 4096
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MICROS = 1_000_000
 _LAST_WORDS_SECONDS = 2.0
-_REFRESHED_AFTER = 0.01
-"""The share of the time that sessions are kept, within which a shelf's expiry is not set again."""
 
 
 class Recalled(NamedTuple):
@@ -65,7 +60,6 @@ class Sessions:
         self._list = Script(store, LIST)
         self._everywhere = ("sessions", "session-sizes") if bounds.in_process else ()
         self._writing: set[asyncio.Future[bool]] = set()
-        self._refreshed: dict[str, float] = {}  # shelves, and when their expiry was set by this process
 
     async def load(self, user: str, session_id: str) -> builtins.list[Turn]:
         """The session's turns, oldest first; empty if there is no such session."""
@@ -85,17 +79,7 @@ class Sessions:
         """
         keys = self._keys(user, session_id, address)
         when = "" if began is None else began
-        return self._append(keys, turn.message_id, _encode(turn), when, self._is_due(keys[2]), read=bool)
-
-    def _is_due(self, shelf: str) -> int:
-        """1 if the expiry of a shelf has to be set again, which would be two commands more for each turn."""
-        now = time.monotonic()
-        if now - self._refreshed.get(shelf, -inf) < self._bounds.ttl_seconds * _REFRESHED_AFTER:
-            return 0
-        if len(self._refreshed) >= _SHELVES:
-            self._refreshed.clear()
-        self._refreshed[shelf] = now
-        return 1
+        return self._append(keys, turn.message_id, _encode(turn), when, read=bool)
 
     def append_later(self, user: str, session_id: str, turn: Turn, *, began: int | None, address: str) -> None:
         """As `append`, in the background: for a run that was cancelled."""

@@ -1,6 +1,6 @@
 -- Keep a turn, unless its session was deleted since the turn's run began, and let the oldest go where there is too much.
--- ARGV: the turn's id, the turn, when its run began (µs; '': now), '1' if the shelves' expiry is due. `bounds` are set by
---   sessions.py: most turns and bytes of a session, seconds it is kept; most sessions and bytes of each shelf.
+-- ARGV: the turn's id, the turn, when its run began (µs; '': now). `bounds` are set by sessions.py: most turns and bytes of
+--   a session, seconds it is kept; most sessions and bytes of each shelf.
 -- Returns 1, or 0 for a deleted session.
 
 local session, turn = KEYS[1], ARGV[2]
@@ -39,7 +39,7 @@ for at = 3, #KEYS, 2 do
   if size ~= bytes then -- the session was forgotten elsewhere, and has begun anew
     redis.call('HSET', sizes, session, bytes)
   end
-  if new or size ~= bytes or ARGV[4] == '1' then
+  if redis.call('TTL', index) < seconds * 0.99 then -- one command instead of two, mostly
     redis.call('EXPIRE', index, seconds)
     redis.call('EXPIRE', sizes, seconds)
   end
