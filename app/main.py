@@ -23,7 +23,6 @@ from app.api.prefix import Prefixes
 from app.background import supervise
 from app.limits.gate import Gate
 from app.limits.limiter import Limiter
-from app.limits.usage import UsageBook
 from app.models.catalog import build_models
 from app.runs.context import Services
 from app.runs.runner import Runner
@@ -72,7 +71,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             asyncio.create_task(keep("probes", prober.watch, essential=False)),
             asyncio.create_task(keep("keys", identity.watch)),
             asyncio.create_task(keep("agents", agents.watch)),
-            asyncio.create_task(keep("leases", limiter.leases.tend)),
+            asyncio.create_task(keep("limits", limiter.run)),
             asyncio.create_task(keep("memory", memory.trim, essential=False)),
         ]
         if lifecycle.state == "starting":  # and not asked to leave meanwhile
@@ -83,7 +82,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         await asyncio.wait(watchers)
         await runner.aclose()
         await history.aclose()
-        await limiter.leases.aclose()
+        await limiter.close()
         await models.aclose()
         await store.aclose()
         await tracing.aclose()
@@ -94,7 +93,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     agent.routes(app, runner, settings.max_message_chars)
     tools.routes(app, registry, limiter, lifecycle, tracing)
     sessions.routes(app, history, limiter)
-    usage.routes(app, limiter, UsageBook(store, limiter.budgets, limiter.anonymous_budgets))
+    usage.routes(app, limiter)
     health.routes(app, lifecycle, prober)
     docs.routes(app, pages=settings.docs)
     if not identity.everyone:

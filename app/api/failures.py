@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from app.api.dialects.native.problems import MEDIA_TYPE, NATIVE_PROBLEMS, TYPE_PREFIX
 from app.api.dialects.protocol import ErrorDialect
+from app.api.error_headers import headers_of
 from app.api.invalid import invalid, printable
 from app.api.openapi import REFERENCE, Document
 from app.api.prefix import path_of, prefix_of
@@ -52,7 +53,7 @@ def respond(
     error: AppError, path: str, headers: Mapping[str, str] | None = None, dialect: ErrorDialect = NATIVE_PROBLEMS
 ) -> Response:
     status, body = dialect.problem(error, path)
-    return Response(body, status, {**_retry_after(error), **error.headers(), **(headers or {})}, dialect.problem_type)
+    return Response(body, status, {**_retry_after(error), **headers_of(error), **(headers or {})}, dialect.problem_type)
 
 
 def _failure(error: Exception, scope: Scope) -> tuple[AppError, Mapping[str, str]]:

@@ -48,7 +48,7 @@ def routes(api: Api, sessions: Sessions, limiter: Limiter) -> None:
         """The caller's own sessions, the last used first."""
         principal = principal_of(request, user_id)
         principal.require("chat")
-        async with limiter.turn(principal, SESSIONS) as headers:
+        async with limiter.slot(principal, SESSIONS) as headers:
             found = await sessions.list(principal.user, limit, before, address=principal.address)
         full = len(found) == limit
         return _json(SessionsAnswer(found, found[-1].updated_at if full else None), headers)
@@ -58,7 +58,7 @@ def routes(api: Api, sessions: Sessions, limiter: Limiter) -> None:
         """What was said, the oldest turn first."""
         principal = principal_of(request, user_id)
         principal.require("chat")
-        async with limiter.turn(principal, SESSIONS) as headers:
+        async with limiter.slot(principal, SESSIONS) as headers:
             turns = await sessions.load(principal.user, session_id)
         if not turns:
             raise unknown(session_id)
@@ -69,7 +69,7 @@ def routes(api: Api, sessions: Sessions, limiter: Limiter) -> None:
         """Forget it."""
         principal = principal_of(request, user_id)
         principal.require("chat")
-        async with limiter.turn(principal, SESSIONS):
+        async with limiter.slot(principal, SESSIONS):
             deleted = await sessions.delete(principal.user, session_id, address=principal.address)
         if not deleted:
             raise unknown(session_id)

@@ -34,7 +34,7 @@ def routes(api: Api, tools: Registry, limiter: Limiter, lifecycle: Lifecycle, tr
 
     @api.get("/api/tools", tags=["tools"], response_model=list[ToolDescription], responses=documented(429))
     async def list_tools(request: Request) -> Response:
-        async with limiter.turn(principal_of(request), TOOLS) as headers:
+        async with limiter.slot(principal_of(request), TOOLS) as headers:
             return Response(listing, headers=headers, media_type="application/json")
 
     @api.fast_post(
@@ -51,7 +51,7 @@ def routes(api: Api, tools: Registry, limiter: Limiter, lifecycle: Lifecycle, tr
 
         @asynccontextmanager
         async def slot(tool: str) -> AsyncIterator[None]:
-            async with limiter.turn(principal, f"tool:{tool}") as standing:
+            async with limiter.slot(principal, f"tool:{tool}") as standing:
                 headers.update(standing)
                 yield
 

@@ -16,7 +16,7 @@ from app.api.openapi import json_response
 from app.api.requests import UserId
 from app.api.schemas import UsageAnswer
 from app.limits.limiter import USAGE, Limiter
-from app.limits.usage import ModelUsage, Standing, UsageBook
+from app.limits.usage import ModelUsage, Standing
 
 PROBLEMS = documented(403, 422, 429, 503)
 Days = Annotated[int, Query(ge=1, le=400, description="How many days back, today included (UTC)")]
@@ -27,14 +27,15 @@ AnyUser = Annotated[
 ]
 
 
-def routes(api: Api, limiter: Limiter, book: UsageBook) -> None:
+def routes(api: Api, limiter: Limiter) -> None:
+    book = limiter.usage
     responses = {200: json_response(api.schemas.refer(UsageAnswer)), **PROBLEMS}
 
     @api.get("/usage", tags=["usage"], responses=responses)
     async def usage(request: Request, days: Days = 7, user_id: OfUser = None) -> Response:
         """The caller's own; without credentials what their address used, under the name they give."""
         principal = principal_of(request, user_id)
-        async with limiter.turn(principal, USAGE) as headers:
+        async with limiter.slot(principal, USAGE) as headers:
             rows = [replace(row, user=own_name(row.user)) for row in await book.of_caller(principal, days)]
             return _answer(rows, await book.standings(principal), headers)
 
@@ -43,7 +44,7 @@ def routes(api: Api, limiter: Limiter, book: UsageBook) -> None:
         """Everyone's, or that of all who are called `user_id`; for callers with the scope `admin`."""
         principal = principal_of(request)
         principal.require("admin")
-        async with limiter.turn(principal, USAGE) as headers:
+        async with limiter.slot(principal, USAGE) as headers:
             rows = await (book.of_all(days) if user_id is None else book.of_users(users_called(user_id), days))
             return _answer(rows, await book.global_standings(), headers)
 

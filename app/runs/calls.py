@@ -116,8 +116,8 @@ async def _call_tool(run: RunContext, call: ToolCall) -> None:
 
 
 async def _result(run: RunContext, call: ToolCall) -> ToolResult:
-    context = ToolContext(run.principal, run.reservation.run, deadline=run.ends_at)
-    slot = partial(run.services.limiter.tool_turn, run.principal)
+    context = ToolContext(run.principal, run.reservation.run_id, deadline=run.ends_at)
+    slot = partial(run.services.limiter.tool_slot, run.principal)
     try:
         return await call_tool(run.tools.registry, context, call, slot=slot, tracing=run.services.tracing)
     except (RateLimited, LimitsUnavailable) as error:  # the model is told, and continues without the tool

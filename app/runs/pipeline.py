@@ -66,7 +66,7 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
     memory = run.memory
     asked = None if run.request.session_id is None or run.request.history is not None else memory.ask()
     try:
-        headers = await run.services.limiter.admit(run.reservation, handle.fail)
+        headers = await run.services.limiter.reserve(run.reservation, handle.fail)
     except BaseException:
         if asked is not None:
             asked.close()
@@ -178,7 +178,7 @@ def _interrupted(run: RunContext, error: AppError | None = None) -> list[Message
 
 def _end_later(run: RunContext) -> None:
     """In the background: a run that was cancelled waits for nothing."""
-    run.services.limiter.leases.settle_later(run.reservation)
+    run.services.limiter.settle_later(run.reservation)
     if messages := _interrupted(run):
         run.memory.keep_later(messages)
 

@@ -68,7 +68,7 @@ class Runner:
             tools,
             limits,
             costs,
-            services.limiter.claim(principal, request.operation, message_id, most, first),
+            services.limiter.reservation(principal, request.operation, message_id, most, first),
             Memory(
                 services.sessions,
                 services.settings.session_max_bytes,

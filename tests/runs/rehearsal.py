@@ -7,7 +7,7 @@ from app.agents.catalog import default_agent
 from app.agents.definition import RunLimits
 from app.limits.allowance import Growth
 from app.limits.limiter import CHAT, Limiter
-from app.limits.reservation import Claim
+from app.limits.reservation import Reservation
 from app.messages import NANOS, Message, Usage, UserMessage
 from app.models.prices import FREE, Price
 from app.runs.context import RunContext, Services
@@ -38,7 +38,7 @@ class SettlingOnly(Limiter):
         super().__init__(load(None), InProcessStore())
         self._rehearsal = rehearsal
 
-    async def settle(self, claim: Claim, growth: Growth | None = None, *, over: bool = True) -> None:
+    async def settle(self, reservation: Reservation, growth: Growth | None = None, *, over: bool = True) -> None:
         await self._rehearsal.settle(growth)
 
 
@@ -161,7 +161,7 @@ class Rehearsal:
             offered,
             RunLimits(self.max_iterations, self.max_tokens, AMPLE, self.max_cost_usd),
             Costs(self.price, self.system, offered.most_tokens),
-            limiter.claim(ADA, CHAT, "a-run", reserved),
+            limiter.reservation(ADA, CHAT, "a-run", reserved),
             memory,
             self.events.append,
             state=state,

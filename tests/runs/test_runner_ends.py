@@ -205,7 +205,7 @@ async def test_what_a_run_held_is_free_again_after_its_end(end: str) -> None:
         if end == "crashed":
             go.set()
             assert isinstance(error_of([event async for event in run]), InternalError)
-    await stage.limiter.leases.aclose()
+    await stage.limiter.close()
     assert (await stage.answer()).answer == "Hello"
 
 
