@@ -9,7 +9,7 @@ from app.access.principal import Principal
 from app.errors import LimitsUnavailable, StateUnavailable
 from app.ids import new_id
 from app.limits import budgets, tiers
-from app.limits.allowance import Amount, Growth
+from app.limits.allowance import Allowance, Amount, Growth
 from app.limits.calls import Calls
 from app.limits.checks import Checks, checks
 from app.limits.headers import of_admission
@@ -65,8 +65,11 @@ class Limiter:
         one of READS; `within_run`: it is part of a run that was admitted.
         """
         found = self._find_checks(principal, operation, most, within_run=within_run)
-        growth = first() if first is not None and found.budgets else Growth(most, most)
-        return Reservation(run_id, operation, found, growth, most)
+        wanted = least = most
+        if first is not None and found.budgets:
+            growth = first()
+            wanted, least = growth.wanted, growth.least
+        return Reservation(run_id, found, Allowance(wanted, most), least, operation, most)
 
     def resume(self, principal: Principal, held: Held) -> Reservation:
         """The reservation of a run that another process began, to be reserved here and then like any other."""

@@ -35,56 +35,36 @@ class Held(Struct, frozen=True):
     """UTC, when the run was admitted: its budgets are those of this day. Empty: today."""
 
 
-class Reservation:
+class Reservation(Struct, eq=False):
     """One run's. Made by Limiter.reservation and Limiter.resume; `run_id` is unique."""
 
-    __slots__ = (
-        "_most",
-        "_operation",
-        "_recorded",
-        "_spent",
-        "allowance",
-        "checks",
-        "day",
-        "degraded",
-        "ended",
-        "expires_at",
-        "least",
-        "refusal",
-        "resumed",
-        "run_id",
-        "settled",
-        "steps",
-        "tight",
-    )
-
-    def __init__(self, run_id: str, operation: str, checks: Checks, first: Growth, most: Amount) -> None:
-        """`first` is what the run begins with, of the `most` that its own limits allow."""
-        self.run_id = run_id
-        self.checks = checks
-        self.allowance = Allowance(first.wanted if checks.budgets else most, most)
-        self.least = first.least
-        self.day = ""  # UTC, when it was admitted
-        self.steps: list[Step] = []  # recorded and not settled
-        self.tight = False  # a budget had less than was wanted
-        self.refusal: AppError | None = None  # of the last growth; not counted
-        self.expires_at = 0.0  # time.monotonic() from which on others may have been given what this holds
-        self.degraded = False  # admitted without the store's answer
-        self.resumed = False  # another process was admitted with it
-        self.ended = False
-        self.settled = False  # ended, and nothing is left to settle
-        self._operation = operation
-        self._most = most
-        self._spent = _NOTHING
-        self._recorded = 0
+    run_id: str
+    checks: Checks
+    allowance: Allowance
+    """What is left of that with which the run begins."""
+    least: Amount
+    _operation: str
+    _most: Amount
+    day: str = ""  # UTC, when it was admitted
+    steps: list[Step] = []  # recorded and not settled
+    tight: bool = False  # a budget had less than was wanted
+    refusal: AppError | None = None  # of the last growth; not counted
+    expires_at: float = 0.0  # time.monotonic() from which on others may have been given what this holds
+    degraded: bool = False  # admitted without the store's answer
+    resumed: bool = False  # another process was admitted with it
+    ended: bool = False
+    settled: bool = False  # ended, and nothing is left to settle
+    _spent: Amount = _NOTHING
+    _recorded: int = 0
 
     @classmethod
     def of(cls, held: Held, checks: Checks) -> Self:
         """What another process held; the store tells how much of it there still is."""
         left = (max(0, held.most[0] - held.spent[0]), max(0, held.most[1] - held.spent[1]))
-        made = cls(held.run_id, held.operation, checks, Growth(_NOTHING, _NOTHING), left)
+        allowance = Allowance(_NOTHING if checks.budgets else left, left)
+        made = cls(held.run_id, checks, allowance, _NOTHING, held.operation, held.most)
         made.resumed, made.day = True, held.day
-        made._most, made._spent, made._recorded = held.most, held.spent, held.steps
+        made._spent, made._recorded = held.spent, held.steps
         return made
 
     @property
