@@ -136,7 +136,7 @@ class Limiter:
             return
         if over:
             self._heartbeat.drop(reservation)
-        for budget, name, share in reservation.crossed(settlement):
+        for budget, name, share in reservation.crossed(settlement) if settlement.budgets else ():
             log.warning("budget.nearly_used", budget=name, period=budget.period, used=round(share, 3))
 
     def settle_later(self, reservation: Reservation) -> None:
@@ -185,7 +185,7 @@ class Limiter:
         return settlement
 
     def _observe(self, reservation: Reservation, reply: Admission | Settlement) -> None:
-        for budget, share in reservation.shares(reply.budgets):
+        for budget, share in reservation.shares(reply.budgets) if reply.budgets else ():
             self._fullest.observe(budget.scope, share)
 
     def _find_checks(self, principal: Principal, operation: str, most: Amount, *, within_run: bool = False) -> Checks:

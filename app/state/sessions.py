@@ -145,7 +145,7 @@ async def _recalled(
 ) -> Recalled:
     seconds, micros = await clock
     fields = await turns_by_field
-    rows = [row for _, row in sorted(zip(fields[::2], fields[1::2], strict=True))[:-1]]  # `bytes` comes last
+    rows = [row for _, row in sorted(zip(fields[::2], fields[1::2], strict=True))[:-1]] if fields else []
     try:
         turns = list(map(_decode, rows))
     except _UNREADABLE:
