@@ -31,7 +31,7 @@ _REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
 
 async def execute(run: RunContext, handle: RunHandle) -> None:
     """Emit the run's events; what it used is settled, and what was said kept, however it ends."""
-    with run.services.tracing.span(f"invoke_agent {run.agent.name}", _attributes(run)) as span:
+    with run.services.tracing.span(f"invoke_agent {run.agent.name}", _attributes, run) as span:
         try:
             headers = await _admit_and_recall(run, handle)
             _begin(run, headers)
