@@ -67,7 +67,8 @@ class Exchange(RequestResponseCycle):
             self.waiting_for_100_continue = False
         if not self.disconnected and not self.response_complete and self.fault is None:
             self.flow.resume_reading()
-            await self.message_event.wait()
+            if not self.message_event.is_set():
+                await self.message_event.wait()
             self.message_event.clear()
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
@@ -90,10 +91,10 @@ class Exchange(RequestResponseCycle):
             await super().send(message)
 
     def _write_head(self, message: Any) -> bool:
-        """Writes the head of an answer that keeps the connection; its headers are checked together. False for others."""
+        """Writes a head that keeps the connection, with its headers checked together. False for others."""
         if message["type"] != "http.response.start" or not self.keep_alive or self.chunked_encoding is not None:
             return False
-        headers = [*self.default_headers, *message["headers"]]
+        headers = [*self.default_headers, *message.get("headers", ())]
         known = dict(headers)
         names, length = b"".join(known), known.get(b"content-length", b"")
         usual = length.isdigit() and len(known) == len(headers) and names.islower() and self.scope["method"] != "HEAD"

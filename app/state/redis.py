@@ -59,8 +59,10 @@ class RedisStore:
         self._shut = False
 
     def call(self, *command: Argument) -> asyncio.Future[Any]:
-        connection = self._usable()
-        return under_way(self._connect_and_call(command)) if connection is None else connection.call(command)
+        connection = self._connection
+        if connection is None or connection.closed:
+            return under_way(self._connect_and_call(command))
+        return connection.call(command)
 
     def _usable(self) -> Connection | None:
         return None if self._connection is None or self._connection.closed else self._connection
