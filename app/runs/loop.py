@@ -36,12 +36,12 @@ async def _iterate(run: RunContext) -> None:
             case CallTools(calls):
                 await call_tools(run, calls, left)
                 return
-            case Reserve(growth):
-                asked = True
-                await settle(run, growth)
             case Finish(reason):
                 _finish(run, reason)
                 return
+            case Reserve(growth):
+                asked = True
+                await settle(run, growth)
             case Fail(error):
                 if error is left.refusal:
                     run.reservation.refuse()
