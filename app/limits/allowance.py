@@ -17,15 +17,14 @@ class Growth(Struct, frozen=True):
     least: Amount
 
 
-class Allowance:
+class Allowance(Struct):
     """Counted down by what each model call used, or may have used. No call may exceed what is reserved."""
 
-    __slots__ = ("most_nanos", "most_tokens", "nanos", "tokens")
-
-    def __init__(self, reserved: Amount, most: Amount) -> None:
-        """`most` is what the run's own limits leave it."""
-        self.tokens, self.nanos = reserved
-        self.most_tokens, self.most_nanos = most
+    tokens: int
+    nanos: int
+    most_tokens: int
+    """That the run's own limits leave it."""
+    most_nanos: int
 
     @property
     def whole(self) -> bool:

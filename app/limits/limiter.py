@@ -69,7 +69,7 @@ class Limiter:
         if first is not None and found.budgets:
             growth = first()
             wanted, least = growth.wanted, growth.least
-        return Reservation(run_id, found, Allowance(wanted, most), least, operation, most)
+        return Reservation(run_id, found, Allowance(*wanted, *most), least, operation, most)
 
     def resume(self, principal: Principal, held: Held) -> Reservation:
         """The reservation of a run that another process began, to be reserved here and then like any other."""

@@ -61,7 +61,7 @@ class Reservation(Struct, eq=False):
     def of(cls, held: Held, checks: Checks) -> Self:
         """What another process held; the store tells how much of it there still is."""
         left = (max(0, held.most[0] - held.spent[0]), max(0, held.most[1] - held.spent[1]))
-        allowance = Allowance(_NOTHING if checks.budgets else left, left)
+        allowance = Allowance(*(_NOTHING if checks.budgets else left), *left)
         made = cls(held.run_id, checks, allowance, _NOTHING, held.operation, held.most)
         made.resumed, made.day = True, held.day
         made._spent, made._recorded = held.spent, held.steps
