@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -33,13 +34,13 @@ async def whole_answer(run: RunHandle, request: Request) -> tuple[Answer, Mappin
     raise ClientGone
 
 
-class _DisconnectWatch:
+class _DisconnectWatch(Struct):
     """Cancels a run when its client disconnects. A run that is over soon costs no task for it."""
 
-    def __init__(self, run: RunHandle, receive: Receive) -> None:
-        self._run = run
-        self._receive = receive
-        self._watcher: asyncio.Task[None] | None = None
+    _run: RunHandle
+    _receive: Receive
+    _watcher: asyncio.Task[None] | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     def _watch(self) -> None:
         self._watcher = asyncio.create_task(_cancel_when_gone(self._run, self._receive))
@@ -48,7 +49,8 @@ class _DisconnectWatch:
         self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._watch)
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
 

@@ -34,16 +34,10 @@ class Checks:
     """Without the period."""
     required: bool
     """Whether a run may not go on when the store does not answer."""
-
-    @property
-    def holds(self) -> bool:
-        """Whether a run holds something that has to be renewed."""
-        return bool(self.running_keys or self.budget_keys)
-
-    @property
-    def asks(self) -> bool:
-        """Whether there is anything to ask before a run."""
-        return bool(self.rate_keys or self.running_keys or self.budget_keys)
+    holds: bool
+    """Whether a run holds something that has to be renewed."""
+    asks: bool
+    """Whether there is anything to ask before a run."""
 
 
 def checks(
@@ -65,15 +59,19 @@ def checks(
         if budget.concerns(*most) and (name := budget.name(subject, principal)) is not None
     ]
     peer = f"peer:{principal.peer}"
+    rate_keys = _keys("rate", rules.rates, subject, peer, operation)
+    running_keys = _keys("running", rules.concurrent, subject, peer, operation)
     return Checks(
         usage_name(principal),
         rules,
-        _keys("rate", rules.rates, subject, peer, operation),
-        _keys("running", rules.concurrent, subject, peer, operation),
+        rate_keys,
+        running_keys,
         tuple([budget for budget, _ in asked]),
         tuple([name for _, name in asked]),
         tuple([TAG + name for _, name in asked]),
         (fail or ("closed" if asked else "open")) == "closed",
+        holds=bool(running_keys or asked),
+        asks=bool(rate_keys or running_keys or asked),
     )
 
 

@@ -1,9 +1,11 @@
 """A reader's hold on a run: its events, and the power to end it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, cast
+
+from msgspec import Struct, field
 
 from app.access.principal import Credential
 from app.errors import AppError, InternalError
@@ -15,7 +17,7 @@ Work = Callable[["RunHandle"], Coroutine[Any, Any, None]]
 """What the run does; it emits events, and is cancelled to end it."""
 
 
-class RunHandle(AsyncIterator[Event]):
+class RunHandle(Struct, eq=False):
     """One run, for one reader.
 
     Either iterate over it in `async with`: the run then goes on in a task of its own, in the context it was begun in,
@@ -23,22 +25,16 @@ class RunHandle(AsyncIterator[Event]):
     switching between two.
     """
 
-    def __init__(
-        self,
-        work: Work,
-        going_on: set["RunHandle"] | None = None,
-        feed: Feed | None = None,
-        credential: Credential | None = None,
-    ) -> None:
-        """The run is in `going_on` from its begin to its end. `credential` is what it was begun with."""
-        self.failed_by: AppError | None = None
-        self.credential = credential or Credential()
-        self._feed = feed or Feed()
-        self._work = work
-        self._going_on = set() if going_on is None else going_on
-        self._task: asyncio.Task[Any] | None = None
-        self._left = False
-        self._cancelled = False
+    _work: Work
+    _going_on: set["RunHandle"] = field(default_factory=set)
+    """The run is in it from its begin to its end."""
+    _feed: Feed = field(default_factory=Feed)
+    credential: Credential = Credential()
+    """What the run was begun with."""
+    failed_by: AppError | None = None
+    _task: asyncio.Task[Any] | None = None
+    _left: bool = False
+    _cancelled: bool = False
 
     def begin(self) -> Self:
         """Start the run's task, unless it was; whatever waits for an event does so."""
@@ -107,6 +103,9 @@ class RunHandle(AsyncIterator[Event]):
         """Return when an event is ready, the run is over, or `wake` was called."""
         self.begin()
         await self._feed.wait()
+
+    def __aiter__(self) -> Self:
+        return self
 
     async def __anext__(self) -> Event:
         while not self._feed.ready:

@@ -43,6 +43,10 @@ class Tracing:
     def __init__(self, provider: "TracerProvider | None") -> None:
         self.provider = provider
         self.tracer = trace.get_tracer("agent-api", __version__, provider)
+        if provider is not None:
+            from opentelemetry.sdk.trace.sampling import Decision  # loaded with the provider
+
+            self._drop = Decision.DROP
 
     def decide(self, traceparent: str | None) -> tuple[str, bool]:
         """The trace id of a request, and whether it is sampled. `traceparent` is the request's W3C header."""
@@ -53,10 +57,7 @@ class Tracing:
         if self.provider is None:
             return f"{trace_id:032x}", False
         result = self.provider.sampler.should_sample(remote if known else None, trace_id, "request", SpanKind.SERVER)
-        return (
-            f"{trace_id:032x}",
-            result.decision.value != 0,
-        )  # Decision.DROP, whose module is not loaded while tracing is off
+        return f"{trace_id:032x}", result.decision is not self._drop
 
     def span(
         self, name: str, attributes: Callable[[T], Attributes], of: T, kind: SpanKind = SpanKind.INTERNAL
