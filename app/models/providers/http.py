@@ -140,7 +140,10 @@ async def read(
     content = response.content
     pieces = [start] if start else []
     size = len(start)
-    while piece := await (_next(content, pieces, is_whole) if _may_be_whole(content, pieces) else content.readany()):
+    while not content.at_eof():
+        piece = await (_next(content, pieces, is_whole) if _may_be_whole(content, pieces) else content.readany())
+        if not piece:
+            break
         pieces.append(piece)
         size += len(piece)
         if size > MAX_ANSWER_BYTES:

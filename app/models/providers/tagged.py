@@ -18,11 +18,8 @@ class TaggedText(Struct):
     _late: list[str] | None = None
     _pieces: list[str] = []
     _thoughts: list[str] = []
-
-    @property
-    def reasoned(self) -> bool:
-        """Whether some of what came was reasoning."""
-        return bool(self._thoughts) or self._late is not None
+    reasoned: bool = False
+    """Whether some of what came was reasoning."""
 
     @property
     def pieces(self) -> int:
@@ -56,6 +53,7 @@ class TaggedText(Struct):
 
     def think(self, text: str) -> None:
         """Tell reasoning that the server tells apart itself: tags after it are the answer's own."""
+        self.reasoned = True
         self._thoughts.append(text)
         self._on_beside("reasoning", text)
 
@@ -88,6 +86,7 @@ class TaggedText(Struct):
         late: list[str] = []
         tell = self._on_text
         self._late = late
+        self.reasoned = True
 
         def tell_and_keep(text: str) -> None:
             late.append(text)

@@ -131,9 +131,10 @@ class OpenAIAnswer:
     def _choice(self, completion: ChatCompletion, data: bytes) -> Choice | None:
         if completion.error is not None and says_something(completion.error):
             raise failure_in(data)
-        for usage in (completion.usage, completion.x_groq.usage if completion.x_groq else None):
-            if usage is not None:
-                self.counted.add(usage)
+        if completion.usage is not None:
+            self.counted.add(completion.usage)
+        if completion.x_groq is not None and completion.x_groq.usage is not None:
+            self.counted.add(completion.x_groq.usage)
         if completion.choices:
             return completion.choices[0]
         if (completion.usage is None or completion.base_resp) and (failure := failure_without_choices(data)):
@@ -183,9 +184,10 @@ class OpenAIAnswer:
             self._on_beside("arguments", text)
 
     def _finish(self, choice: Choice, completion: ChatCompletion) -> None:
-        for usage in (choice.usage, completion.x_groq.usage if completion.x_groq else None):
-            if usage is not None:
-                self.counted.add(usage)
+        if choice.usage is not None:
+            self.counted.add(choice.usage)
+        if completion.x_groq is not None and completion.x_groq.usage is not None:
+            self.counted.add(completion.x_groq.usage)
         if choice.error is not None and says_something(choice.error):
             raise failure_of_choice(choice.error)
         reason = choice.finish_reason

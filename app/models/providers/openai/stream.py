@@ -22,6 +22,9 @@ async def read_answer(response: aiohttp.ClientResponse, answer: OpenAIAnswer, st
     always do. `stream` is what was asked for. Raises AppError, and aiohttp's errors."""
     readany = response.content.readany
     chunk = await readany()
+    if chunk.startswith(b"{"):
+        answer.add_body(await read(response, chunk))
+        return
     while chunk.isspace() or (chunk and BOM.startswith(chunk)):
         chunk = chunk.lstrip() + await readany()
     start = chunk.removeprefix(BOM).lstrip()
