@@ -4,6 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 from msgspec import Struct
 from starlette.requests import ClientDisconnect
@@ -30,7 +31,6 @@ _EXPECTED = (*REFUSALS, ClientDisconnect)
 _POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _MALFORMED = frozenset({400, 408, 431})  # whose sender the log names
-_NOTHING: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +84,7 @@ class Middleware:
                 self.lifecycle.request_finished()
                 count(scope, method, sender.status, seconds)
                 self.entrance.leave(scope, sender.status)
-                log.info(
-                    "request",
-                    method=method,
-                    path=without_credentials(scope["path"]),
-                    status=sender.status,
-                    latency_ms=round(seconds * 1000, 2),
-                    **(_peer(scope) if sender.status in _MALFORMED else _NOTHING),
-                )
+                _log(scope, method, sender.status, seconds)
             current.reset(token)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -168,8 +161,16 @@ class Middleware:
         return bounded
 
 
-def _peer(scope: Scope) -> dict[str, str]:
-    return {"peer": scope["client"][0] if scope["client"] else ""}
+def _log(scope: Scope, method: str, status: int, seconds: float) -> None:
+    fields: dict[str, Any] = {
+        "method": method,
+        "path": without_credentials(scope["path"]),
+        "status": status,
+        "latency_ms": round(seconds * 1000, 2),
+    }
+    if status in _MALFORMED:
+        fields["peer"] = scope["client"][0] if scope["client"] else ""
+    log.note("request", fields)
 
 
 def _without_body(send: Send) -> Send:

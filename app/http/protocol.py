@@ -43,9 +43,9 @@ class HttpProtocol(Connection):
         """Parses until a request waits behind the one being answered. A piece has the end of one head at most."""
         at = 0
         while at < len(data) and self._refused is None and not self.pipeline:
-            end = data.find(_END_OF_HEAD, at) + len(_END_OF_HEAD)
-            if end < len(_END_OF_HEAD) or data.find(_END_OF_HEAD, end) < 0:
-                end = len(data)
+            end = len(data)
+            if data.count(_END_OF_HEAD, at) > 1:
+                end = data.find(_END_OF_HEAD, at) + len(_END_OF_HEAD)
             at += self._feed(data[at:end])
         if self.pipeline:
             self.flow.hold_reading()

@@ -44,7 +44,7 @@ async def execute(run: RunContext, handle: RunHandle) -> None:
         except asyncio.CancelledError:
             _end_later(run)
             reason = handle.failed_by.slug if handle.failed_by else "cancelled"
-            _log_end(run, "agent.request.failed", run.latency_ms, error=reason)
+            _log_failure(run, reason)
             raise
         except Exception:  # the client sees the request id, the log has the stack
             log.exception("agent.request.crashed")
@@ -90,12 +90,8 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
 def _begin(run: RunContext, headers: Mapping[str, str]) -> None:
     memory, ids = run.memory, current.get()
     run.emit(RunStarted(memory.session_id, memory.message_id, run.model.ref, ids.request_id, ids.trace_id, headers))
-    log.info(
-        "agent.request.start",
-        user=run.principal.user,
-        session_id=memory.session_id,
-        **_content(run, run.request.message),
-    )
+    fields: dict[str, object] = {"user": run.principal.user, "session_id": memory.session_id}
+    _log(run, "agent.request.start", fields, run.request.message)
     run.record(Asked(tuple(memory.conversation)))
 
 
@@ -132,7 +128,7 @@ async def _settle_and_remember(run: RunContext, messages: Sequence[Message]) -> 
 def _answer(run: RunContext, span: Span, latency_ms: float) -> Answer:
     state, memory = run.state, run.memory
     metrics.OVERHEAD.observe(max(latency_ms / 1000 - run.outside_seconds, 0.0))
-    _log_end(run, "agent.request.success", latency_ms, **_content(run, state.text))
+    _log(run, "agent.request.success", _account(run, latency_ms), state.text)
     if span.is_recording():
         span.set_attributes(
             {
@@ -187,24 +183,29 @@ def _end_later(run: RunContext) -> None:
 def _report_failure(run: RunContext, span: Span, error: AppError) -> None:
     if span.is_recording():
         fail(span, error)
-    _log_end(run, "agent.request.failed", run.latency_ms, error=error.slug)
+    _log_failure(run, error.slug)
     run.emit(RunFailed(error))
 
 
-def _log_end(run: RunContext, event: str, latency_ms: float, **fields: object) -> None:
+def _log_failure(run: RunContext, error: str) -> None:
+    log.note("agent.request.failed", {**_account(run, run.latency_ms), "error": error})
+
+
+def _log(run: RunContext, event: str, fields: dict[str, object], text: str) -> None:
+    if run.services.settings.log_content:
+        fields["content"] = text
+    log.note(event, fields)
+
+
+def _account(run: RunContext, latency_ms: float) -> dict[str, object]:
+    """What the log says of a run that is over."""
     state = run.state
-    log.info(
-        event,
-        user=run.principal.user,
-        session_id=run.memory.session_id,
-        model=run.model.ref,
-        iterations=state.iterations,
-        tokens=state.usage.total,
-        cost_usd=state.cost_usd,
-        latency_ms=latency_ms,
-        **fields,
-    )
-
-
-def _content(run: RunContext, text: str) -> dict[str, str]:
-    return {"content": text} if run.services.settings.log_content else {}
+    return {
+        "user": run.principal.user,
+        "session_id": run.memory.session_id,
+        "model": run.model.ref,
+        "iterations": state.iterations,
+        "tokens": state.usage.total,
+        "cost_usd": state.cost_usd,
+        "latency_ms": latency_ms,
+    }
