@@ -9,7 +9,7 @@ from app.api.body import receive_body
 from app.api.caller import principal_of
 from app.api.dialects.protocol import Dialect
 from app.api.failures import CLIENT_CLOSED_REQUEST, documented
-from app.api.streams import ClientGone, EventStream, whole_answer
+from app.api.streams import ClientGone, EventStream, encoded, whole_answer
 from app.runs.events import RunFailed
 from app.runs.handle import RunHandle
 from app.runs.runner import Runner
@@ -38,8 +38,7 @@ class _Whole(Response):
     def __init__(self, body: bytes, headers: Mapping[str, str]) -> None:
         self.status_code, self.background, self.body = 200, None, body
         self.raw_headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        for name, value in headers.items():
-            self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+        self.raw_headers += encoded(headers)
 
 
 async def _stream(run: RunHandle, dialect: Dialect) -> Response:

@@ -18,8 +18,20 @@ HEARTBEAT_SECONDS = 15.0
 WATCH_AFTER_SECONDS = 0.1
 
 
+_HEADERS = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
 class ClientGone(Exception):
     """The client left; there is nobody to answer."""
+
+
+def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Headers as ASGI has them."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 async def whole_answer(run: RunHandle, request: Request) -> tuple[Answer, Mapping[str, str]]:
@@ -70,9 +82,8 @@ class EventStream(Response):
     def __init__(self, run: RunHandle, events: list[Event], dialect: Dialect) -> None:
         started = events[0] if events else None
         limits = started.headers if isinstance(started, RunStarted) else {}
-        super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **limits})
-        del self.headers["content-length"]
-        self.headers["content-type"] = "text/event-stream"
+        self.status_code, self.background = 200, None
+        self.raw_headers = [*_HEADERS, *encoded(limits)]
         self._run = run
         self._events = events
         self._dialect = dialect

@@ -36,16 +36,16 @@ def _milliseconds(seconds: float) -> float:
 
 def record_answer(attempt: Attempt, completion: Completion, seconds: float, span: Span) -> None:
     usage, cost_usd = attempt.usage, attempt.cost_usd
-    log.info(
-        "llm_call",
-        model=attempt.model,
-        tokens=usage.total,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        latency_ms=_milliseconds(seconds),
-        cost_usd=cost_usd,
-        success=True,
-    )
+    fields = {
+        "model": attempt.model,
+        "tokens": usage.total,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "latency_ms": _milliseconds(seconds),
+        "cost_usd": cost_usd,
+        "success": True,
+    }
+    log.note("llm_call", fields)
     requests, cost, tokens = _series(attempt.model)
     requests.inc()
     if cost_usd:
