@@ -49,6 +49,7 @@ class ObservedModel:
         self.dearest = price
         """What a reservation has to reckon with."""
         self.ref, self.provider, self.name = model.ref, model.provider, model.name
+        self._span = f"chat {self.name}"
         self.pace = Pace()
         """Of its calls in this process."""
         self._tracing = tracing or Tracing(None)
@@ -91,7 +92,7 @@ class ObservedModel:
                     begin()
             on_beside(kind, text)
 
-        with self._tracing.span(f"chat {self.name}", self._attributes, request, SpanKind.CLIENT) as span:
+        with self._tracing.span(self._span, self._attributes, request, SpanKind.CLIENT) as span:
             try:
                 completion = await self.model.generate(request, hear, hear_beside)
             except BaseException as error:

@@ -52,7 +52,7 @@ class Runner:
         tools = self._tools(principal, agent, request)
         model = services.models.find(request.model, agent.models)
         limits, most = self._bounds(
-            agent, model, request.max_iterations, request.max_cost_usd, request.max_tokens, reasons=model.reasons
+            agent, model, request.max_iterations, request.max_cost_usd, request.max_tokens, model.reasons
         )
         system = agent.system_prompt if request.system is None else request.system
         costs = Costs(model.dearest, system, tools.most_tokens)
@@ -140,7 +140,6 @@ def _bounds_of(
     max_iterations: int | None,
     max_cost_usd: float | None,
     max_tokens: int | None,
-    *,
     reasons: bool,
 ) -> tuple[RunLimits, Amount]:
     """The limits of a run, and the most that it may come to."""

@@ -49,6 +49,7 @@ class OpenAIModel(Adjusted):
         self._adjusting = Adjusting(self.ref, options, context_window)
         self._options = options
         self._base_url = base_url
+        self._url = f"{base_url}/chat/completions"
         self._http = http
         self._headers = {"Content-Type": "application/json"}
         if api_key:
@@ -70,8 +71,7 @@ class OpenAIModel(Adjusted):
     async def _send(self, request: ModelRequest, answer: OpenAIAnswer, changes: Changes, max_tokens: int) -> None:
         limit = (self._max_tokens_field, max_tokens)
         body = encode_request(request, self.name, self.ref, limit, self._options, changes)
-        url = f"{self._base_url}/chat/completions"
-        async with self._http.call("POST", url, body, self._headers) as response:
+        async with self._http.call("POST", self._url, body, self._headers) as response:
             await read_answer(response, answer, request.stream if changes.stream is None else changes.stream)
 
     def _splitter(self) -> Splitter | None:
