@@ -1,7 +1,7 @@
 """A runner on a stage of its own: scripted models, some tools, a store in this process."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.access.principal import Principal
@@ -34,8 +34,10 @@ class Stage:
         store: Store | None = None,
         price: Price = FREE,
         tracing: Tracing | None = None,
+        agents: Mapping[str, Mapping[str, Any]] = {},
         **settings: Any,
     ) -> None:
+        """`agents` are further ones, by name, in what they differ from the default agent."""
         self.settings = load(None, **(NO_LIMITS | settings))
         self.store = store or InProcessStore()
         self.sessions = Sessions(self.store, Bounds(ttl_seconds=60, max_turns=100))
@@ -50,6 +52,7 @@ class Stage:
             agents={
                 DEFAULT: dataclasses.replace(default, system_prompt="Be brief."),
                 "mute": dataclasses.replace(default, name="mute", system_prompt="Say nothing.", tools=()),
+                **{name: dataclasses.replace(default, name=name, **changes) for name, changes in agents.items()},
             },
             tools=registry,
         )
