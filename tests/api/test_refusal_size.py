@@ -195,7 +195,6 @@ def test_a_run_without_a_name_repeats_little_of_it(demo: Service) -> None:
         (ToolCallBody, MANY),
         (ToolCallBody, b"[" + b"[]," * 270_000 + b"1]"),
     ],
-    ids=range(6),
 )
 async def test_a_refusal_of_830_kilobytes_takes_little_cpu(model: Any, body: bytes) -> None:
     read = Body(model).read

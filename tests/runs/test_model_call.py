@@ -110,6 +110,7 @@ async def test_a_call_is_logged_without_what_was_said() -> None:
         (lambda: ContextTooLong("Too long."), "context-too-long"),
         (lambda: LookupError("a defect"), "error"),
     ],
+    ids=["overloaded", "rate limit", "context too long", "a defect"],
 )
 async def test_a_failure_is_raised_counted_and_logged(error: Callable[[], Exception], outcome: str) -> None:
     raised = error()

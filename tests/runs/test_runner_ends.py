@@ -102,7 +102,11 @@ async def test_the_deadline_ends_tools_as_well() -> None:
     assert not others()
 
 
-@pytest.mark.parametrize("make", [lambda: LookupError("swordfish"), lambda: TimeoutError("swordfish")])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: LookupError("swordfish"), lambda: TimeoutError("swordfish")],
+    ids=["a defect", "a timeout of a library"],
+)
 async def test_a_crash_tells_callers_nothing_and_the_log_everything(make: Callable[[], Exception]) -> None:
     stage = Stage(ScriptedModel(["Hel", make()]))
     with capture_logs() as logs:
