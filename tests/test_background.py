@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.api.lifecycle import Lifecycle
 from app.background import supervise
+from tests.logged import capture_logs
 
 
 class Work:
@@ -51,7 +51,7 @@ async def test_a_task_that_dies_is_logged_with_its_stack_and_goes_on(lifecycle: 
     assert [(line["event"], line["task"], line["log_level"]) for line in logged] == [
         ("background.died", "keys", "error")
     ] * 2
-    assert all(line["exc_info"] for line in logged)
+    assert all(line["exception"] for line in logged)
     assert lifecycle.readiness == "ready"
     await stop(task)
 

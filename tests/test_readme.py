@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.api.failures import kinds_of_errors
 from tests.readme import matches
 from tests.service import Service
 
@@ -22,6 +23,12 @@ def examples() -> list[tuple[str, str]]:
             command, _, shown = part.partition("\n")
             found.append((command, shown))
     return found
+
+
+def test_the_table_of_errors_has_each_error_at_its_status() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| ((?:`[a-z-]+`(?:, )?)+) \|", README.read_text(), re.MULTILINE)
+    told = [(int(status), name.strip("`")) for status, names in rows for name in names.split(", ")]
+    assert sorted(told) == sorted({(kind.status, kind.slug) for kind in kinds_of_errors()})
 
 
 @pytest.fixture(scope="module")

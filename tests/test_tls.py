@@ -9,7 +9,6 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from structlog.testing import capture_logs
 
 from app.access.jwks import Jwks
 from app.models.catalog import build_models
@@ -19,6 +18,7 @@ from app.telemetry.prober import Prober
 from tests.access.issuer import RSA, jwk, key_set
 from tests.certificates import Authority, Files, careless
 from tests.conftest import Serve
+from tests.logged import capture_logs
 from tests.redis_server import BINARY, MISSING
 from tests.state.secured import SecuredServer
 

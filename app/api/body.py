@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Raw
-from pydantic import AliasChoices, BaseModel, ValidationError
+from pydantic import AliasChoices, BaseModel, RootModel, ValidationError
 from pydantic.fields import FieldInfo
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
@@ -33,6 +33,7 @@ class Body(Generic[M]):
 
     def __init__(self, model: type[M]) -> None:
         self._validate: Callable[[bytes], M] = model.__pydantic_validator__.validate_json
+        self._open = issubclass(model, RootModel)  # an object of any fields
         self._kinds: dict[str, Any] = {}
         self._other_names: dict[str, str] = {}
         for name, field in model.model_fields.items():
@@ -40,9 +41,9 @@ class Body(Generic[M]):
             self._kinds |= dict.fromkeys(names, _kind(field))
             self._other_names |= dict.fromkeys(others, first)
 
-    async def read(self, receive: Receive) -> M:
-        """Raises InvalidRequest, or ClientDisconnect."""
-        body, left_out = await _receive(receive), 0
+    def read(self, body: bytes) -> M:
+        """Raises InvalidRequest."""
+        left_out = 0
         if len(body) > LARGE_BYTES:
             body, left_out = self._abridge(body)
         try:
@@ -56,6 +57,10 @@ class Body(Generic[M]):
 
         Raises InvalidRequest for what is no JSON object.
         """
+        if self._open:
+            if not body.lstrip().startswith(b"{"):
+                raise _broken("Input should be an object")
+            return body, 0
         try:
             fields = _fields_of(body)
             kept = {name: self._shortened(name, fields[name]) for name in self._kinds if name in fields}
@@ -104,12 +109,13 @@ def _broken(problem: str) -> InvalidRequest:
     return invalid([{"loc": (), "msg": problem}])
 
 
-async def _receive(receive: Receive) -> bytes:
-    pieces, more = [], True
-    while more:
+async def receive_body(receive: Receive) -> bytes:
+    """The whole body. Raises ClientDisconnect, or the reason why it will not be complete."""
+    pieces = []
+    while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         pieces.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(pieces)
+        if not message.get("more_body", False):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
