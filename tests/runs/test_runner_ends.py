@@ -20,7 +20,7 @@ from app.telemetry.traces import Tracing
 from app.tools import tool
 from tests.doubles import ADA, CHEAP, AbsentStore, ScriptedModel, answers, asks_for
 from tests.logged import capture_logs
-from tests.runs.test_history import assert_acceptable
+from tests.runs.acceptable import assert_acceptable
 from tests.stage import Stage
 
 BUDGET: dict[str, Any] = {"budget_user_day_tokens": 100_000}
