@@ -11,8 +11,9 @@ from app.messages import Turn
 from app.models.prices import FREE, Price
 from app.runs.context import Services
 from app.runs.events import Answer, Event, RunFinished
+from app.runs.pipeline import execute
 from app.runs.request import RunRequest
-from app.runs.runner import Runner
+from app.runs.runner import Pipeline, Runner
 from app.settings import load
 from app.state.bounds import Bounds
 from app.state.in_process import InProcessStore
@@ -35,6 +36,7 @@ class Stage:
         price: Price = FREE,
         tracing: Tracing | None = None,
         agents: Mapping[str, Mapping[str, Any]] = {},
+        pipeline: Pipeline = execute,
         **settings: Any,
     ) -> None:
         """`agents` are further ones, by name, in what they differ from the default agent."""
@@ -55,6 +57,7 @@ class Stage:
                 **{name: dataclasses.replace(default, name=name, **changes) for name, changes in agents.items()},
             },
             tools=registry,
+            pipeline=pipeline,
         )
 
     async def events(self, message: str = "Hello", principal: Principal = ADA, **request: Any) -> list[Event]:
