@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from app.errors import AppError, ContextTooLong, ModelUnavailable
-from app.models.providers.refusal_rules import RULES, Changes, refuses
+from app.models.providers.changes import Changes
+from app.models.providers.refusal_rules import RULES, refuses
 from app.models.providers.told import told
 
 _MAX_WORDS = 4000

@@ -5,6 +5,7 @@ A stream is read as bytes: the typed events that the SDK makes of it cost more t
 
 import re
 import ssl
+from functools import lru_cache
 from typing import Any
 
 import anthropic
@@ -20,10 +21,10 @@ from app.models.providers.adjusting import Adjusted, Adjusting
 from app.models.providers.anthropic.answer import AnthropicAnswer
 from app.models.providers.anthropic.request import request_body
 from app.models.providers.anthropic.transport import raise_for_status, read_answer, translated
+from app.models.providers.changes import Changes
 from app.models.providers.demo.echo import without_echo
 from app.models.providers.failures import is_alive
 from app.models.providers.http import CONNECT_SECONDS, SILENCE_SECONDS
-from app.models.providers.refusal_rules import Changes
 from app.models.providers.thinking import Splitter
 from app.models.tokens import estimated_input_tokens
 from app.telemetry.logs import log
@@ -35,6 +36,12 @@ MAX_PAUSES = 5
 """How often an answer that the provider pauses, while its own tools work, is asked to go on."""
 
 _OF_THINKING = re.compile(r"(?!.*(?:cache_control|must be passed)).*(?:thinking|signature)", re.IGNORECASE | re.DOTALL)
+
+
+@lru_cache(1)
+def _default_tls() -> ssl.SSLContext:
+    """One for all models: the certificates that it reads take 25 ms."""
+    return httpx2.create_ssl_context()
 
 
 class AnthropicModel(Adjusted):
@@ -72,7 +79,7 @@ class AnthropicModel(Adjusted):
             open_telemetry=False,
             default_headers={"Accept-Encoding": "identity"},
             http_client=anthropic.DefaultAioHttpClient(
-                verify=tls or True,
+                verify=tls or _default_tls(),
                 timeout=timeout,
                 limits=httpx2.Limits(max_connections=UNLIMITED, keepalive_expiry=KEEP_ALIVE_SECONDS),
                 event_hooks={"response": [raise_for_status]},
