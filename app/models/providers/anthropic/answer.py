@@ -11,11 +11,11 @@ from app.models.protocol import Completion, OnBeside, OnText, StopReason
 from app.models.providers.anthropic.blocks import Block, calls_in, extras_of
 from app.models.providers.anthropic.usage import UsageCount
 from app.models.providers.anthropic.wire import Delta, Event, decode_event, decode_reply
+from app.models.providers.error_body import read_error
 from app.models.providers.failures import context_too_long, unavailable
-from app.models.providers.openai.ends import failure_in, failure_of_finish, stop_reason_of
-from app.models.providers.tagged import TaggedText
-from app.models.providers.thinking import Splitter
-from app.models.providers.told import told
+from app.models.providers.openai.finish import failure_in, failure_of_finish, stop_reason_of
+from app.models.providers.tagged_text import TaggedText
+from app.models.providers.think_tags import Splitter
 from app.models.tokens import BYTES_A_TOKEN
 
 _PAUSED = "pause_turn"
@@ -104,7 +104,11 @@ class AnthropicAnswer:
             reply = decode_reply(body.removeprefix(b"\xef\xbb\xbf"))
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise _unreadable(body, error) from error
-        if reply.error or reply.type == "error" or (not reply.content and not reply.stop_reason and told(body).message):
+        if (
+            reply.error
+            or reply.type == "error"
+            or (not reply.content and not reply.stop_reason and read_error(body).message)
+        ):
             raise failure_in(body)
         if not reply.content and not reply.stop_reason:
             raise unavailable("broken_answer", "no content and no stop_reason")

@@ -25,7 +25,7 @@ from app.models.providers.changes import Changes
 from app.models.providers.demo.echo import without_echo
 from app.models.providers.failures import is_alive
 from app.models.providers.http import CONNECT_SECONDS, SILENCE_SECONDS
-from app.models.providers.thinking import Splitter
+from app.models.providers.think_tags import Splitter
 from app.models.tokens import estimated_input_tokens
 from app.telemetry.logs import log
 from app.telemetry.propagation import trace_headers

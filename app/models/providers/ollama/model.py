@@ -11,7 +11,7 @@ from app.models.providers.failures import is_alive, unavailable
 from app.models.providers.http import Http, drain, read
 from app.models.providers.ollama.answer import OllamaAnswer, is_end
 from app.models.providers.ollama.wire import encode_request
-from app.models.providers.thinking import Splitter
+from app.models.providers.think_tags import Splitter
 from app.telemetry.logs import log
 
 _HEADERS = {"Content-Type": "application/json"}

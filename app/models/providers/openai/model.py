@@ -14,7 +14,7 @@ from app.models.providers.http import Http, read
 from app.models.providers.openai.answer import OpenAIAnswer
 from app.models.providers.openai.request import encode_request
 from app.models.providers.openai.stream import read_answer
-from app.models.providers.thinking import Splitter
+from app.models.providers.think_tags import Splitter
 from app.telemetry.logs import log
 
 _OPENED = (
