@@ -9,8 +9,8 @@ from msgspec import Struct
 class ToolCall(Struct, frozen=True, omit_defaults=True):
     """A model's wish to have a tool called; `id` ties the result to it.
 
-    `malformed` holds what the model wrote when that is not a JSON object; `arguments` is empty then, and the executor
-    answers with an error that lets the model try again.
+    `malformed` holds what the model wrote when that is not a JSON object; `arguments` is empty then, and the result
+    is an error that lets the model try again.
     """
 
     id: str
@@ -76,6 +76,10 @@ class Turn(Struct, frozen=True):
     message_id: str
     created_at: float  # seconds since the epoch
     messages: tuple[Message, ...]
+
+
+NANOS = 1_000_000_000
+"""Nano-dollars of a dollar: money is counted in whole ones."""
 
 
 class Usage(Struct, frozen=True):

@@ -6,11 +6,13 @@ from typing import Any
 
 from app.access.principal import ANY_TOOL, Principal
 from app.messages import ToolCall, Usage
-from app.models.catalog import Models, PricedModel
+from app.models.catalog import Models
+from app.models.observed import ObservedModel
 from app.models.prices import FREE, Price, Rates
 from app.models.protocol import Beside, Completion, ModelRequest, OnBeside, OnText, StopReason, unheard
 from app.models.providers.http import Http
 from app.state.store import Argument, unavailable
+from app.telemetry.traces import Tracing
 
 Step = str | tuple[Beside, str] | Completion | BaseException | asyncio.Event
 """Text to tell, what is written beside it, how the answer ends, an error to raise, or something to wait for."""
@@ -88,8 +90,8 @@ class ScriptedModel:
         self.closed = True
 
 
-def models(*scripted: ScriptedModel, price: Price = FREE) -> Models:
-    return Models({model.ref: PricedModel(model, price) for model in scripted}, Http())
+def models(*scripted: ScriptedModel, price: Price = FREE, tracing: Tracing | None = None) -> Models:
+    return Models({model.ref: ObservedModel(model, price, tracing) for model in scripted}, Http())
 
 
 class AbsentStore:

@@ -38,4 +38,4 @@ def test_the_package_can_be_installed_as_printed_and_called(package: Path, serve
         ("bolt", {"success": True, "result": 12, "error": None}),
         ("nut", {"success": False, "result": None, "error": "There is no article 'nut'."}),
     ):
-        assert service.ask("POST", "/api/tools/stock", {"arguments": {"article": article}}).json() == answer
+        assert service.ask("POST", "/api/tools/stock", {"article": article}).json() == answer

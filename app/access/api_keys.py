@@ -4,10 +4,8 @@ The file has one JSON object a line (see `KeyLine`); empty lines and lines that 
 read anew when it changes, as a mounted Secret does; what cannot be meant, such as no keys at all, changes nothing.
 """
 
-import asyncio
 import codecs
 import hmac
-import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -20,15 +18,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from app.access.principal import DEFAULT_TIER, SCOPE, Credential, Principal
-from app.errors import ConfigurationError, Unauthorized
+from app.errors import Unauthorized
+from app.reloading import Reloading, read_bounded
 from app.telemetry.logs import log
 
 PREFIX = "agentapi_"
 """What every key begins with: tells keys from tokens, and lets scanners for leaked secrets find them."""
-
-CHECK_SECONDS = 2.0
-SETTLE_SECONDS = 0.1
-"""How long a changed file has to stay as it is before it is read: it may be half written."""
 
 _ENTROPY_BYTES = 32
 _MAX_FILE_BYTES = 16 * 1024 * 1024
@@ -113,16 +108,10 @@ class KeyFile:
     def __init__(self, path: Path) -> None:
         """Raises ConfigurationError if the file cannot be read, or not understood."""
         self._path = path
-        self._seen = _signature(path)
-        self._unread = False  # the last try to read it failed, and may not fail again
-        self._refusal = ""  # why the file as it is now was not taken
-        try:
-            self._keys = parse(_read(path), self._now)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"API_KEYS_FILE: {path}: {_reason(error)}") from None
-        if self._keys:
-            log.info("api_keys.loaded", keys=len(self._keys))
-        else:
+        self._keys: Mapping[bytes, Key] = {}
+        self._file = Reloading("API_KEYS_FILE", path, self._load, self._refused)
+        self.watch, self.refresh = self._file.watch, self._file.refresh
+        if not self._keys:
             log.warning("api_keys.none", detail="API_KEYS_FILE has no keys: nobody can call with one")
 
     def find(self, secret: str) -> Principal:
@@ -142,56 +131,16 @@ class KeyFile:
     def _now(self, digest: bytes) -> Key | None:
         return self._keys.get(digest)
 
-    async def watch(self) -> None:
-        """Look for changes until cancelled."""
-        while True:
-            await asyncio.sleep(CHECK_SECONDS)
-            await asyncio.to_thread(self.refresh)
-
-    def refresh(self) -> None:
-        """Read the file anew if it has changed. One that is broken, empty or gone leaves the keys as they are."""
-        signature = _signature(self._path)
-        if signature == self._seen and not self._unread:
-            return
-        time.sleep(SETTLE_SECONDS)
-        if _signature(self._path) != signature:
-            return  # somebody is writing; the next look sees what it has become
-        self._seen, self._unread = signature, False
-        try:
-            keys = parse(_read(self._path), self._now)
-            if not keys and self._keys:
-                raise ValueError(
-                    "has no keys, which is taken for a mistake: those loaded before stay in use until a restart"
-                )
-        except (OSError, ValueError) as error:
-            self._unread = isinstance(error, OSError)
-            self._refuse(_reason(error))
-        else:
-            self._keys, self._refusal = keys, ""
+    def _load(self) -> None:
+        """Raises OSError, and ValueError for what cannot be meant."""
+        keys = parse(read_bounded(self._path, _MAX_FILE_BYTES), self._now)
+        if not keys and self._keys:
+            raise ValueError(
+                "has no keys, which is taken for a mistake: those loaded before stay in use until a restart"
+            )
+        self._keys = keys
+        if keys:
             log.info("api_keys.loaded", keys=len(keys))
 
-    def _refuse(self, reason: str) -> None:
-        """Say it once, however often the file is looked at."""
-        if reason != self._refusal:
-            log.error("api_keys.refused", error=reason, keys=len(self._keys))
-        self._refusal = reason
-
-
-def _signature(path: Path) -> tuple[int, int, int, int] | None:
-    try:
-        stat = os.stat(path)  # noqa: PTH116 - Path.stat is this, slower
-    except OSError:
-        return None
-    return stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(_MAX_FILE_BYTES + 1)
-    if len(content) > _MAX_FILE_BYTES:
-        raise ValueError(f"has more than {_MAX_FILE_BYTES} bytes")
-    return content
-
-
-def _reason(error: Exception) -> str:
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
+    def _refused(self, reason: str) -> None:
+        log.error("api_keys.refused", error=reason, keys=len(self._keys))

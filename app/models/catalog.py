@@ -1,14 +1,13 @@
 """From the references in MODELS to models with their prices."""
 
 import ssl
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pydantic import SecretStr
 
 from app.errors import ConfigurationError, NotFound
+from app.models.observed import ObservedModel
 from app.models.options import NO_OPTIONS, ModelOptions, parse
-from app.models.pace import Pace
 from app.models.prices import FREE, Price, context_window_of, flat_price, is_anthropic, is_openai, price_of
 from app.models.protocol import Model
 from app.models.providers.demo.model import DemoModel
@@ -17,25 +16,18 @@ from app.models.providers.ollama.model import OllamaModel
 from app.models.providers.openai.model import OpenAIModel
 from app.settings import Settings
 from app.telemetry.logs import log
+from app.telemetry.traces import Tracing
 from app.tls import client_context
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PricedModel:
-    model: Model
-    price: Price
-    pace: Pace = field(default_factory=Pace)
-    """Of its calls in this process."""
-
-
-class Models(Mapping[str, PricedModel]):
+class Models(Mapping[str, ObservedModel]):
     """The configured models by reference, in order of preference. Built once a process."""
 
-    def __init__(self, by_ref: Mapping[str, PricedModel], http: Http) -> None:
+    def __init__(self, by_ref: Mapping[str, ObservedModel], http: Http) -> None:
         self._by_ref = by_ref
         self._http = http
 
-    def __getitem__(self, ref: str) -> PricedModel:
+    def __getitem__(self, ref: str) -> ObservedModel:
         return self._by_ref[ref]
 
     def __iter__(self) -> Iterator[str]:
@@ -45,28 +37,30 @@ class Models(Mapping[str, PricedModel]):
         return len(self._by_ref)
 
     @property
-    def primary(self) -> PricedModel:
+    def primary(self) -> ObservedModel:
         return next(iter(self._by_ref.values()))
 
-    def find(self, name: str | None) -> PricedModel:
+    def find(self, name: str | None, among: Sequence[str] = ()) -> ObservedModel:
         """The model a request asks for: by reference, or by the provider's name where only one has that; for
-        None the primary. Raises NotFound."""
+        None the first. `among` are the references of those that it may ask for; none: all. Raises NotFound."""
         if name is None:
-            return self.primary
-        if found := self._by_ref.get(name):
-            return found
-        same = [priced for priced in self._by_ref.values() if priced.model.name == name]
-        if len(same) == 1:
-            return same[0]
-        raise NotFound(f"There is no such model here; there is {', '.join(self._by_ref)}.")
+            return self._by_ref[among[0]] if among else self.primary
+        found = self._by_ref.get(name) or self._only_one_called(name)
+        if found is None or (among and found.ref not in among):
+            raise NotFound(f"There is no such model here; there is {', '.join(among or self._by_ref)}.")
+        return found
+
+    def _only_one_called(self, name: str) -> ObservedModel | None:
+        same = [model for model in self._by_ref.values() if model.name == name]
+        return same[0] if len(same) == 1 else None
 
     async def aclose(self) -> None:
-        for priced in self._by_ref.values():
-            await priced.model.aclose()
+        for model in self._by_ref.values():
+            await model.aclose()
         await self._http.aclose()
 
 
-def build_models(settings: Settings) -> Models:
+def build_models(settings: Settings, tracing: Tracing | None = None) -> Models:
     """The models of MODELS; nothing is connected yet. Raises ConfigurationError."""
     http = Http(tls=_tls(settings))
     options = parse(settings.model_options, settings.models)
@@ -80,7 +74,8 @@ def build_models(settings: Settings) -> Models:
         )
     if unknown:
         log.warning("models.price_unknown", models=unknown)
-    return Models({model.ref: PricedModel(model, prices[model.ref] or FREE) for model in models}, http)
+    observed = [ObservedModel(model, prices[model.ref] or FREE, tracing) for model in models]
+    return Models({model.ref: model for model in observed}, http)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -16,7 +16,7 @@ class Pace:
         self._seconds = _DEFAULT_SECONDS
         self._tokens = _DEFAULT_SECONDS * DEFAULT_TOKENS_A_SECOND
 
-    def saw(self, tokens: int, seconds: float) -> None:
+    def add(self, tokens: int, seconds: float) -> None:
         """A call that ended had written so many tokens in so much time."""
         if tokens > 0 and seconds > 0:
             self._tokens = _KEPT * self._tokens + tokens

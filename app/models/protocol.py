@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
-from app.messages import AssistantMessage, Extras, Message, ToolCall, Usage
+from app.messages import NANOS, AssistantMessage, Extras, Message, ToolCall, Usage
 
 StopReason = Literal["stop", "max_tokens", "tool_calls", "refusal", "content_filter"]
 
@@ -32,6 +32,10 @@ class ModelRequest(Struct, frozen=True):
     max_tokens: int = 1024
     stream: bool = True
     max_reasoning_tokens: int = 0
+    temperature: float | None = None
+    """None: the model's own."""
+    response_format: Mapping[str, Any] | None = None
+    """The JSON schema that the answer has to follow."""
 
     def tool_names(self) -> frozenset[str]:
         """The names of the tools that the model is told of."""
@@ -57,6 +61,13 @@ class Completion(Struct, frozen=True):
     """The part of `usage.output_tokens` that is reasoning, as the provider counts it or as estimated."""
     text: str | None = None
     """The answer's text where it is not what was told: then a part of that has turned out to be reasoning."""
+    model: str = ""
+    """The reference of the model that answered, and what that cost: said by ObservedModel."""
+    nanos: int = 0
+
+    @property
+    def cost_usd(self) -> float:
+        return self.nanos / NANOS
 
 
 OnText = Callable[[str], None]

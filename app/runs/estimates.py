@@ -5,23 +5,25 @@ English, which is the price of never being wrong; providers add some tokens of t
 """
 
 from collections.abc import Collection, Iterable
-from math import ceil
+from math import ceil, floor, inf
+from typing import Literal
 
 import msgspec
 
 from app.agents.definition import RunLimits
 from app.limits.allowance import Amount
-from app.limits.budgets import NANOS
-from app.messages import Message, size_of, size_of_text
+from app.messages import NANOS, Message, size_of, size_of_text
+from app.models.estimates import BYTES_A_TOKEN
 from app.models.prices import MILLION, Price
 from app.tools.tool import Tool
 
 USABLE_OUTPUT = 256
 """Tokens that a model call has to be able to write, where fewer are left in a budget, to be worth its input."""
 
+Bound = Literal["max_tokens", "max_cost"]
+
 _AROUND_A_MESSAGE = 16
 _AROUND_TOOLS = 1024  # what providers tell a model about calling tools at all: a few hundred tokens
-_BYTES_OF_AN_ESTIMATED_TOKEN = 4  # app/runs/sizes.py
 
 
 def most_input_tokens(system: str, messages: Iterable[Message], tool_tokens: int) -> int:
@@ -36,7 +38,7 @@ def most_tool_tokens(tools: Collection[Tool]) -> int:
 
 def most_history_tokens(estimated_tokens: int) -> int:
     """For messages that `trim` has cut to so many tokens by its estimate."""
-    return estimated_tokens * _BYTES_OF_AN_ESTIMATED_TOKEN
+    return estimated_tokens * BYTES_A_TOKEN
 
 
 def most_input_usd(price: Price, tokens: int) -> float:
@@ -53,6 +55,16 @@ def most_of_output(price: Price, read: int, write: int) -> Amount:
     """Tokens and nano-dollars of a call that reads and writes at most so many tokens."""
     output = ceil(write * usd_per_output_token(price, read) * NANOS)
     return read + write, ceil(most_input_usd(price, read) * NANOS) + output + 1  # 1: of rounding
+
+
+def room_for_output(price: Price, tokens: int, nanos: int, read: int, write: int) -> tuple[int, Bound]:
+    """How much of `write` a call that reads so much may write such that it stays within these tokens and nano-dollars,
+    and which of the two bounds it."""
+    by_tokens = min(write, tokens - read)
+    left = nanos - ceil(most_input_usd(price, read) * NANOS)
+    a_token = usd_per_output_token(price, read) * NANOS
+    by_cost = floor(left / a_token) if a_token > 0 else inf if left >= 0 else 0
+    return (int(by_cost), "max_cost") if by_cost < by_tokens else (by_tokens, "max_tokens")
 
 
 def most_of_run(price: Price, limits: RunLimits) -> Amount:

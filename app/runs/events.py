@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from app.errors import AppError
 from app.messages import Usage
-from app.tools.invocation import ToolStatus
+from app.tools.result import ToolStatus
 
 FinishReason = Literal["stop", "max_tokens", "max_iterations", "max_cost", "refusal", "content_filter"]
 

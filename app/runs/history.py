@@ -6,8 +6,8 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Turn, UserMessage
+from app.models.estimates import BYTES_A_TOKEN, estimated_message_tokens
 from app.runs.shortening import shorten, without_extras
-from app.runs.sizes import BYTES_A_TOKEN, estimate_tokens
 from app.runs.valid_calls import with_distinct_ids
 
 UNANSWERED = "[This was not answered: the run was interrupted.]"
@@ -22,6 +22,16 @@ class History(NamedTuple):
     """Older turns did not fit."""
     shortened: bool = False
     """Not even the newest turn did, and it is not all there."""
+
+
+def turns_of(messages: Iterable[Message]) -> list[Turn]:
+    """A conversation cut before each of the user's messages."""
+    turns: list[list[Message]] = []
+    for message in messages:
+        if isinstance(message, UserMessage) or not turns:
+            turns.append([])
+        turns[-1].append(message)
+    return [Turn("", 0.0, tuple(turn)) for turn in turns]
 
 
 def repair(turn: Turn) -> tuple[Message, ...]:
@@ -113,7 +123,7 @@ def trim(
     for turn in reversed(turns):
         messages = turn.messages
         if _is_plain(turn):
-            size = estimate_tokens(messages)
+            size = estimated_message_tokens(messages)
         elif _asked_again(turn, asked_next) or not (messages := repair(turn)):
             continue
         else:
@@ -142,7 +152,7 @@ def _asked_again(turn: Turn, question: str) -> bool:
 def _fitted(messages: tuple[Message, ...], tokens: int, model: str) -> tuple[tuple[Message, ...], int]:
     """The messages with those extras that the model may be given and that fit, and their size."""
     messages = without_extras(messages, but_of=model)
-    size = estimate_tokens(messages)
+    size = estimated_message_tokens(messages)
     if size > tokens and (bare := without_extras(messages)) is not messages:
-        return bare, estimate_tokens(bare)
+        return bare, estimated_message_tokens(bare)
     return messages, size

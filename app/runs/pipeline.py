@@ -1,16 +1,10 @@
-"""One run from its admission to its last event: admit and recall, answer, settle and remember."""
+"""The page: one run from its admission to its last event. Each step is a function here or in a module beside it."""
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 
-from msgspec import Struct, field
 from opentelemetry.trace import Span
 
-from app.access.principal import Principal
-from app.agents.definition import Agent, RunLimits
 from app.errors import (
     AppError,
     BudgetExceeded,
@@ -20,223 +14,196 @@ from app.errors import (
     RateLimited,
     StateUnavailable,
 )
-from app.limits.limiter import Limiter
-from app.limits.reservation import Claim
 from app.messages import Message
-from app.models.catalog import Models, PricedModel
+from app.runs.context import RunContext
 from app.runs.events import Answer, RunFailed, RunFinished, RunStarted, Suggestion
-from app.runs.handle import Run, RunRequest
-from app.runs.loop import Loop
-from app.runs.memory import Memory
-from app.runs.progress import Progress
+from app.runs.handle import RunHandle
+from app.runs.loop import loop
+from app.runs.steps import Asked
 from app.runs.suggestions import Ran, suggest
-from app.runs.toolset import Toolset
-from app.settings import Settings
-from app.state.sessions import Sessions
 from app.telemetry import metrics
 from app.telemetry.context import current
 from app.telemetry.logs import log
-from app.telemetry.traces import Tracing, fail
+from app.telemetry.traces import fail
 
 _REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What all runs of a process share."""
-
-    settings: Settings
-    models: Models
-    sessions: Sessions
-    limiter: Limiter
-    tracing: Tracing
-
-
-class Execution(Struct):
-    """`execute` is called once."""
-
-    services: Services
-    principal: Principal
-    request: RunRequest
-    model: PricedModel
-    agent: Agent
-    tools: Toolset
-    limits: RunLimits
-    claim: Claim
-    memory: Memory
-    session_id: str
-    message_id: str
-    started: float = field(default_factory=time.perf_counter)
-    progress: Progress = field(default_factory=Progress)
-    admitted: bool = False
-    kept: bool = False
-
-    async def execute(self, run: Run) -> None:
-        """Emit the run's events to `run`; what it used is settled, and what was said kept, however it ends."""
-        attributes = {
-            "gen_ai.operation.name": "invoke_agent",
-            "gen_ai.agent.name": self.agent.name,
-            "gen_ai.provider.name": self.model.model.provider,
-            "gen_ai.request.model": self.model.model.name,
-            "gen_ai.conversation.id": self.session_id,
-        }
-        with self.services.tracing.span(f"invoke_agent {self.agent.name}", attributes) as span:
-            try:
-                run.emit(RunFinished(await self._answer(run, span)))
-            except AppError as error:
-                await self._settle_and_remember(self._interrupted(error))
-                self._report_failure(run, span, error)
-            except asyncio.CancelledError:
-                self._end_later()
-                self._log_end("agent.request.failed", error=run.failed_by.slug if run.failed_by else "cancelled")
-                raise
-            except Exception:  # the client sees the request id, the log has the stack
-                log.exception("agent.request.crashed")
-                self._end_later()
-                self._report_failure(run, span, InternalError("Something went wrong on our side."))
-
-    async def _answer(self, run: Run, span: Span) -> Answer:
-        headers = await self._admit_and_recall(run)
-        request_id, trace_id, _ = current.get()
-        run.emit(RunStarted(self.session_id, self.message_id, self.model.model.ref, request_id, trace_id, headers))
-        log.info(
-            "agent.request.start",
-            user=self.principal.user,
-            session_id=self.session_id,
-            **self._content(self.request.message),
-        )
-        await self._loop(run)
-        await self._settle_and_remember([] if self.progress.refused else self.progress.messages)
-        progress, degraded, latency_ms = self.progress, self.memory.degraded, self._latency_ms()
-        metrics.OVERHEAD.observe(max(latency_ms / 1000 - progress.outside_seconds, 0.0))
-        self._log_end("agent.request.success", **self._content(progress.text))
-        if span.is_recording():
-            span.set_attributes(
-                {
-                    "gen_ai.usage.input_tokens": progress.usage.input_tokens,
-                    "gen_ai.usage.output_tokens": progress.usage.output_tokens,
-                    "agent.cost_usd": progress.cost_usd,
-                    "agent.finish_reason": progress.finish_reason,
-                }
-            )
-        return Answer(
-            answer=progress.text,
-            session_id=self.session_id,
-            message_id=self.message_id,
-            model=self.model.model.ref,
-            finish_reason=progress.finish_reason,
-            usage=progress.usage,
-            tokens_used=progress.usage.total,
-            cost_usd=progress.cost_usd,
-            latency_ms=latency_ms,
-            trace_id=trace_id,
-            request_id=request_id,
-            degraded=(*degraded, "tool_results") if progress.results_shortened else tuple(degraded),
-            tool_calls=tuple(progress.tool_calls),
-            iterations=progress.iterations,
-            suggestions=self._suggestions(self.memory.history),
-        )
-
-    async def _admit_and_recall(self, run: Run) -> Mapping[str, str]:
-        """In one round trip to the store."""
-        asked = None if self.request.session_id is None else self.memory.ask()
+async def execute(run: RunContext, handle: RunHandle) -> None:
+    """Emit the run's events; what it used is settled, and what was said kept, however it ends."""
+    with run.services.tracing.span(f"invoke_agent {run.agent.name}", _attributes(run)) as span:
         try:
-            headers = await self.services.limiter.admit(self.claim, run.fail)
-        except BaseException:
-            if asked is not None:
-                asked.close()
+            headers = await _admit_and_recall(run, handle)
+            _begin(run, headers)
+            await _work(run)
+            await _settle_and_remember(run, () if run.state.refused else run.state.messages)
+            run.emit(RunFinished(_answer(run, span)))
+        except AppError as error:
+            await _settle_and_remember(run, _interrupted(run, error))
+            _report_failure(run, span, error)
+        except asyncio.CancelledError:
+            _end_later(run)
+            _log_end(run, "agent.request.failed", error=handle.failed_by.slug if handle.failed_by else "cancelled")
             raise
-        self.admitted = True
-        if self.claim.degraded:
-            self.memory.degraded.append("limits")
+        except Exception:  # the client sees the request id, the log has the stack
+            log.exception("agent.request.crashed")
+            _end_later(run)
+            _report_failure(run, span, InternalError("Something went wrong on our side."))
+
+
+def _attributes(run: RunContext) -> dict[str, str]:
+    return {
+        "gen_ai.operation.name": "invoke_agent",
+        "gen_ai.agent.name": run.agent.name,
+        "gen_ai.provider.name": run.model.provider,
+        "gen_ai.request.model": run.model.name,
+        "gen_ai.conversation.id": run.memory.session_id,
+    }
+
+
+async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, str]:
+    """In one round trip to the store. Returns headers that tell the caller where they stand."""
+    memory = run.memory
+    asked = None if run.request.session_id is None or run.request.history is not None else memory.ask()
+    try:
+        headers = await run.services.limiter.reserve(run.reservation, handle.fail)
+    except BaseException:
         if asked is not None:
-            try:
-                recalled = await asked
-            except StateUnavailable as error:
-                self.memory.not_recalled(error)
-            else:
-                self.memory.recall(recalled, self.model.model, self.agent.system_prompt, self.tools.most_tokens)
-        return headers
-
-    async def _loop(self, run: Run) -> None:
-        loop = Loop(
-            tracing=self.services.tracing,
-            agent=self.agent,
-            model=self.model,
-            tools=self.tools,
-            limits=self.limits,
-            stream=self.request.stream,
-            emit=run.emit,
-            claim=self.claim,
-            settle=partial(self.services.limiter.settle, self.claim, over=False),
-            tool_turn=partial(self.services.limiter.tool_turn, self.principal),
-            recall_less=partial(self.memory.recall_less, self.model.model.ref),
-            shown_chars=self.services.settings.tool_result_chars,
-        )
-        seconds = self.services.settings.run_timeout_seconds
+            asked.close()
+        raise
+    run.admitted = True
+    if run.reservation.degraded:
+        memory.degraded.append("limits")
+    if asked is not None:
         try:
-            async with asyncio.timeout(seconds) as deadline:
-                await loop.run(self.memory.conversation, self.progress)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            raise DeadlineExceeded(f"The run did not finish within {seconds:g} s. Ask for less at once.") from None
+            recalled = await asked
+        except StateUnavailable as error:
+            memory.not_recalled(error)
+        else:
+            memory.recall(recalled, run.model, run.costs.system_prompt, run.tools.most_tokens)
+    elif run.request.history is not None:
+        memory.take(run.request.history, run.model, run.costs.system_prompt, run.tools.most_tokens)
+    return headers
 
-    async def _settle_and_remember(self, messages: Sequence[Message]) -> None:
-        """In one round trip to the store. Without messages there is no turn to keep."""
-        self.kept = True
-        appended = self.memory.keep(messages) if messages else None
-        try:
-            await self.services.limiter.settle(self.claim)
-        except BaseException:
-            if appended is not None:
-                appended.close()
+
+def _begin(run: RunContext, headers: Mapping[str, str]) -> None:
+    memory, (request_id, trace_id, _) = run.memory, current.get()
+    run.emit(RunStarted(memory.session_id, memory.message_id, run.model.ref, request_id, trace_id, headers))
+    log.info(
+        "agent.request.start",
+        user=run.principal.user,
+        session_id=memory.session_id,
+        **_content(run, run.request.message),
+    )
+    run.record(Asked(tuple(memory.conversation)))
+
+
+async def _work(run: RunContext) -> None:
+    """Raises DeadlineExceeded when it takes too long."""
+    seconds = run.agent.timeout_seconds
+    run.ends_at = asyncio.get_running_loop().time() + seconds
+    try:
+        async with asyncio.timeout_at(run.ends_at) as deadline:
+            await loop(run)
+    except TimeoutError:
+        if not deadline.expired():
             raise
+        raise DeadlineExceeded(f"The run did not finish within {seconds:g} s. Ask for less at once.") from None
+
+
+async def _settle_and_remember(run: RunContext, messages: Sequence[Message]) -> None:
+    """In one round trip to the store. Without messages there is no turn to keep."""
+    run.kept = True
+    appended = run.memory.keep(messages) if messages else None
+    try:
+        await run.services.limiter.settle(run.reservation)
+    except BaseException:
         if appended is not None:
-            try:
-                await appended
-            except StateUnavailable as error:
-                self.memory.not_kept(error)
+            appended.close()
+        raise
+    if appended is not None:
+        try:
+            await appended
+        except StateUnavailable as error:
+            run.memory.not_kept(error)
 
-    def _interrupted(self, error: AppError | None = None) -> list[Message]:
-        """The messages of a run that failed or was cancelled; none where there was no run, or it was refused."""
-        progress = self.progress
-        refused = progress.refused or (isinstance(error, _REFUSALS) and not (progress.messages or progress.pieces))
-        return progress.interrupted() if self.admitted and not (self.kept or refused) else []
 
-    def _end_later(self) -> None:
-        """In the background: a run that was cancelled waits for nothing."""
-        self.services.limiter.leases.settle_later(self.claim)
-        if messages := self._interrupted():
-            self.memory.keep_later(messages)
-
-    def _suggestions(self, history: Sequence[Message]) -> tuple[Suggestion, ...]:
-        if not self.request.suggestions:
-            return ()
-        return suggest(Ran(self.progress, history, self.model, self.services.models, self.tools.registry))
-
-    def _report_failure(self, run: Run, span: Span, error: AppError) -> None:
-        if span.is_recording():
-            fail(span, error)
-        self._log_end("agent.request.failed", error=error.slug)
-        run.emit(RunFailed(error))
-
-    def _log_end(self, event: str, **fields: object) -> None:
-        progress = self.progress
-        log.info(
-            event,
-            user=self.principal.user,
-            session_id=self.session_id,
-            model=self.model.model.ref,
-            iterations=progress.iterations,
-            tokens=progress.usage.total,
-            cost_usd=progress.cost_usd,
-            latency_ms=self._latency_ms(),
-            **fields,
+def _answer(run: RunContext, span: Span) -> Answer:
+    state, memory, latency_ms = run.state, run.memory, run.latency_ms
+    metrics.OVERHEAD.observe(max(latency_ms / 1000 - run.outside_seconds, 0.0))
+    _log_end(run, "agent.request.success", **_content(run, state.text))
+    if span.is_recording():
+        span.set_attributes(
+            {
+                "gen_ai.usage.input_tokens": state.usage.input_tokens,
+                "gen_ai.usage.output_tokens": state.usage.output_tokens,
+                "agent.cost_usd": state.cost_usd,
+                "agent.finish_reason": state.finish_reason or "",
+            }
         )
+    request_id, trace_id, _ = current.get()
+    degraded = memory.degraded
+    return Answer(
+        answer=state.text,
+        session_id=memory.session_id,
+        message_id=memory.message_id,
+        model=run.model.ref,
+        finish_reason=state.finish_reason or "stop",
+        usage=state.usage,
+        tokens_used=state.usage.total,
+        cost_usd=state.cost_usd,
+        latency_ms=latency_ms,
+        trace_id=trace_id,
+        request_id=request_id,
+        sources=state.sources,
+        degraded=(*degraded, "tool_results") if state.results_shortened else tuple(degraded),
+        tool_calls=state.tool_calls,
+        iterations=state.iterations,
+        suggestions=_suggestions(run),
+    )
 
-    def _latency_ms(self) -> float:
-        return round((time.perf_counter() - self.started) * 1000, 2)
 
-    def _content(self, text: str) -> dict[str, str]:
-        return {"content": text} if self.services.settings.log_content else {}
+def _suggestions(run: RunContext) -> tuple[Suggestion, ...]:
+    if not run.request.suggestions:
+        return ()
+    return suggest(Ran(run.state, run.memory.history, run.model, run.services.models, run.tools.registry))
+
+
+def _interrupted(run: RunContext, error: AppError | None = None) -> list[Message]:
+    """The messages of a run that failed or was cancelled; none where there was no run, or it was refused."""
+    state = run.state
+    refused = state.refused or (isinstance(error, _REFUSALS) and not (state.messages or run.pieces))
+    return state.interrupted("".join(run.pieces)) if run.admitted and not (run.kept or refused) else []
+
+
+def _end_later(run: RunContext) -> None:
+    """In the background: a run that was cancelled waits for nothing."""
+    run.services.limiter.settle_later(run.reservation)
+    if messages := _interrupted(run):
+        run.memory.keep_later(messages)
+
+
+def _report_failure(run: RunContext, span: Span, error: AppError) -> None:
+    if span.is_recording():
+        fail(span, error)
+    _log_end(run, "agent.request.failed", error=error.slug)
+    run.emit(RunFailed(error))
+
+
+def _log_end(run: RunContext, event: str, **fields: object) -> None:
+    state = run.state
+    log.info(
+        event,
+        user=run.principal.user,
+        session_id=run.memory.session_id,
+        model=run.model.ref,
+        iterations=state.iterations,
+        tokens=state.usage.total,
+        cost_usd=state.cost_usd,
+        latency_ms=run.latency_ms,
+        **fields,
+    )
+
+
+def _content(run: RunContext, text: str) -> dict[str, str]:
+    return {"content": text} if run.services.settings.log_content else {}

@@ -1,26 +1,49 @@
 """What the next model call of a run may write: within the run's own limits and what is reserved for it, which grows."""
 
-from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from app.agents.definition import RunLimits
-from app.errors import LimitsUnavailable
+from app.errors import AppError, LimitsUnavailable
 from app.limits.allowance import Growth
-from app.limits.reservation import Claim
-from app.limits.wire import count_refusal
-from app.messages import AssistantMessage, size_of
+from app.limits.reservation import Reservation
 from app.models.prices import Price
-from app.runs.estimates import USABLE_OUTPUT, most_input_usd, most_of_output, usd_per_output_token
-from app.runs.events import FinishReason
-
-Settle = Callable[[Growth | None], Coroutine[Any, Any, None]]
-"""Records what the run has used and reserves more for it, in one round trip to the store."""
+from app.runs.estimates import USABLE_OUTPUT, Bound, most_of_output, room_for_output
 
 _COMFORTABLE = 1024
 """Tokens that a call can do with where a budget is short, before more is asked for."""
 
-_RESULT_TOKENS = 2000
-"""What a tool's result is expected to take at most, before it is there."""
+
+class Left(NamedTuple):
+    """What a run may still use."""
+
+    tokens: int
+    nanos: int
+    most_tokens: int
+    """By its own limits."""
+    most_nanos: int
+    tight: bool
+    """A budget had less than was wanted."""
+    refusal: AppError | None
+    """Why a budget or the store gave no more, when last asked."""
+    asked: bool
+    """More was asked for since the last model call."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that the run may use is reserved, or nothing has to be."""
+        return self.tokens >= self.most_tokens and self.nanos >= self.most_nanos
+
+
+def left_of(reservation: Reservation, *, asked: bool) -> Left:
+    allowance = reservation.allowance
+    return Left(
+        allowance.tokens,
+        allowance.nanos,
+        allowance.most_tokens,
+        allowance.most_nanos,
+        reservation.tight,
+        reservation.refusal,
+        asked,
+    )
 
 
 class Ration(NamedTuple):
@@ -28,77 +51,30 @@ class Ration(NamedTuple):
 
     answer: int
     reasoning: int
-    bound: FinishReason
+    bound: Bound
 
 
-class Rations:
-    """One run's. Asked before each model call, and once between two of them."""
+def ration_of(price: Price, left: Left, read: int, wanted: Ration, *, first: bool) -> Ration | Growth | AppError:
+    """For a call that reads at most so many tokens: what it may write, what to reserve before that is known, or why
+    it may not be made. Nothing to answer with: what is left does not allow for the call.
+    """
+    tokens = wanted.answer + wanted.reasoning
+    room, bound = room_for_output(price, left.tokens, left.nanos, read, tokens)
+    if room >= tokens:
+        return Ration(wanted.answer, wanted.reasoning, bound)
+    if not (left.asked or left.whole) and room < (min(tokens, _COMFORTABLE) if left.tight else tokens):
+        return growth_for(price, left, read, tokens)
+    if left.refusal is not None and room < min(tokens, USABLE_OUTPUT):
+        if first or isinstance(left.refusal, LimitsUnavailable):
+            return left.refusal
+        room = 0
+    reasoning = min(wanted.reasoning, room - min(wanted.answer, -(-room // 2)))
+    return Ration(min(wanted.answer, room - reasoning), reasoning, bound)
 
-    __slots__ = ("_claim", "_limits", "_price", "_read", "_settle")
 
-    def __init__(self, price: Price, limits: RunLimits, claim: Claim, settle: Settle) -> None:
-        self._price = price
-        self._limits = limits
-        self._claim = claim
-        self._settle = settle
-        self._read = 0
-
-    def of_call(self, read: int, answered: int, reasoned: int) -> Ration | None:
-        """For a call that reads so many tokens, after the run's others have answered and reasoned with so many.
-
-        None: less than that is reserved, `grown` may be asked.
-        """
-        self._read = read
-        answer = self._limits.max_tokens - answered
-        reasoning = max(0, self._limits.max_reasoning_tokens - reasoned) if self._limits.max_reasoning_tokens else 0
-        room, bound = self._room(answer + reasoning)
-        return Ration(answer, reasoning, bound) if room >= answer + reasoning else None
-
-    async def grown(self, read: int, answered: int, reasoned: int, *, first: bool) -> Ration:
-        """Like `of_call`, after more was asked for if that is worth it.
-
-        Nothing to answer with: the call may not be made. Raises what refused the run's first call, or
-        LimitsUnavailable.
-        """
-        self._read = read
-        answer = self._limits.max_tokens - answered
-        reasoning = max(0, self._limits.max_reasoning_tokens - reasoned)
-        wanted = answer + reasoning
-        room, bound = self._room(wanted)
-        claim = self._claim
-        if room < (min(wanted, _COMFORTABLE) if claim.tight else wanted) and not claim.allowance.whole:
-            await self._settle(self._growth(read, wanted))
-            room, bound = self._room(wanted)
-            if claim.refusal is not None and room < min(wanted, USABLE_OUTPUT):
-                if first or isinstance(claim.refusal, LimitsUnavailable):
-                    count_refusal(claim.refusal)
-                    raise claim.refusal
-                room = 0
-        reasoning = min(reasoning, room - min(answer, -(-room // 2)))
-        return Ration(min(answer, room - reasoning), reasoning, bound)
-
-    def between(self, message: AssistantMessage, answered: int, reasoned: int) -> Growth | None:
-        """What the call after this message and its tools is expected to need; None if that is reserved."""
-        allowance = self._claim.allowance
-        if allowance.whole:
-            return None
-        answer = self._limits.max_tokens - answered
-        wanted = max(0, answer) + max(0, self._limits.max_reasoning_tokens - reasoned)
-        read = self._read + size_of(message) + _RESULT_TOKENS * len(message.tool_calls)
-        growth = self._growth(read, wanted)
-        covered = allowance.tokens >= growth.wanted[0] and allowance.nanos >= growth.wanted[1]
-        return None if covered else growth
-
-    def _growth(self, read: int, write: int) -> Growth:
-        allowance = self._claim.allowance
-        tokens, nanos = most_of_output(self._price, read, write)
-        wanted = (min(tokens, allowance.most_tokens), min(nanos, allowance.most_nanos))
-        tokens, nanos = most_of_output(self._price, read, min(write, USABLE_OUTPUT))
-        return Growth(wanted, (min(tokens, wanted[0]), min(nanos, wanted[1])))
-
-    def _room(self, wanted: int) -> tuple[int, FinishReason]:
-        """How much the model may write such that the call stays within what is reserved, and what bounds it."""
-        allowance, read = self._claim.allowance, self._read
-        by_tokens = min(wanted, allowance.tokens - read)
-        by_cost = allowance.affordable(most_input_usd(self._price, read), usd_per_output_token(self._price, read))
-        return (int(by_cost), "max_cost") if by_cost < by_tokens else (by_tokens, "max_tokens")
+def growth_for(price: Price, left: Left, read: int, write: int) -> Growth:
+    """What to reserve for a call that reads and writes so many tokens, and the least that is of use to it."""
+    tokens, nanos = most_of_output(price, read, write)
+    wanted = (min(tokens, left.most_tokens), min(nanos, left.most_nanos))
+    tokens, nanos = most_of_output(price, read, min(write, USABLE_OUTPUT))
+    return Growth(wanted, (min(tokens, wanted[0]), min(nanos, wanted[1])))

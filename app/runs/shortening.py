@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from app.messages import AssistantMessage, Message, ToolMessage, size_of, size_of_text
-from app.runs.sizes import BYTES_A_TOKEN, TOKENS_A_MESSAGE, estimate_tokens
+from app.models.estimates import BYTES_A_TOKEN, TOKENS_A_MESSAGE, estimated_message_tokens
 
 _SHORTEST = 120
 """Bytes of a text that is cut: its mark, and something on both sides."""
@@ -32,7 +32,7 @@ def shorten(messages: tuple[Message, ...], max_tokens: int) -> tuple[Message, ..
     """
     messages = without_extras(messages)
     for shorter in (messages, (messages[0], messages[-1])):
-        if estimate_tokens(shorter) <= max_tokens:
+        if estimated_message_tokens(shorter) <= max_tokens:
             return shorter
         longest = _longest_text(shorter, max_tokens)
         if longest >= _SHORTEST:

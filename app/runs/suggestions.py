@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.messages import Message
-from app.models.catalog import PricedModel
-from app.models.tokens import BYTES_A_TOKEN
+from app.models.estimates import BYTES_A_TOKEN, estimated_message_tokens
+from app.models.observed import ObservedModel
 from app.runs.events import Suggestion
-from app.runs.progress import Progress
-from app.runs.sizes import estimate_tokens
+from app.runs.state import RunState
 from app.tools.registry import Registry
 
 _LONG_HISTORY = 1500  # tokens, from which on it is worth a thought
@@ -22,10 +21,10 @@ _FRACTION = 0.6  # of the cost: a cheaper model has to save that much to be wort
 class Ran:
     """A run that is over."""
 
-    progress: Progress
+    state: RunState
     history: Sequence[Message]
-    model: PricedModel
-    models: Mapping[str, PricedModel]
+    model: ObservedModel
+    models: Mapping[str, ObservedModel]
     tools: Registry
 
 
@@ -34,9 +33,9 @@ def suggest(ran: Ran) -> tuple[Suggestion, ...]:
 
 
 def _history(ran: Ran) -> Iterator[Suggestion]:
-    tokens = estimate_tokens(ran.history) * ran.progress.iterations
-    if tokens >= _LONG_HISTORY and tokens * 2 > ran.progress.usage.input_tokens:
-        share = min(tokens / ran.progress.usage.input_tokens, 1.0) if ran.progress.usage.input_tokens else 1.0
+    tokens = estimated_message_tokens(ran.history) * ran.state.iterations
+    if tokens >= _LONG_HISTORY and tokens * 2 > ran.state.usage.input_tokens:
+        share = min(tokens / ran.state.usage.input_tokens, 1.0) if ran.state.usage.input_tokens else 1.0
         yield Suggestion(
             "history-too-long",
             f"About {share:.0%} of what the model read was the session's history. Begin a new session for a new "
@@ -46,23 +45,23 @@ def _history(ran: Ran) -> Iterator[Suggestion]:
 
 def _cheaper_model(ran: Ran) -> Iterator[Suggestion]:
     """For runs that a smaller model would most likely have managed: one or two calls and a short answer."""
-    progress = ran.progress
-    if progress.cost_usd <= 0 or progress.iterations > 2 or progress.usage.output_tokens > _SHORT_ANSWER:
+    state = ran.state
+    if state.cost_usd <= 0 or state.iterations > 2 or state.usage.output_tokens > _SHORT_ANSWER:
         return
-    costs = {ref: priced.price.cost_usd(progress.usage) for ref, priced in ran.models.items()}
+    costs = {ref: priced.price.cost_usd(state.usage) for ref, priced in ran.models.items()}
     ref = min(costs, key=lambda ref: costs[ref])
-    if costs[ref] < _FRACTION * progress.cost_usd:
+    if costs[ref] < _FRACTION * state.cost_usd:
         yield Suggestion(
             "cheaper-model",
-            f"The answer was short. {ref} would have cost ${costs[ref]:.6f} instead of ${progress.cost_usd:.6f}: "
+            f"The answer was short. {ref} would have cost ${costs[ref]:.6f} instead of ${state.cost_usd:.6f}: "
             f'ask with "model": "{ref}".',
         )
 
 
 def _caching(ran: Ran) -> Iterator[Suggestion]:
-    usage = ran.progress.usage
+    usage = ran.state.usage
     uncached = usage.input_tokens - usage.cache_read_tokens
-    if ran.progress.cost_usd <= 0 or uncached < _LONG_PROMPT:
+    if ran.state.cost_usd <= 0 or uncached < _LONG_PROMPT:
         return
     if usage.cache_write_tokens and not usage.cache_read_tokens:
         yield Suggestion(
@@ -79,7 +78,7 @@ def _caching(ran: Ran) -> Iterator[Suggestion]:
 
 
 def _tools(ran: Ran) -> Iterator[Suggestion]:
-    if ran.progress.tool_calls or not ran.tools:
+    if ran.state.tool_calls or not ran.tools:
         return
     size = sum(len(tool.description) + len(str(tool.parameters)) for tool in ran.tools.values())
     if size // BYTES_A_TOKEN >= _MANY_TOOLS:
@@ -91,11 +90,11 @@ def _tools(ran: Ran) -> Iterator[Suggestion]:
 
 
 def _end(ran: Ran) -> Iterator[Suggestion]:
-    calls = [(call.name, str(call.arguments)) for call in ran.progress.tool_calls]
+    calls = [(call.name, str(call.arguments)) for call in ran.state.tool_calls]
     if len(set(calls)) < len(calls):
         yield Suggestion("same-call-again", "A tool was called twice with the same arguments: say what to do with it.")
-    if ran.progress.finish_reason != "stop":
+    if ran.state.finish_reason != "stop":
         yield Suggestion(
             "ended-by-limit",
-            f"A limit ended the run ({ran.progress.finish_reason}). Ask for less at once, or raise the limit.",
+            f"A limit ended the run ({ran.state.finish_reason}). Ask for less at once, or raise the limit.",
         )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.messages import Message, size_of_text
-from app.runs.sizes import BYTES_A_TOKEN, estimate_tokens
+from app.models.estimates import BYTES_A_TOKEN, estimated_message_tokens
 
 _LEAST_SHARE = 4
 """A quarter of the window at most is kept free for an answer that may be longer, before the history has to go."""
@@ -11,7 +11,7 @@ _LEAST_SHARE = 4
 
 def room_for_history(window: int, answer: int, system: str, question: Message, tool_bytes: int) -> int:
     """Tokens that are left for messages before the question; by the estimate of `sizes`."""
-    fixed = _fixed(system, tool_bytes) + estimate_tokens([question])
+    fixed = _fixed(system, tool_bytes) + estimated_message_tokens([question])
     return max(0, window - fixed - min(answer, window // _LEAST_SHARE))
 
 
@@ -22,7 +22,7 @@ def within_window(
 
     Servers such as vLLM refuse a request whose prompt and `max_tokens` together are more than the window.
     """
-    free = window - _fixed(system, tool_bytes) - estimate_tokens(messages)
+    free = window - _fixed(system, tool_bytes) - estimated_message_tokens(messages)
     free = max(free, window // (2 * _LEAST_SHARE))  # the estimate may be too high; if not, the provider says so
     if answer + reasoning <= free:
         return answer, reasoning

@@ -165,6 +165,9 @@ class Settings(BaseSettings):
     system_prompt_file: Path | None = Field(
         None, description="File with the system prompt, in UTF-8, for one longer than a variable (128 KiB) takes"
     )
+    agents_dir: Path | None = Field(
+        None, description="Folder with an agent in each `*.yaml`; read anew when it changes. See docs/agents.md"
+    )
     max_message_chars: int = Field(10_000, ge=1, description="Longest message, in characters")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes")
     max_bodies_bytes: int = Field(

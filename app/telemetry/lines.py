@@ -1,4 +1,4 @@
-"""Where log lines are written, and how they look. What a request does waits for neither."""
+"""Buffers log lines and writes them in batches, off the request path."""
 
 import asyncio
 import atexit
@@ -16,11 +16,11 @@ from msgspec import Raw
 from app.telemetry.context import RequestContext, current
 
 WRITE_AFTER_SECONDS = 0.005
-"""What a process that is killed may not have written yet."""
+"""Maximum age of a line that a killed process has not written."""
 
 Fields = Mapping[str, Any]
 Line = tuple[int, str, Any, RequestContext, Fields]
-"""Time in nanoseconds since the epoch, level, event, the request, and what else there is to say."""
+"""Time in nanoseconds since the epoch, level, event, the request's ids, other fields."""
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
@@ -45,12 +45,12 @@ def _escape(found: re.Match[bytes]) -> bytes:
 
 
 def line(level: str, event: Any, fields: Fields) -> Line:
-    """A line of now."""
+    """A line with the current time and request."""
     return time_ns(), level, event, current.get(), fields
 
 
 def as_dict(line: Line) -> dict[str, Any]:
-    """What every line has comes first: time (UTC), level, event and the request's ids."""
+    """The line's fields; those of every line come first: time (UTC), level, event and the request's ids."""
     at, level, event, (request_id, trace_id, _), fields = line
     return {
         "timestamp": _timestamp(at),
@@ -63,7 +63,7 @@ def as_dict(line: Line) -> dict[str, Any]:
 
 
 def encoded(fields: Fields) -> bytes:
-    """JSON of whatever it is."""
+    """JSON; values without a JSON form become their `str`."""
     try:
         return _encoder.encode(fields)
     except UnicodeEncodeError:  # a lone surrogate has no UTF-8 form; it must not cost the whole line
@@ -86,7 +86,7 @@ def _second(seconds: int) -> str:
 
 
 class Lines:
-    """Takes lines as they come; inside an event loop they are put into JSON and written a moment later, together."""
+    """A buffer of lines. Inside an event loop they are encoded and written together, a moment later."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
@@ -95,7 +95,7 @@ class Lines:
         atexit.register(self.flush)
 
     def add(self, line: Line | bytes) -> None:
-        """A line, or one that has its form already."""
+        """Add a line, or the bytes of one."""
         with self._lock:
             self._waiting.append(line)
             first = len(self._waiting) == 1
@@ -111,8 +111,6 @@ class Lines:
             if lines:
                 self._out.write(visible(_written(lines)))
                 self._out.flush()
-
-    msg = debug = info = warning = error = critical = exception = add  # what structlog calls
 
 
 def _written(lines: list[Line | bytes]) -> bytes:

@@ -2,102 +2,82 @@
 
 import logging
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor
+from structlog.typing import EventDict
 
 from app.settings import Settings
-from app.telemetry.lines import Lines, as_dict, encoded, line
+from app.telemetry.lines import Line, Lines, as_dict, encoded, line
 from app.telemetry.scrubbing import without_secrets
 
 
-class _Logger:
-    """structlog's logger as it is configured by then. Its methods are looked up once, not for every line."""
-
-    def __getattr__(self, level: str) -> Callable[..., None]:
-        write: Callable[..., None] = getattr(structlog.get_logger(), level)
-        if structlog.get_config()["cache_logger_on_first_use"]:
-            setattr(self, level, write)
-        return write
+def _to_stdout(line: Line) -> None:
+    sys.stdout.write(encoded(as_dict(line)).decode() + "\n")
 
 
-log = _Logger()
+class Log:
+    """Writes an event and its fields as one line."""
+
+    def __init__(self) -> None:
+        self.write: Callable[[Line], None] = _to_stdout
+        """Where lines go; `configure` sets it."""
+        self.level = logging.INFO
+        """Minimum level, as the standard library numbers them."""
+
+    def info(self, event: str, **fields: Any) -> None:
+        if self.level <= logging.INFO:
+            self.write(line("info", event, fields))
+
+    def warning(self, event: str, *, exc_info: BaseException | None = None, **fields: Any) -> None:
+        """`exc_info` is an exception whose stack the line has, without secrets."""
+        if self.level <= logging.WARNING:
+            self.write(line("warning", event, fields if exc_info is None else _with_stack(fields, exc_info)))
+
+    def error(self, event: str, *, exc_info: BaseException | None = None, **fields: Any) -> None:
+        """`exc_info` is an exception whose stack the line has, without secrets."""
+        self.write(line("error", event, fields if exc_info is None else _with_stack(fields, exc_info)))
+
+    def exception(self, event: str, **fields: Any) -> None:
+        """An error with the stack of the exception that is being handled."""
+        self.error(event, exc_info=sys.exception(), **fields)
 
 
-def complete(_: Any, level: str, event: EventDict) -> EventDict:
-    """Put what every line has in front."""
-    return as_dict(line("error" if level == "exception" else level, event.pop("event", ""), event))
+log = Log()
 
 
-def scrub_stack(_: Any, __: str, event: EventDict) -> EventDict:
-    """Take secrets out of a stack: exceptions repeat URLs, headers and what servers said."""
-    if stack := event.get("exception"):
-        event["exception"] = without_secrets(stack)
-    return event
-
-
-def _line_logger(level: int, lines: Lines) -> type[FilteringBoundLogger]:
-    """structlog's filtering logger with a shorter way for lines without a stack: several are written a request."""
-    base: Any = structlog.make_filtering_bound_logger(level)
-    numbers = logging.getLevelNamesMapping()
-    names = [name for name in ("debug", "info", "warning", "error") if numbers[name.upper()] >= level]
-    return type("LineLogger", (base,), {name: _shortcut(name, lines, getattr(base, name)) for name in names})
-
-
-def _shortcut(level: str, lines: Lines, long_way: Callable[..., Any]) -> Callable[..., Any]:
-    def write(self: Any, event: str | None = None, *arguments: Any, **fields: Any) -> Any:
-        if arguments or "exc_info" in fields:
-            return long_way(self, event, *arguments, **fields)
-        return lines.add(line(level, event, fields))
-
-    return write
-
-
-def _render_bytes(_: Any, __: str, event: EventDict) -> bytes:
-    return encoded(event)
-
-
-def _render_text(_: Any, __: str, event: EventDict) -> str:
-    return encoded(event).decode()
+def _with_stack(fields: EventDict, error: BaseException) -> dict[str, Any]:
+    """Secrets are taken out of the stack: exceptions repeat URLs, headers and what servers said."""
+    return {**fields, "exception": without_secrets("".join(traceback.format_exception(error)).rstrip("\n"))}
 
 
 def configure(settings: Settings, stream: BinaryIO | None = None) -> None:
-    """Send structlog's and the standard library's records (uvicorn, asyncio, exporters) to the same place."""
+    """Send the service's lines and the standard library's records (uvicorn, asyncio, exporters) to one place."""
     lines = Lines(stream or sys.stdout.buffer)
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    shared: list[Processor] = [complete, structlog.processors.format_exc_info, scrub_stack]
-    renderer: Processor
-    text_renderer: Processor
+    log.level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     if settings.log_format == "console":
-        console = structlog.dev.ConsoleRenderer(
-            colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-        shared = [*shared, _escape_controls]
-        renderer, text_renderer = _to_bytes(console), console
+        render = _console()
+        log.write = lambda line: lines.add(render(as_dict(line)))
     else:
-        renderer, text_renderer = _render_bytes, _render_text
-    structlog.configure(
-        processors=[*shared, renderer],
-        wrapper_class=_line_logger(level, lines)
-        if settings.log_format == "json"
-        else structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: lines,
-        cache_logger_on_first_use=True,
-    )
+        render = encoded
+        log.write = lines.add
     handler = _LinesHandler(lines)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, text_renderer],
-        )
+    handler.setFormatter(_foreign_formatter(render))
+    logging.basicConfig(handlers=[handler], level=max(log.level, logging.INFO), force=True)
+
+
+def _console() -> Callable[[EventDict], bytes]:
+    """For people's terminals."""
+    console = structlog.dev.ConsoleRenderer(
+        colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
-    logging.basicConfig(handlers=[handler], level=max(level, logging.INFO), force=True)
+    return lambda event: str(console(None, event["level"], _escape_controls(event))).encode("utf-8", "replace")
 
 
-def _escape_controls(_: Any, __: str, event: EventDict) -> EventDict:
-    """For people's terminals: what was sent cannot colour them, or begin a line of its own."""
+def _escape_controls(event: EventDict) -> EventDict:
+    """What was sent cannot colour a terminal, or begin a line of its own."""
     return {
         name: _escaped(value, "\n" if name == "exception" else "") if isinstance(value, str) else value
         for name, value in event.items()
@@ -110,11 +90,20 @@ def _escaped(text: str, allowed: str) -> str:
     return "".join([char if char.isprintable() or char in allowed else ascii(char)[1:-1] for char in text])
 
 
-def _to_bytes(renderer: Any) -> Processor:
-    def render(logger: Any, method: str, event: EventDict) -> bytes:
-        return str(renderer(logger, method, event)).encode("utf-8", "replace")
+def _foreign_formatter(render: Callable[[EventDict], bytes]) -> logging.Formatter:
+    def text(_: Any, __: str, event: EventDict) -> str:
+        return render(event).decode()
 
-    return render
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, _complete],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, text],
+    )
+
+
+def _complete(_: Any, level: str, fields: EventDict) -> EventDict:
+    """A foreign record with what every line has, and the stack in place of the exception."""
+    event, exc_info = fields.pop("event", ""), fields.pop("exc_info", None)
+    return as_dict(line(level, event, _with_stack(fields, exc_info[1]) if exc_info and exc_info[1] else fields))
 
 
 class _LinesHandler(logging.Handler):

@@ -1,8 +1,10 @@
 """What the agent can do besides writing: tools, found here and in other packages, run within bounds.
 
-A tool package needs `tool`, and `ToolError` to tell the model what is wrong with its call.
+A tool package needs `tool`, `ToolError` to tell the model what is wrong with its call, and `ToolContext` to know who
+calls.
 """
 
+from app.tools.context import ToolContext
 from app.tools.tool import Risk, Tool, ToolError, tool
 
-__all__ = ["Risk", "Tool", "ToolError", "tool"]
+__all__ = ["Risk", "Tool", "ToolContext", "ToolError", "tool"]

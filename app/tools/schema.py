@@ -5,18 +5,32 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from app.tools.context import MARK
+
 NAMED = frozenset({"properties", "patternProperties", "dependentSchemas"})
 """Keywords whose value maps names to schemas: a parameter may itself be called `title`."""
 DATA = frozenset({"default", "examples", "enum", "const"})
 """Keywords whose value is data, not a schema."""
 
 
-def parameters_schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:
+def parameters_schema(adapter: TypeAdapter[Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The schema without titles, and definitions in place of references to them: Ollama drops `$ref`.
 
-    Where a type is recursive, all references stay.
+    Where a type is recursive, all references stay. Also returns the names of the parameters that take the context.
+    Raises ValueError for a context within another type.
     """
     schema = adapter.json_schema()
+    contexts = tuple(name for name, inner in schema["properties"].items() if MARK in inner)
+    for name in contexts:
+        del schema["properties"][name]
+    if required := [name for name in schema.pop("required", ()) if name not in contexts]:
+        schema["required"] = required
+    if MARK in repr(schema):
+        raise ValueError("ToolContext can only be the whole type of a parameter")
+    return _inlined(schema), contexts
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
     definitions = schema.pop("$defs", {})
     if _recursive(definitions):
         kept = _plain(schema, {})

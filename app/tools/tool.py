@@ -9,6 +9,7 @@ from typing import Any, Generic, Literal, cast, get_args, overload
 from pydantic import PydanticUserError, TypeAdapter
 from typing_extensions import ParamSpec, TypeVar
 
+from app.tools.context import ToolContext
 from app.tools.schema import parameters_schema
 
 Risk = Literal["low", "medium", "high"]
@@ -28,8 +29,7 @@ class ToolError(Exception):
 class Tool(Generic[P, R]):
     """A tool. Calling it calls the function as written, without validation or bounds: for unit tests.
 
-    `parameters` is a JSON schema of type object. `bind` checks arguments against it and returns the coroutine
-    to await; it raises pydantic's ValidationError.
+    `parameters` is a JSON schema of type object.
     """
 
     name: str
@@ -39,7 +39,16 @@ class Tool(Generic[P, R]):
     max_output_chars: int
     risk: Risk
     function: AsyncFunction[P, R]
-    bind: Callable[[Mapping[str, Any]], Coroutine[Any, Any, Any]]
+    validate: Callable[[Mapping[str, Any]], Coroutine[Any, Any, Any]]
+    """pydantic's, which calls the function."""
+    contexts: tuple[str, ...] = ()
+    """The parameters that are given the ToolContext."""
+
+    def bind(self, arguments: Mapping[str, Any], context: ToolContext) -> Coroutine[Any, Any, Any]:
+        """The coroutine to await. Raises pydantic's ValidationError for arguments that do not fit the schema."""
+        if self.contexts:
+            arguments = {**arguments, **dict.fromkeys(self.contexts, context)}
+        return self.validate(arguments)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         return self.function(*args, **kwargs)
@@ -72,7 +81,8 @@ def tool(
 
     Parameters are described with `Annotated[str, pydantic.Field(description="...")]`. After `timeout_seconds`
     the call is cancelled; of the output the first `max_output_chars` are kept. `name` is the function's own
-    unless given. `risk` says how much harm a wrong call can do.
+    unless given. `risk` says how much harm a wrong call can do. A parameter of the type ToolContext is filled
+    by the service, and models are not told of it.
 
     The function shares the event loop with every other request: one that blocks (time.sleep, requests, a long
     computation) stops them all, and no timeout can end it. Put blocking work into `asyncio.to_thread`.
@@ -99,8 +109,8 @@ def _tool(
     _check_signature(name, function)
     try:
         adapter = TypeAdapter(cast(Any, function))
-        parameters = parameters_schema(adapter)
-    except (PydanticUserError, NameError) as error:
+        parameters, contexts = parameters_schema(adapter)
+    except (PydanticUserError, NameError, ValueError) as error:
         raise TypeError(f"tool {name!r}: a parameter's type has no JSON schema: {error}") from error
     return Tool(
         name=name,
@@ -110,7 +120,8 @@ def _tool(
         max_output_chars=max_output_chars,
         risk=risk,
         function=function,
-        bind=adapter.validator.validate_python,
+        validate=adapter.validator.validate_python,
+        contexts=contexts,
     )
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.access.api_keys import new_secret
 from app.access.identity import Identity, build_identity
@@ -12,7 +11,8 @@ from app.access.jwks import Jwks
 from app.errors import ConfigurationError, Unauthorized
 from app.settings import load
 from tests.access.issuer import AUDIENCE, ISSUER, RSA, SECRET, hmac_token, pem, token
-from tests.access.test_api_keys import KEY, line
+from tests.access.keys import KEY, line
+from tests.logged import capture_logs
 
 JWT: dict[str, Any] = {"auth": "jwt", "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
 BY_SECRET: dict[str, Any] = {**JWT, "jwt_algorithms": "HS256", "jwt_secret": SECRET}

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from app.access import jwks as module
 from app.access.jwks import Jwks
 from app.access.jwt import Claims, Tokens
 from app.errors import ConfigurationError, IdentityUnavailable, Unauthorized
 from tests.access.issuer import AUDIENCE, EC, ISSUER, OTHER_RSA, RSA, KeyServer, claims, forged, jwk, key_set, token
+from tests.logged import capture_logs
 
 ALGORITHMS = ("RS256", "ES256")
 

@@ -63,7 +63,7 @@ def document(demo: Service) -> Document:
 def named(path: str, body: Any) -> Any:
     """With the arguments alone where a tool is called."""
     if isinstance(body, dict) and path.startswith("/api/tools") and "arguments" in body:
-        return {"arguments": body["arguments"]}
+        return body["arguments"]
     return body
 
 

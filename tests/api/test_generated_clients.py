@@ -24,8 +24,8 @@ from agent_api_client.api.sessions import delete_session, get_session, list_sess
 from agent_api_client.api.tools import call_tool, list_tools
 from agent_api_client.api.usage import usage
 from agent_api_client.models import (
-    AgentRunRequest, ChatAnswer, ChatRequest, Problem, ReasoningEvent, RunStartedEvent, TokenEvent, ToolCallBody,
-    ToolCallBodyArguments, ToolFinishedEvent, ToolStartedEvent, UsageReportedEvent,
+    AgentRunRequest, ChatAnswer, ChatRequest, Problem, ReasoningEvent, RunStartedEvent, TokenEvent, ToolArguments,
+    ToolFinishedEvent, ToolStartedEvent, UsageReportedEvent,
 )
 
 client = Client(base_url=sys.argv[1])
@@ -46,7 +46,7 @@ assert [each.session_id for each in list_sessions.sync(client=client, user_id=us
 assert delete_session.sync_detailed("generated", client=client, user_id=user).status_code == 204
 assert isinstance(get_session.sync("generated", client=client, user_id=user), Problem)
 assert {tool.name for tool in list_tools.sync(client=client)} >= {"calculator", "clock"}
-body = ToolCallBody(arguments=ToolCallBodyArguments.from_dict({"expression": "1/0"}))
+body = ToolArguments.from_dict({"expression": "1/0"})
 assert call_tool.sync("calculator", client=client, body=body).success is False
 assert live.sync(client=client).status == "alive"
 assert usage.sync(client=client, user_id=user, days=1).tokens > 0
@@ -126,6 +126,8 @@ def test_no_schema_of_the_document_is_open_to_anything(document: str) -> None:
         return not schema.keys() & {"type", "$ref", "anyOf", "enum", "allOf"}
 
     schemas = json.loads(document)["components"]["schemas"]
-    fields = [(name, field, each) for name, model in schemas.items() for field, each in model["properties"].items()]
+    fields = [
+        (name, field, each) for name, model in schemas.items() for field, each in model.get("properties", {}).items()
+    ]
     assert [(name, field) for name, field, each in fields if untyped(each)] == [("ToolAnswer", "result")]
     assert not any("oneOf" in model for model in schemas.values())

@@ -76,8 +76,8 @@ ANSWERS: list[tuple[str, str, str, Any]] = [
     ("GET", "/ready", "/ready", None),
     ("GET", "/health", "/health", None),
     ("GET", "/api/tools", "/api/tools", None),
-    ("POST", "/api/tools/{name}", "/api/tools/calculator", {"arguments": {"expression": "6*7"}}),
-    ("POST", "/api/tools/{name}", "/api/tools/calculator", {"arguments": {"expression": "1/0"}}),
+    ("POST", "/api/tools/{name}", "/api/tools/calculator", {"expression": "6*7"}),
+    ("POST", "/api/tools/{name}", "/api/tools/calculator", {"expression": "1/0"}),
     ("POST", "/api/tools/{name}", "/api/tools/clock", {}),
     ("POST", "/api/tools/{name}", "/api/tools/nothing", {}),
     ("POST", "/api/tools/{name}", "/api/tools/clock", []),
@@ -131,6 +131,7 @@ def test_an_answer_with_another_model_is_what_the_document_says(
         ("/agent/run", {"query": "hi", "model": "demo", "agent": "default", "stream": False}),
         ("/agent/run", {"query": "hi", "max_iterations": 5, "max_cost_usd": 0.1, "tools": ["clock"], "user_id": "ada"}),
         ("/api/tools/{name}", {}),
+        ("/api/tools/{name}", {"expression": "6 * 7"}),
     ],
 )
 def test_the_document_accepts_what_the_service_accepts(document: Document, path: str, body: Any) -> None:

@@ -105,7 +105,7 @@ def test_they_are_listed_and_called_like_any_other(tooled: Service, upstream: Up
     assert {"calculator", "clock", "greet", "hang"} <= tools.keys()
     assert tools["greet"]["parameters"]["properties"]["name"]["description"] == "Whom to greet"
     assert tools["hang"]["risk"] == "high"
-    answer = tooled.ask("POST", "/api/tools/greet", {"arguments": {"name": "Ada"}}).json()
+    answer = tooled.ask("POST", "/api/tools/greet", {"name": "Ada"}).json()
     assert answer == {"success": True, "result": "Hello, Ada!", "error": None}
     upstream.will(asks(("greet", {"name": "Bob"})), says_whole("done"))
     tooled.chat("go")

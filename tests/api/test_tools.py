@@ -22,7 +22,7 @@ def test_the_tools_are_listed_with_what_a_caller_has_to_know(demo: Service) -> N
 
 
 def test_a_tool_gives_its_result(demo: Service) -> None:
-    response = demo.ask("POST", "/api/tools/calculator", {"arguments": {"expression": "6 * 7"}})
+    response = demo.ask("POST", "/api/tools/calculator", {"expression": "6 * 7"})
     body = response.json()
     assert response.status_code == 200
     assert body.keys() == {"success", "result", "error"}
@@ -30,17 +30,24 @@ def test_a_tool_gives_its_result(demo: Service) -> None:
     assert "42" in str(body["result"])
 
 
-@pytest.mark.parametrize("body", [{}, {"arguments": {}}])
-def test_arguments_can_be_left_out_where_a_tool_needs_none(demo: Service, body: dict[str, Any]) -> None:
-    assert demo.ask("POST", "/api/tools/clock", body).json()["success"] is True
+def test_arguments_can_be_left_out_where_a_tool_needs_none(demo: Service) -> None:
+    assert demo.ask("POST", "/api/tools/clock", {}).json()["success"] is True
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"expression": None}, {"expression": 5}, {"expression": "1", "more": 1}, {"expression": "1/0"}, {"": "1"}],
+    [
+        {},
+        {"expression": None},
+        {"expression": 5},
+        {"expression": "1", "more": 1},
+        {"expression": "1/0"},
+        {"": "1"},
+        {"arguments": {"expression": "1"}},
+    ],
 )
 def test_a_failure_of_the_tool_is_told_in_the_answer(demo: Service, arguments: dict[str, Any]) -> None:
-    response = demo.ask("POST", "/api/tools/calculator", {"arguments": arguments})
+    response = demo.ask("POST", "/api/tools/calculator", arguments)
     body = response.json()
     assert response.status_code == 200
     assert (body["success"], body["result"]) == (False, None)
@@ -50,14 +57,12 @@ def test_a_failure_of_the_tool_is_told_in_the_answer(demo: Service, arguments: d
 
 @pytest.mark.parametrize("name", ["nothing", "Calculator", "calculator%20", "%00", "a%0Ab", "%F0%9F%91%8B", "x" * 3000])
 def test_an_unknown_tool_is_not_found(demo: Service, name: str) -> None:
-    body = problem_of(demo.ask("POST", f"/api/tools/{name}", {"arguments": {}}), 404, "not-found")
+    body = problem_of(demo.ask("POST", f"/api/tools/{name}", {}), 404, "not-found")
     assert len(body["detail"]) < 1000
 
 
-@pytest.mark.parametrize(
-    "body", [[], "x", None, {"arguments": []}, {"arguments": None}, {"arguments": {}, "more": 1}, {"expression": "1"}]
-)
-def test_a_body_that_is_no_call_is_refused(demo: Service, body: Any) -> None:
+@pytest.mark.parametrize("body", [[], "x", 5, True, None, [{"expression": "1"}]])
+def test_a_body_that_is_no_object_is_refused(demo: Service, body: Any) -> None:
     response = demo.client.post("/api/tools/calculator", json=body)
     if body is None:
         response = demo.client.post(

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.errors import ContextTooLong, ModelUnavailable
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
@@ -12,6 +11,7 @@ from app.models.options import ModelOptions
 from app.models.protocol import ModelRequest
 from app.models.providers.anthropic.model import AnthropicModel
 from app.telemetry.context import RequestContext, current
+from tests.logged import capture_logs
 from tests.models.anthropic_events import STOP, end, start, stream, text
 from tests.models.dialects import AnthropicDialect, Script
 from tests.models.servers import Provider, Reply

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.errors import ModelUnavailable
 from app.messages import AssistantMessage, Extras, Message, ToolCall, ToolMessage, Usage, UserMessage
 from app.models.protocol import Completion, ModelRequest
 from app.models.providers.anthropic.model import MAX_PAUSES, AnthropicModel
+from tests.logged import capture_logs
 from tests.models.anthropic_events import STOP, began, call, delta, end, plain, start, stopped, stream, text, thinking
 from tests.models.dialects import AnthropicDialect
 from tests.models.servers import Provider

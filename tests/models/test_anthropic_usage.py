@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.messages import Usage
 from app.models.providers.anthropic.model import AnthropicModel
+from tests.logged import capture_logs
 from tests.models.anthropic_events import STOP, call, end, plain, start, stream, text
 from tests.models.servers import Provider, Reply
 from tests.models.whole_answer import ask, whole_answer

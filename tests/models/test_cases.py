@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.errors import AppError, ContextTooLong, ModelError, ModelRateLimited, ModelUnavailable
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Usage, UserMessage
 from app.models.protocol import Completion, Model, ModelRequest
 from app.models.providers.http import Http
+from tests.logged import capture_logs
 from tests.models.dialects import AnthropicDialect, Dialect, OpenAIDialect
 from tests.models.servers import Provider, Received, Reply
 from tests.models.whole_answer import CALCULATOR, CLOCK

@@ -5,12 +5,12 @@ import sys
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.errors import ConfigurationError, NotFound
 from app.messages import Usage
 from app.models.catalog import Models, build_models
 from app.settings import load
+from tests.logged import capture_logs
 from tests.models.servers import Provider, Reply
 
 

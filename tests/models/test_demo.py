@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
+from app.models.estimates import estimated_input_tokens, estimated_tokens
 from app.models.protocol import ModelRequest
 from app.models.providers.demo.model import INTRODUCTION, DemoModel
-from app.models.tokens import estimated_input_tokens, estimated_tokens
 from tests.models.whole_answer import CALCULATOR, CLOCK, WholeAnswer, ask, whole_answer
 
 TOOLS = (CALCULATOR, CLOCK)

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.errors import ContextTooLong, ModelUnavailable
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Usage, UserMessage
 from app.models.protocol import ModelRequest
 from app.models.providers.http import Http
 from app.models.providers.ollama.model import OllamaModel
+from tests.logged import capture_logs
 from tests.models.dialects import NUM_CTX, OllamaDialect, Script, dump
 from tests.models.servers import Provider, Reply
 from tests.models.whole_answer import CALCULATOR, ask, whole_answer

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from structlog.testing import capture_logs
 
 from app.errors import ContextTooLong, ModelUnavailable
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from app.models.protocol import ModelRequest
 from app.models.providers.http import Http
 from app.models.providers.ollama.model import OllamaModel
+from tests.logged import capture_logs
 from tests.models.counting_model import WORDS, counting_model
 from tests.models.whole_answer import CALCULATOR, ask, whole_answer
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.errors import ContextTooLong, ModelUnavailable
 from app.messages import AssistantMessage, Extras, ToolCall, Usage, UserMessage
@@ -11,6 +10,7 @@ from app.models.options import ModelOptions
 from app.models.protocol import Completion, ModelRequest
 from app.models.providers.http import Http
 from app.models.providers.ollama.model import OllamaModel
+from tests.logged import capture_logs
 from tests.models.dialects import NUM_CTX, OllamaDialect, Script, dump
 from tests.models.servers import Provider, Reply
 from tests.models.whole_answer import ask, whole_answer

@@ -1,7 +1,6 @@
 """What only OpenAI-compatible servers do."""
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.errors import ModelRateLimited, ModelUnavailable
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Usage, UserMessage
@@ -9,6 +8,7 @@ from app.models.protocol import ModelRequest
 from app.models.providers.http import Http
 from app.models.providers.openai.model import OpenAIModel
 from app.models.providers.openai.request import encode_request
+from tests.logged import capture_logs
 from tests.models.dialects import OpenAIDialect, Script, dump
 from tests.models.servers import Provider, Reply
 from tests.models.whole_answer import CALCULATOR, ask, whole_answer

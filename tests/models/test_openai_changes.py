@@ -4,7 +4,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from structlog.testing import capture_logs
 
 from app.errors import ContextTooLong, ModelRateLimited, ModelUnavailable
 from app.messages import Message, ToolCall, UserMessage
@@ -12,6 +11,7 @@ from app.models.options import ModelOptions
 from app.models.protocol import ToolSpec
 from app.models.providers.http import Http
 from app.models.providers.openai.model import OpenAIModel
+from tests.logged import capture_logs
 from tests.models.openai_server import ask, chunk, conversation_with, refuses, says, stream, whole
 from tests.models.servers import Provider, Reply
 

@@ -6,12 +6,12 @@ import time
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.errors import AppError, ContextTooLong, ModelRateLimited, ModelUnavailable
 from app.messages import Usage
 from app.models.providers.http import Http
 from app.models.providers.openai.model import OpenAIModel
+from tests.logged import capture_logs
 from tests.models.openai_server import USAGE, ask, chunk, says, stream, whole
 from tests.models.servers import Provider, Reply
 

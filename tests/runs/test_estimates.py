@@ -5,11 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.agents.definition import RunLimits
-from app.limits.budgets import NANOS
-from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Turn, Usage, UserMessage
+from app.messages import NANOS, AssistantMessage, Message, ToolCall, ToolMessage, Turn, Usage, UserMessage
+from app.models.estimates import estimated_input_tokens, estimated_message_tokens
 from app.models.prices import FREE, Price, Rates
 from app.models.protocol import ModelRequest
-from app.models.tokens import estimated_input_tokens
 from app.runs.estimates import (
     most_history_tokens,
     most_input_tokens,
@@ -20,7 +19,6 @@ from app.runs.estimates import (
     usd_per_output_token,
 )
 from app.runs.history import trim
-from app.runs.sizes import estimate_tokens
 from app.tools.registry import BUILT_IN
 from tests.doubles import CHEAP
 
@@ -60,7 +58,7 @@ def test_tools_and_their_calls_are_read_too() -> None:
 def test_a_history_that_was_trimmed_is_within_its_bound(turns: list[tuple[str, str]], max_tokens: int) -> None:
     made = [Turn(str(n), 0.0, (UserMessage(said), AssistantMessage(answer))) for n, (said, answer) in enumerate(turns)]
     kept = trim(made, max_tokens).messages
-    assert estimate_tokens(kept) <= max_tokens
+    assert estimated_message_tokens(kept) <= max_tokens
     empty = most_input_tokens("", (), 0)
     assert most_input_tokens("", kept, 0) - empty <= most_history_tokens(max_tokens)
 

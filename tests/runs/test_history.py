@@ -8,9 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.messages import AssistantMessage, Extras, Message, ToolCall, ToolMessage, Turn, UserMessage
+from app.models.estimates import estimated_message_tokens
 from app.runs.estimates import most_history_tokens, most_input_tokens
 from app.runs.history import UNANSWERED, repair, trim
-from app.runs.sizes import estimate_tokens
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 filled = texts.filter(str.strip)
@@ -156,7 +156,7 @@ histories = st.lists(turns | damaged_turns() | whole_messages().map(whole), max_
 @given(histories, st.integers(0, 300))
 def test_trimming_keeps_the_last_whole_turns_that_fit(history: list[Turn], budget: int) -> None:
     kept, left_out, shortened = trim(history, budget)
-    assert estimate_tokens(kept) <= budget
+    assert estimated_message_tokens(kept) <= budget
     whole_turns = [said for said in map(repair, history) if said]
     assume(len({said[0].content for said in whole_turns}) == len(whole_turns))  # else some may be asked again
     users = [message.content for said in whole_turns for message in said if isinstance(message, UserMessage)]
@@ -206,7 +206,7 @@ def test_an_answer_as_long_as_the_history_may_be_is_cut_in_the_middle() -> None:
     assert kept[1].content.endswith("xxx end")
     assert "[… the middle of these 16382 characters is left out …]" in kept[1].content
     assert (left_out, shortened) == (True, True)
-    assert 4090 <= estimate_tokens(kept) <= 4096
+    assert 4090 <= estimated_message_tokens(kept) <= 4096
 
 
 def test_a_turn_whose_calls_alone_are_too_long_is_its_question_and_its_answer() -> None:
@@ -250,21 +250,25 @@ def test_calls_of_turns_that_went_on_at_once_have_ids_of_their_own() -> None:
 
 @given(messages, users | assistants | results)
 def test_another_message_takes_more_tokens(said: list[Message], more: Message) -> None:
-    assert estimate_tokens([*said, more]) > estimate_tokens(said)
+    assert estimated_message_tokens([*said, more]) > estimated_message_tokens(said)
 
 
 @given(texts, texts)
 def test_a_longer_message_takes_no_fewer_tokens(text: str, more: str) -> None:
-    assert estimate_tokens([UserMessage(text + more)]) >= estimate_tokens([UserMessage(text)])
+    assert estimated_message_tokens([UserMessage(text + more)]) >= estimated_message_tokens([UserMessage(text)])
 
 
 @given(messages)
 def test_the_order_of_messages_does_not_matter_to_the_estimate(said: list[Message]) -> None:
-    assert estimate_tokens(said) == sum(estimate_tokens([message]) for message in said) == estimate_tokens(said[::-1])
+    assert (
+        estimated_message_tokens(said)
+        == sum(estimated_message_tokens([message]) for message in said)
+        == estimated_message_tokens(said[::-1])
+    )
 
 
 def test_a_token_is_about_four_bytes() -> None:
-    assert estimate_tokens([]) == 0
-    assert estimate_tokens([UserMessage("x" * 400)]) == 104
-    assert estimate_tokens([UserMessage("ü" * 400)]) == 204
-    assert estimate_tokens([UserMessage("\ud800")]) == 5
+    assert estimated_message_tokens([]) == 0
+    assert estimated_message_tokens([UserMessage("x" * 400)]) == 104
+    assert estimated_message_tokens([UserMessage("ü" * 400)]) == 204
+    assert estimated_message_tokens([UserMessage("\ud800")]) == 5

@@ -6,7 +6,7 @@ from app.errors import ContextTooLong, ModelUnavailable
 from app.messages import AssistantMessage, Extras, Message, ToolCall, ToolMessage, UserMessage
 from app.models.protocol import Completion
 from app.runs.events import ToolFinished, ToolStarted
-from app.runs.loop import ANSWER_NOW
+from app.runs.plan import ANSWER_NOW
 from app.tools import tool
 from tests.doubles import USAGE, Script, answers, asks_for
 from tests.runs.rehearsal import Rehearsal, rehearse

@@ -8,17 +8,18 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from structlog.testing import capture_logs
 
 from app.errors import DeadlineExceeded, InternalError, ModelUnavailable, RateLimited, RequestTooExpensive, ShuttingDown
 from app.messages import AssistantMessage, Message, ToolCall, UserMessage
 from app.runs.events import Event, RunFailed, RunFinished, RunStarted, Token
-from app.runs.handle import Run, RunRequest
+from app.runs.handle import RunHandle
 from app.runs.history import repair
+from app.runs.request import RunRequest
 from app.telemetry.context import RequestContext, current
 from app.telemetry.traces import Tracing
 from app.tools import tool
 from tests.doubles import ADA, CHEAP, AbsentStore, ScriptedModel, answers, asks_for
+from tests.logged import capture_logs
 from tests.runs.test_history import assert_acceptable
 from tests.stage import Stage
 
@@ -55,9 +56,9 @@ async def said(stage: Stage) -> list[tuple[Message, ...]]:
 CUT: list[tuple[Message, ...]] = [(UserMessage("Hello"), AssistantMessage("Hel", interrupted=True))]
 
 
-async def begun(stage: Stage, **request: Any) -> Run:
+async def begun(stage: Stage, **request: Any) -> RunHandle:
     """A run whose model has said its first word."""
-    run = stage.runner.run(ADA, RunRequest("Hello", session_id="s", **request))
+    run = stage.runner.start(ADA, RunRequest("Hello", session_id="s", **request))
     async for event in run:
         if isinstance(event, Token):
             return run
@@ -111,7 +112,7 @@ async def test_a_crash_tells_callers_nothing_and_the_log_everything(make: Callab
     assert type(error) is InternalError
     assert "swordfish" not in str(error.detail)
     crash = next(line for line in logs if line["event"] == "agent.request.crashed")
-    assert (crash["log_level"], crash["exc_info"]) == ("error", True)
+    assert (crash["log_level"], "Traceback" in crash["exception"]) == ("error", True)
     assert (logs[-1]["event"], logs[-1]["error"]) == ("agent.request.failed", "internal-error")
     assert await said(stage) == CUT
 
@@ -139,7 +140,7 @@ async def test_a_refused_run_does_not_start_and_leaves_no_task() -> None:
 async def test_stop_ends_every_run() -> None:
     stage = Stage(never())
     runs = [await begun(stage) for _ in range(3)]
-    waiting = stage.runner.run(ADA, RunRequest("Hello")).begin()
+    waiting = stage.runner.start(ADA, RunRequest("Hello")).begin()
     stage.runner.stop()
     for run in [*runs, waiting]:
         assert isinstance(error_of([event async for event in run]), ShuttingDown)
@@ -150,7 +151,7 @@ async def test_stop_ends_every_run() -> None:
 
 async def test_a_finished_run_is_not_stopped() -> None:
     stage = Stage(ScriptedModel(answers("Hello")))
-    run = stage.runner.run(ADA, RunRequest("Hello")).begin()
+    run = stage.runner.start(ADA, RunRequest("Hello")).begin()
     await asyncio.wait(others())
     stage.runner.stop()
     last = [event async for event in run][-1]
@@ -160,7 +161,7 @@ async def test_a_finished_run_is_not_stopped() -> None:
 @pytest.mark.parametrize("midway", [False, True])
 async def test_a_cancelled_run_leaves_what_was_said(midway: bool) -> None:
     stage = Stage(never())
-    run = await begun(stage) if midway else stage.runner.run(ADA, RunRequest("Hello", session_id="s"))
+    run = await begun(stage) if midway else stage.runner.start(ADA, RunRequest("Hello", session_id="s"))
     with capture_logs() as logs:
         async with run:
             run.cancel()
@@ -182,7 +183,7 @@ async def test_a_run_can_be_left_at_any_moment(turns: int) -> None:
     calls = [ToolCall(str(number), "double", {"number": number}) for number in range(2)]
     model = ScriptedModel(asks_for(*calls), answers("done"))
     stage = Stage(model, tools=[double], price=CHEAP, **BUDGET)
-    async with stage.runner.run(ADA, RunRequest("Hello", session_id="s")):
+    async with stage.runner.start(ADA, RunRequest("Hello", session_id="s")):
         for _ in range(turns):
             await asyncio.sleep(0)
     assert model.open == 0
@@ -204,7 +205,7 @@ async def test_what_a_run_held_is_free_again_after_its_end(end: str) -> None:
         if end == "crashed":
             go.set()
             assert isinstance(error_of([event async for event in run]), InternalError)
-    await stage.limiter.leases.aclose()
+    await stage.limiter.close()
     assert (await stage.answer()).answer == "Hello"
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from app.messages import AssistantMessage, Message, Usage, UserMessage
-from app.models.catalog import PricedModel
+from app.messages import NANOS, AssistantMessage, Message, Usage, UserMessage
+from app.models.observed import ObservedModel
 from app.models.prices import FREE, Price, Rates
 from app.runs.events import ToolCallRecord
-from app.runs.progress import Progress
+from app.runs.state import RunState
 from app.runs.suggestions import Ran, suggest
 from app.tools import tool
 from app.tools.registry import Registry
@@ -19,8 +19,8 @@ from tests.doubles import CHEAP, ScriptedModel
 
 DEAR = Price((Rates(0, 10.0, 20.0, 5.0, 15.0),))
 MODELS = {
-    "double/dear": PricedModel(ScriptedModel(name="dear"), DEAR),
-    "double/cheap": PricedModel(ScriptedModel(), CHEAP),
+    "double/dear": ObservedModel(ScriptedModel(name="dear"), DEAR),
+    "double/cheap": ObservedModel(ScriptedModel(), CHEAP),
 }
 
 
@@ -35,10 +35,12 @@ def kinds(
     history: Sequence[Message] = (),
     price: Price = DEAR,
     tools: Registry | None = None,
-    **progress: Any,
+    **state: Any,
 ) -> list[str]:
-    ran = Progress(usage=usage, cost_usd=price.cost_usd(usage), **{"iterations": 1, **progress})
-    model = PricedModel(ScriptedModel(), price)
+    ran = RunState(
+        usage=usage, nanos=round(price.cost_usd(usage) * NANOS), **{"iterations": 1, "finish_reason": "stop", **state}
+    )
+    model = ObservedModel(ScriptedModel(), price)
     models = {"double/scripted": model, **MODELS}
     return [one.kind for one in suggest(Ran(ran, history, model, models, tools or Registry()))]
 

@@ -3,13 +3,13 @@
 import asyncio
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.messages import AssistantMessage, Turn, UserMessage
 from app.state.bounds import Bounds
 from app.state.sessions import NEW, Sessions
 from app.state.store import Store
 from tests.doubles import AbsentStore
+from tests.logged import capture_logs
 
 
 def turn(name: str) -> Turn:

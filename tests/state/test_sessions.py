@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable
 
 import pytest
-from structlog.testing import capture_logs
 
 from app.errors import StateUnavailable
 from app.messages import AssistantMessage, ToolCall, ToolMessage, Turn, UserMessage
@@ -12,6 +11,7 @@ from app.state.bounds import Bounds
 from app.state.sessions import Sessions
 from app.state.store import Store
 from tests.doubles import AbsentStore
+from tests.logged import capture_logs
 
 
 def turn(number: int) -> Turn:

@@ -2,18 +2,19 @@
 
 import json
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from errno import ENOSPC
 from io import BytesIO
 from typing import Any
 
 import pytest
-import structlog
 
 from app.settings import load
 from app.telemetry.lines import Lines, visible
 from app.telemetry.logs import configure, log
 from tests.conftest import Serve
+from tests.logged import capture_logs, restored_log
 from tests.service import Service
 from tests.upstream import MODEL, Upstream, asks, refuses, says_whole
 
@@ -84,7 +85,7 @@ def talk(service: Service, upstream: Upstream) -> None:
         service.client.post("/chat", json=body, headers=headers)
     service.client.post("/chat", json={"message": [QUESTION]}, headers=headers)
     service.client.post("/chat", content=QUESTION, headers=headers | {"Content-Type": "application/json"})
-    service.client.post("/api/tools/calculator", json={"arguments": {"expression": QUESTION}}, headers=headers)
+    service.client.post("/api/tools/calculator", json={"expression": QUESTION}, headers=headers)
     service.client.get(f"/nowhere?key=sk-of-the-user&q={QUESTION}", headers=headers)
     service.wait_for_event("request", path="/nowhere")
 
@@ -129,17 +130,18 @@ def test_what_a_terminal_obeys_is_escaped(talkative: Serve, upstream: Upstream) 
     assert not set(service.raw_log()) & set(CONTROLS) - {"\n"}
 
 
-def console(write: Any) -> str:
+def console(write: Callable[[], None]) -> str:
     """What people see of the lines that `write` writes."""
+    return written(write, log_format="console").decode()
+
+
+def written(write: Callable[[], None], **settings: Any) -> bytes:
+    """What lands on stdout of the lines that `write` writes."""
     out = BytesIO()
-    configure(load(None, log_format="console"), out)
-    try:
+    with restored_log():
+        configure(load(None, **settings), out)
         write()
-    finally:
-        logging.basicConfig(handlers=[], force=True)
-        structlog.reset_defaults()
-        vars(log).clear()  # it keeps the methods that it has looked up
-    return out.getvalue().decode()
+    return out.getvalue()
 
 
 def test_what_a_terminal_obeys_is_escaped_for_people_too() -> None:
@@ -160,6 +162,55 @@ def test_what_a_terminal_obeys_is_escaped_for_people_too() -> None:
     assert "\\u2028" in shown
     starts = [line for line in shown.splitlines() if line.startswith("20")]
     assert len(starts) == 4
+
+
+@pytest.mark.parametrize(
+    ("level", "kept"),
+    [
+        ("debug", ["info", "warning", "error", "error"]),
+        ("info", ["info", "warning", "error", "error"]),
+        ("warning", ["warning", "error", "error"]),
+        ("error", ["error", "error"]),
+    ],
+)
+def test_lines_below_the_level_are_left_out(level: str, kept: list[str]) -> None:
+    def write() -> None:
+        log.info("a", number=1)
+        log.warning("b")
+        log.error("c")
+        log.exception("d")
+
+    lines = [json.loads(line) for line in written(write, log_level=level).splitlines()]
+    assert [line["level"] for line in lines] == kept
+
+
+def test_a_stack_is_one_line_without_secrets_whoever_logs_it() -> None:
+    def write() -> None:
+        try:
+            raise ValueError(f"Bearer {SECRETS['openai_api_key']}")
+        except ValueError as error:
+            log.exception("ours")
+            log.warning("given", exc_info=error)
+            logging.getLogger("elsewhere").exception("theirs")
+
+    lines = [json.loads(line) for line in written(write).splitlines()]
+    assert [line["event"] for line in lines] == ["ours", "given", "theirs"]
+    assert lines[2]["logger"] == "elsewhere"
+    for line in lines:
+        assert line["exception"].startswith("Traceback")
+        assert line["exception"].endswith("ValueError: Bearer …")
+
+
+def test_a_console_that_was_configured_silences_nobody() -> None:
+    with restored_log():
+        configure(load(None, log_format="console"), BytesIO())
+        log.info("configured")
+        with capture_logs() as lines:
+            log.info("captured", number=1)
+        configure(load(None, log_level="error"), out := BytesIO())
+        log.error("again")
+    assert lines == [{"event": "captured", "log_level": "info", "number": 1}]
+    assert json.loads(out.getvalue())["event"] == "again"
 
 
 def test_what_people_write_is_not_escaped() -> None:

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-import structlog
 
 from app.errors import ModelUnavailable, StateUnavailable
 from app.telemetry import prober
 from app.telemetry.prober import Prober
+from tests.logged import capture_logs
 
 
 async def up() -> None: ...
@@ -78,7 +78,7 @@ async def test_what_comes_back_is_up_again(monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 async def test_the_log_says_why_the_store_is_away(probe: Callable[[], Awaitable[None]], reason: str) -> None:
-    with structlog.testing.capture_logs() as lines:
+    with capture_logs() as lines:
         await probed(Prober({}, probe))
     assert lines == [
         {

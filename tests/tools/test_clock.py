@@ -72,4 +72,4 @@ async def test_what_is_a_path_or_no_zone_is_refused(zone: str) -> None:
 
 async def test_an_endless_name_is_refused_before_it_is_compared() -> None:
     with pytest.raises(ValidationError, match="64 characters"):
-        await clock.bind({"zone": "x" * 100_000})
+        await clock.validate({"zone": "x" * 100_000})

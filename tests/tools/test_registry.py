@@ -99,7 +99,7 @@ def test_the_same_tool_twice_is_one() -> None:
 async def test_a_tool_of_an_installed_package_is_found(install: Install) -> None:
     install("plug_one", TOOLS.format(name="add_one"), "add = plug_one:add_one")
     assert list(load()) == ["calculator", "clock", "add_one"]
-    assert await load()["add_one"].bind({"x": 1}) == 2
+    assert await load()["add_one"].validate({"x": 1}) == 2
 
 
 async def test_a_tool_with_postponed_annotations_is_found(install: Install) -> None:

@@ -8,7 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field, ValidationError
 
-from app.tools import Tool, tool
+from app.tools import Tool, ToolContext, tool
+from tests.doubles import ADA
 
 
 class Unit(StrEnum):
@@ -132,7 +133,7 @@ async def test_a_tool_cannot_be_changed() -> None:
 
 async def test_arguments_become_the_types_of_the_parameters() -> None:
     arguments = {"places": [{"city": "Oslo", "unit": "F"}], "days": "3"}
-    assert await weather.bind(arguments) == "Oslo 3 short None"
+    assert await weather.validate(arguments) == "Oslo 3 short None"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ async def test_arguments_become_the_types_of_the_parameters() -> None:
 )
 async def test_bad_arguments_are_named(arguments: dict[str, Any], at: tuple[Any, ...]) -> None:
     with pytest.raises(ValidationError) as caught:
-        await weather.bind(arguments)
+        await weather.validate(arguments)
     assert at in [error["loc"][: len(at)] for error in caught.value.errors()]
 
 
@@ -235,3 +236,49 @@ def test_senseless_options_are_a_type_error(options: dict[str, Any]) -> None:
 def test_a_bare_tool_annotation_means_any_tool() -> None:
     tools: list[Tool] = [weather]
     assert tools == [weather]
+
+
+async def test_the_context_is_known_by_its_type_and_no_part_of_the_schema() -> None:
+    @tool
+    async def first(ctx: ToolContext, article: str) -> None:
+        """Look."""
+
+    @tool
+    async def last(article: str, *, whoever: "ToolContext") -> None:
+        """Look."""
+
+    @tool
+    async def annotated(article: str, ctx: Annotated[ToolContext, "who calls"]) -> None:
+        """Look."""
+
+    for made, name in ((first, "ctx"), (last, "whoever"), (annotated, "ctx")):
+        assert made.contexts == (name,)
+        assert made.parameters == {
+            "type": "object",
+            "properties": {"article": {"type": "string"}},
+            "required": ["article"],
+            "additionalProperties": False,
+        }
+
+
+async def test_a_context_alone_leaves_an_empty_schema() -> None:
+    @tool
+    async def ask(context: ToolContext) -> str:
+        """Ask."""
+        return context.caller.user
+
+    assert ask.parameters == {"type": "object", "properties": {}, "additionalProperties": False}
+    assert await ask.bind({}, ToolContext(ADA, "a-run")) == "ada"
+    assert await ask(ToolContext(ADA, "a-run")) == "ada"
+
+
+def test_a_context_within_another_type_is_a_type_error() -> None:
+    async def several(contexts: list[ToolContext]) -> None:
+        """Look."""
+
+    async def perhaps(context: ToolContext | None = None) -> None:
+        """Look."""
+
+    for function in (several, perhaps):
+        with pytest.raises(TypeError, match="ToolContext can only be the whole type"):
+            tool(function)

@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from app.errors import AppError, ContextTooLong
+from app.models.estimates import estimated_input_tokens
 from app.models.options import ModelOptions
 from app.models.protocol import ModelRequest
 from app.models.providers.changes import NO_CHANGES, Changes
 from app.models.providers.refusals import Said, change_for, words_of
 from app.models.providers.windows import told_window
-from app.models.tokens import estimated_input_tokens
 from app.telemetry.logs import log
 
 MAX_SENDS = 6

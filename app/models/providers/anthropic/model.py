@@ -14,6 +14,7 @@ import msgspec
 
 from app.errors import AppError, ModelError
 from app.messages import AssistantMessage, Usage
+from app.models.estimates import estimated_input_tokens
 from app.models.options import NO_OPTIONS, ModelOptions
 from app.models.prices import is_anthropic
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
@@ -26,7 +27,6 @@ from app.models.providers.demo.echo import without_echo
 from app.models.providers.failures import is_alive
 from app.models.providers.http import CONNECT_SECONDS, SILENCE_SECONDS
 from app.models.providers.think_tags import Splitter
-from app.models.tokens import estimated_input_tokens
 from app.telemetry.logs import log
 from app.telemetry.propagation import trace_headers
 

@@ -1,9 +1,9 @@
 """What one part of an answer of Anthropic's used, as its events tell it or as estimated."""
 
 from app.messages import Usage
+from app.models.estimates import BYTES_A_TOKEN
 from app.models.providers.anthropic.wire import TokenUsage
 from app.models.providers.lenient_counts import count_of
-from app.models.tokens import BYTES_A_TOKEN
 
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 

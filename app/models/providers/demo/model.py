@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from app.messages import Message, ToolMessage, Usage, UserMessage, size_of_text
+from app.models.estimates import BYTES_A_TOKEN, estimated_input_tokens, estimated_tokens
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.models.providers.demo.rules import calls_for
-from app.models.tokens import BYTES_A_TOKEN, estimated_input_tokens, estimated_tokens
 
 WORD_SECONDS = 0.01
 """Between two words of a stream, so that a person sees that it is one."""

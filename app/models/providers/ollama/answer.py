@@ -4,6 +4,7 @@ import msgspec
 
 from app.errors import ModelUnavailable
 from app.messages import Extras, ToolCall, Usage
+from app.models.estimates import BYTES_A_TOKEN, estimated_input_tokens
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText
 from app.models.providers.error_body import read_error
 from app.models.providers.failures import context_too_long, unavailable
@@ -14,7 +15,6 @@ from app.models.providers.openai.finish import failure_in, failure_of_finish, st
 from app.models.providers.tagged_text import TaggedText
 from app.models.providers.think_tags import Splitter
 from app.models.providers.tool_calls import call_with_json, valid_id
-from app.models.tokens import BYTES_A_TOKEN, estimated_input_tokens
 
 _NOT_READY = frozenset({"load", "unload"})
 """Ends of answers that say nothing: the model was loaded, or was being unloaded."""

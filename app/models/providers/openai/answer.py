@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from app.messages import Extras
+from app.models.estimates import BYTES_A_TOKEN
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, ToolSpec
 from app.models.providers.failures import unavailable
 from app.models.providers.openai.calls import Calls
@@ -22,7 +23,6 @@ from app.models.providers.openai.usage import Counted
 from app.models.providers.openai.wire import Call, ChatCompletion, Choice, Delta, decode
 from app.models.providers.tagged_text import TaggedText
 from app.models.providers.think_tags import Splitter
-from app.models.tokens import BYTES_A_TOKEN
 
 
 class OpenAIAnswer:

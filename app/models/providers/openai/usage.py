@@ -1,9 +1,9 @@
 """The usage of a call, whose counts come once, often, in part or never: the same thing for every server."""
 
 from app.messages import Usage
+from app.models.estimates import BYTES_A_TOKEN, estimated_input_tokens
 from app.models.protocol import ModelRequest
 from app.models.providers.openai.wire import Details, TokenUsage
-from app.models.tokens import BYTES_A_TOKEN, estimated_input_tokens
 
 _NO_DETAILS = Details()
 

@@ -1,0 +1,108 @@
+"""What a model call leaves behind: its log line, its metrics, and the attributes of its span."""
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from opentelemetry.trace import Span
+from prometheus_client import Counter
+
+from app.errors import AppError, ModelError
+from app.messages import NANOS, Usage
+from app.models.protocol import Completion
+from app.telemetry import metrics
+from app.telemetry.logs import log
+
+
+class Attempt(Struct, frozen=True):
+    """One call of a model that its provider may charge for, complete or cut."""
+
+    model: str
+    usage: Usage
+    nanos: int
+    """What it cost, in billionths of a US dollar."""
+    uncertain: bool = False
+    """Nobody counted: `usage` is an estimate."""
+
+    @property
+    def cost_usd(self) -> float:
+        return self.nanos / NANOS
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)
+
+
+def record_answer(attempt: Attempt, completion: Completion, seconds: float, span: Span) -> None:
+    usage, cost_usd = attempt.usage, attempt.cost_usd
+    log.info(
+        "llm_call",
+        model=attempt.model,
+        tokens=usage.total,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        latency_ms=_milliseconds(seconds),
+        cost_usd=cost_usd,
+        success=True,
+    )
+    requests, cost, tokens = _series(attempt.model)
+    requests.inc()
+    if cost_usd:
+        cost.inc(cost_usd)
+    for series, count in zip(tokens, msgspec.structs.astuple(usage), strict=True):
+        if count:
+            series.inc(count)
+    if span.is_recording():
+        span.set_attributes(
+            {
+                "gen_ai.response.finish_reasons": [completion.stop_reason],
+                "gen_ai.usage.input_tokens": usage.input_tokens,
+                "gen_ai.usage.output_tokens": usage.output_tokens,
+                "gen_ai.usage.cache_read.input_tokens": usage.cache_read_tokens,
+                "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
+                "agent.cost_usd": cost_usd,
+            }
+        )
+
+
+@lru_cache(maxsize=128)
+def _series(ref: str) -> tuple[Counter, Counter, tuple[Counter, ...]]:
+    tokens = tuple(metrics.TOKENS.labels(ref, kind) for kind in metrics.TOKEN_TYPES)
+    return metrics.MODEL_REQUESTS.labels(ref, "ok"), metrics.COST.labels(ref), tokens
+
+
+def record_failure(ref: str, error: BaseException, seconds: float, attempt: Attempt | None) -> None:
+    match error:
+        case ModelError():
+            outcome, cause = error.reason, error.cause
+        case AppError():
+            outcome, cause = error.slug, ""
+        case Exception():
+            outcome, cause = "error", ""
+        case _:
+            outcome, cause = "cancelled", ""
+    metrics.MODEL_REQUESTS.labels(ref, outcome).inc()
+    write = log.error if outcome == "quota" else log.warning  # until the operator acts, no call succeeds
+    write(
+        "llm_call",
+        model=ref,
+        latency_ms=_milliseconds(seconds),
+        success=False,
+        error=outcome,
+        cause=cause,
+        **({} if attempt is None else _record_estimate(attempt)),
+    )
+
+
+def _record_estimate(attempt: Attempt) -> dict[str, Any]:
+    """Count the tokens that nobody counted; what the log says of them."""
+    usage = attempt.usage
+    metrics.UNCERTAIN_TOKENS.labels(attempt.model, "input").inc(usage.input_tokens)
+    metrics.UNCERTAIN_TOKENS.labels(attempt.model, "output").inc(usage.output_tokens)
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cost_usd": attempt.cost_usd,
+        "uncertain": True,
+    }

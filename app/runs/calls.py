@@ -1,0 +1,124 @@
+"""What a run does outside of itself: one model call, or one answer's tool calls. Events go out, steps are recorded."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from app.errors import ContextTooLong, LimitsUnavailable, RateLimited
+from app.limits.allowance import Growth
+from app.messages import AssistantMessage, ToolCall, ToolMessage
+from app.models.call_records import Attempt
+from app.models.protocol import Beside, ModelRequest
+from app.runs.context import RunContext
+from app.runs.events import Reasoning, Token, ToolCallRecord, ToolFinished, ToolStarted, UsageReported
+from app.runs.plan import CallModel, growth_beside_tools
+from app.runs.ration import Left
+from app.runs.shortening import shorten_results
+from app.runs.steps import Attempted, ModelAnswered, ModelAsked, Shortened, ToolAnswered, ToolsCalled
+from app.runs.valid_calls import used_ids, valid_calls
+from app.runs.window import within_window
+from app.tools.call import call_tool
+from app.tools.context import ToolContext
+from app.tools.result import ToolResult, refused
+
+
+async def settle(run: RunContext, growth: Growth | None = None) -> None:
+    """Record what the run has used and, with `growth`, reserve that, in one round trip to the store."""
+    await run.services.limiter.settle(run.reservation, growth, over=False)
+
+
+async def call_model(run: RunContext, call: CallModel) -> None:
+    """Emits a Token for each piece of text and a Reasoning for each of reasoning, then UsageReported.
+
+    A conversation that is too long for the model is shortened and sent once more. Raises what Model.generate does.
+    """
+    run.record(ModelAsked(call.last, call.bound))
+    try:
+        await _generate(run, call)
+    except ContextTooLong:
+        if run.pieces or not _shorten(run):
+            raise
+        await _generate(run, call)
+
+
+async def _generate(run: RunContext, call: CallModel) -> None:
+    emit, pieces = run.emit, run.pieces
+    pieces.clear()
+
+    def on_text(text: str) -> None:
+        pieces.append(text)
+        emit(Token(text))
+
+    def on_beside(kind: Beside, text: str) -> None:
+        if kind == "reasoning":
+            emit(Reasoning(text))
+
+    def on_attempt(attempt: Attempt) -> None:
+        run.record(Attempted(attempt.model, attempt.usage, attempt.nanos, attempt.uncertain))
+        run.reservation.record(attempt.model, attempt.usage, attempt.cost_usd, uncertain=attempt.uncertain)
+
+    done = await run.model.generate(_request(run, call), on_text, on_beside, on_attempt)
+    text = "".join(pieces) if done.text is None else done.text
+    run.record(ModelAnswered(text, done.tool_calls, done.stop_reason, done.extras, done.reasoning_tokens))
+    emit(UsageReported(done.model, done.usage, done.cost_usd))
+
+
+def _request(run: RunContext, call: CallModel) -> ModelRequest:
+    messages, window = run.state.all_messages(), run.model.context_window
+    answer, reasoning = call.answer, call.reasoning
+    if window is not None:
+        answer, reasoning = within_window(window, answer, reasoning, call.system, messages, run.tools.most_tokens)
+    tools, asked = () if call.last else run.tools.specs, run.request
+    temperature = run.agent.temperature if asked.temperature is None else asked.temperature
+    return ModelRequest(
+        call.system, messages, tools, answer, asked.stream, reasoning, temperature, asked.response_format
+    )
+
+
+def _shorten(run: RunContext) -> bool:
+    conversation = run.memory.recall_less(run.model.ref)
+    results = shorten_results(run.state.messages)
+    if conversation is None and results is None:
+        return False
+    run.record(
+        Shortened(
+            None if conversation is None else tuple(conversation),
+            None if results is None else tuple(results),
+        )
+    )
+    return True
+
+
+async def call_tools(run: RunContext, calls: Sequence[ToolCall], left: Left) -> None:
+    """Call the tools together; what the run has used is settled meanwhile, and what it needs next reserved.
+
+    Results that are there when the run is cancelled are kept.
+    """
+    state = run.state
+    if state.reply is not None:
+        named, extras = valid_calls(calls, state.reply.extras, run.tools.registry, used_ids(state.all_messages()))
+        run.record(ToolsCalled(AssistantMessage(state.reply.text, named, extras)))
+        run.pieces.clear()
+    growth = growth_beside_tools(run.state, run.limits, left, run.costs)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(settle(run, growth))
+        for call in run.state.waiting:
+            group.create_task(_call_tool(run, call))
+
+
+async def _call_tool(run: RunContext, call: ToolCall) -> None:
+    run.emit(ToolStarted(call.id, call.name, call.arguments))
+    result = await _result(run, call)
+    told = (result.status, result.latency_ms, *result.shown(run.services.settings.tool_result_chars))
+    run.emit(ToolFinished(call.id, call.name, *told))
+    message = ToolMessage(call.id, call.name, result.content, is_error=result.status != "ok")
+    run.record(ToolAnswered(message, ToolCallRecord(call.name, call.arguments, *told), result.sources))
+
+
+async def _result(run: RunContext, call: ToolCall) -> ToolResult:
+    context = ToolContext(run.principal, run.reservation.run_id, deadline=run.ends_at)
+    slot = partial(run.services.limiter.tool_slot, run.principal)
+    try:
+        return await call_tool(run.tools.registry, context, call, slot=slot, tracing=run.services.tracing)
+    except (RateLimited, LimitsUnavailable) as error:  # the model is told, and continues without the tool
+        return refused(error)

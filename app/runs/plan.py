@@ -1,0 +1,143 @@
+"""What a run does next, decided from what it has come to and what it may still use. Pure: nothing is asked or done."""
+
+from typing import NamedTuple
+
+from app.agents.definition import RunLimits
+from app.errors import AppError, ModelUnavailable, RequestTooExpensive
+from app.limits.allowance import Growth
+from app.messages import ToolCall
+from app.models.prices import Price
+from app.runs.estimates import Bound, most_input_tokens
+from app.runs.events import FinishReason
+from app.runs.ration import Left, Ration, growth_for, ration_of
+from app.runs.state import RunState
+from app.runs.steps import ModelAnswered
+
+ANSWER_NOW = "No more tools can be called. Answer now, with what you have."
+"""Told to a model that has one call left, or said nothing."""
+
+RESULT_TOKENS = 2000
+"""What a tool's result is expected to take at most, before it is there."""
+
+
+class Costs(NamedTuple):
+    """What the model calls of a run have in common: what they are told each time, and what a token costs."""
+
+    price: Price
+    system_prompt: str
+    tool_tokens: int
+    """That telling a model of the tools may take."""
+
+
+class CallModel(NamedTuple):
+    system: str
+    answer: int
+    """Maximum number of tokens to answer with."""
+    reasoning: int
+    """To think with, beside them."""
+    bound: Bound
+    """What ends the run where the answer is cut at its maximum."""
+    last: bool
+    """Without tools."""
+
+
+class Reserve(NamedTuple):
+    """More has to be reserved before the next model call can be decided."""
+
+    growth: Growth
+
+
+class CallTools(NamedTuple):
+    calls: tuple[ToolCall, ...]
+
+
+class Finish(NamedTuple):
+    reason: FinishReason
+
+
+class Fail(NamedTuple):
+    error: AppError
+
+
+Action = CallModel | Reserve | CallTools | Finish | Fail
+
+
+def next_action(state: RunState, limits: RunLimits, left: Left, costs: Costs) -> Action:
+    """`left` is what is reserved for the run now."""
+    reply = state.reply
+    if reply is not None:
+        reason = _finish_reason(state, reply, limits)
+        if reason is None:
+            return CallTools(reply.tool_calls)
+        if reason != "stop" or reply.text.strip():
+            return Finish(state.bound if reason == "max_tokens" else reason)
+        if state.last:  # it said nothing, and has been asked once more or cannot be
+            return Fail(ModelUnavailable("The model gave an empty answer. Try again.", reason="broken_answer"))
+    elif state.waiting:
+        return CallTools(state.waiting)
+    return _model_call(state, limits, left, costs)
+
+
+def _finish_reason(state: RunState, reply: ModelAnswered, limits: RunLimits) -> FinishReason | None:
+    """What ends the run with the model's reply; None: its tools are called."""
+    if reply.stop_reason in ("max_tokens", "refusal", "content_filter"):
+        return reply.stop_reason
+    if state.last and not state.insisted and (reply.tool_calls or state.messages):
+        return "max_iterations"
+    if state.last or not reply.tool_calls:
+        return "stop"
+    if _answered(state, limits) >= limits.max_tokens:
+        return "max_tokens"
+    return "max_cost" if state.cost_usd >= limits.max_cost_usd else None
+
+
+def _model_call(state: RunState, limits: RunLimits, left: Left, costs: Costs) -> CallModel | Reserve | Finish | Fail:
+    insists = state.insisted or state.reply is not None
+    last = insists or state.iterations + 1 >= limits.max_iterations
+    system = costs.system_prompt
+    if last and (insists or state.messages):
+        system = f"{system}\n\n{ANSWER_NOW}".lstrip()
+    read = most_input_tokens(system, state.all_messages(), costs.tool_tokens)
+    answer = limits.max_tokens - _answered(state, limits)
+    reasoning = max(0, limits.max_reasoning_tokens - state.reasoning_tokens)
+    ration = ration_of(costs.price, left, read, Ration(answer, reasoning, "max_tokens"), first=not state.iterations)
+    match ration:
+        case Growth():
+            return Reserve(ration)
+        case AppError():
+            return Fail(ration)
+    if ration.answer >= 1:
+        bound = ration.bound if ration.answer < answer else "max_tokens"
+        return CallModel(system, ration.answer, ration.reasoning, bound, last)
+    return _give_up(state, ration.bound)
+
+
+def _give_up(state: RunState, bound: Bound) -> Finish | Fail:
+    if state.iterations > 0:
+        return Finish(bound)
+    what = "cost more" if bound == "max_cost" else "take more tokens"
+    return Fail(RequestTooExpensive(f"The request may {what} than a single run may. Send less at once."))
+
+
+def growth_beside_tools(state: RunState, limits: RunLimits, left: Left, costs: Costs) -> Growth | None:
+    """What the model call after the tools that are being called is expected to need; None if that is reserved."""
+    if left.whole:
+        return None
+    read = most_input_tokens(costs.system_prompt, state.all_messages(), costs.tool_tokens)
+    read += RESULT_TOKENS * len(state.waiting)
+    write = max(0, limits.max_tokens - _answered(state, limits))
+    write += max(0, limits.max_reasoning_tokens - state.reasoning_tokens)
+    growth = growth_for(costs.price, left, read, write)
+    return None if left.tokens >= growth.wanted[0] and left.nanos >= growth.wanted[1] else growth
+
+
+def answer_text(state: RunState, reason: FinishReason) -> str:
+    """The run's answer if it ends now. Never empty in silence: where a limit left none, that is said."""
+    text = state.text if state.reply is None else state.reply.text
+    if reason in ("max_tokens", "max_cost", "max_iterations") and not text.strip():
+        return f"[There is no answer: the run came to a limit first ({reason}).]"
+    return text
+
+
+def _answered(state: RunState, limits: RunLimits) -> int:
+    return limits.answered(state.usage.output_tokens, state.reasoning_tokens)

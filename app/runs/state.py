@@ -1,0 +1,149 @@
+"""What a run has come to, as it follows from its steps. Pure: the same steps make the same state anywhere."""
+
+from collections.abc import Iterable
+from functools import reduce
+from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from app.messages import NANOS, AssistantMessage, Message, ToolCall, ToolMessage, Usage
+from app.runs.events import FinishReason, ToolCallRecord
+from app.runs.steps import (
+    Asked,
+    Attempted,
+    Ended,
+    ModelAnswered,
+    ModelAsked,
+    Shortened,
+    Step,
+    ToolAnswered,
+    ToolsCalled,
+)
+
+
+class RunState(Struct, frozen=True):
+    conversation: tuple[Message, ...] = ()
+    """Up to the user's message."""
+    messages: tuple[Message, ...] = ()
+    """The turn's, after the user's."""
+    reply: ModelAnswered | None = None
+    """Of the model, as long as nothing has been made of it."""
+    waiting: tuple[ToolCall, ...] = ()
+    """Calls whose results are not there."""
+    text: str = ""
+    """Of the last model call, and in the end the answer."""
+    finish_reason: FinishReason | None = None
+    usage: Usage = Usage()
+    nanos: int = 0
+    reasoning_tokens: int = 0
+    tool_calls: tuple[ToolCallRecord, ...] = ()
+    sources: tuple[str, ...] = ()
+    """That tools used, each once."""
+    iterations: int = 0
+    """Model calls that have begun."""
+    last: bool = False
+    """The model call that began last is the run's last."""
+    bound: FinishReason = "max_tokens"
+    """What ends the run if that call's answer is cut."""
+    insisted: bool = False
+    """The model had said nothing, neither text nor calls, and was asked once more."""
+    results_shortened: bool = False
+    """Of tools: they did not fit into the model's context window."""
+
+    @property
+    def cost_usd(self) -> float:
+        return self.nanos / NANOS
+
+    @property
+    def refused(self) -> bool:
+        return self.finish_reason in ("refusal", "content_filter")
+
+    @property
+    def between_iterations(self) -> bool:
+        """Whether the next thing to happen is a model call."""
+        return self.reply is None and not self.waiting
+
+    def all_messages(self) -> list[Message]:
+        """What the model is given next."""
+        return [*self.conversation, *self.messages]
+
+    def interrupted(self, text: str) -> list[Message]:
+        """The turn's messages after the user's, of a run that did not come to its end while the model said `text`."""
+        said = text if self.reply is None else self.reply.text
+        return [*self.messages, AssistantMessage(said, interrupted=True)]
+
+
+def state_of(steps: Iterable[Step]) -> RunState:
+    return reduce(after, steps, RunState())
+
+
+def after(state: RunState, step: Step) -> RunState:
+    match step:
+        case Asked():
+            return replace(state, conversation=step.conversation)
+        case ModelAsked():
+            return _after_a_question(state, step)
+        case Attempted():
+            return replace(state, usage=state.usage + step.usage, nanos=state.nanos + step.nanos)
+        case Shortened():
+            return _after_shortening(state, step)
+        case ModelAnswered():
+            return replace(state, reply=step, reasoning_tokens=state.reasoning_tokens + step.reasoning_tokens)
+        case ToolsCalled(message):
+            called = (*state.messages, message)
+            return replace(state, messages=called, text=message.content, waiting=message.tool_calls, reply=None)
+        case ToolAnswered():
+            return _after_a_result(state, step)
+        case Ended():
+            return _after_the_end(state, step)
+        case _:
+            assert_never(step)
+
+
+def _after_a_question(state: RunState, step: ModelAsked) -> RunState:
+    return replace(
+        state,
+        iterations=state.iterations + 1,
+        last=step.last,
+        bound=step.bound,
+        insisted=state.insisted or state.reply is not None,
+        reply=None,
+    )
+
+
+def _after_shortening(state: RunState, step: Shortened) -> RunState:
+    return replace(
+        state,
+        conversation=state.conversation if step.conversation is None else step.conversation,
+        messages=state.messages if step.messages is None else step.messages,
+        results_shortened=state.results_shortened or step.messages is not None,
+    )
+
+
+def _after_a_result(state: RunState, step: ToolAnswered) -> RunState:
+    return replace(
+        state,
+        messages=_with_result(state.messages, step.message),
+        waiting=tuple([call for call in state.waiting if call.id != step.message.tool_call_id]),
+        tool_calls=(*state.tool_calls, step.record),
+        sources=tuple(dict.fromkeys((*state.sources, *step.sources))),
+    )
+
+
+def _with_result(messages: tuple[Message, ...], result: ToolMessage) -> tuple[Message, ...]:
+    """Results stand in the order of their calls, in whatever order they came."""
+    before, results = list(messages), [result]
+    while isinstance(last := before[-1], ToolMessage):
+        results.append(last)
+        before.pop()
+    order = [call.id for call in last.tool_calls] if isinstance(last, AssistantMessage) else []
+    return (*before, *sorted(results, key=lambda one: order.index(one.tool_call_id)))
+
+
+def _after_the_end(state: RunState, step: Ended) -> RunState:
+    cut = step.reason in ("max_tokens", "max_cost")
+    said, extras = ("", None) if state.reply is None else (state.reply.text, state.reply.extras)
+    unanswered = step.reason == "max_iterations" and not said.strip()
+    answer = AssistantMessage(step.text, (), extras, cut or unanswered)
+    return replace(state, messages=(*state.messages, answer), reply=None, text=step.text, finish_reason=step.reason)

@@ -1,0 +1,70 @@
+"""The facts of a run, in the order in which they came about. What a run is follows from them alone: see state.py.
+
+They are values that can be written down: each encodes to JSON and back (`msgspec.json`, type `Step`).
+"""
+
+from msgspec import Struct
+
+from app.messages import AssistantMessage, Extras, Message, ToolCall, ToolMessage, Usage
+from app.models.protocol import StopReason
+from app.runs.events import FinishReason, ToolCallRecord
+
+
+class Asked(Struct, frozen=True, tag=True):
+    """The run began with this conversation, whose last message is the user's."""
+
+    conversation: tuple[Message, ...]
+
+
+class ModelAsked(Struct, frozen=True, tag=True):
+    """A model call began. `last`: without tools. `bound` is what ends the run where the answer is cut."""
+
+    last: bool
+    bound: FinishReason
+
+
+class Attempted(Struct, frozen=True, tag=True):
+    """A model was called once: what its provider charges for it, whether it answered or was cut."""
+
+    model: str
+    usage: Usage
+    nanos: int
+    uncertain: bool = False
+
+
+class Shortened(Struct, frozen=True, tag=True):
+    """The conversation was too long for the model: one with less history, tools' results with less text."""
+
+    conversation: tuple[Message, ...] | None
+    messages: tuple[Message, ...] | None
+
+
+class ModelAnswered(Struct, frozen=True, tag=True):
+    text: str
+    tool_calls: tuple[ToolCall, ...]
+    stop_reason: StopReason
+    extras: Extras | None = None
+    reasoning_tokens: int = 0
+
+
+class ToolsCalled(Struct, frozen=True, tag=True):
+    """Tools are about to be called, as the message says: its calls are the model's, with names and ids of ours."""
+
+    message: AssistantMessage
+
+
+class ToolAnswered(Struct, frozen=True, tag=True):
+    message: ToolMessage
+    record: ToolCallRecord
+    sources: tuple[str, ...] = ()
+    """What the tool used, such as addresses of documents."""
+
+
+class Ended(Struct, frozen=True, tag=True):
+    """The run is over, and this is its answer."""
+
+    reason: FinishReason
+    text: str
+
+
+Step = Asked | ModelAsked | Attempted | Shortened | ModelAnswered | ToolsCalled | ToolAnswered | Ended

@@ -1,0 +1,157 @@
+"""`call_tool`: the only way to a tool, with its span, limit, deadline, log line and metrics."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from msgspec.structs import replace
+from opentelemetry.trace import Span
+from pydantic import ValidationError
+
+from app.messages import ToolCall
+from app.telemetry.logs import log
+from app.telemetry.metrics import TOOL_CALLS, TOOL_LATENCY
+from app.telemetry.traces import Tracing
+from app.tools.context import ToolContext
+from app.tools.output import clean
+from app.tools.registry import Registry
+from app.tools.result import (
+    MAX_NAME_CHARS,
+    MAX_PROBLEMS,
+    ToolResult,
+    invalid_arguments,
+    malformed,
+    raised,
+    returned,
+    timed_out,
+    unknown_arguments,
+    unknown_tool,
+)
+from app.tools.tool import Tool
+
+GRACE_SECONDS = 0.5
+"""How long a cancelled tool may take to clean up before it is left to itself."""
+
+Slot = Callable[[str], AbstractAsyncContextManager[object]]
+"""Entered around a call, with the tool's name. Raises RateLimited or LimitsUnavailable."""
+
+_abandoned: set[asyncio.Task[Any]] = set()
+"""Tools that have not yet obeyed their cancellation. The event loop itself holds tasks only weakly."""
+
+
+async def call_tool(
+    tools: Registry, context: ToolContext, call: ToolCall, *, slot: Slot, tracing: Tracing
+) -> ToolResult:
+    """Run the call and return what came of it, never raising because of the tool.
+
+    `context` is the run's; the tool is given a copy with the call's id, its own deadline and no sources yet.
+    A cancelled caller gets its CancelledError once the tool has stopped, at most GRACE_SECONDS later. A tool
+    that blocks the event loop cannot be interrupted: see `tool`.
+
+    Raises what `slot` raises; such a call is neither logged nor counted.
+    """
+    attributes = {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": call.name,
+        "gen_ai.tool.call.id": call.id,
+        "gen_ai.tool.type": "function",
+    }
+    with tracing.span(f"execute_tool {call.name}", attributes) as span:
+        tool = tools.get(call.name)
+        if tool is None:
+            result = unknown_tool(call.name, sorted(tools))
+        else:
+            async with slot(tool.name):
+                result = await _timed(tool, context, call)
+        _report("unknown" if tool is None else tool.name, call.name, result, span)
+    return result if result.cause is None else replace(result, cause=None)
+
+
+async def _timed(tool: Tool, context: ToolContext, call: ToolCall) -> ToolResult:
+    start = time.perf_counter()
+    own = ToolContext(
+        context.caller,
+        context.run_id,
+        call.id,
+        min(context.deadline, asyncio.get_running_loop().time() + tool.timeout_seconds),
+    )
+    result = malformed(tool) if call.malformed else await _bounded(tool, call.arguments, own)
+    seconds = time.perf_counter() - start
+    TOOL_LATENCY.labels(tool.name).observe(seconds)
+    sources = tuple([str(source) for source in own.sources])
+    return replace(result, latency_ms=round(seconds * 1000, 3), sources=sources)
+
+
+async def _bounded(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+    # A task of its own, because a tool that swallows its cancellation would otherwise hold the run for ever.
+    task = asyncio.create_task(_run(tool, arguments, context), name=f"tool {tool.name}")
+    try:
+        done, _ = await asyncio.wait((task,), timeout=tool.timeout_seconds)
+    except asyncio.CancelledError:
+        await _stop(task, tool)
+        raise
+    if done:
+        return task.result()
+    await _stop(task, tool)
+    return timed_out(tool)
+
+
+async def _run(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+    """Never raises because of the tool; what remains is the caller's cancellation."""
+    if unknown := _unknown(tool, arguments):
+        return unknown_arguments(tool, unknown)
+    try:
+        try:
+            running = tool.bind(arguments, context)
+        except ValidationError as error:
+            return invalid_arguments(tool, error)
+        return returned(tool, await running)
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return raised(error)
+    except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - a tool's failure is a result
+        return raised(error)
+
+
+def _unknown(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
+    """The names of unknown arguments, where pydantic must not see them: it would make an error of each of very many,
+    and take one for the context."""
+    known = tool.parameters.get("properties", {})
+    if len(arguments) <= len(known) + MAX_PROBLEMS and arguments.keys().isdisjoint(tool.contexts):
+        return []
+    return [name for name in arguments if name not in known]
+
+
+async def _stop(task: asyncio.Task[ToolResult], tool: Tool) -> None:
+    task.cancel()
+    _abandoned.add(task)
+    task.add_done_callback(_gone)
+    await asyncio.wait((task,), timeout=GRACE_SECONDS)
+    if not task.done():
+        log.error("tool_abandoned", tool=tool.name, abandoned=len(_abandoned))
+
+
+def _gone(task: asyncio.Task[ToolResult]) -> None:
+    _abandoned.discard(task)
+    if not task.cancelled():
+        task.exception()  # looked at, or asyncio reports it as never retrieved
+
+
+def _report(label: str, name: str, result: ToolResult, span: Span) -> None:
+    """Count and log the call, without its content; only a tool's own defect leaves a stack."""
+    TOOL_CALLS.labels(label, result.status).inc()
+    fields = {
+        "tool": clean(name[:MAX_NAME_CHARS]),
+        "latency_ms": result.latency_ms,
+        "success": result.status == "ok",
+        "error": result.fault,
+    }
+    if result.status == "ok":
+        log.info("tool_call", **fields)
+    else:
+        span.set_attribute("error.type", result.status)
+        log.warning("tool_call", **fields, exc_info=result.cause)

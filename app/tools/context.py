@@ -1,0 +1,41 @@
+"""ToolContext: what a tool may know about the call that it answers."""
+
+import asyncio
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from app.access.principal import Principal
+
+MARK = "x-tool-context"
+"""Stands for the context in a function's schema, until it is taken out: models and callers cannot give one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """A tool's parameter of this type is filled by the service and is no part of the tool's JSON schema."""
+
+    caller: Principal
+    run_id: str
+    """Of a call by hand: an id of its own."""
+    call_id: str = ""
+    deadline: float = inf
+    """Time at which the tool is stopped, on the event loop's clock (`loop.time()`)."""
+    sources: list[str] = field(default_factory=list)
+    """What the tool used, such as addresses of documents. It may append to this."""
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the deadline; call it within the event loop."""
+        return self.deadline - asyncio.get_running_loop().time()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.is_instance_schema(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _: CoreSchema, __: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {MARK: True}

@@ -1,0 +1,112 @@
+"""ToolResult: what came of a tool call, whichever way it ended."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from msgspec import Struct
+from pydantic import ValidationError
+
+from app.errors import AppError
+from app.tools.output import cut, render
+from app.tools.tool import Tool, ToolError
+
+MAX_MESSAGE_CHARS = 2_000
+"""Maximum length of an error's message for the model."""
+
+MAX_PROBLEMS = 20
+"""Maximum number of wrong arguments that a message names."""
+
+MAX_NAME_CHARS = 64
+"""Maximum length of a name in a message: a model or a caller made it up."""
+
+
+ToolStatus = Literal["ok", "error", "timeout"]
+
+
+class ToolResult(Struct, frozen=True):
+    """Events, records, messages and HTTP answers about a tool call are made from this."""
+
+    status: ToolStatus
+    content: str
+    """For the model: what the tool returned, or what went wrong."""
+    result: Any = None
+    """The JSON value behind the content; None after an error."""
+    latency_ms: float = 0.0
+    sources: tuple[str, ...] = ()
+    """What the tool said it used."""
+    fault: str | None = None
+    """A word for the log: an exception's class, or what was wrong with the call."""
+    cause: BaseException | None = None
+    """The exception whose stack goes to the log."""
+
+    @property
+    def error(self) -> str | None:
+        """What went wrong, or None."""
+        return None if self.status == "ok" else self.content
+
+    def shown(self, max_chars: int) -> tuple[str | None, str | None]:
+        """The result and the error as callers see them, one of them None; both if `max_chars` is 0."""
+        text = cut(self.content, max_chars) if max_chars else None
+        return (text, None) if self.status == "ok" else (None, text)
+
+
+def returned(tool: Tool, value: Any) -> ToolResult:
+    """The result of a tool that returned. Raises ValueError or TypeError for what has no JSON form."""
+    output = render(value, tool.max_output_chars)
+    return ToolResult("ok", output.text, output.result)
+
+
+def raised(error: BaseException) -> ToolResult:
+    """The result of a tool that raised; only a ToolError's words are for the model alone."""
+    name, message = type(error).__name__, _message(error)
+    if isinstance(error, ToolError):
+        return ToolResult("error", message or "The tool failed.", fault="ToolError")
+    return ToolResult("error", f"{name}: {message}" if message else name, fault=name, cause=error)
+
+
+def timed_out(tool: Tool) -> ToolResult:
+    message = f"The tool gave no result within {tool.timeout_seconds:g} seconds and was stopped."
+    return ToolResult("timeout", message, fault="timeout")
+
+
+def refused(error: AppError) -> ToolResult:
+    """The result of a call that a limit did not let through."""
+    return ToolResult("error", error.detail, fault=error.slug)
+
+
+def unknown_tool(name: str, known: Sequence[str]) -> ToolResult:
+    message = f"There is no tool called {name[:MAX_NAME_CHARS]!r}. Tools there are: {', '.join(known) or 'none'}."
+    return ToolResult("error", message, fault="unknown_tool")
+
+
+def malformed(tool: Tool) -> ToolResult:
+    message = f"The arguments for {tool.name} are not a JSON object. Call it again with one."
+    return ToolResult("error", message, fault="malformed_arguments")
+
+
+def unknown_arguments(tool: Tool, names: Sequence[str]) -> ToolResult:
+    lines = [f"- {_name((name,))}: unknown argument" for name in names[:MAX_PROBLEMS]]
+    return _invalid(tool, lines, len(names))
+
+
+def invalid_arguments(tool: Tool, error: ValidationError) -> ToolResult:
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    lines = [f"- {_name(each['loc']) or 'arguments'}: {each['msg']}" for each in problems[:MAX_PROBLEMS]]
+    return _invalid(tool, lines, len(problems))
+
+
+def _invalid(tool: Tool, lines: list[str], total: int) -> ToolResult:
+    more = [f"- and {total - len(lines)} more"] if total > len(lines) else []
+    message = cut("\n".join([f"Invalid arguments for {tool.name}:", *lines, *more]), MAX_MESSAGE_CHARS)
+    return ToolResult("error", message, fault="invalid_arguments")
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return cut(str(error), MAX_MESSAGE_CHARS)
+    except Exception:  # noqa: BLE001 - an exception whose own __str__ raises
+        return ""
+
+
+def _name(loc: Sequence[str | int]) -> str:
+    return ".".join(str(part)[:MAX_NAME_CHARS] for part in loc)[:MAX_NAME_CHARS]

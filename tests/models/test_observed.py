@@ -1,0 +1,249 @@
+"""One model call: what is forwarded, counted, priced, logged and spanned, and what of it when it fails."""
+
+import asyncio
+from collections.abc import Callable
+from itertools import count
+from typing import NamedTuple
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+from prometheus_client import REGISTRY
+
+from app.errors import ContextTooLong, ModelRateLimited, ModelUnavailable
+from app.messages import ToolCall, Usage, UserMessage
+from app.models.call_records import Attempt
+from app.models.observed import ObservedModel
+from app.models.protocol import Beside, ModelRequest, StopReason
+from app.runs.events import Event, Reasoning, Token, UsageReported
+from app.telemetry.context import RequestContext, current
+from app.telemetry.traces import Tracing
+from tests.doubles import CHEAP, USAGE, ScriptedModel, Step, answers, asks_for
+from tests.logged import capture_logs
+
+_numbers = count()
+
+
+class Reply(NamedTuple):
+    """A complete answer, with its text as it was told."""
+
+    text: str
+    tool_calls: tuple[ToolCall, ...]
+    stop_reason: StopReason
+    usage: Usage
+    cost_usd: float
+
+
+class Stage:
+    """One model of a name of its own, whose metrics thus start at nothing, and what a call of it leaves behind."""
+
+    def __init__(self, *script: Step, tracing: Tracing | None = None) -> None:
+        self.model = ScriptedModel(script, name=f"model-call-{next(_numbers)}")
+        self.priced = ObservedModel(self.model, CHEAP, tracing)
+        self.events: list[Event] = []
+        self.used: list[tuple[Usage, float]] = []
+        self.uncertain: list[bool] = []
+
+    async def call(self, *, stream: bool = True, max_tokens: int = 100, max_reasoning_tokens: int = 0) -> Reply:
+        request = ModelRequest(
+            "Be brief.",
+            [UserMessage("Hello")],
+            max_tokens=max_tokens,
+            stream=stream,
+            max_reasoning_tokens=max_reasoning_tokens,
+        )
+        done = await self.priced.generate(request, self._on_text, self._on_beside, self._on_attempt)
+        self.events.append(UsageReported(done.model, done.usage, done.cost_usd))
+        text = "".join(event.text for event in self.events if isinstance(event, Token))
+        return Reply(text, done.tool_calls, done.stop_reason, done.usage, done.cost_usd)
+
+    def _on_text(self, text: str) -> None:
+        self.events.append(Token(text))
+
+    def _on_beside(self, kind: Beside, text: str) -> None:
+        if kind == "reasoning":
+            self.events.append(Reasoning(text))
+
+    def _on_attempt(self, attempt: Attempt) -> None:
+        self.used.append((attempt.usage, attempt.cost_usd))
+        self.uncertain.append(attempt.uncertain)
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return REGISTRY.get_sample_value(name, {"model": self.model.ref, **labels})
+
+
+async def test_an_answer_is_forwarded_folded_and_priced() -> None:
+    calls = [ToolCall("1", "double", {"number": 1}), ToolCall("2", "double", {"number": 2})]
+    stage = Stage("Let me ", *asks_for(*calls, text="see."))
+    reply = await stage.call()
+    assert reply == Reply("Let me see.", tuple(calls), "tool_calls", USAGE, CHEAP.cost_usd(USAGE))
+    assert stage.events == [
+        Token("Let me "),
+        Token("see."),
+        UsageReported(stage.model.ref, USAGE, CHEAP.cost_usd(USAGE)),
+    ]
+    assert stage.used == [(USAGE, CHEAP.cost_usd(USAGE))]
+    assert stage.model.open == 0
+
+
+async def test_a_call_is_counted() -> None:
+    stage = Stage(*answers("a", usage=Usage(100, 20, 30, 0)))
+    await stage.call()
+    assert stage.metric("agent_model_requests_total", outcome="ok") == 1
+    assert stage.metric("agent_cost_usd_total") == pytest.approx(CHEAP.cost_usd(Usage(100, 20, 30, 0)))
+    kinds = ("input", "output", "cache_read", "cache_write")
+    assert [stage.metric("agent_tokens_total", type=kind) for kind in kinds] == [100, 20, 30, 0]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_time_to_the_first_token_is_that_of_streams_only(stream: bool) -> None:
+    stage = Stage(*answers("a", "b"))
+    await stage.call(stream=stream)
+    assert stage.metric("agent_time_to_first_token_seconds_count") == (1 if stream else None)
+
+
+async def test_a_call_is_logged_without_what_was_said() -> None:
+    stage = Stage(*answers("swordfish"))
+    with capture_logs() as logs:
+        await stage.call()
+    [line] = logs
+    assert line.pop("latency_ms") >= 0
+    assert line == {
+        "event": "llm_call",
+        "log_level": "info",
+        "model": stage.model.ref,
+        "tokens": USAGE.total,
+        "input_tokens": USAGE.input_tokens,
+        "output_tokens": USAGE.output_tokens,
+        "cost_usd": CHEAP.cost_usd(USAGE),
+        "success": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (lambda: ModelUnavailable("Try again.", reason="overloaded", cause="their words"), "overloaded"),
+        (lambda: ModelRateLimited("Try again.", reason="rate_limit"), "rate_limit"),
+        (lambda: ContextTooLong("Too long."), "context-too-long"),
+        (lambda: LookupError("a defect"), "error"),
+    ],
+)
+async def test_a_failure_is_raised_counted_and_logged(error: Callable[[], Exception], outcome: str) -> None:
+    raised = error()
+    stage = Stage(raised)
+    with capture_logs() as logs, pytest.raises(type(raised)) as caught:
+        await stage.call()
+    assert caught.value is raised
+    assert stage.metric("agent_model_requests_total", outcome=outcome) == 1
+    assert stage.metric("agent_model_requests_total", outcome="ok") is None
+    [line] = logs
+    assert (line["event"], line["log_level"], line["success"]) == ("llm_call", "warning", False)
+    assert (line["error"], line["cause"]) == (outcome, getattr(raised, "cause", ""))
+    assert stage.events == []
+    assert stage.used == []
+
+
+@pytest.mark.parametrize(
+    ("script", "stream", "written"),
+    [
+        (["x" * 40, ModelUnavailable("", reason="cut_stream")], True, 10),
+        (["x" * 40, ModelUnavailable("", reason="overloaded")], True, 10),
+        (["x" * 4000, ModelUnavailable("", reason="overloaded")], True, 100),
+        ([ModelUnavailable("", reason="timeout")], True, 0),
+        ([("reasoning", "x" * 40), ("arguments", "y" * 20), ModelUnavailable("", reason="cut_stream")], True, 15),
+        (["x" * 8, ("arguments", "y" * 4), ModelUnavailable("", reason="overloaded")], True, 3),
+        ([ModelUnavailable("", reason="timeout")], False, 1),
+        ([ModelUnavailable("", reason="disconnected")], False, 1),
+        ([ModelUnavailable("", reason="unreachable")], False, None),
+        ([LookupError()], False, None),
+    ],
+)
+async def test_what_a_failed_call_may_have_used_is_told(script: list[Step], stream: bool, written: int | None) -> None:
+    stage = Stage(*script)
+    with pytest.raises((ModelUnavailable, LookupError)):
+        await stage.call(stream=stream)
+    if written is None:
+        assert stage.used == []
+    else:
+        [(usage, cost_usd)] = stage.used
+        assert usage.output_tokens == written
+        assert usage.input_tokens > 0
+        assert cost_usd == CHEAP.cost_usd(usage)
+        assert stage.uncertain == [True]
+
+
+async def test_reasoning_is_told_apart_from_the_answer() -> None:
+    stage = Stage(("reasoning", "Hm. "), "Hello", ("arguments", '{"a":'), *answers())
+    reply = await stage.call()
+    assert reply.text == "Hello"
+    assert stage.events[:2] == [Reasoning("Hm. "), Token("Hello")]
+    assert stage.metric("agent_time_to_first_token_seconds_count") == 1
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_cancelled_call_ends_the_models_work_and_counts_what_it_used(stream: bool) -> None:
+    stage = Stage("x" * 40, asyncio.Event())
+    task = asyncio.create_task(stage.call(stream=stream))
+    await stage.model.opened.wait()
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert stage.model.open == 0
+    assert stage.metric("agent_model_requests_total", outcome="cancelled") == 1
+    assert [usage.output_tokens for usage, _ in stage.used] == [10]  # what was told, or what the time allows
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    monkeypatch.delenv("OTEL_SDK_DISABLED", raising=False)
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def tracing(spans: InMemorySpanExporter) -> Tracing:
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    return Tracing(provider)
+
+
+async def test_a_sampled_call_is_a_client_span_of_the_conventions(
+    spans: InMemorySpanExporter, tracing: Tracing
+) -> None:
+    current.set(RequestContext("request", "0" * 31 + "1", sampled=True))
+    stage = Stage(*answers("swordfish", usage=Usage(100, 20, 30, 40)), tracing=tracing)
+    await stage.call()
+    [span] = spans.get_finished_spans()
+    assert (span.name, span.kind) == (f"chat {stage.model.name}", SpanKind.CLIENT)
+    assert span.attributes == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "double",
+        "gen_ai.request.model": stage.model.name,
+        "gen_ai.request.max_tokens": 100,
+        "gen_ai.request.stream": True,
+        "gen_ai.response.finish_reasons": ("stop",),
+        "gen_ai.usage.input_tokens": 100,
+        "gen_ai.usage.output_tokens": 20,
+        "gen_ai.usage.cache_read.input_tokens": 30,
+        "gen_ai.usage.cache_creation.input_tokens": 40,
+        "agent.cost_usd": CHEAP.cost_usd(Usage(100, 20, 30, 40)),
+    }
+
+
+async def test_a_failed_call_is_a_failed_span_without_its_words(spans: InMemorySpanExporter, tracing: Tracing) -> None:
+    current.set(RequestContext("request", "0" * 31 + "1", sampled=True))
+    with pytest.raises(ModelUnavailable):
+        await Stage(ModelUnavailable("swordfish", reason="overloaded", cause="swordfish"), tracing=tracing).call()
+    [span] = spans.get_finished_spans()
+    assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "model-unavailable")
+    assert "swordfish" not in span.to_json()
+
+
+async def test_a_call_of_a_request_that_is_not_sampled_has_no_span(
+    spans: InMemorySpanExporter, tracing: Tracing
+) -> None:
+    await Stage(*answers("a"), tracing=tracing).call()
+    assert spans.get_finished_spans() == ()
