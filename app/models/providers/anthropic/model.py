@@ -3,6 +3,7 @@
 A stream is read as bytes: the typed events that the SDK makes of it cost more than 100 µs of CPU a token.
 """
 
+import os
 import re
 import ssl
 from functools import lru_cache
@@ -39,8 +40,8 @@ _OF_THINKING = re.compile(r"(?!.*(?:cache_control|must be passed)).*(?:thinking|
 
 
 @lru_cache(1)
-def _default_tls() -> ssl.SSLContext:
-    """One for all models: the certificates that it reads take 25 ms."""
+def _default_tls(*_where: str | None) -> ssl.SSLContext:
+    """One context for all models, since reading the certificates takes 25 ms; `_where` they are read from."""
     return httpx2.create_ssl_context()
 
 
@@ -79,7 +80,7 @@ class AnthropicModel(Adjusted):
             open_telemetry=False,
             default_headers={"Accept-Encoding": "identity"},
             http_client=anthropic.DefaultAioHttpClient(
-                verify=tls or _default_tls(),
+                verify=tls or _default_tls(os.getenv("SSL_CERT_FILE"), os.getenv("SSL_CERT_DIR")),
                 timeout=timeout,
                 limits=httpx2.Limits(max_connections=UNLIMITED, keepalive_expiry=KEEP_ALIVE_SECONDS),
                 event_hooks={"response": [raise_for_status]},
