@@ -21,7 +21,7 @@ from app.models.prices import is_anthropic
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.models.providers.adjusting import Adjusted, Adjusting
 from app.models.providers.anthropic.answer import AnthropicAnswer
-from app.models.providers.anthropic.request import request_body
+from app.models.providers.anthropic.request import FORMAT, request_body
 from app.models.providers.anthropic.transport import raise_for_status, read_answer, translated
 from app.models.providers.changes import Changes
 from app.models.providers.demo.echo import without_echo
@@ -33,6 +33,7 @@ from app.telemetry.propagation import trace_headers
 
 KEEP_ALIVE_SECONDS = 30.0
 UNLIMITED = 0
+MAX_TEMPERATURE = 1.0
 MAX_PAUSES = 5
 """How often an answer that the provider pauses, while its own tools work, is asked to go on."""
 
@@ -67,7 +68,7 @@ class AnthropicModel(Adjusted):
         self.name = name
         self.ref = f"anthropic/{name}"
         self._options = options
-        self._adjusting = Adjusting(self.ref, options, context_window)
+        self._adjusting = Adjusting(self.ref, options, context_window, FORMAT)
         self._splits = not is_anthropic(base_url)
         self._opened = False
         self._warned = False
@@ -120,9 +121,12 @@ class AnthropicModel(Adjusted):
 
     def _body(self, request: ModelRequest, ref: str, changes: Changes, max_tokens: int) -> dict[str, Any]:
         with_tools = self._options.tools and "tools" not in changes.left_out
-        body = request_body(request, self.name, ref, max_tokens, with_tools=with_tools, ways=changes.ways)
+        body = request_body(request, self.name, ref, max_tokens, changes, with_tools=with_tools)
         body["stream"] = request.stream if changes.stream is None else changes.stream
-        if further := self._options.parameters:
+        further = dict(self._options.parameters)
+        if request.temperature is not None:
+            further["temperature"] = min(request.temperature, MAX_TEMPERATURE)  # no parameter of the SDK's any more
+        if further:
             body["extra_body"] = {name: further[name] for name in further if name not in changes.left_out}
         return body
 

@@ -12,7 +12,7 @@ from app.models.providers.changes import Changes
 from app.models.providers.failures import is_alive
 from app.models.providers.http import Http, read
 from app.models.providers.openai.answer import OpenAIAnswer
-from app.models.providers.openai.request import encode_request
+from app.models.providers.openai.request import FORMAT, encode_request
 from app.models.providers.openai.stream import read_answer
 from app.models.providers.think_tags import Splitter
 from app.telemetry.logs import log
@@ -46,7 +46,7 @@ class OpenAIModel(Adjusted):
     ) -> None:
         self.name = name
         self.ref = f"openai/{name}"
-        self._adjusting = Adjusting(self.ref, options, context_window)
+        self._adjusting = Adjusting(self.ref, options, context_window, FORMAT)
         self._options = options
         self._base_url = base_url
         self._http = http
