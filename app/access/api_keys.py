@@ -7,7 +7,6 @@ read anew when it changes, as a mounted Secret does; what cannot be meant, such 
 import asyncio
 import codecs
 import hmac
-import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -20,15 +19,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from app.access.principal import DEFAULT_TIER, SCOPE, Credential, Principal
+from app.access.watched_file import CHECK_SECONDS, WatchedFile, reason
 from app.errors import ConfigurationError, Unauthorized
 from app.telemetry.logs import log
 
 PREFIX = "agentapi_"
 """What every key begins with: tells keys from tokens, and lets scanners for leaked secrets find them."""
-
-CHECK_SECONDS = 2.0
-SETTLE_SECONDS = 0.1
-"""How long a changed file has to stay as it is before it is read: it may be half written."""
 
 _ENTROPY_BYTES = 32
 _MAX_FILE_BYTES = 16 * 1024 * 1024
@@ -112,14 +108,12 @@ class KeyFile:
 
     def __init__(self, path: Path) -> None:
         """Raises ConfigurationError if the file cannot be read, or not understood."""
-        self._path = path
-        self._seen = _signature(path)
-        self._unread = False  # the last try to read it failed, and may not fail again
+        self._file = WatchedFile(path, _MAX_FILE_BYTES)
         self._refusal = ""  # why the file as it is now was not taken
         try:
-            self._keys = parse(_read(path), self._now)
+            self._keys = parse(self._file.read(), self._now)
         except (OSError, ValueError) as error:
-            raise ConfigurationError(f"API_KEYS_FILE: {path}: {_reason(error)}") from None
+            raise ConfigurationError(f"API_KEYS_FILE: {path}: {reason(error)}") from None
         if self._keys:
             log.info("api_keys.loaded", keys=len(self._keys))
         else:
@@ -150,48 +144,23 @@ class KeyFile:
 
     def refresh(self) -> None:
         """Read the file anew if it has changed. One that is broken, empty or gone leaves the keys as they are."""
-        signature = _signature(self._path)
-        if signature == self._seen and not self._unread:
-            return
-        time.sleep(SETTLE_SECONDS)
-        if _signature(self._path) != signature:
-            return  # somebody is writing; the next look sees what it has become
-        self._seen, self._unread = signature, False
         try:
-            keys = parse(_read(self._path), self._now)
+            content = self._file.changed()
+            if content is None:
+                return
+            keys = parse(content, self._now)
             if not keys and self._keys:
                 raise ValueError(
                     "has no keys, which is taken for a mistake: those loaded before stay in use until a restart"
                 )
         except (OSError, ValueError) as error:
-            self._unread = isinstance(error, OSError)
-            self._refuse(_reason(error))
+            self._refuse(reason(error))
         else:
             self._keys, self._refusal = keys, ""
             log.info("api_keys.loaded", keys=len(keys))
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, why: str) -> None:
         """Say it once, however often the file is looked at."""
-        if reason != self._refusal:
-            log.error("api_keys.refused", error=reason, keys=len(self._keys))
-        self._refusal = reason
-
-
-def _signature(path: Path) -> tuple[int, int, int, int] | None:
-    try:
-        stat = os.stat(path)  # noqa: PTH116 - Path.stat is this, slower
-    except OSError:
-        return None
-    return stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(_MAX_FILE_BYTES + 1)
-    if len(content) > _MAX_FILE_BYTES:
-        raise ValueError(f"has more than {_MAX_FILE_BYTES} bytes")
-    return content
-
-
-def _reason(error: Exception) -> str:
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
+        if why != self._refusal:
+            log.error("api_keys.refused", error=why, keys=len(self._keys))
+        self._refusal = why

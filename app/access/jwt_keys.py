@@ -1,5 +1,6 @@
 """What tokens are verified with: which algorithms, and which keys fit them. Nothing here believes a token's header."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +10,16 @@ import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from app.access.watched_file import CHECK_SECONDS, WatchedFile, reason
 from app.errors import ConfigurationError
+from app.telemetry.logs import log
 
 HMAC = frozenset({"HS256", "HS384", "HS512"})
 PUBLIC_KEY = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 )  # what RFC 7518 and RFC 8037 have, but for `none`
+
+_MAX_PEM_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +84,60 @@ def secret_key(secret: str, algorithms: Sequence[str]) -> OneKey:
     return OneKey(TokenKey(key, tuple(algorithms)))
 
 
+class KeyFile(OneKey):
+    """The key in a PEM file, read anew when it changes. One that cannot be used leaves the key as it is."""
+
+    def __init__(self, path: Path, algorithms: Sequence[str]) -> None:
+        """Raises ConfigurationError."""
+        self._file = WatchedFile(path, _MAX_PEM_BYTES)
+        self._algorithms = algorithms
+        self._refusal = ""  # why the file as it is now was not taken
+        try:
+            key = public_token_key(self._file.read().decode("ascii"), algorithms)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"JWT_PUBLIC_KEY: is not PEM, and no PEM file can be read there ({reason(error)})"
+            ) from None
+        super().__init__(key)
+
+    async def watch(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            await asyncio.to_thread(self.refresh)
+
+    def refresh(self) -> None:
+        """Read the file anew if it has changed."""
+        try:
+            content = self._file.changed()
+            if content is None:
+                return
+            key = public_token_key(content.decode("ascii"), self._algorithms)
+        except (OSError, ValueError, ConfigurationError) as error:
+            self._refuse(reason(error))
+            return
+        self._refusal = ""
+        if not self.holds(key):
+            self.key = key
+            self.version += 1
+            log.info("jwt_key.loaded")
+
+    def _refuse(self, why: str) -> None:
+        """Say it once, however often the file is looked at."""
+        if why != self._refusal:
+            log.error("jwt_key.refused", error=why)
+        self._refusal = why
+
+
 def public_key(pem: str, algorithms: Sequence[str]) -> OneKey:
     """The key in `pem`, which is PEM or the path of a PEM file. Raises ConfigurationError."""
     text = pem.replace("\\n", "\n")
-    if "-----BEGIN" not in text:
-        try:
-            text = Path(pem).read_text("ascii")
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"JWT_PUBLIC_KEY: is not PEM, and no PEM file can be read there ({type(error).__name__})"
-            ) from None
+    if "-----BEGIN" in text:
+        return OneKey(public_token_key(text, algorithms))
+    return KeyFile(Path(pem.strip()), algorithms)
+
+
+def public_token_key(text: str, algorithms: Sequence[str]) -> TokenKey:
+    """Raises ConfigurationError for a text that is no public key in PEM for all of the algorithms."""
     if "PRIVATE KEY" in text:
         raise ConfigurationError("JWT_PUBLIC_KEY: holds a private key; whoever verifies needs the public one only")
     try:
@@ -97,7 +146,7 @@ def public_key(pem: str, algorithms: Sequence[str]) -> OneKey:
         raise ConfigurationError("JWT_PUBLIC_KEY: is not a public key in PEM") from None
     if fault := next((fault for name in algorithms if (fault := _fault(name, key))), None):
         raise ConfigurationError(f"JWT_PUBLIC_KEY: {fault}")
-    return OneKey(TokenKey(key, tuple(algorithms)))
+    return TokenKey(key, tuple(algorithms))
 
 
 def from_jwk(jwk: Any, algorithms: Sequence[str]) -> TokenKey | None:

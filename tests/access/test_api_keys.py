@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.access import api_keys as module
+from app.access import watched_file
 from app.access.api_keys import PREFIX, KeyFile, fingerprint, new_secret, parse
 from app.access.principal import Principal
 from app.errors import ConfigurationError, Unauthorized
@@ -138,7 +139,7 @@ def test_a_file_that_cannot_be_read_stops_the_start(tmp_path: Path, name: str) -
 
 
 def test_a_file_without_end_stops_the_start() -> None:
-    with pytest.raises(ConfigurationError, match="has more than"):
+    with pytest.raises(ConfigurationError, match="is not a regular file"):
         KeyFile(Path("/dev/zero"))
 
 
@@ -211,7 +212,7 @@ def test_a_file_that_is_cut_anywhere_never_lets_in_nor_shuts_out_by_half_a_line(
 def test_a_file_that_is_being_written_is_read_when_it_is_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = KeyFile(path)
     path.write_text(line(OTHER))  # the first of two lines
-    monkeypatch.setattr(module, "SETTLE_SECONDS", 0.5)
+    monkeypatch.setattr(watched_file, "SETTLE_SECONDS", 0.5)
     writer = Timer(0.2, lambda: path.write_text(line(OTHER) + line()))
     writer.start()
     keys.refresh()
@@ -295,13 +296,17 @@ def test_a_file_that_can_no_longer_be_read_keeps_the_keys_and_says_so_once(
     assert keys.find(OTHER)
 
 
+def unreadable(*_: object) -> bytes:
+    raise PermissionError(13, "Permission denied")
+
+
 def test_a_read_that_failed_is_tried_again_though_the_file_did_not_change(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = KeyFile(path)
     path.write_text(line(OTHER))
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_read", lambda _: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+        patched.setattr(watched_file, "read_file", unreadable)
         with capture_logs() as logs:
             keys.refresh()
             keys.refresh()
