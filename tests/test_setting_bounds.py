@@ -107,12 +107,7 @@ FILES = frozenset({"SYSTEM_PROMPT_FILE"})
 SECRETS = frozenset({"ANTHROPIC_API_KEY", "OPENAI_API_KEY"})
 
 
-@pytest.fixture(autouse=True)
-def _empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in Settings.model_fields:
-        for variable in (name, name.upper()):
-            monkeypatch.delenv(variable, raising=False)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("empty_environment")
 
 
 def refusal(**settings: Any) -> str:

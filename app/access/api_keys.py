@@ -4,7 +4,6 @@ The file has one JSON object a line (see `KeyLine`); empty lines and lines that 
 read anew when it changes, as a mounted Secret does; what cannot be meant, such as no keys at all, changes nothing.
 """
 
-import asyncio
 import codecs
 import hmac
 import secrets
@@ -19,7 +18,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from app.access.principal import DEFAULT_TIER, SCOPE, Credential, Principal
-from app.access.watched_file import CHECK_SECONDS, WatchedFile, reason
+from app.access.watched_file import WatchedFile, reason
 from app.errors import ConfigurationError, Unauthorized
 from app.telemetry.logs import log
 
@@ -108,8 +107,7 @@ class KeyFile:
 
     def __init__(self, path: Path) -> None:
         """Raises ConfigurationError if the file cannot be read, or not understood."""
-        self._file = WatchedFile(path, _MAX_FILE_BYTES)
-        self._refusal = ""  # why the file as it is now was not taken
+        self._file = WatchedFile(path, _MAX_FILE_BYTES, self._take, self._refused)
         try:
             self._keys = parse(self._file.read(), self._now)
         except (OSError, ValueError) as error:
@@ -138,29 +136,20 @@ class KeyFile:
 
     async def watch(self) -> None:
         """Look for changes until cancelled."""
-        while True:
-            await asyncio.sleep(CHECK_SECONDS)
-            await asyncio.to_thread(self.refresh)
+        await self._file.watch()
 
     def refresh(self) -> None:
         """Read the file anew if it has changed. One that is broken, empty or gone leaves the keys as they are."""
-        try:
-            content = self._file.changed()
-            if content is None:
-                return
-            keys = parse(content, self._now)
-            if not keys and self._keys:
-                raise ValueError(
-                    "has no keys, which is taken for a mistake: those loaded before stay in use until a restart"
-                )
-        except (OSError, ValueError) as error:
-            self._refuse(reason(error))
-        else:
-            self._keys, self._refusal = keys, ""
-            log.info("api_keys.loaded", keys=len(keys))
+        self._file.refresh()
 
-    def _refuse(self, why: str) -> None:
-        """Say it once, however often the file is looked at."""
-        if why != self._refusal:
-            log.error("api_keys.refused", error=why, keys=len(self._keys))
-        self._refusal = why
+    def _take(self, content: bytes) -> None:
+        keys = parse(content, self._now)
+        if not keys and self._keys:
+            raise ValueError(
+                "has no keys, which is taken for a mistake: those loaded before stay in use until a restart"
+            )
+        self._keys = keys
+        log.info("api_keys.loaded", keys=len(keys))
+
+    def _refused(self, why: str) -> None:
+        log.error("api_keys.refused", error=why, keys=len(self._keys))

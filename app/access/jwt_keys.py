@@ -1,6 +1,5 @@
 """What tokens are verified with: which algorithms, and which keys fit them. Nothing here believes a token's header."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from app.access.watched_file import CHECK_SECONDS, WatchedFile, reason
+from app.access.watched_file import WatchedFile, reason
 from app.errors import ConfigurationError
 from app.telemetry.logs import log
 
@@ -89,9 +88,8 @@ class KeyFile(OneKey):
 
     def __init__(self, path: Path, algorithms: Sequence[str]) -> None:
         """Raises ConfigurationError."""
-        self._file = WatchedFile(path, _MAX_PEM_BYTES)
+        self._file = WatchedFile(path, _MAX_PEM_BYTES, self._take, _refused)
         self._algorithms = algorithms
-        self._refusal = ""  # why the file as it is now was not taken
         try:
             key = public_token_key(self._file.read().decode("ascii"), algorithms)
         except (OSError, ValueError) as error:
@@ -101,31 +99,22 @@ class KeyFile(OneKey):
         super().__init__(key)
 
     async def watch(self) -> None:
-        while True:
-            await asyncio.sleep(CHECK_SECONDS)
-            await asyncio.to_thread(self.refresh)
+        await self._file.watch()
 
     def refresh(self) -> None:
         """Read the file anew if it has changed."""
-        try:
-            content = self._file.changed()
-            if content is None:
-                return
-            key = public_token_key(content.decode("ascii"), self._algorithms)
-        except (OSError, ValueError, ConfigurationError) as error:
-            self._refuse(reason(error))
-            return
-        self._refusal = ""
+        self._file.refresh()
+
+    def _take(self, content: bytes) -> None:
+        key = public_token_key(content.decode("ascii"), self._algorithms)
         if not self.holds(key):
             self.key = key
             self.version += 1
             log.info("jwt_key.loaded")
 
-    def _refuse(self, why: str) -> None:
-        """Say it once, however often the file is looked at."""
-        if why != self._refusal:
-            log.error("jwt_key.refused", error=why)
-        self._refusal = why
+
+def _refused(why: str) -> None:
+    log.error("jwt_key.refused", error=why)
 
 
 def public_key(pem: str, algorithms: Sequence[str]) -> OneKey:

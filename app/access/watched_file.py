@@ -1,9 +1,12 @@
 """WatchedFile: a file that is read anew when it changes, as a mounted Secret does."""
 
+import asyncio
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from app.errors import ConfigurationError
 from app.files import read_file
 
 CHECK_SECONDS = 2.0
@@ -14,20 +17,45 @@ SETTLE_SECONDS = 0.1
 
 
 class WatchedFile:
-    """Remembers which version of the file was read last."""
+    """Hands each new content to `take`. Why one cannot be read, or `take` raises, is told to `refused` once."""
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
+    def __init__(
+        self, path: Path, max_bytes: int, take: Callable[[bytes], None], refused: Callable[[str], None]
+    ) -> None:
         self._path = path
         self._max_bytes = max_bytes
+        self._take = take
+        self._refused = refused
         self._seen = _signature(path)
         self._unread = False  # the last try to read it failed, and may not fail again
+        self._refusal = ""  # why the file as it is now was not taken
 
     def read(self) -> bytes:
         """Raises what read_file raises."""
         return read_file(self._path, self._max_bytes)
 
-    def changed(self) -> bytes | None:
-        """The content if it changed since the last look, else None; blocks for a moment. Raises what `read` raises."""
+    async def watch(self) -> None:
+        """Look for changes until cancelled."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            await asyncio.to_thread(self.refresh)
+
+    def refresh(self) -> None:
+        """Read the file anew if it has changed; blocks for a moment."""
+        try:
+            content = self._changed()
+            if content is None:
+                return
+            self._take(content)
+        except (OSError, ValueError, ConfigurationError) as error:
+            why = reason(error)
+            if why != self._refusal:
+                self._refused(why)
+            self._refusal = why
+        else:
+            self._refusal = ""
+
+    def _changed(self) -> bytes | None:
         signature = _signature(self._path)
         if signature == self._seen and not self._unread:
             return None

@@ -342,7 +342,7 @@ def test_a_principal_shows_nothing_of_its_key(path: Path) -> None:
 
 
 async def test_watching_sees_a_change(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(watched_file, "CHECK_SECONDS", 0.01)
     keys = KeyFile(path)
     watching = asyncio.create_task(keys.watch())
     await asyncio.to_thread(path.write_text, line(OTHER))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from app.access import jwt_keys
+from app.access import watched_file
 from app.access.jwt_keys import KeyFile, OneKey, check_algorithms, from_jwk, public_key, secret_key
 from app.errors import ConfigurationError
 from tests.access.issuer import EC, ED, OTHER_RSA, RSA, SECRET, jwk, pem, private_pem
@@ -175,7 +175,7 @@ def test_a_key_file_that_cannot_be_used_any_more_keeps_the_key_and_says_so_once(
 
 
 async def test_a_key_file_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jwt_keys, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(watched_file, "CHECK_SECONDS", 0.01)
     file = tmp_path / "key.pem"
     file.write_text(pem(RSA))
     keys = public_key(str(file), ["RS256"])
