@@ -1,4 +1,4 @@
-"""Every error a caller can meet. Each class knows its HTTP status, its problem type and its title.
+"""Every error a caller can meet, as data. Each class knows its HTTP status, its problem type and its title.
 
 AppError
 ├── InvalidRequest 422           the body or a parameter is not what the route takes
@@ -29,12 +29,8 @@ AppError
 ConfigurationError               not a caller's: it stops the start with exit 2
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
-
-_CHALLENGE = 'Bearer realm="agent-api"'
-_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+").fullmatch  # RFC 6749, section 3.3
 
 
 class ConfigurationError(Exception):
@@ -58,10 +54,6 @@ class AppError(Exception):
 
     def members(self) -> Mapping[str, Any]:
         """Further members of the problem document."""
-        return {}
-
-    def headers(self) -> Mapping[str, str]:
-        """Headers of the answer, beside Retry-After."""
         return {}
 
 
@@ -102,14 +94,6 @@ class Unauthorized(AppError):
         super().__init__(missing if problem == "missing" else f"The credentials are {problem}.")
         self.problem = problem
 
-    def headers(self) -> Mapping[str, str]:
-        """RFC 6750, section 3."""
-        if self.problem == "missing":
-            return {"WWW-Authenticate": _CHALLENGE}
-        return {
-            "WWW-Authenticate": f'{_CHALLENGE}, error="invalid_token", error_description="The token is {self.problem}"'
-        }
-
 
 class Forbidden(AppError):
     status, slug, title = 403, "forbidden", "Forbidden"
@@ -121,12 +105,6 @@ class Forbidden(AppError):
     @classmethod
     def lacking(cls, scope: str) -> Self:
         return cls(f"This needs the scope {scope!r}.", scope)
-
-    def headers(self) -> Mapping[str, str]:
-        """RFC 6750, section 3. A scope that is not printable ASCII without quotes has no place in the header."""
-        if not _SCOPE(self.missing_scope):
-            return {}
-        return {"WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{self.missing_scope}"'}
 
 
 class NotFound(AppError):
@@ -152,13 +130,10 @@ class BodyTooLarge(AppError):
 class UnsupportedMediaType(AppError):
     status, slug, title = 415, "unsupported-media-type", "Unsupported media type"
 
-    def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, detail: str, accepted: Mapping[str, str] | None = None) -> None:
+        """`accepted` is what would be taken (RFC 9110, section 15.5.16), by the names of the headers that say so."""
         super().__init__(detail)
-        self._headers = headers or {}
-
-    def headers(self) -> Mapping[str, str]:
-        """RFC 9110, section 15.5.16: what would be taken."""
-        return self._headers
+        self.accepted = accepted or {}
 
 
 class RateLimited(AppError):
@@ -170,20 +145,12 @@ class RateLimited(AppError):
         super().__init__(f"The limit {policy!r} is reached. Try again in {retry_after} s.", retry_after=retry_after)
         self.policy = policy
         self.scope = scope
-        self._policies = policies
-        self._shown = shown
+        self.policies = policies
+        self.shown = shown
 
     def members(self) -> Mapping[str, Any]:
         """As draft-ietf-httpapi-ratelimit-headers-11 has it for its own problem types."""
         return {"violated-policies": [self.policy]}
-
-    def headers(self) -> Mapping[str, str]:
-        if not self._shown:
-            return {}
-        return {
-            "RateLimit-Policy": self._policies,
-            "RateLimit": f'"{self.policy}";r=0;t={int(self.retry_after or 0)}',
-        }
 
 
 class BudgetExceeded(AppError):
@@ -237,8 +204,9 @@ class ModelRateLimited(ModelError):
 
 
 class ModelUnavailable(ModelError):
-    """Reasons: `unreachable`, `timeout`, `overloaded`, `server_error`, `broken_answer`, `cut_stream`; and those that
-    only the operator can mend: `auth`, `quota`, `certificate`, `not_found`, `bad_request`."""
+    """Reasons: `unreachable`, `disconnected` before it answered, `timeout`, `overloaded`, `server_error`,
+    `broken_answer`, `cut_stream`; and those that only the operator can mend: `auth`, `quota`, `certificate`,
+    `not_found`, `bad_request`."""
 
 
 class IdentityUnavailable(AppError):

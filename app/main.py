@@ -7,30 +7,25 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from app import __version__, memory
+from app import memory
 from app.access.identity import build_identity
 from app.access.proxies import Proxies
-from app.agents.definition import Agent
+from app.agents.catalog import Agents
 from app.api import agent, chat, docs, health, sessions, tools, usage
 from app.api.authentication import document_authentication
 from app.api.caller import Callers
 from app.api.cors import CrossOrigin
-from app.api.document import leave_out_defaults
 from app.api.entrance import Entrance
-from app.api.event_schemas import describe_events
-from app.api.fast_route import LeanRoute, Shortcut
-from app.api.instrumentation import trace_requests
+from app.api.framework import Api
 from app.api.lifecycle import Lifecycle
-from app.api.middleware import Edge
+from app.api.middleware import Middleware
 from app.api.prefix import Prefixes
-from app.api.problems import describe_problems
 from app.background import supervise
 from app.limits.gate import Gate
 from app.limits.limiter import Limiter
-from app.limits.usage import UsageBook
 from app.models.catalog import build_models
 from app.runs.context import Services
-from app.runs.runner import DEFAULT_AGENT, Runner
+from app.runs.runner import Runner
 from app.runs.start_checks import check_settings
 from app.settings import Settings
 from app.state.bounds import Bounds
@@ -42,7 +37,7 @@ from app.telemetry.scrubbing import keep_secrets_of
 from app.tools import registry as tool_registry
 
 
-def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAPI:
+def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     """The service. Raises ConfigurationError for settings that it cannot work with."""
     lifecycle = lifecycle or Lifecycle(settings.max_active_requests)
     keep_secrets_of(settings)
@@ -53,9 +48,10 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
     store = connect(settings.redis_url, settings.redis_ca_file, tls_strict=settings.tls_strict)
     history = Sessions(store, Bounds.of(settings), anonymous=settings.auth == ("none",))
     limiter = Limiter(settings, store)
+    agents = Agents(settings, models, tuple(registry))
     runner = Runner(
         Services(settings, models, history, limiter, tracing),
-        agents={DEFAULT_AGENT: Agent(DEFAULT_AGENT, settings.system_prompt, tuple(registry))},
+        agents=agents,
         tools=registry,
     )
     prober = Prober(
@@ -76,7 +72,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         watchers = [
             asyncio.create_task(keep("probes", prober.watch, essential=False)),
             asyncio.create_task(keep("keys", identity.watch)),
-            asyncio.create_task(keep("leases", limiter.leases.tend)),
+            asyncio.create_task(keep("agents", agents.watch)),
+            asyncio.create_task(keep("limits", limiter.run)),
             asyncio.create_task(keep("memory", memory.trim, essential=False)),
         ]
         if lifecycle.state == "starting":  # and not asked to leave meanwhile
@@ -87,47 +84,35 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> FastAP
         await asyncio.wait(watchers)
         await runner.aclose()
         await history.aclose()
-        await limiter.leases.aclose()
+        await limiter.close()
         await models.aclose()
         await store.aclose()
         await tracing.aclose()
 
-    app = FastAPI(
-        title="agent-api",
-        version=__version__,
-        summary="Run an LLM agent for many users.",
-        lifespan=lifespan,
-        openapi_url=None,  # see api/docs.py
-        generate_unique_id_function=lambda route: route.name,
-        redirect_slashes=False,
-        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # see telemetry/
-    )
+    app = Api(lifespan)
     app.state.runner = runner
-    app.router.route_class = LeanRoute
-    describe_problems(app)
-    describe_events(app)
-    leave_out_defaults(app)
     chat.routes(app, runner, settings.max_message_chars)
     agent.routes(app, runner, settings.max_message_chars)
     tools.routes(app, registry, limiter, lifecycle, tracing)
     sessions.routes(app, history, limiter)
-    usage.routes(app, limiter, UsageBook(store, limiter.budgets, limiter.anonymous_budgets))
+    usage.routes(app, limiter)
     health.routes(app, lifecycle, prober)
-    behind_path = settings.root_path or settings.trusted_proxies
-    if not identity.everyone:
-        document_authentication(app)
     docs.routes(app, pages=settings.docs)
-    plain = Shortcut(app)
-    app.middleware_stack = Edge(
-        plain=plain,
-        traced=trace_requests(app, plain, tracing),
-        authenticate=callers.authenticate,
-        routes=app.routes,
-        cors=CrossOrigin(plain, settings.cors_origins) if settings.cors_origins else None,
-        prefixes=Prefixes(settings.root_path, proxies.sent, app.routes) if behind_path else None,
-        tracing=tracing,
-        lifecycle=lifecycle,
-        max_body_bytes=settings.max_body_bytes,
-        entrance=entrance,
+    if not identity.everyone:
+        app.amend(document_authentication)
+    behind_path = settings.root_path or settings.trusted_proxies
+    app.serve_through(
+        Middleware(
+            plain=app.routed,
+            traced=app.traced(tracing),
+            authenticate=callers.authenticate,
+            routes=app.routes,
+            cors=CrossOrigin(app.routed, settings.cors_origins) if settings.cors_origins else None,
+            prefixes=Prefixes(settings.root_path, proxies.sent, app.routes) if behind_path else None,
+            tracing=tracing,
+            lifecycle=lifecycle,
+            max_body_bytes=settings.max_body_bytes,
+            entrance=entrance,
+        )
     )
     return app

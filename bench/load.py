@@ -17,7 +17,6 @@ from bench.measurement import Result, Spec
 from bench.process import cpu_seconds, resident_bytes
 
 _SAMPLES = 5
-_LONGEST_SECONDS = 60
 _ACCEPT_SECONDS = 0.3
 
 
@@ -30,7 +29,7 @@ def percentile(values: list[float], share: float) -> float:
 def _enough(spec: Spec, elapsed: float, answers: int) -> bool:
     if elapsed < spec.seconds:
         return False
-    return answers >= spec.connections or (answers > 0 and elapsed >= 4 * spec.seconds) or elapsed >= _LONGEST_SECONDS
+    return answers >= spec.connections or (answers > 0 and elapsed >= 4 * spec.seconds) or elapsed >= spec.patience
 
 
 async def measure(spec: Spec) -> Result:

@@ -9,7 +9,7 @@ class Spec:
 
     `body` may hold `%(turn)08d` and `%(session)08d`. A session has `turns` turns, so that its history is
     bounded. The window lasts `seconds` after `warmup` seconds; longer, up to four times, until it has as
-    many answers as connections, and up to a minute until it has one.
+    many answers as connections, and up to `patience` seconds until it has one.
     """
 
     port: int
@@ -24,6 +24,7 @@ class Spec:
     tokens: int = 64
     turns: int = 4
     stagger: float = 0.0
+    patience: float = 60.0
 
     def request(self) -> bytes:
         """Head and body, to be completed by `%` with a turn and a session."""

@@ -19,15 +19,16 @@ def free_port() -> int:
 class RedisServer:
     """Keeps its port over `stop` and `start`, and forgets all that it knew."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self._folder = folder
+        self._options = options
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         assert BINARY
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *self._options]
         self._process = subprocess.Popen([BINARY, *options], cwd=self._folder, stdout=subprocess.DEVNULL)
         end = time.monotonic() + 20
         while not self._answers():

@@ -1,17 +1,18 @@
 """A runner on a stage of its own: scripted models, some tools, a store in this process."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from app.access.principal import Principal
-from app.agents.definition import Agent
+from app.agents.catalog import DEFAULT, default_agent
 from app.limits.limiter import Limiter
 from app.messages import Turn
 from app.models.prices import FREE, Price
 from app.runs.context import Services
 from app.runs.events import Answer, Event, RunFinished
 from app.runs.request import RunRequest
-from app.runs.runner import DEFAULT_AGENT, Runner
+from app.runs.runner import Runner
 from app.settings import load
 from app.state.bounds import Bounds
 from app.state.in_process import InProcessStore
@@ -41,19 +42,20 @@ class Stage:
         self.limiter = Limiter(self.settings, self.store)
         self.model = scripted[0]
         registry = Registry(tools)
+        default = default_agent(self.settings, tuple(registry))
         tracing = tracing or Tracing(None)
         self.models = models(*scripted, price=price, tracing=tracing)
         self.runner = Runner(
             Services(self.settings, self.models, self.sessions, self.limiter, tracing),
             agents={
-                DEFAULT_AGENT: Agent(DEFAULT_AGENT, "Be brief.", tuple(registry)),
-                "mute": Agent("mute", "Say nothing.", ()),
+                DEFAULT: dataclasses.replace(default, system_prompt="Be brief."),
+                "mute": dataclasses.replace(default, name="mute", system_prompt="Say nothing.", tools=()),
             },
             tools=registry,
         )
 
     async def events(self, message: str = "Hello", principal: Principal = ADA, **request: Any) -> list[Event]:
-        async with self.runner.run(principal, RunRequest(message, **request)) as run:
+        async with self.runner.start(principal, RunRequest(message, **request)) as run:
             return [event async for event in run]
 
     async def answer(self, message: str = "Hello", principal: Principal = ADA, **request: Any) -> Answer:

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from app import errors
+from app.api.error_headers import headers_of
 from app.errors import AppError, BudgetExceeded, DeadlineExceeded, Forbidden, InvalidRequest, RateLimited, Unauthorized
 
 CLASSES = {
@@ -55,7 +56,7 @@ def test_each_error_has_a_type_of_its_own_and_a_title() -> None:
 def test_an_error_is_its_detail() -> None:
     error = AppError("What happened.", retry_after=2.5)
     assert (str(error), error.detail, error.retry_after) == ("What happened.", "What happened.", 2.5)
-    assert (error.members(), error.headers()) == ({}, {})
+    assert (error.members(), headers_of(error)) == ({}, {})
     assert AppError("What happened.").retry_after is None
 
 
@@ -79,24 +80,24 @@ def test_members_of_the_problem_document() -> None:
 )
 def test_a_challenge_says_what_was_wrong(problem: str, challenge: str, detail: str) -> None:
     error = Unauthorized(problem)  # type: ignore[arg-type]
-    assert challenge in error.headers()["WWW-Authenticate"]
+    assert challenge in headers_of(error)["WWW-Authenticate"]
     assert detail in error.detail
 
 
 def test_a_missing_scope_is_named() -> None:
     error = Forbidden.lacking("tools:clock")
     assert "'tools:clock'" in error.detail
-    assert 'error="insufficient_scope", scope="tools:clock"' in error.headers()["WWW-Authenticate"]
+    assert 'error="insufficient_scope", scope="tools:clock"' in headers_of(error)["WWW-Authenticate"]
 
 
 @pytest.mark.parametrize("scope", ["", 'a"b', "a b", "a\\b", "ä", "a\r\nX-Evil: 1"])
 def test_a_scope_that_is_no_token_stays_out_of_the_header(scope: str) -> None:
-    assert Forbidden("No.", scope).headers() == {}
+    assert headers_of(Forbidden("No.", scope)) == {}
 
 
 def test_a_rate_limit_is_shown_to_those_it_concerns() -> None:
     shown = RateLimited("user", 7, policies='"user";q=10;w=60', shown=True)
-    assert shown.headers() == {"RateLimit-Policy": '"user";q=10;w=60', "RateLimit": '"user";r=0;t=7'}
+    assert headers_of(shown) == {"RateLimit-Policy": '"user";q=10;w=60', "RateLimit": '"user";r=0;t=7'}
     assert shown.members() == {"violated-policies": ["user"]}
     assert shown.retry_after == 7
-    assert RateLimited("global", 7, policies="", shown=False).headers() == {}
+    assert headers_of(RateLimited("global", 7, policies="", shown=False)) == {}

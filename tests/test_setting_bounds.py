@@ -100,6 +100,7 @@ LATER: dict[str, tuple[str, ...]] = {
         '{"tiers": {"a b": {}}}',
     ),
     "MAX_RUN_TOKENS": ("1", "100"),
+    "AGENTS_DIR": ("/nowhere", "/dev/null"),
 }
 """Values that are refused when the service is built with them."""
 

@@ -9,10 +9,6 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from app.access.jwks import Jwks
 from app.models.catalog import build_models
@@ -20,36 +16,14 @@ from app.settings import load
 from app.state.redis import connect
 from app.telemetry.prober import Prober
 from tests.access.issuer import RSA, jwk, key_set
+from tests.certificates import Authority, Files, careless
 from tests.conftest import Serve
 from tests.logged import capture_logs
 from tests.redis_server import BINARY, MISSING
-from tests.state.secured import Authority, SecuredServer, builder, named
+from tests.state.secured import SecuredServer
 
 MODELS = ("ollama/m", "openai/m", "anthropic/m")
 MEND = "; TLS_STRICT=false takes it"
-
-Files = tuple[Path, Path, Path]
-"""An authority, and a certificate of it with its key."""
-
-
-def careless(folder: Path, host: str = "localhost") -> Files:
-    """An authority without a key usage, as many companies have one; and a server's certificate and key."""
-    authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    root = (
-        builder(named("careless"), named("careless"), authority)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(authority, hashes.SHA256())
-    )
-    leaf = (
-        builder(named(host), named("careless"), key)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .sign(authority, hashes.SHA256())
-    )
-    paths = folder / "root.pem", folder / "leaf.pem", folder / "leaf.key"
-    paths[0].write_bytes(root.public_bytes(Encoding.PEM))
-    paths[1].write_bytes(leaf.public_bytes(Encoding.PEM))
-    paths[2].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return paths
 
 
 @asynccontextmanager

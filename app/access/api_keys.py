@@ -18,8 +18,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from app.access.principal import DEFAULT_TIER, SCOPE, Credential, Principal
-from app.access.watched_file import WatchedFile, reason
-from app.errors import ConfigurationError, Unauthorized
+from app.errors import Unauthorized
+from app.reloading import Reloading, read_bounded
 from app.telemetry.logs import log
 
 PREFIX = "agentapi_"
@@ -107,14 +107,11 @@ class KeyFile:
 
     def __init__(self, path: Path) -> None:
         """Raises ConfigurationError if the file cannot be read, or not understood."""
-        self._file = WatchedFile(path, _MAX_FILE_BYTES, self._take, self._refused)
-        try:
-            self._keys = parse(self._file.read(), self._now)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"API_KEYS_FILE: {path}: {reason(error)}") from None
-        if self._keys:
-            log.info("api_keys.loaded", keys=len(self._keys))
-        else:
+        self._path = path
+        self._keys: Mapping[bytes, Key] = {}
+        self._file = Reloading("API_KEYS_FILE", path, self._load, self._refused)
+        self.watch, self.refresh = self._file.watch, self._file.refresh
+        if not self._keys:
             log.warning("api_keys.none", detail="API_KEYS_FILE has no keys: nobody can call with one")
 
     def find(self, secret: str) -> Principal:
@@ -134,22 +131,16 @@ class KeyFile:
     def _now(self, digest: bytes) -> Key | None:
         return self._keys.get(digest)
 
-    async def watch(self) -> None:
-        """Look for changes until cancelled."""
-        await self._file.watch()
-
-    def refresh(self) -> None:
-        """Read the file anew if it has changed. One that is broken, empty or gone leaves the keys as they are."""
-        self._file.refresh()
-
-    def _take(self, content: bytes) -> None:
-        keys = parse(content, self._now)
+    def _load(self) -> None:
+        """Raises OSError, and ValueError for what cannot be meant."""
+        keys = parse(read_bounded(self._path, _MAX_FILE_BYTES), self._now)
         if not keys and self._keys:
             raise ValueError(
                 "has no keys, which is taken for a mistake: those loaded before stay in use until a restart"
             )
         self._keys = keys
-        log.info("api_keys.loaded", keys=len(keys))
+        if keys:
+            log.info("api_keys.loaded", keys=len(keys))
 
-    def _refused(self, why: str) -> None:
-        log.error("api_keys.refused", error=why, keys=len(self._keys))
+    def _refused(self, reason: str) -> None:
+        log.error("api_keys.refused", error=reason, keys=len(self._keys))

@@ -9,8 +9,8 @@ import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from app.access.watched_file import WatchedFile, reason
 from app.errors import ConfigurationError
+from app.reloading import Reloading, read_bounded
 from app.telemetry.logs import log
 
 HMAC = frozenset({"HS256", "HS384", "HS512"})
@@ -87,16 +87,18 @@ class KeyFile(OneKey):
     """The key in a PEM file, read anew when it changes. One that cannot be used leaves the key as it is."""
 
     def __init__(self, path: Path, algorithms: Sequence[str]) -> None:
-        """Raises ConfigurationError."""
-        self._file = WatchedFile(path, _MAX_PEM_BYTES, self._take, _refused)
+        """Raises ConfigurationError, which does not repeat the path: it may be a key that is no PEM."""
+        self._path = path
         self._algorithms = algorithms
         try:
-            key = public_token_key(self._file.read().decode("ascii"), algorithms)
-        except (OSError, ValueError) as error:
+            super().__init__(self._read())
+        except OSError as error:
             raise ConfigurationError(
-                f"JWT_PUBLIC_KEY: is not PEM, and no PEM file can be read there ({reason(error)})"
+                f"JWT_PUBLIC_KEY: is not PEM, and no PEM file can be read there ({type(error).__name__})"
             ) from None
-        super().__init__(key)
+        except ValueError as error:
+            raise ConfigurationError(f"JWT_PUBLIC_KEY: {error}") from None
+        self._file = Reloading("JWT_PUBLIC_KEY", path, self._load, _refused)
 
     async def watch(self) -> None:
         await self._file.watch()
@@ -105,36 +107,42 @@ class KeyFile(OneKey):
         """Read the file anew if it has changed."""
         self._file.refresh()
 
-    def _take(self, content: bytes) -> None:
-        key = public_token_key(content.decode("ascii"), self._algorithms)
+    def _read(self) -> TokenKey:
+        return token_key(read_bounded(self._path, _MAX_PEM_BYTES).decode("ascii"), self._algorithms)
+
+    def _load(self) -> None:
+        key = self._read()
         if not self.holds(key):
             self.key = key
             self.version += 1
             log.info("jwt_key.loaded")
 
 
-def _refused(why: str) -> None:
-    log.error("jwt_key.refused", error=why)
+def _refused(reason: str) -> None:
+    log.error("jwt_key.refused", error=reason)
 
 
 def public_key(pem: str, algorithms: Sequence[str]) -> OneKey:
     """The key in `pem`, which is PEM or the path of a PEM file. Raises ConfigurationError."""
     text = pem.replace("\\n", "\n")
     if "-----BEGIN" in text:
-        return OneKey(public_token_key(text, algorithms))
+        try:
+            return OneKey(token_key(text, algorithms))
+        except ValueError as error:
+            raise ConfigurationError(f"JWT_PUBLIC_KEY: {error}") from None
     return KeyFile(Path(pem.strip()), algorithms)
 
 
-def public_token_key(text: str, algorithms: Sequence[str]) -> TokenKey:
-    """Raises ConfigurationError for a text that is no public key in PEM for all of the algorithms."""
+def token_key(text: str, algorithms: Sequence[str]) -> TokenKey:
+    """Raises ValueError for a text that is no public key in PEM for all of the algorithms."""
     if "PRIVATE KEY" in text:
-        raise ConfigurationError("JWT_PUBLIC_KEY: holds a private key; whoever verifies needs the public one only")
+        raise ValueError("holds a private key; whoever verifies needs the public one only")
     try:
         key = load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm):
-        raise ConfigurationError("JWT_PUBLIC_KEY: is not a public key in PEM") from None
+        raise ValueError("is not a public key in PEM") from None
     if fault := next((fault for name in algorithms if (fault := _fault(name, key))), None):
-        raise ConfigurationError(f"JWT_PUBLIC_KEY: {fault}")
+        raise ValueError(fault)
     return TokenKey(key, tuple(algorithms))
 
 

@@ -2,9 +2,9 @@
 
 import re
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Sequence
+from argparse import ArgumentTypeError, Namespace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -15,12 +15,12 @@ _NOTE = "The first line is the key, shown this once; the second goes into API_KE
 
 _IS_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 _IS_SCOPE = re.compile(SCOPE).fullmatch
+_SCOPES = "chat, tools:NAME, tools:*, agents:NAME, agents:*, runs, admin"
 _MAX_DAYS = 36_500
 
 
-def command(arguments: Sequence[str]) -> int:
-    """Runs `keys …`. Prints a key and its line of the file on stdout; returns the exit status."""
-    options = _parser().parse_args(arguments)
+def new_key(options: Namespace) -> int:
+    """Prints a key and its line of the file on stdout; returns the exit status."""
     secret = new_secret()
     expires = None
     if options.expires_days is not None:
@@ -42,19 +42,22 @@ def command(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser("python -m app", description="Without a command: serve.")
-    keys = parser.add_subparsers(required=True, metavar="keys").add_parser("keys", help="API keys")
+def add_to(commands: Any) -> None:
+    """Add `keys` to the command line's commands."""
+    keys = commands.add_parser("keys", help="make API keys")
     new = keys.add_subparsers(required=True, metavar="new").add_parser("new", help="make a key", description=_NOTE)
+    new.set_defaults(run=new_key)
     new.add_argument("--user", type=_name, required=True, help="who calls with it: 1 to 64 of A-Z a-z 0-9 _ -")
     new.add_argument("--name", type=_label, help="what it is for; the user when left out")
     new.add_argument(
-        "--scopes", type=_scopes, default="chat,tools:*", help="comma-separated: chat, tools:NAME, tools:*, runs, admin"
+        "--scopes",
+        type=_scopes,
+        default="chat,tools:*",
+        help=f"comma-separated: {_SCOPES}",
     )
     new.add_argument("--team", type=_name)
     new.add_argument("--tier", type=_name, default=DEFAULT_TIER)
     new.add_argument("--expires-days", type=_days, metavar="DAYS", help="never when left out")
-    return parser
 
 
 def _name(text: str) -> str:
@@ -72,7 +75,7 @@ def _label(text: str) -> str:
 def _scopes(text: str) -> tuple[str, ...]:
     scopes = tuple(scope for scope in re.split("[, ]+", text) if scope)
     if not all(map(_IS_SCOPE, scopes)):
-        raise ArgumentTypeError("must be of chat, tools:NAME, tools:*, runs and admin, with commas between them")
+        raise ArgumentTypeError(f"must be of {_SCOPES}, with commas between them")
     return scopes
 
 

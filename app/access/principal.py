@@ -7,9 +7,10 @@ from msgspec import Struct
 from app.errors import Forbidden
 
 ANY_TOOL = "tools:*"
+ANY_AGENT = "agents:*"
 DEFAULT_TIER = "default"
 ANONYMOUS_TIER = "anonymous"
-SCOPE = r"chat|runs|admin|tools:(?:\*|[A-Za-z0-9_-]{1,64})"
+SCOPE = r"chat|runs|admin|(?:tools|agents):(?:\*|[A-Za-z0-9_-]{1,64})"
 """Every scope there is, as a regular expression."""
 
 
@@ -64,6 +65,10 @@ class Principal(Struct, frozen=True):
         """Raises Forbidden, which names the scope."""
         if not self.may_use(tool):
             raise Forbidden.lacking(f"tools:{tool[:64]}")
+
+    def may_ask(self, agent: str) -> bool:
+        """Whether the caller may use an agent that is not public."""
+        return ANY_AGENT in self.scopes or f"agents:{agent}" in self.scopes
 
     def usable(self, tools: tuple[str, ...]) -> tuple[str, ...]:
         """Those of `tools` that the caller may use."""

@@ -1,15 +1,9 @@
-"""What an agent is: its name, what it is told, and the tools it may call."""
+"""What an agent is: what it is told, the models and tools it has, and its bounds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from msgspec import Struct
-
-
-@dataclass(frozen=True, slots=True)
-class Agent:
-    name: str
-    system_prompt: str
-    tools: tuple[str, ...]
 
 
 class RunLimits(Struct, frozen=True):
@@ -28,3 +22,31 @@ class RunLimits(Struct, frozen=True):
     def answered(self, output_tokens: int, reasoning_tokens: int) -> int:
         """The part of a run's output that counts as its answer: all but the reasoning that has its own bound."""
         return output_tokens - min(reasoning_tokens, self.max_reasoning_tokens)
+
+
+Override = Literal["system", "temperature", "max_tokens", "response_format"]
+"""What a request may set for itself, where its agent allows it."""
+
+HARMLESS: frozenset[Override] = frozenset({"temperature", "max_tokens", "response_format"})
+"""What agents allow unless they say otherwise: all that does not change what the agent is."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Agent:
+    """Compared by identity: one that was read anew is another."""
+
+    name: str
+    system_prompt: str
+    tools: tuple[str, ...]
+    limits: RunLimits
+    """Of which a request may ask for less."""
+    timeout_seconds: float
+    history_max_tokens: int
+    description: str = ""
+    models: tuple[str, ...] = ()
+    """References, the first of which answers unless a request names another; none: all models there are."""
+    temperature: float | None = None
+    """None: the model's own."""
+    public: bool = True
+    """Whether every caller may use it; if not, it takes the scope `agents:NAME`."""
+    allows: frozenset[Override] = field(default=HARMLESS)

@@ -1,1 +1,1 @@
-"""HTTP: each file translates one resource's requests into a run and its events back."""
+"""HTTP: routes, the middleware around them, who calls, and the dialects that requests and answers are written in."""

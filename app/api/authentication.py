@@ -1,14 +1,11 @@
 """Authentication is decided by path, before routing: a path that is not on the list of open ones wants credentials."""
 
-from typing import Any
-
-from fastapi import FastAPI
 from starlette.types import Scope
 
 from app.api import docs
-from app.api.document import amend
+from app.api.failures import documented
 from app.api.middleware import PROBES
-from app.api.problems import MEDIA_TYPE
+from app.api.openapi import Document
 
 OPEN = PROBES | docs.PATHS
 """Paths that answer without credentials. Compared as a whole: nothing below them is open."""
@@ -27,22 +24,11 @@ def is_open(scope: Scope) -> bool:
     return (path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else path) in OPEN
 
 
-def document_authentication(app: FastAPI) -> None:
+def document_authentication(document: Document) -> None:
     """Have the OpenAPI document say what each closed route wants and how it refuses."""
-
-    def change(schema: dict[str, Any]) -> None:
-        schema.setdefault("components", {})["securitySchemes"] = {"bearer": _SCHEME}
-        for path in schema["paths"].keys() - OPEN:
-            for operation in schema["paths"][path].values():
-                operation["security"] = [{"bearer": []}]
-                for status, description in (("401", "Unauthorized"), ("403", "Forbidden")):
-                    operation["responses"].setdefault(status, _problem(description))
-
-    amend(app, change)
-
-
-def _problem(description: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
+    document["components"]["securitySchemes"] = {"bearer": _SCHEME}
+    for path in document["paths"].keys() - OPEN:
+        for operation in document["paths"][path].values():
+            operation["security"] = [{"bearer": []}]
+            for status, response in documented(401, 403).items():
+                operation["responses"].setdefault(str(status), response)

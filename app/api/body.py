@@ -20,6 +20,9 @@ LARGE_BYTES = 16_384
 MAX_LISTED = 1000
 """Items of a list that are validated; above the maximum length of every list that a route takes."""
 
+MAX_ITEM_FIELDS = 8
+"""Fields of an object in such a list that are validated; above the number that any has."""
+
 M = TypeVar("M", bound=BaseModel)
 _fields_of = msgspec.json.Decoder(dict[str, Raw]).decode
 _items_of = msgspec.json.Decoder(list[Raw]).decode
@@ -41,9 +44,9 @@ class Body(Generic[M]):
             self._kinds |= dict.fromkeys(names, _kind(field))
             self._other_names |= dict.fromkeys(others, first)
 
-    async def read(self, receive: Receive) -> M:
-        """Raises InvalidRequest, or ClientDisconnect."""
-        body, left_out = await _receive(receive), 0
+    def read(self, body: bytes) -> M:
+        """Raises InvalidRequest."""
+        left_out = 0
         if len(body) > LARGE_BYTES:
             body, left_out = self._abridge(body)
         try:
@@ -79,7 +82,7 @@ class Body(Generic[M]):
         empty, kind = _emptied(value), self._kinds[name]
         if empty is _LIST and kind is list:
             items = _items_of(value)[:MAX_LISTED]
-            return Raw(_encode([_emptied(item) or item for item in items]))
+            return Raw(_encode([_shortened_item(item) for item in items]))
         return value if empty is None or (empty is _OBJECT and kind is dict) else empty
 
     def _explain(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -87,6 +90,15 @@ class Body(Generic[M]):
         if item["type"] == "extra_forbidden" and (first := self._other_names.get(item["loc"][0])):
             return {**item, "msg": f"Is another name of {first}; give one of the two"}
         return {**item, "msg": item["msg"].partition(" after validation")[0]}
+
+
+def _shortened_item(item: Raw) -> Raw:
+    """The item of a list; of an object its first fields with no lists or objects in them."""
+    empty = _emptied(item)
+    if empty is not _OBJECT:
+        return item if empty is None else empty
+    fields = islice(_fields_of(item).items(), MAX_ITEM_FIELDS)
+    return Raw(_encode({name: _emptied(value) or value for name, value in fields}))
 
 
 def _names(name: str, field: FieldInfo) -> list[str]:
@@ -109,12 +121,13 @@ def _broken(problem: str) -> InvalidRequest:
     return invalid([{"loc": (), "msg": problem}])
 
 
-async def _receive(receive: Receive) -> bytes:
-    pieces, more = [], True
-    while more:
+async def receive_body(receive: Receive) -> bytes:
+    """The whole body. Raises ClientDisconnect, or the reason why it will not be complete."""
+    pieces = []
+    while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         pieces.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(pieces)
+        if not message.get("more_body", False):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)

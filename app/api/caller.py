@@ -11,7 +11,7 @@ from app.access.names import anonymous, is_name_of
 from app.access.principal import ANONYMOUS_TIER, ANY_TOOL, Principal
 from app.api.authentication import is_open
 from app.api.entrance import Entrance
-from app.errors import Forbidden, InvalidRequest, Unauthorized
+from app.errors import Forbidden, Unauthorized
 
 ANONYMOUS = anonymous()
 ANYONE = frozenset({"chat", "runs", ANY_TOOL})
@@ -71,16 +71,3 @@ def _bearer(headers: Iterable[tuple[bytes, bytes]]) -> str:
     if not sane or scheme.lower() != b"bearer":
         raise Unauthorized("invalid")
     return credential.strip().decode("ascii")
-
-
-def check_text(field: str, text: str, max_chars: int) -> str:
-    """`text` as it is. Raises InvalidRequest if it is blank, too long or holds a NUL."""
-    if len(text) > max_chars:
-        problem = f"has {len(text)} characters; at most {max_chars} are taken"
-    elif not text.strip():
-        problem = "is blank"
-    elif "\0" in text:
-        problem = "holds a NUL character"
-    else:
-        return text
-    raise InvalidRequest(f"{field}: {problem}", [{"field": field, "problem": problem}])

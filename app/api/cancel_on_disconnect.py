@@ -1,4 +1,4 @@
-"""Work that is worth doing only as long as somebody waits for it, and is no run."""
+"""Cancels a coroutine when its client disconnects."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -14,7 +14,7 @@ from app.errors import ShuttingDown
 T = TypeVar("T")
 
 
-async def attended(work: Coroutine[Any, Any, T], request: Request, lifecycle: Lifecycle) -> T:
+async def cancel_on_disconnect(work: Coroutine[Any, Any, T], request: Request, lifecycle: Lifecycle) -> T:
     """The work's result; the request's body has been read.
 
     The work is cancelled when the client leaves, which raises ClientDisconnect, and when the process does, which raises

@@ -12,10 +12,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Scope, Send
 
+from app.api.failures import respond
 from app.api.prefix import path_of
-from app.api.problems import respond
 from app.errors import ConfigurationError, Forbidden
-from app.limits.reservation import LIMIT_HEADERS
+from app.limits.headers import LIMIT_HEADERS
 from app.urls import check_host
 
 METHODS = ("GET", "HEAD", "POST", "DELETE")

@@ -5,11 +5,11 @@ from importlib.resources import files
 from pathlib import Path
 
 import msgspec
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from app.api.framework import Api
 from app.api.prefix import prefix_of
 
 DOCUMENT = "/openapi.json"
@@ -38,23 +38,23 @@ _SWAGGER = _POLICY.format(styles="", workers="")
 _REDOC = _POLICY.format(styles=" 'unsafe-inline'", workers="worker-src blob:; ")  # it writes its styles and its search
 
 
-def routes(app: FastAPI, *, pages: bool) -> None:
+def routes(api: Api, *, pages: bool) -> None:
     """Serve the document, and with `pages` the pages that show it."""
 
     @lru_cache(_CACHED)
     def document(prefix: str) -> bytes:
         servers = {"servers": [{"url": prefix}]} if prefix else {}
-        return msgspec.json.encode(app.openapi() | servers)
+        return msgspec.json.encode(api.openapi() | servers)
 
     async def openapi(request: Request) -> Response:
         return Response(document(prefix_of(request.scope)), media_type="application/json")
 
-    app.add_route(DOCUMENT, openapi, include_in_schema=False)
+    api.add_route(DOCUMENT, openapi, include_in_schema=False)
     for path, file in _FILES.items() if pages else ():
-        _serve(app, path, file)
+        _serve(api, path, file)
 
 
-def _serve(app: FastAPI, path: str, file: Path) -> None:
+def _serve(api: Api, path: str, file: Path) -> None:
     folder = StaticFiles(directory=file.parent)
     headers = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
     if file.suffix == ".html":
@@ -65,4 +65,4 @@ def _serve(app: FastAPI, path: str, file: Path) -> None:
         response.headers.update(headers)
         return response
 
-    app.add_route(path, serve, include_in_schema=False)
+    api.add_route(path, serve, include_in_schema=False)

@@ -1,48 +1,50 @@
 """`/live`, `/ready` and `/health`: three questions, none of which costs I/O to answer."""
 
 import time
-from typing import Any
 
 import msgspec
-from fastapi import FastAPI
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from app import __version__
+from app.api.framework import Api
 from app.api.lifecycle import Lifecycle
-from app.api.schemas import Health, Status
+from app.api.openapi import json_response
+from app.api.schemas import Checks, Health, ModelHealth, Status
 from app.telemetry.prober import Prober
 
 
-def routes(app: FastAPI, lifecycle: Lifecycle, prober: Prober) -> None:
+def routes(api: Api, lifecycle: Lifecycle, prober: Prober) -> None:
     alive = msgspec.json.encode(Status("alive"))
+    status, whole = (json_response(api.schemas.refer(kind)) for kind in (Status, Health))
 
-    @app.get("/live", tags=["health"], response_model=Status)
+    @api.get("/live", tags=["health"], responses={200: status})
     async def live() -> Response:
         """200 as long as the event loop turns, also while draining."""
         return Response(alive, media_type="application/json")
 
-    @app.get(
+    @api.get(
         "/ready",
         tags=["health"],
-        response_model=Status,
-        responses={503: {"model": Status, "description": "Starting, draining, overloaded or failing"}},
+        responses={200: status, 503: status | {"description": "Starting, draining, overloaded or failing"}},
     )
     async def ready() -> Response:
         """Whether this process should get requests."""
         readiness = lifecycle.readiness
-        return JSONResponse({"status": readiness}, 200 if readiness == "ready" else 503)
+        return _json(Status(readiness), 200 if readiness == "ready" else 503)
 
-    @app.get("/health", tags=["health"], response_model=Health)
+    @api.get("/health", tags=["health"], responses={200: whole})
     async def health() -> Response:
         """From the last background probes; always 200, for people and dashboards, not for the kubelet."""
-        checks: dict[str, Any] = {"api": "ok", "redis": prober.redis(), "models": prober.models()}
-        if reason := prober.redis_reason():
-            checks["redis_reason"] = reason
-        return JSONResponse(
-            {
-                "status": "ok" if prober.all_up else "degraded",
-                "version": __version__,
-                "uptime_seconds": round(time.monotonic() - lifecycle.started_at, 1),
-                "checks": checks,
-            }
+        models = {name: ModelHealth(**seen) for name, seen in prober.models().items()}
+        return _json(
+            Health(
+                "ok" if prober.all_up else "degraded",
+                __version__,
+                round(time.monotonic() - lifecycle.started_at, 1),
+                Checks("ok", prober.redis(), models, prober.redis_reason()),
+            )
         )
+
+
+def _json(body: Status | Health, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(body), status, media_type="application/json")

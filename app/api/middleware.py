@@ -5,19 +5,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.cors import CrossOrigin
 from app.api.entrance import RECEIVED, Entrance
-from app.api.instrumentation import count
+from app.api.failures import REFUSALS, answer_to
 from app.api.lifecycle import Lifecycle
 from app.api.media_type import check_media_type
 from app.api.prefix import HEADER, Prefixes
-from app.api.problems import REFUSALS, answer_to
-from app.errors import AppError, Overloaded, UnsupportedMediaType
+from app.api.request_metrics import count
+from app.errors import AppError, BodyTooLarge, Overloaded, UnsupportedMediaType
 from app.ids import new_id
 from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
@@ -34,7 +33,7 @@ _NOTHING: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class Middleware:
     """Wraps two stacks around the same routes: `traced` is entered by requests that are sampled, `plain` by others."""
 
     plain: ASGIApp
@@ -70,27 +69,27 @@ class Edge:
             send, preflight = self.cors.answer(scope, send)
         else:
             preflight = None
-        exchange = _Exchange(send, request_id, trace_id, started, self.lifecycle)
+        sender = _Sender(send, request_id, trace_id, started, self.lifecycle)
         if not probe:
             self.lifecycle.request_started()
         try:
             if preflight is not None:
-                await preflight(scope, receive, exchange.send)
+                await preflight(scope, receive, sender.send)
             else:
-                await self._serve(scope, headers, receive, exchange, sampled=sampled, probe=probe)
+                await self._serve(scope, headers, receive, sender, sampled=sampled, probe=probe)
         finally:
             if not probe:
                 seconds = perf_counter() - started
                 self.lifecycle.request_finished()
-                count(scope, method, exchange.status, seconds)
-                self.entrance.leave(scope, exchange.status)
+                count(scope, method, sender.status, seconds)
+                self.entrance.leave(scope, sender.status)
                 log.info(
                     "request",
                     method=method,
                     path=without_credentials(scope["path"]),
-                    status=exchange.status,
+                    status=sender.status,
                     latency_ms=round(seconds * 1000, 2),
-                    **(_peer(scope) if exchange.status in _MALFORMED else _NOTHING),
+                    **(_peer(scope) if sender.status in _MALFORMED else _NOTHING),
                 )
             current.reset(token)
 
@@ -109,7 +108,7 @@ class Edge:
         scope: Scope,
         headers: dict[bytes, bytes],
         receive: Receive,
-        exchange: "_Exchange",
+        sender: "_Sender",
         *,
         sampled: bool,
         probe: bool,
@@ -123,14 +122,14 @@ class Edge:
             self._check(scope, headers)
             if b"content-length" not in headers and scope["method"] in _WITH_BODY:
                 receive = self._bounded(scope, receive)
-            await (self.traced if sampled else self.plain)(scope, receive, exchange.send)
+            await (self.traced if sampled else self.plain)(scope, receive, sender.send)
         except Exception as error:
             if not isinstance(error, _EXPECTED):
                 log.exception("request.crashed", method=scope["method"], path=without_credentials(scope["path"]))
             if "route" not in scope:  # refused before it was routed: metrics tell refusals by route as well
                 scope["route"] = self._route_of(scope)
-            if not exchange.status:
-                await answer_to(error, scope)(scope, receive, exchange.send)
+            if not sender.status:
+                await answer_to(error, scope)(scope, receive, sender.send)
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Raises for what is refused before a byte of the body is read."""
@@ -138,7 +137,7 @@ class Edge:
             return
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self.max_body_bytes:
-            raise HTTPException(413, self._too_large)
+            raise BodyTooLarge(self._too_large)
         try:
             check_media_type(headers)
         except UnsupportedMediaType:
@@ -162,7 +161,7 @@ class Edge:
             left -= len(message.get("body", b""))
             scope[RECEIVED] = self.max_body_bytes - left
             if left < 0:
-                raise HTTPException(413, self._too_large)
+                raise BodyTooLarge(self._too_large)
             return message
 
         return bounded
@@ -179,7 +178,7 @@ def _without_body(send: Send) -> Send:
     return head
 
 
-class _Exchange:
+class _Sender:
     """One answer on its way out: adds the headers that every answer has, and notes the status."""
 
     __slots__ = ("_lifecycle", "_request_id", "_send", "_started", "_trace_id", "status")

@@ -2,8 +2,8 @@
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from app.api.instrumentation import count_refused
-from app.api.problems import respond
+from app.api.failures import respond
+from app.api.request_metrics import count_refused
 from app.errors import AppError
 from app.ids import new_id
 from app.telemetry.context import RequestContext, current

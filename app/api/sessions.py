@@ -1,20 +1,21 @@
 """`/sessions`: one's conversations, what one holds, and forgetting it. Another user's session is not there: 404."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
-from fastapi import FastAPI, Path, Query, Request
-from msgspec.structs import replace
+from fastapi import Path, Query, Request
 from starlette.responses import Response
 
 from app.api.caller import principal_of
-from app.api.problems import documented
+from app.api.failures import documented
+from app.api.framework import Api
+from app.api.openapi import json_response
 from app.api.requests import Id, UserId
-from app.api.schemas import SessionAnswer, SessionsAnswer
+from app.api.schemas import SessionAnswer, SessionMessage, SessionsAnswer, SessionTurn
 from app.errors import NotFound
 from app.limits.limiter import SESSIONS, Limiter
-from app.messages import AssistantMessage, Message, Turn
+from app.messages import AssistantMessage, Message, ToolMessage, Turn, UserMessage
 from app.state.sessions import Sessions
 
 SessionId = Annotated[Id, Path()]
@@ -34,39 +35,41 @@ Before = Annotated[
 PROBLEMS = documented(404, 422, 429, 500, 503)
 
 
-def routes(app: FastAPI, sessions: Sessions, limiter: Limiter) -> None:
+def routes(api: Api, sessions: Sessions, limiter: Limiter) -> None:
+    listing, whole = (json_response(api.schemas.refer(kind)) for kind in (SessionsAnswer, SessionAnswer))
+
     def unknown(session_id: str) -> NotFound:
         return NotFound(f"There is no session {session_id!r}.")
 
-    @app.get("/sessions", tags=["sessions"], response_model=SessionsAnswer, responses=documented(422, 429, 500, 503))
+    @api.get("/sessions", tags=["sessions"], responses={200: listing, **documented(422, 429, 500, 503)})
     async def list_sessions(
         request: Request, limit: Limit = 50, before: Before = None, user_id: OfUser = None
     ) -> Response:
         """The caller's own sessions, the last used first."""
         principal = principal_of(request, user_id)
         principal.require("chat")
-        async with limiter.turn(principal, SESSIONS) as headers:
+        async with limiter.slot(principal, SESSIONS) as headers:
             found = await sessions.list(principal.user, limit, before, address=principal.address)
         full = len(found) == limit
-        return _json({"sessions": found, "next_before": found[-1].updated_at if full else None}, headers)
+        return _json(SessionsAnswer(found, found[-1].updated_at if full else None), headers)
 
-    @app.get("/sessions/{session_id}", tags=["sessions"], response_model=SessionAnswer, responses=PROBLEMS)
+    @api.get("/sessions/{session_id}", tags=["sessions"], responses={200: whole, **PROBLEMS})
     async def get_session(request: Request, session_id: SessionId, user_id: OfUser = None) -> Response:
         """What was said, the oldest turn first."""
         principal = principal_of(request, user_id)
         principal.require("chat")
-        async with limiter.turn(principal, SESSIONS) as headers:
+        async with limiter.slot(principal, SESSIONS) as headers:
             turns = await sessions.load(principal.user, session_id)
         if not turns:
             raise unknown(session_id)
-        return _json({"session_id": session_id, "turns": [_shown(turn) for turn in turns]}, headers)
+        return _json(SessionAnswer(session_id, tuple(map(_shown, turns))), headers)
 
-    @app.delete("/sessions/{session_id}", tags=["sessions"], status_code=204, responses=PROBLEMS)
+    @api.delete("/sessions/{session_id}", tags=["sessions"], status_code=204, responses=PROBLEMS)
     async def delete_session(request: Request, session_id: SessionId, user_id: OfUser = None) -> None:
         """Forget it."""
         principal = principal_of(request, user_id)
         principal.require("chat")
-        async with limiter.turn(principal, SESSIONS):
+        async with limiter.slot(principal, SESSIONS):
             deleted = await sessions.delete(principal.user, session_id, address=principal.address)
         if not deleted:
             raise unknown(session_id)
@@ -76,13 +79,22 @@ def _json(body: object, headers: Mapping[str, str]) -> Response:
     return Response(msgspec.json.encode(body), headers=headers, media_type="application/json")
 
 
-def _shown(turn: Turn) -> Turn:
+def _shown(turn: Turn) -> SessionTurn:
     """The turn without what is for its provider only."""
-    if not any(_has_extras(message) for message in turn.messages):
-        return turn
-    messages: Sequence[Message] = turn.messages
-    return replace(turn, messages=tuple(replace(each, extras=None) if _has_extras(each) else each for each in messages))
+    return SessionTurn(turn.message_id, turn.created_at, tuple(map(_shown_message, turn.messages)))
 
 
-def _has_extras(message: Message) -> bool:
-    return isinstance(message, AssistantMessage) and message.extras is not None
+def _shown_message(message: Message) -> SessionMessage:
+    match message:
+        case UserMessage():
+            return SessionMessage("user", message.content)
+        case AssistantMessage():
+            return SessionMessage("assistant", message.content, message.tool_calls, message.interrupted)
+        case ToolMessage():
+            return SessionMessage(
+                "tool",
+                message.content,
+                tool_call_id=message.tool_call_id,
+                name=message.name,
+                is_error=message.is_error,
+            )

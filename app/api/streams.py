@@ -1,37 +1,29 @@
-"""A run as server-sent events, and a run as one answer. Both end the run when its client goes away."""
+"""A run as a stream of events, and a run as one answer. Both end the run when its client goes away."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-import msgspec
-from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.api.dialects.protocol import Dialect, Frame
 from app.api.prefix import path_of
-from app.api.problems import document
-from app.runs.events import Answer, Event, RunFailed, RunFinished, RunStarted, Token
+from app.runs.events import Answer, Event, RunFailed, RunFinished, RunStarted
 from app.runs.handle import RunHandle
 from app.telemetry import metrics
 
 HEARTBEAT_SECONDS = 15.0
 WATCH_AFTER_SECONDS = 0.1
-_HEARTBEAT = b": still here\n\n"
-_DONE = b"data: [DONE]\n\n"
-
-Render = Callable[[Answer], dict[str, Any]]
-_encode = msgspec.json.Encoder().encode
 
 
 class ClientGone(Exception):
     """The client left; there is nobody to answer."""
 
 
-async def fold(run: RunHandle, request: Request) -> tuple[Answer, Mapping[str, str]]:
+async def whole_answer(run: RunHandle, request: Request) -> tuple[Answer, Mapping[str, str]]:
     """The run's answer and its headers. Raises its error, or ClientGone when the client left before it was there."""
-    with _Attention(run, request.receive):
+    with _DisconnectWatch(run, request.receive):
         events = await run.complete()
     headers: Mapping[str, str] = {}
     for event in events:
@@ -45,8 +37,8 @@ async def fold(run: RunHandle, request: Request) -> tuple[Answer, Mapping[str, s
     raise ClientGone
 
 
-class _Attention:
-    """Watches the client of a run that takes a while; one that is over before costs no task for it."""
+class _DisconnectWatch:
+    """Cancels a run when its client disconnects. A run that is over soon costs no task for it."""
 
     def __init__(self, run: RunHandle, receive: Receive) -> None:
         self._run = run
@@ -72,12 +64,12 @@ async def _cancel_when_gone(run: RunHandle, receive: Receive) -> None:
 
 
 class EventStream(Response):
-    """Sends a run's events as they come; those that are ready together are written together.
+    """Sends a run's events as they happen; those that are ready together are written together.
 
-    A complete stream ends with `data: [DONE]`; one without it was cut.
+    A complete stream ends with the dialect's end mark; one without it was cut.
     """
 
-    def __init__(self, run: RunHandle, events: list[Event], render: Render) -> None:
+    def __init__(self, run: RunHandle, events: list[Event], dialect: Dialect) -> None:
         started = events[0] if events else None
         limits = started.headers if isinstance(started, RunStarted) else {}
         super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **limits})
@@ -85,59 +77,37 @@ class EventStream(Response):
         self.headers["content-type"] = "text/event-stream"
         self._run = run
         self._events = events
-        self._render = render
-        self._sent = 0
+        self._dialect = dialect
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         metrics.ACTIVE_STREAMS.inc()
         try:
             async with self._run:
-                with _Attention(self._run, receive):
+                with _DisconnectWatch(self._run, receive):
                     await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                    await self._send_events(send, path_of(scope))
+                    await self._send_events(send, self._dialect.frames(path_of(scope)))
         finally:
             metrics.ACTIVE_STREAMS.dec()
 
-    async def _send_events(self, send: Send, path: str) -> None:
-        run, events = self._run, self._events
+    async def _send_events(self, send: Send, frame: Frame) -> None:
+        run, events, sent = self._run, self._events, 0
         with _Heartbeat(run) as heartbeat:
             while True:
                 if events:
-                    body = b"".join([self._frame(event, path) for event in events])
+                    body = b"".join([frame(number, event) for number, event in enumerate(events, sent + 1)])
+                    sent += len(events)
                 elif run.over:  # cancelled: the client is gone
                     return
                 else:
-                    body = _HEARTBEAT
+                    body = self._dialect.heartbeat
                 whole = bool(events) and isinstance(events[-1], RunFinished | RunFailed)
-                await send(
-                    {
-                        "type": "http.response.body",
-                        "body": body + _DONE if whole else body,
-                        "more_body": not whole,
-                    }
-                )
+                if body or whole:
+                    await send({"type": "http.response.body", "body": body, "more_body": not whole})
+                    heartbeat.written()
                 if whole:
                     return
-                heartbeat.written()
                 await run.wait()
                 events = run.take()
-
-    def _frame(self, event: Event, path: str) -> bytes:
-        self._sent += 1
-        data: Any
-        match event:
-            case Token():
-                return b"id: %d\nevent: token\ndata: %b\n\n" % (self._sent, _encode(event))
-            case RunStarted():
-                data = asdict(event)
-                del data["headers"]
-            case RunFinished(answer):
-                data = self._render(answer)
-            case RunFailed(error):
-                data = document(error, path)
-            case _:
-                data = event
-        return b"id: %d\nevent: %b\ndata: %b\n\n" % (self._sent, event.name.encode(), _encode(data))
 
 
 class _Heartbeat:

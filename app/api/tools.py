@@ -4,13 +4,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
-from fastapi import FastAPI, Request
+from fastapi import Request
 from starlette.responses import Response
 
+from app.api.body import Body, receive_body
 from app.api.caller import principal_of
-from app.api.cancel_on_disconnect import attended
+from app.api.cancel_on_disconnect import cancel_on_disconnect
+from app.api.failures import documented
+from app.api.framework import Api
 from app.api.lifecycle import Lifecycle
-from app.api.problems import documented
 from app.api.requests import ToolArguments
 from app.api.schemas import ToolAnswer, ToolDescription
 from app.ids import new_id
@@ -24,20 +26,24 @@ from app.tools.registry import Registry
 TOOL_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503)
 
 
-def routes(app: FastAPI, tools: Registry, limiter: Limiter, lifecycle: Lifecycle, tracing: Tracing) -> None:
+def routes(api: Api, tools: Registry, limiter: Limiter, lifecycle: Lifecycle, tracing: Tracing) -> None:
+    read = Body(ToolArguments).read
     listing = msgspec.json.encode(
         [ToolDescription(tool.name, tool.description, dict(tool.parameters), tool.risk) for tool in tools.values()]
     )
 
-    @app.get("/api/tools", tags=["tools"], response_model=list[ToolDescription], responses=documented(429))
+    @api.get("/api/tools", tags=["tools"], response_model=list[ToolDescription], responses=documented(429))
     async def list_tools(request: Request) -> Response:
-        async with limiter.turn(principal_of(request), TOOLS) as headers:
+        async with limiter.slot(principal_of(request), TOOLS) as headers:
             return Response(listing, headers=headers, media_type="application/json")
 
-    @app.post("/api/tools/{name}", tags=["tools"], response_model=ToolAnswer, responses=TOOL_PROBLEMS)
-    async def call_tool(body: ToolArguments, request: Request, name: str) -> Response:
+    @api.fast_post(
+        "/api/tools/{name}", body=ToolArguments, tags=["tools"], response_model=ToolAnswer, responses=TOOL_PROBLEMS
+    )
+    async def call_tool(request: Request, name: str) -> Response:
         """The body is the tool's arguments. A tool that fails answers 200 with `success` false and the reason in
         `error`, as the model would see it."""
+        body = read(await receive_body(request.receive))
         principal = principal_of(request)
         principal.require_tool(name)
         known = tools.subset((name,))
@@ -45,13 +51,13 @@ def routes(app: FastAPI, tools: Registry, limiter: Limiter, lifecycle: Lifecycle
 
         @asynccontextmanager
         async def slot(tool: str) -> AsyncIterator[None]:
-            async with limiter.turn(principal, f"tool:{tool}") as standing:
+            async with limiter.slot(principal, f"tool:{tool}") as standing:
                 headers.update(standing)
                 yield
 
         call = ToolCall(new_id(), name, body.root)
         context = ToolContext(principal, run_id=call.id)
         calling = tool_calls.call_tool(known, context, call, slot=slot, tracing=tracing)
-        result = await attended(calling, request, lifecycle)
+        result = await cancel_on_disconnect(calling, request, lifecycle)
         answer = ToolAnswer(result.status == "ok", result.result, result.error)
         return Response(msgspec.json.encode(answer), headers=headers, media_type="application/json")

@@ -5,16 +5,18 @@ from dataclasses import replace
 from typing import Annotated
 
 import msgspec
-from fastapi import FastAPI, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from app.access.names import own_name, users_called
 from app.api.caller import principal_of
-from app.api.problems import documented
+from app.api.failures import documented
+from app.api.framework import Api
+from app.api.openapi import json_response
 from app.api.requests import UserId
 from app.api.schemas import UsageAnswer
 from app.limits.limiter import USAGE, Limiter
-from app.limits.usage import ModelUsage, Standing, UsageBook
+from app.limits.usage import ModelUsage, Standing
 
 PROBLEMS = documented(403, 422, 429, 503)
 Days = Annotated[int, Query(ge=1, le=400, description="How many days back, today included (UTC)")]
@@ -25,30 +27,33 @@ AnyUser = Annotated[
 ]
 
 
-def routes(app: FastAPI, limiter: Limiter, book: UsageBook) -> None:
-    @app.get("/usage", tags=["usage"], response_model=UsageAnswer, responses=PROBLEMS)
+def routes(api: Api, limiter: Limiter) -> None:
+    book = limiter.usage
+    responses = {200: json_response(api.schemas.refer(UsageAnswer)), **PROBLEMS}
+
+    @api.get("/usage", tags=["usage"], responses=responses)
     async def usage(request: Request, days: Days = 7, user_id: OfUser = None) -> Response:
         """The caller's own; without credentials what their address used, under the name they give."""
         principal = principal_of(request, user_id)
-        async with limiter.turn(principal, USAGE) as headers:
+        async with limiter.slot(principal, USAGE) as headers:
             rows = [replace(row, user=own_name(row.user)) for row in await book.of_caller(principal, days)]
             return _answer(rows, await book.standings(principal), headers)
 
-    @app.get("/admin/usage", tags=["usage"], response_model=UsageAnswer, responses=PROBLEMS)
+    @api.get("/admin/usage", tags=["usage"], responses=responses)
     async def admin_usage(request: Request, days: Days = 1, user_id: AnyUser = None) -> Response:
         """Everyone's, or that of all who are called `user_id`; for callers with the scope `admin`."""
         principal = principal_of(request)
         principal.require("admin")
-        async with limiter.turn(principal, USAGE) as headers:
+        async with limiter.slot(principal, USAGE) as headers:
             rows = await (book.of_all(days) if user_id is None else book.of_users(users_called(user_id), days))
             return _answer(rows, await book.global_standings(), headers)
 
 
 def _answer(rows: Sequence[ModelUsage], budgets: Sequence[Standing], headers: Mapping[str, str]) -> Response:
-    body = {
-        "usage": rows,
-        "tokens": sum(row.input_tokens + row.output_tokens for row in rows),
-        "cost_usd": round(sum(row.cost_usd for row in rows), 9),
-        "budgets": budgets,
-    }
+    body = UsageAnswer(
+        rows,
+        tokens=sum(row.input_tokens + row.output_tokens for row in rows),
+        cost_usd=round(sum(row.cost_usd for row in rows), 9),
+        budgets=budgets,
+    )
     return Response(msgspec.json.encode(body), headers=headers, media_type="application/json")

@@ -4,7 +4,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from app.api.problems import RefusedBody
+from app.api.failures import RefusedBody
 from app.errors import AppError, Overloaded
 from app.http.connections import FREE_BODY_BYTES, Connections
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,6 +15,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*").fullmatch
 _CHECKED = frozenset({b"host", b"transfer-encoding", b"expect"})
+_KEPT_URLS, _KEPT_BYTES = 256, 64  # whose parts are known: most requests ask for a few short ones
 _LINE_BYTES = 4  # of a header beside its name and value
 
 
@@ -30,7 +32,7 @@ def check(method: bytes, version: str, headers: Headers) -> bool:
             continue
         if name == b"host":
             hosts += 1
-            if hosts > 1 or not _HOST(value):
+            if hosts > 1 or not _is_host(value):
                 raise MalformedRequest("The header Host must be given once, with a host's name.")
         elif name == b"transfer-encoding":
             if version == "1.0" or value.lower() != b"chunked":
@@ -40,6 +42,13 @@ def check(method: bytes, version: str, headers: Headers) -> bool:
     if not hosts and version == "1.1":
         raise MalformedRequest("The header Host is missing.")
     return expects
+
+
+def _is_host(value: bytes) -> bool:
+    return (_HOST if len(value) > _KEPT_BYTES else _kept_host)(value) is not None
+
+
+_kept_host = lru_cache(_KEPT_URLS)(_HOST)
 
 
 def check_size(url: bytes, headers: Headers, bounds: Bounds) -> None:
@@ -59,12 +68,20 @@ def too_large(bounds: Bounds) -> HeadTooLarge:
 
 def locate(scope: Any, url: bytes, root_path: str) -> None:
     """Puts the URL's parts into an ASGI scope. Raises HttpParserError or UnicodeError."""
+    find = _parts if len(url) > _KEPT_BYTES else _kept_parts
+    path, raw_path, scope["query_string"] = find(url)
+    scope["path"] = root_path + path
+    scope["raw_path"] = root_path.encode("ascii") + raw_path if root_path else raw_path
+
+
+def _parts(url: bytes) -> tuple[str, bytes, bytes]:
     parts = httptools.parse_url(url)
     raw_path = parts.path or b"/"
     path = raw_path.decode("ascii")
-    scope["path"] = root_path + (unquote(path) if "%" in path else path)
-    scope["raw_path"] = root_path.encode("ascii") + raw_path
-    scope["query_string"] = parts.query or b""
+    return unquote(path) if "%" in path else path, raw_path, parts.query or b""
+
+
+_kept_parts = lru_cache(_KEPT_URLS)(_parts)
 
 
 def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:

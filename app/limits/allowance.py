@@ -3,7 +3,7 @@
 from math import ceil, floor, inf
 from typing import NamedTuple
 
-from app.limits.budgets import NANOS
+from app.messages import NANOS
 
 Amount = tuple[int, int]
 """Tokens and nano-dollars."""

@@ -5,11 +5,9 @@ from functools import partial
 from typing import Literal
 
 from app.access.principal import Principal
+from app.messages import NANOS
 from app.settings import Settings
 from app.telemetry import metrics
-
-NANOS = 1_000_000_000
-"""In a US dollar. Money is whole nano-dollars wherever it is added up."""
 
 WARN_AT = 0.8
 """Used share from which on a budget is worth a warning."""
@@ -31,8 +29,8 @@ class Budget:
     share: bool = False
     """Whether it is a part of the global budget, which nobody asked for by name."""
 
-    def key(self, subject: str, principal: Principal) -> str | None:
-        """Where it is kept, but for the period; None for a caller without a team."""
+    def name(self, subject: str, principal: Principal) -> str | None:
+        """Whose it is, without the period; None for a caller whom it does not concern."""
         match self.scope:
             case "user":
                 return f"budget:{subject}"
@@ -44,7 +42,7 @@ class Budget:
                 return "budget:global"
 
     def concerns(self, tokens: int, nanos: int) -> bool:
-        """Whether a run that may use this much has to ask this budget."""
+        """Whether this budget limits a run that may use this much."""
         return (tokens > 0 and self.tokens != NO_LIMIT) or (nanos > 0 and self.nanos != NO_LIMIT)
 
     def used(self, tokens: int, nanos: int) -> float:
@@ -100,7 +98,7 @@ def _least(limit: int, other: int) -> int:
     return max(limit, other) if NO_LIMIT in (limit, other) else min(limit, other)
 
 
-class Fullest:
+class FullestBudgets:
     """The metric of how full budgets are: of each scope the fullest that this process saw in the last beat.
 
     No user and no team is a label, so one number has to stand for all of a scope.
@@ -113,7 +111,7 @@ class Fullest:
         for scope in scopes:
             metrics.BUDGET_USED.labels(scope).set_function(partial(self.share, scope))
 
-    def saw(self, scope: BudgetScope, share: float) -> None:
+    def observe(self, scope: BudgetScope, share: float) -> None:
         if share > self._now.get(scope, 0.0):
             self._now[scope] = share
 

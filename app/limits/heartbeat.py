@@ -1,13 +1,14 @@
-"""What the runs of this process hold: renewed while they go on, settled in the background when that could not be done
-at once. What a process that dies holds is free again when its leases end."""
+"""The heartbeat of a process: renews what its runs hold, and settles what could not be settled at once.
+
+What a process that dies holds is free again when its leases end.
+"""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 
-from app.errors import AppError, LimitsUnavailable
-from app.limits.reservation import Call, Claim, now
-from app.state.store import Script
+from app.errors import AppError, LimitsUnavailable, StateUnavailable
+from app.limits.reservation import Reservation, now
 from app.telemetry.logs import log
 
 _AT_ONCE = 100  # renewals or settlements in one round trip
@@ -15,53 +16,57 @@ _MOST_UNSETTLED = 100_000
 _LAST_WORDS_SECONDS = 2.0
 
 OnLost = Callable[[AppError], None]
+Send = Callable[[Reservation], Awaitable[object]]
 _T = TypeVar("_T")
 
 
-class Leases:
-    def __init__(self, beat_seconds: float, *, renew: Script, settle: Script, on_beat: Callable[[], None]) -> None:
-        self._beat_seconds = beat_seconds
+class Heartbeat:
+    """Beats every so many seconds while `run` goes on.
+
+    `renew` and `settle` raise StateUnavailable if the store does not answer, and `renew` what refuses the run.
+    """
+
+    def __init__(self, seconds: float, *, renew: Send, settle: Send, on_beat: Callable[[], None]) -> None:
+        self._seconds = seconds
         self._renew = renew
         self._settle = settle
         self._on_beat = on_beat
-        self._held: dict[str, tuple[Claim, OnLost]] = {}
-        self._unsettled: dict[str, Claim] = {}
+        self._held: dict[str, tuple[Reservation, OnLost]] = {}
+        self._unsettled: dict[str, Reservation] = {}
         self._wake = asyncio.Event()
 
-    def keep(self, claim: Claim, on_lost: OnLost) -> None:
-        """Renew the claim until it is dropped or settled. `on_lost` is called if it may have been given to others."""
-        self._held[claim.run] = (claim, on_lost)
+    def keep(self, reservation: Reservation, on_lost: OnLost) -> None:
+        """Renew it until it is dropped or settled. `on_lost` is called if others may have been given what it holds."""
+        self._held[reservation.run_id] = (reservation, on_lost)
 
-    def drop(self, claim: Claim) -> None:
-        self._held.pop(claim.run, None)
+    def drop(self, reservation: Reservation) -> None:
+        self._held.pop(reservation.run_id, None)
 
-    def settle_later(self, claim: Claim) -> None:
-        """Settle a run that is over, in the background, as soon as the store answers."""
-        self._held.pop(claim.run, None)
-        if claim.settlement(over=True) is None:
-            return
+    def settle_later(self, reservation: Reservation) -> None:
+        """Settle a run that has ended, in the background, as soon as the store answers."""
+        self.drop(reservation)
         if len(self._unsettled) >= _MOST_UNSETTLED:
-            log.error("limits.settlement_lost", run=claim.run)
+            log.error("limits.settlement_lost", run=reservation.run_id)
             return
-        self._unsettled[claim.run] = claim
+        self._unsettled[reservation.run_id] = reservation
         self._wake.set()
 
-    async def tend(self) -> None:
+    async def run(self) -> None:
         """Renew and settle until cancelled."""
         clock = asyncio.get_running_loop().time
-        due = clock() + self._beat_seconds
+        due = clock() + self._seconds
         while True:
             try:
                 async with asyncio.timeout_at(due):
                     await self._wake.wait()
             except TimeoutError:
-                due = clock() + self._beat_seconds
+                due = clock() + self._seconds
                 self._on_beat()
                 await self._renew_all()
             self._wake.clear()
             await self._settle_all()
 
-    async def aclose(self) -> None:
+    async def close(self) -> None:
         """Settle the runs that were just ended, if that takes no more than a moment."""
         try:
             async with asyncio.timeout(_LAST_WORDS_SECONDS):
@@ -73,35 +78,37 @@ class Leases:
 
     async def _renew_all(self) -> None:
         for chunk in _chunks(self._held.values()):
-            sent_at = now()
+            replies: list[object]
             try:
-                async with asyncio.timeout(self._beat_seconds):
-                    replies = await _together(self._renew, [claim.renewal() for claim, _ in chunk])
+                async with asyncio.timeout(self._seconds):
+                    replies = await _together(self._renew, [reservation for reservation, _ in chunk])
             except TimeoutError as error:
                 replies = [error] * len(chunk)
-            for (claim, on_lost), reply in zip(chunk, replies, strict=True):
-                lost = claim.renewed(reply, sent_at)
-                if lost is None and now() + self._beat_seconds >= claim.expires_at:
-                    lost = LimitsUnavailable()  # the next beat could come too late
-                if lost is not None and claim.closed and not claim.over:
-                    log.warning("limits.lease_lost", run=claim.run, error=lost.slug)
+            for (reservation, on_lost), reply in zip(chunk, replies, strict=True):
+                lost = self._lost(reservation, reply)
+                if lost is not None and reservation.checks.required and not reservation.ended:
+                    log.warning("limits.lease_lost", run=reservation.run_id, error=lost.slug)
                     on_lost(lost)
+
+    def _lost(self, reservation: Reservation, reply: object) -> AppError | None:
+        """Why the run has to end: others were given what it held, or could be before the next beat."""
+        if isinstance(reply, AppError) and not isinstance(reply, StateUnavailable):
+            return reply
+        return LimitsUnavailable() if now() + self._seconds >= reservation.expires_at else None
 
     async def _settle_all(self) -> None:
         for chunk in _chunks(self._unsettled.values()):
-            calls = [call for claim in chunk if (call := claim.settlement(over=True)) is not None]
-            replies = await _together(self._settle, calls)
-            for claim, reply in zip(chunk, replies, strict=True):  # none of them had nothing to settle
+            replies = await _together(self._settle, chunk)
+            for reservation, reply in zip(chunk, replies, strict=True):
                 if not isinstance(reply, BaseException):
-                    claim.settled(reply)
-                    self._unsettled.pop(claim.run, None)
+                    self._unsettled.pop(reservation.run_id, None)
         if self._unsettled:
             log.warning("limits.unsettled", runs=len(self._unsettled))
 
 
-async def _together(script: Script, calls: Sequence[Call]) -> list[Any]:
+async def _together(send: Send, reservations: list[Reservation]) -> list[object]:
     """The replies, or what was raised instead. One round trip."""
-    return await asyncio.gather(*(script(keys, *arguments) for keys, arguments in calls), return_exceptions=True)
+    return await asyncio.gather(*map(send, reservations), return_exceptions=True)
 
 
 def _chunks(items: Iterable[_T]) -> list[list[_T]]:

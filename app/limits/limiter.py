@@ -1,20 +1,23 @@
-"""The limits of a process: what a run asks before it starts, and what it reports when it is over."""
+"""The only door to limits, budgets and usage: asked before a run, told while it goes on and when it ends."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import lru_cache, partial
-from typing import Any
+from functools import lru_cache
 
 from app.access.principal import Principal
-from app.errors import StateUnavailable
+from app.errors import LimitsUnavailable, StateUnavailable
 from app.ids import new_id
 from app.limits import budgets, tiers
 from app.limits.allowance import Amount, Growth
-from app.limits.heartbeat import Leases, OnLost
-from app.limits.reservation import Claim, Terms, now
+from app.limits.calls import Calls
+from app.limits.checks import Checks, checks
+from app.limits.headers import of_admission
+from app.limits.heartbeat import Heartbeat, OnLost
+from app.limits.reservation import Held, Reservation, now
 from app.limits.scripts import ADMIT, SETTLE
-from app.limits.wire import Places
+from app.limits.usage import UsageBook
+from app.limits.wire import Admission, Settlement, read_admission, read_settlement
 from app.settings import Settings
 from app.state.store import Script, Store
 from app.telemetry.logs import log
@@ -22,144 +25,199 @@ from app.telemetry.logs import log
 CHAT, AGENT = "chat", "agent"
 SESSIONS, USAGE, TOOLS = "sessions", "usage", "tools"
 
+_CALLERS = 4096  # whose checks are kept ready
+
 
 class Limiter:
-    """Built once a process; `leases.tend` goes on in the background as long as the process lives."""
+    """Built once a process; `run` goes on in the background as long as the process lives, `close` ends it."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
         """Raises ConfigurationError for LIMITS that cannot be read."""
-        limits = tiers.parse(settings.limits)
-        self._rules = lru_cache(1024)(partial(tiers.rules, limits))
-        self.budgets = budgets.budgets(settings)
-        self.anonymous_budgets = budgets.anonymous_budgets(settings)
-        self._fullest = budgets.Fullest()
-        self._terms = Terms(
-            settings.lease_seconds, settings.usage_days * 86_400, settings.limits_fail, self._fullest.saw
-        )
+        self._limits = tiers.parse(settings.limits)
+        self._fail = settings.limits_fail
+        self._budgets = budgets.budgets(settings)
+        self._anonymous_budgets = budgets.anonymous_budgets(settings)
+        self._checks = lru_cache(_CALLERS)(self._checks_of)
+        self._fullest = budgets.FullestBudgets()
+        self._lease_seconds = settings.lease_seconds
+        self._calls = Calls(settings.lease_seconds, settings.usage_days * 86_400)
         self._admission = Script(store, ADMIT)
         self._settlement = Script(store, SETTLE)
-        self.leases = Leases(
-            settings.lease_seconds / 3, renew=self._admission, settle=self._settlement, on_beat=self._fullest.beat
+        self._heartbeat = Heartbeat(
+            settings.lease_seconds / 3, renew=self.renew, settle=self._send_settlement, on_beat=self._fullest.beat
         )
+        self.usage = UsageBook(store, self._budgets, self._anonymous_budgets)
 
-    def claim(
+    def reservation(
         self,
         principal: Principal,
         operation: str,
-        run: str,
+        run_id: str,
         most: Amount = (0, 0),
         first: Callable[[], Growth] | None = None,
         *,
         within_run: bool = False,
-    ) -> Claim:
+    ) -> Reservation:
         """For a run that may use at most so many tokens and nano-dollars. Nothing is asked of the store yet.
 
         `first` tells what it begins with, and is asked only where a budget has to be; without it, that is all of
         `most`. Where a budget is short, the run's allowance is smaller. `operation` is `chat`, `agent`, `tool:NAME` or
         one of READS; `within_run`: it is part of a run that was admitted.
         """
-        places = places_of(principal)
-        concerned = [
-            (budget, key)
-            for budget in (self.budgets if principal.authenticated else self.anonymous_budgets)
-            if budget.concerns(*most) and (key := budget.key(places.subject, principal)) is not None
-        ]
-        rules = self._rules(principal.tier, operation, within_run=within_run, peered=bool(places.peer))
-        return Claim(
-            run,
-            usage_name(principal),
-            places,
-            operation,
-            rules,
-            concerned,
-            first() if first is not None and concerned else Growth(most, most),
-            most,
-            self._terms,
-        )
+        found = self._find_checks(principal, operation, most, within_run=within_run)
+        growth = first() if first is not None and found.budgets else Growth(most, most)
+        return Reservation(run_id, operation, found, growth, most)
 
-    async def admit(self, claim: Claim, on_lost: OnLost) -> Mapping[str, str]:
-        """Returns headers that tell the caller where they stand.
+    def resume(self, principal: Principal, held: Held) -> Reservation:
+        """The reservation of a run that another process began, to be reserved here and then like any other."""
+        return Reservation.of(held, self._find_checks(principal, held.operation, held.most))
 
-        `on_lost` is called when what the claim holds may have been given to others, which ends the run.
+    async def reserve(self, reservation: Reservation, on_lost: OnLost) -> Mapping[str, str]:
+        """Admit the run, or take over what it holds. Returns headers that tell the caller where they stand.
+
+        `on_lost` is called when what it holds may have been given to others, which ends the run.
         Raises RateLimited, BudgetExceeded, and LimitsUnavailable where no answer of the store means no.
         """
-        call = claim.admission()
-        if call is None:
+        asked = reservation.checks
+        if not asked.asks:
             return {}
-        keys, arguments = call
-        sent_at = now()
-        reply: Any
+        calls = self._calls
+        if reservation.resumed:
+            keys, arguments = calls.renewal(reservation, resumes=True)
+        else:
+            keys, arguments = calls.admission(reservation)
+        lease_ends_at = now() + self._lease_seconds
+        headers: Mapping[str, str] = {}
         try:
-            reply = await self._admission(keys, *arguments)
+            admission: Admission = await self._admission(keys, *arguments, read=read_admission)
         except StateUnavailable as error:
-            reply = error
-        headers = claim.admitted(reply, sent_at)
-        if claim.holds:
-            self.leases.keep(claim, on_lost)
+            if asked.required:
+                raise LimitsUnavailable from error
+            reservation.go_without()
+        else:
+            reservation.admitted(admission, lease_ends_at)
+            if not reservation.resumed:
+                headers = of_admission(asked, admission)
+                self._observe(reservation, admission)
+        if asked.holds:
+            self._heartbeat.keep(reservation, on_lost)
         return headers
 
-    async def settle(self, claim: Claim, growth: Growth | None = None, *, over: bool = True) -> None:
+    async def renew(self, reservation: Reservation) -> None:
+        """Keep what the run holds for another lease. Raises what refuses the run, or StateUnavailable."""
+        keys, arguments = self._calls.renewal(reservation)
+        lease_ends_at = now() + self._lease_seconds
+        reservation.renewed(await self._admission(keys, *arguments, read=read_admission), lease_ends_at)
+
+    async def settle(self, reservation: Reservation, growth: Growth | None = None, *, over: bool = True) -> None:
         """Record what the run used and, when it is over, release what it holds. What cannot be recorded now is
         recorded later.
 
-        With `growth`, reserve it for the run, which goes on; `claim.refusal` tells if that was not possible.
+        With `growth`, reserve it for the run, which goes on; its `refusal` tells if that was not possible.
         """
-        call = claim.settlement(over=over, growth=growth)
-        if call is None:
+        reservation.ended = reservation.ended or over
+        if not self._settles(reservation):
             return
-        keys, arguments = call
         try:
-            reply = await self._settlement(keys, *arguments)
+            settlement = await self._send_settlement(reservation, growth)
         except asyncio.CancelledError:
             if over:
-                self.leases.settle_later(claim)
+                self._heartbeat.settle_later(reservation)
             raise
         except StateUnavailable as error:
-            log.warning("limits.unsettled", run=claim.run, error=repr(error.__cause__))
+            log.warning("limits.unsettled", run=reservation.run_id, error=repr(error.__cause__))
             if over:
-                self.leases.settle_later(claim)
+                self._heartbeat.settle_later(reservation)
             elif growth is not None:
-                claim.unanswered()
+                reservation.not_grown()
             return
         if over:
-            self.leases.drop(claim)
-        for budget, key, share in claim.settled(reply, growth):
-            log.warning("budget.nearly_used", budget=key, period=budget.period, used=round(share, 3))
+            self._heartbeat.drop(reservation)
+        for budget, name, share in reservation.crossed(settlement):
+            log.warning("budget.nearly_used", budget=name, period=budget.period, used=round(share, 3))
 
-    def tool_turn(self, principal: Principal, tool: str) -> AbstractAsyncContextManager[object]:
-        """For a tool that a run calls."""
-        return self.turn(principal, f"tool:{tool}", within_run=True)
+    def settle_later(self, reservation: Reservation) -> None:
+        """As `settle`, in the background: for a run that was cancelled."""
+        reservation.ended = True
+        if self._settles(reservation):
+            self._heartbeat.settle_later(reservation)
+
+    def tool_slot(self, principal: Principal, tool: str) -> AbstractAsyncContextManager[object]:
+        """For a tool that a run calls. Raises as `reserve` does."""
+        return self.slot(principal, f"tool:{tool}", within_run=True)
 
     @asynccontextmanager
-    async def turn(
+    async def slot(
         self, principal: Principal, operation: str, *, within_run: bool = False
     ) -> AsyncIterator[Mapping[str, str]]:
-        """For what is short, such as a tool or a look at a session. Yields the headers; raises as `admit` does."""
-        claim = self.claim(principal, operation, new_id(), within_run=within_run)
-        headers = await self.admit(claim, _go_on)
+        """For what is short, such as a tool or a look at a session. Yields the headers; raises as `reserve` does."""
+        reservation = self.reservation(principal, operation, new_id(), within_run=within_run)
+        headers = await self.reserve(reservation, _go_on)
         try:
             yield headers
         finally:
-            self.leases.settle_later(claim)
+            self.settle_later(reservation)
 
+    async def run(self) -> None:
+        """Renew and settle in the background until cancelled."""
+        await self._heartbeat.run()
 
-def subject_of(principal: Principal) -> str:
-    """What a user's limits and budgets are kept under. Callers who are not authenticated count by their address:
-    any name they give may be made up."""
-    if principal.authenticated:
-        return f"user:{principal.user}"
-    return f"address:{principal.address or 'unknown'}"
+    async def close(self) -> None:
+        """Settle the runs that were just ended, if that takes no more than a moment."""
+        await self._heartbeat.close()
 
+    def _settles(self, reservation: Reservation) -> bool:
+        """Whether there is something to record or to release."""
+        if reservation.settled:
+            return False
+        return reservation.checks.holds or (self._calls.records and bool(reservation.steps))
 
-def places_of(principal: Principal) -> Places:
-    """Where the principal is counted."""
-    return Places(subject_of(principal), f"peer:{principal.peer}" if principal.peer else "")
+    async def _send_settlement(self, reservation: Reservation, growth: Growth | None = None) -> Settlement:
+        keys, arguments = self._calls.settlement(reservation, growth)
+        settlement: Settlement = await self._settlement(keys, *arguments, read=read_settlement)
+        reservation.recorded()
+        if growth is not None:
+            reservation.grown(settlement, growth)
+        self._observe(reservation, settlement)
+        return settlement
 
+    def _observe(self, reservation: Reservation, reply: Admission | Settlement) -> None:
+        for budget, share in reservation.shares(reply.budgets):
+            self._fullest.observe(budget.scope, share)
 
-def usage_name(principal: Principal) -> str:
-    """What usage is kept under, as settle.lua takes it: names that may be made up are kept within their address's."""
-    return principal.user if principal.authenticated else f"{subject_of(principal)} {principal.user}"
+    def _find_checks(self, principal: Principal, operation: str, most: Amount, *, within_run: bool = False) -> Checks:
+        return self._checks(
+            principal.authenticated,
+            principal.user,
+            principal.address,
+            principal.peer,
+            principal.team,
+            principal.tier,
+            operation,
+            within_run,
+            most[0] > 0,
+            most[1] > 0,
+        )
+
+    def _checks_of(
+        self,
+        authenticated: bool,
+        user: str,
+        address: str,
+        peer: str,
+        team: str | None,
+        tier: str,
+        operation: str,
+        within_run: bool,
+        tokens: bool,
+        nanos: bool,
+    ) -> Checks:
+        """By all that they depend on: a principal would be hashed field by field, and has more of them."""
+        principal = Principal(user, team, tier, address=address, peer=peer, authenticated=authenticated)
+        rules = tiers.rules(self._limits, tier, operation, within_run=within_run, peered=bool(peer))
+        own = self._budgets if authenticated else self._anonymous_budgets
+        return checks(principal, operation, rules, own, (int(tokens), int(nanos)), self._fail)
 
 
 def _go_on(_: Exception) -> None:
-    """What is short need not be ended."""
+    """Does nothing: what is short need not be ended."""

@@ -1,177 +1,105 @@
-"""What one run asks of its limits, holds, and gives back: what is sent to the scripts, and what they reply."""
+"""A run's reservation: what it holds of its limits and budgets, what it has used, and which of that is settled."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from math import ceil
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import NoReturn, Self
 
-from app.errors import AppError, LimitsUnavailable
+from msgspec import Struct
+
+from app.errors import AppError, BudgetExceeded, LimitsUnavailable, RateLimited
 from app.limits.allowance import Allowance, Amount, Growth
-from app.limits.budgets import NANOS, WARN_AT, Budget, BudgetScope
-from app.limits.tiers import Rules
-from app.limits.wire import Headroom, Places, count_refusal, growth_text, keys, refusal, terms_text
-from app.messages import Usage
-from app.state.store import Argument
+from app.limits.budgets import WARN_AT, Budget
+from app.limits.checks import Checks
+from app.limits.wire import Admission, Settlement, Spent, refused
+from app.messages import NANOS, Usage
+from app.telemetry import metrics
 
-Call = tuple[tuple[str, ...], tuple[Argument, ...]]
-"""The keys and arguments of a script."""
+Step = tuple[int, str, int, int, int, int, int, int]
+"""As settle.lua takes it: number, model, input, output, cache read, cache write tokens, nanos, estimated tokens."""
 
-LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy", "X-Budget-Used")
-
-_MARK_SECONDS = 300  # how long after its end a settlement that is sent again is known to be one
-_STEP_MARK_SECONDS = 3600
+_NOTHING = (0, 0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Terms:
-    """What is the same for all claims of a process."""
+class Held(Struct, frozen=True):
+    """A reservation as a value, from which another process makes one that it can renew and settle."""
 
-    lease_seconds: float
-    usage_seconds: int
-    fail: str | None  # LIMITS_FAIL
-    saw: Callable[[BudgetScope, float], None]
-    """Told of each used share of a budget that comes by."""
+    run_id: str
+    operation: str
+    most: Amount
+    """What the run's own limits allow it in all."""
+    steps: int = 0
+    """Number of the last settled step. A step that is recorded again under its number counts once."""
+    spent: Amount = _NOTHING
+    """By these steps."""
+    day: str = ""
+    """UTC, when the run was admitted: its budgets are those of this day. Empty: today."""
 
-    @property
-    def lease_ms(self) -> int:
-        return ceil(self.lease_seconds * 1000)
 
-
-class Claim:
-    """One run's. Made by Limiter.claim; `run` is unique."""
+class Reservation:
+    """One run's. Made by Limiter.reservation and Limiter.resume; `run_id` is unique."""
 
     __slots__ = (
-        "_least",
-        "_rate_keys",
+        "_most",
+        "_operation",
         "_recorded",
-        "_running_keys",
-        "_steps",
+        "_spent",
         "allowance",
-        "budget_keys",
-        "budgets",
+        "checks",
+        "day",
         "degraded",
-        "done",
+        "ended",
         "expires_at",
-        "over",
-        "periods",
+        "least",
         "refusal",
-        "rules",
-        "run",
-        "terms",
+        "resumed",
+        "run_id",
+        "settled",
+        "steps",
         "tight",
-        "user",
     )
 
-    def __init__(
-        self,
-        run: str,
-        user: str,
-        places: Places,
-        operation: str,
-        rules: Rules,
-        budgets: list[tuple[Budget, str]],
-        first: Growth,
-        most: Amount,
-        terms: Terms,
-    ) -> None:
-        self.run = run
-        self.user = user
-        self.rules = rules
-        self.budgets = tuple([budget for budget, _ in budgets])
-        self.budget_keys = [key for _, key in budgets]
-        self.allowance = Allowance(first.wanted if budgets else most, most)
-        self._least = first.least
-        self.terms = terms
+    def __init__(self, run_id: str, operation: str, checks: Checks, first: Growth, most: Amount) -> None:
+        """`first` is what the run begins with, of the `most` that its own limits allow."""
+        self.run_id = run_id
+        self.checks = checks
+        self.allowance = Allowance(first.wanted if checks.budgets else most, most)
+        self.least = first.least
+        self.day = ""  # UTC, when it was admitted
+        self.steps: list[Step] = []  # recorded and not settled
         self.tight = False  # a budget had less than was wanted
         self.refusal: AppError | None = None  # of the last growth; not counted
-        self.periods: list[str] = []  # of the budgets; empty until admitted
         self.expires_at = 0.0  # time.monotonic() from which on others may have been given what this holds
-        self.degraded = False
-        self.over = False
-        self.done = False  # over, and nothing is left to settle
-        self._rate_keys = keys("rate", rules.rates, places, operation)
-        self._running_keys = keys("running", rules.concurrent, places, operation)
-        self._steps: list[tuple[Argument, ...]] = []  # not recorded yet
+        self.degraded = False  # admitted without the store's answer
+        self.resumed = False  # another process was admitted with it
+        self.ended = False
+        self.settled = False  # ended, and nothing is left to settle
+        self._operation = operation
+        self._most = most
+        self._spent = _NOTHING
         self._recorded = 0
 
-    @property
-    def holds(self) -> bool:
-        """Whether there is something that has to be renewed while the run goes on."""
-        return bool(self._running_keys or self.budget_keys)
+    @classmethod
+    def of(cls, held: Held, checks: Checks) -> Self:
+        """What another process held; the store tells how much of it there still is."""
+        left = (max(0, held.most[0] - held.spent[0]), max(0, held.most[1] - held.spent[1]))
+        made = cls(held.run_id, held.operation, checks, Growth(_NOTHING, _NOTHING), left)
+        made.resumed, made.day = True, held.day
+        made._most, made._spent, made._recorded = held.most, held.spent, held.steps
+        return made
 
     @property
-    def closed(self) -> bool:
-        """Whether the run may not go on when the store does not answer."""
-        fail = self.terms.fail or ("closed" if self.budgets else "open")
-        return fail == "closed"
-
-    def admission(self) -> Call | None:
-        """None: there is nothing to ask."""
-        if not (self._rate_keys or self.holds):
-            return None
-        text = terms_text(self.terms.lease_ms, self.rules.rates, self.rules.concurrent, self.budgets)
-        places = (*self._rate_keys, *self._running_keys, *self.budget_keys)
-        return places, (self.run, "admit", text, self.allowance.tokens, self.allowance.nanos, *self._least)
-
-    def renewal(self) -> Call:
-        text = terms_text(self.terms.lease_ms, (), self.rules.concurrent, self.budgets)
-        left = (self.allowance.tokens, self.allowance.nanos)
-        places = (*self._running_keys, *self.budget_keys, f"mark:{self.run}")
-        return places, (self.run, "renew", text, *left, *left, *self.periods)
-
-    def admitted(self, reply: Any, sent_at: float) -> Mapping[str, str]:
-        """Headers that tell the caller where they stand.
-
-        Raises RateLimited, BudgetExceeded, and LimitsUnavailable where no answer means no.
-        """
-        if isinstance(reply, Exception):
-            if self.closed:
-                raise LimitsUnavailable from reply
-            self.degraded = True
-            self.allowance.release()
-            return {}
-        if reply[0] == 0:
-            self.done = True
-            refused = refusal(self.rules, self.budgets, reply)
-            count_refusal(refused)
-            raise refused
-        self.expires_at = sent_at + self.terms.lease_seconds
-        if self.budgets:
-            self._hold(reply[1], reply[2], (self.allowance.tokens, self.allowance.nanos))
-        headers = Headroom(self.rules, reply).headers()
-        warnings = []
-        at = 3 + 2 * len(self._rate_keys) + len(self._running_keys)
-        for budget in self.budgets:
-            period, tokens, nanos = reply[at : at + 3]
-            at += 3
-            self.periods.append(period.decode())
-            share = budget.used(tokens, nanos)
-            self.terms.saw(budget.scope, share)
-            if share >= WARN_AT:
-                warnings.append(f"{budget.scope}={share:.2f}")
-        if warnings:
-            headers["X-Budget-Used"] = ", ".join(warnings)
-        return headers
-
-    def renewed(self, reply: Any, sent_at: float) -> AppError | None:
-        """An error if what the run held was given to others in the meantime."""
-        if isinstance(reply, Exception):
-            return None  # the lease has not ended for that
-        if reply[0] == 0:
-            return refusal(self.rules, self.budgets, reply)
-        self.expires_at = sent_at + self.terms.lease_seconds
-        if not self.periods:  # admitted without the store, which is back
-            self.periods = [period.decode() for period in reply[3::3]]
-        return None
+    def held(self) -> Held:
+        """What another process needs to go on with it. Steps that are not settled are not in it."""
+        day = "" if self.ended else self.day
+        return Held(self.run_id, self._operation, self._most, self._recorded, self._spent, day)
 
     def record(self, model: str, usage: Usage, cost_usd: float, *, uncertain: bool = False) -> None:
         """A model call's use, to be settled with the next settlement. `uncertain`: nobody counted it."""
         nanos = round(cost_usd * NANOS)
         self.allowance.spend(usage.total, nanos)
-        self._steps.append(
+        self.steps.append(
             (
-                self._recorded + len(self._steps) + 1,
+                self._recorded + len(self.steps) + 1,
                 model,
                 usage.input_tokens,
                 usage.output_tokens,
@@ -182,66 +110,80 @@ class Claim:
             )
         )
 
-    @property
-    def settles(self) -> bool:
-        """Whether there is something to record or to release."""
-        return not self.done and (self.holds or bool(self._steps and self.terms.usage_seconds))
+    def admitted(self, admission: Admission, lease_ends_at: float) -> None:
+        """The store's answer to a run that begins, or goes on here. Raises the refusal."""
+        if admission.refusal is not None:
+            self.settled = not self.resumed  # what another process has used is still to be recorded
+            self.refusal = refused(admission.refusal, self.checks)
+            self.refuse()
+        self.expires_at = lease_ends_at
+        self.day = admission.day
+        if self.checks.budgets:
+            self._hold(admission.tokens, admission.nanos, (self.allowance.tokens, self.allowance.nanos))
 
-    def settlement(self, *, over: bool, growth: Growth | None = None) -> Call | None:
-        """None: there is nothing to settle. Can be sent again until `settled` was called.
+    def go_without(self) -> None:
+        """The store did not answer the admission, and the run need not wait for that."""
+        self.degraded = True
+        self.allowance.release()
 
-        With `growth`, the run then holds what its next model call needs, if the budgets have that.
-        """
-        self.over = self.over or over
-        if not self.settles:
-            return None
-        budget_keys = self.budget_keys
-        if self.periods:
-            budget_keys = [f"{key}:{period}" for key, period in zip(budget_keys, self.periods, strict=True)]
-        args: list[Argument] = [
-            self.run,
-            0 if self.over else self.terms.lease_ms,
-            _MARK_SECONDS if self.over else _STEP_MARK_SECONDS,
-            len(self._running_keys),
-            len(budget_keys),
-            self.terms.usage_seconds,
-            self.user,
-            "" if growth is None else growth_text(growth, self.budgets),
-            *["" if self.periods else budget.period for budget in self.budgets],
-        ]
-        for step in self._steps:
-            args += step
-        return (f"mark:{self.run}", *self._running_keys, *budget_keys, "usage"), tuple(args)
+    def renewed(self, admission: Admission, lease_ends_at: float) -> None:
+        """The store's answer to a renewal. Raises the refusal if others were given what the run held."""
+        if admission.refusal is not None:
+            raise refused(admission.refusal, self.checks)
+        if not admission.ended:
+            self.expires_at = lease_ends_at
+            self.day = self.day or admission.day  # admitted without the store, which is back
 
-    def unanswered(self) -> None:
+    def recorded(self) -> None:
+        """The store has answered a settlement: its steps are not sent again."""
+        tokens, nanos = self._spent
+        for _, _, read, written, _, _, cost, _ in self.steps:
+            tokens, nanos = tokens + read + written, nanos + cost
+        self._spent = (tokens, nanos)
+        self._recorded += len(self.steps)
+        self.steps.clear()
+        self.settled = self.ended
+
+    def grown(self, settlement: Settlement, growth: Growth) -> None:
+        """The store's answer to a settlement that asked for more."""
+        self.refusal = None if settlement.refusal is None else refused(settlement.refusal, self.checks)
+        if settlement.held_tokens is not None and settlement.held_nanos is not None:
+            self._hold(settlement.held_tokens, settlement.held_nanos, growth.wanted)
+
+    def not_grown(self) -> None:
         """The store did not answer a settlement that asked for more."""
-        if self.closed:
+        if self.checks.required:
             self.refusal = LimitsUnavailable()
         else:
             self.allowance.release()
 
+    def refuse(self) -> NoReturn:
+        """Raise what refused the run, for its caller: it is counted."""
+        error = self.refusal or LimitsUnavailable()
+        match error:
+            case RateLimited(scope=scope):
+                metrics.RATE_LIMITED.labels(scope).inc()
+            case BudgetExceeded(scope=scope):
+                metrics.BUDGET_EXCEEDED.labels(scope).inc()
+        raise error
+
+    def shares(self, spent: Sequence[Spent]) -> Iterator[tuple[Budget, float]]:
+        """Each budget with the share that is spent of it."""
+        for budget, amount in zip(self.checks.budgets, spent, strict=True):
+            yield budget, budget.used(amount.tokens, amount.nanos)
+
+    def crossed(self, settlement: Settlement) -> Iterator[tuple[Budget, str, float]]:
+        """Budgets that a settlement has brought above the share to warn at, with their names."""
+        for (budget, share), name, spent in zip(
+            self.shares(settlement.budgets), self.checks.names, settlement.budgets, strict=True
+        ):
+            before = budget.used(spent.tokens - settlement.tokens, spent.nanos - settlement.nanos)
+            if share >= WARN_AT > before:
+                yield budget, name, share
+
     def _hold(self, tokens: int, nanos: int, wanted: Amount) -> None:
         self.tight = tokens < wanted[0] or nanos < wanted[1]
         self.allowance.tokens, self.allowance.nanos = tokens, nanos
-
-    def settled(self, reply: Any, growth: Growth | None = None) -> list[tuple[Budget, str, float]]:
-        """Budgets that this settlement has brought above the share to warn at: with their keys, and that share."""
-        self._recorded += len(self._steps)
-        self._steps.clear()
-        self.done = self.over
-        tokens, nanos, grown = reply[:3]
-        if growth is not None and grown:
-            self.refusal = None if grown[0] else refusal(self.rules, self.budgets, grown)
-            if grown[0]:
-                self._hold(grown[1], grown[2], growth.wanted)
-        crossed = []
-        for place, budget in enumerate(self.budgets):
-            spent_tokens, spent_nanos = reply[3 + 2 * place : 5 + 2 * place]
-            share = budget.used(spent_tokens, spent_nanos)
-            self.terms.saw(budget.scope, share)
-            if share >= WARN_AT > budget.used(spent_tokens - tokens, spent_nanos - nanos):
-                crossed.append((budget, self.budget_keys[place], share))
-        return crossed
 
 
 def now() -> float:

@@ -1,16 +1,18 @@
-"""What was used, by day, user and model; and where budgets stand. Written by `settle.lua`."""
+"""Usage by day, user and model, as settle.lua records it; and how budgets stand."""
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 from app.access.principal import Principal
-from app.limits.budgets import NANOS, NO_LIMIT, Budget
-from app.limits.limiter import subject_of, usage_name
+from app.limits.budgets import NO_LIMIT, Budget
+from app.limits.checks import TAG, USAGE_KEY
 from app.limits.scripts import PEEK
+from app.limits.subject import subject_of, usage_name
+from app.limits.wire import BudgetState, read_budgets
+from app.messages import NANOS
 from app.state.store import Script, Store
 
 _AT_ONCE = 500  # hashes read in one round trip
@@ -82,7 +84,7 @@ class UsageBook:
     async def of_all(self, days: int) -> list[ModelUsage]:
         """The last days, latest first, users by name."""
         dates = _last(days)
-        users = await asyncio.gather(*(self._store.call("SMEMBERS", f"usage:{day}") for day in dates))
+        users = await asyncio.gather(*(self._store.call("SMEMBERS", f"{USAGE_KEY}:{day}") for day in dates))
         return await self._read(
             (day, user.decode()) for day, names in zip(dates, users, strict=True) for user in sorted(names)
         )
@@ -92,7 +94,7 @@ class UsageBook:
         subject = subject_of(principal)
         budgets = self._budgets if principal.authenticated else self._anonymous
         own = [budget for budget in budgets if budget.scope in ("user", "team")]
-        standings = await self._standings([(budget, budget.key(subject, principal)) for budget in own])
+        standings = await self._standings([(budget, budget.name(subject, principal)) for budget in own])
         shared = {budget.scope for budget in own if budget.share}
         return [standing for standing in standings if standing.used or standing.budget not in shared]
 
@@ -101,18 +103,21 @@ class UsageBook:
         return await self._standings([(budget, "budget:global") for budget in everyone])
 
     async def _standings(self, asked: list[tuple[Budget, str | None]]) -> list[Standing]:
-        known = [(budget, key) for budget, key in asked if key is not None]
+        known = [(budget, TAG + name) for budget, name in asked if name is not None]
         if not known:
             return []
-        reply = await self._peek(tuple(key for _, key in known), *(budget.period for budget, _ in known))
-        return [_standing(budget, reply[6 * at : 6 * at + 6]) for at, (budget, _) in enumerate(known)]
+        units = [budget.period for budget, _ in known]
+        states = await self._peek(tuple(key for _, key in known), *units, read=read_budgets)
+        return [_standing(budget, state) for (budget, _), state in zip(known, states, strict=True)]
 
     async def _read(self, places: Iterable[tuple[str, str]]) -> list[ModelUsage]:
         rows: list[ModelUsage] = []
         wanted = list(places)
         for at in range(0, len(wanted), _AT_ONCE):
             chunk = wanted[at : at + _AT_ONCE]
-            replies = await asyncio.gather(*(self._store.call("HGETALL", f"usage:{day}:{user}") for day, user in chunk))
+            replies = await asyncio.gather(
+                *(self._store.call("HGETALL", f"{USAGE_KEY}:{day}:{user}") for day, user in chunk)
+            )
             for (day, user), reply in zip(chunk, replies, strict=True):
                 rows += _rows(day, user, reply)
         return rows
@@ -147,12 +152,15 @@ def _rows(day: str, user: str, reply: list[bytes]) -> list[ModelUsage]:
     ]
 
 
-def _standing(budget: Budget, reply: list[Any]) -> Standing:
-    _, ends_in, spent_tokens, spent_nanos, reserved_tokens, reserved_nanos = reply
+def _standing(budget: Budget, state: BudgetState) -> Standing:
     return Standing(
         budget.scope,
         budget.period,
-        ends_in,
-        Amount(None if budget.tokens == NO_LIMIT else budget.tokens, spent_tokens, reserved_tokens),
-        Amount(None if budget.nanos == NO_LIMIT else budget.nanos / NANOS, spent_nanos / NANOS, reserved_nanos / NANOS),
+        state.ends_in,
+        Amount(None if budget.tokens == NO_LIMIT else budget.tokens, state.tokens, state.reserved_tokens),
+        Amount(
+            None if budget.nanos == NO_LIMIT else budget.nanos / NANOS,
+            state.nanos / NANOS,
+            state.reserved_nanos / NANOS,
+        ),
     )

@@ -1,94 +1,86 @@
-"""Limits and budgets as the scripts take them, and the scripts' replies as callers are told of them."""
+"""The replies of the limits' scripts: the one place where they are read."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
 
 from app.errors import AppError, BudgetExceeded, RateLimited
-from app.limits.allowance import Growth
-from app.limits.budgets import Budget
-from app.limits.tiers import Rule, Rules
-from app.telemetry import metrics
+from app.limits.checks import Checks
 
 
-class Places(NamedTuple):
-    """What a caller's limits and budgets are kept under; `peer` is empty unless a proxy's word was taken for it."""
-
-    subject: str
-    peer: str
-
-
-@dataclass(frozen=True, slots=True)
-class Headroom:
-    """What a reply of admit.lua says about rates and runs at once, by the place of its parts."""
-
-    rules: Rules
-    reply: Sequence[Any]
-
-    def headers(self) -> dict[str, str]:
-        """RateLimit and RateLimit-Policy as in draft-ietf-httpapi-ratelimit-headers-11."""
-        if not self.rules.policies:
-            return {}
-        rates, concurrent = self.rules.rates, self.rules.concurrent
-        left = [
-            f'"{rule.policy}";r={self.reply[3 + 2 * place]};t={ceil(self.reply[4 + 2 * place] / 1000)}'
-            for place, rule in enumerate(rates)
-            if rule.shown
-        ]
-        at = 3 + 2 * len(rates)
-        left += [f'"{rule.policy}";r={self.reply[at + place]}' for place, rule in enumerate(concurrent) if rule.shown]
-        return {"RateLimit-Policy": self.rules.policies, "RateLimit": ", ".join(left)}
+class Refusal(Struct, frozen=True):
+    by: Literal["rate", "running", "tokens", "usd"]
+    place: int
+    """Of the rule or the budget among its kind."""
+    wait_ms: int
+    resets_ms: int = 0
 
 
-def refusal(rules: Rules, budgets: Sequence[Budget], reply: Sequence[Any]) -> AppError:
-    """The error for a reply that begins with 0. `count_refusal` is for when it reaches its caller."""
-    kind, place, wait = reply[1].decode(), reply[2] - 1, ceil(reply[3] / 1000)
-    if kind in ("rate", "running"):
-        rule = (rules.rates if kind == "rate" else rules.concurrent)[place]
+class RateLeft(Struct, frozen=True):
+    left: int
+    resets_ms: int
+
+
+class Spent(Struct, frozen=True):
+    """Of a budget."""
+
+    tokens: int
+    nanos: int
+
+
+class Admission(Struct, frozen=True):
+    """The reply of admit.lua."""
+
+    refusal: Refusal | None = None
+    ended: bool = False
+    """Whether a renewal came after the run's end."""
+    day: str = ""
+    tokens: int = 0
+    nanos: int = 0
+    rates: tuple[RateLeft, ...] = ()
+    running: tuple[int, ...] = ()
+    budgets: tuple[Spent, ...] = ()
+
+
+class Settlement(Struct, frozen=True):
+    """The reply of settle.lua."""
+
+    tokens: int = 0
+    nanos: int = 0
+    """Counted now, as the tokens."""
+    budgets: tuple[Spent, ...] = ()
+    refusal: Refusal | None = None
+    held_tokens: int | None = None
+    held_nanos: int | None = None
+
+
+class BudgetState(Struct, frozen=True):
+    """Of a budget, in the reply of peek.lua."""
+
+    period: str
+    ends_in: int
+    tokens: int
+    nanos: int
+    reserved_tokens: int
+    reserved_nanos: int
+
+
+read_admission = msgspec.json.Decoder(Admission, strict=False).decode
+read_settlement = msgspec.json.Decoder(Settlement, strict=False).decode
+read_budgets = msgspec.json.Decoder(list[BudgetState], strict=False).decode
+
+
+def refused(refusal: Refusal, checks: Checks) -> AppError:
+    """The error of a refusal. `count_refusal` is for when it reaches its caller."""
+    wait = ceil(refusal.wait_ms / 1000)
+    if refusal.by == "rate" or refusal.by == "running":
+        rules = checks.rules
+        rule = (rules.rates if refusal.by == "rate" else rules.concurrent)[refusal.place]
         return RateLimited(rule.policy, wait, policies=rules.policies, shown=rule.shown, scope=rule.scope)
-    budget = budgets[place]
-    resets_in = ceil(reply[4] / 1000)
-    return BudgetExceeded(budget.scope, budget.period, kind, retry_after=wait, resets_in=resets_in, shared=budget.share)
-
-
-def count_refusal(error: AppError) -> None:
-    match error:
-        case RateLimited():
-            metrics.RATE_LIMITED.labels(error.scope).inc()
-        case BudgetExceeded():
-            metrics.BUDGET_EXCEEDED.labels(error.scope).inc()
-
-
-def growth_text(growth: Growth, budgets: Sequence[Budget]) -> str:
-    """As settle.lua reads it."""
-    words: list[object] = [*growth.wanted, *growth.least]
-    for budget in budgets:
-        words += (budget.period, budget.tokens, budget.nanos)
-    return " ".join(map(str, words))
-
-
-@lru_cache(1024)
-def terms_text(
-    lease_ms: int, rates: tuple[Rule, ...], concurrent: tuple[Rule, ...], budgets: tuple[Budget, ...]
-) -> str:
-    """As admit.lua reads them."""
-    words: list[object] = [lease_ms, len(rates), len(concurrent), len(budgets)]
-    words += [rule.most for rule in (*rates, *concurrent)]
-    for budget in budgets:
-        words += (budget.period, budget.tokens, budget.nanos)
-    return " ".join(map(str, words))
-
-
-@lru_cache(4096)
-def keys(kind: str, rules: tuple[Rule, ...], places: Places, operation: str) -> tuple[str, ...]:
-    """Where the rules are counted; `kind` is `rate` or `running`."""
-    names = {
-        "global": f"{kind}:global",
-        "user": f"{kind}:{places.subject}",
-        "operation": f"{kind}:{places.subject}:{operation}",
-        "peer": f"{kind}:{places.peer}",
-        "peer-operation": f"{kind}:{places.peer}:{operation}",
-    }
-    return tuple([names[rule.scope] for rule in rules])
+    budget = checks.budgets[refusal.place]
+    resets_in = ceil(refusal.resets_ms / 1000)
+    return BudgetExceeded(
+        budget.scope, budget.period, refusal.by, retry_after=wait, resets_in=resets_in, shared=budget.share
+    )

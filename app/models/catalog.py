@@ -1,7 +1,7 @@
 """From the references in MODELS to models with their prices."""
 
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pydantic import SecretStr
 
@@ -40,17 +40,19 @@ class Models(Mapping[str, ObservedModel]):
     def primary(self) -> ObservedModel:
         return next(iter(self._by_ref.values()))
 
-    def find(self, name: str | None) -> ObservedModel:
+    def find(self, name: str | None, among: Sequence[str] = ()) -> ObservedModel:
         """The model a request asks for: by reference, or by the provider's name where only one has that; for
-        None the primary. Raises NotFound."""
+        None the first. `among` are the references of those that it may ask for; none: all. Raises NotFound."""
         if name is None:
-            return self.primary
-        if found := self._by_ref.get(name):
-            return found
+            return self._by_ref[among[0]] if among else self.primary
+        found = self._by_ref.get(name) or self._only_one_called(name)
+        if found is None or (among and found.ref not in among):
+            raise NotFound(f"There is no such model here; there is {', '.join(among or self._by_ref)}.")
+        return found
+
+    def _only_one_called(self, name: str) -> ObservedModel | None:
         same = [model for model in self._by_ref.values() if model.name == name]
-        if len(same) == 1:
-            return same[0]
-        raise NotFound(f"There is no such model here; there is {', '.join(self._by_ref)}.")
+        return same[0] if len(same) == 1 else None
 
     async def aclose(self) -> None:
         for model in self._by_ref.values():

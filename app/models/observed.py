@@ -25,7 +25,8 @@ def unpaid(_: Attempt) -> None:
     """For callers that keep no accounts."""
 
 
-_CUT = frozenset({"timeout", "cut_stream", "broken_answer"})  # failures of calls that a provider may charge for
+_CUT = frozenset({"timeout", "disconnected", "cut_stream", "broken_answer"})
+"""Failures of calls that a provider may charge for."""
 
 
 class _Heard(Struct, frozen=True):

@@ -32,6 +32,14 @@ class ModelRequest(Struct, frozen=True):
     max_tokens: int = 1024
     stream: bool = True
     max_reasoning_tokens: int = 0
+    temperature: float | None = None
+    """None: the model's own."""
+    response_format: Mapping[str, Any] | None = None
+    """The JSON schema that the answer has to follow."""
+
+    def tool_names(self) -> frozenset[str]:
+        """The names of the tools that the model is told of."""
+        return frozenset(tool.name for tool in self.tools)
 
     def call_ids(self) -> set[str]:
         """The ids of the tool calls in its messages."""

@@ -68,8 +68,11 @@ def _request(run: RunContext, call: CallModel) -> ModelRequest:
     answer, reasoning = call.answer, call.reasoning
     if window is not None:
         answer, reasoning = within_window(window, answer, reasoning, call.system, messages, run.tools.most_tokens)
-    tools = () if call.last else run.tools.specs
-    return ModelRequest(call.system, messages, tools, answer, run.request.stream, reasoning)
+    tools, asked = () if call.last else run.tools.specs, run.request
+    temperature = run.agent.temperature if asked.temperature is None else asked.temperature
+    return ModelRequest(
+        call.system, messages, tools, answer, asked.stream, reasoning, temperature, asked.response_format
+    )
 
 
 def _shorten(run: RunContext) -> bool:
@@ -109,12 +112,12 @@ async def _call_tool(run: RunContext, call: ToolCall) -> None:
     told = (result.status, result.latency_ms, *result.shown(run.services.settings.tool_result_chars))
     run.emit(ToolFinished(call.id, call.name, *told))
     message = ToolMessage(call.id, call.name, result.content, is_error=result.status != "ok")
-    run.record(ToolAnswered(message, ToolCallRecord(call.name, call.arguments, *told)))
+    run.record(ToolAnswered(message, ToolCallRecord(call.name, call.arguments, *told), result.sources))
 
 
 async def _result(run: RunContext, call: ToolCall) -> ToolResult:
-    context = ToolContext(run.principal, run.reservation.run, deadline=run.ends_at)
-    slot = partial(run.services.limiter.tool_turn, run.principal)
+    context = ToolContext(run.principal, run.reservation.run_id, deadline=run.ends_at)
+    slot = partial(run.services.limiter.tool_slot, run.principal)
     try:
         return await call_tool(run.tools.registry, context, call, slot=slot, tracing=run.services.tracing)
     except (RateLimited, LimitsUnavailable) as error:  # the model is told, and continues without the tool

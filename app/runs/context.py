@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from app.access.principal import Principal
 from app.agents.definition import Agent, RunLimits
 from app.limits.limiter import Limiter
-from app.limits.reservation import Claim
+from app.limits.reservation import Reservation
 from app.models.catalog import Models
 from app.models.observed import ObservedModel
 from app.runs.events import Event
@@ -47,7 +47,7 @@ class RunContext(Struct):
     tools: Toolset
     limits: RunLimits
     costs: Costs
-    reservation: Claim
+    reservation: Reservation
     memory: Memory
     emit: Callable[[Event], None]
     started: float = field(default_factory=time.perf_counter)  # by time.perf_counter()

@@ -24,6 +24,16 @@ class History(NamedTuple):
     """Not even the newest turn did, and it is not all there."""
 
 
+def turns_of(messages: Iterable[Message]) -> list[Turn]:
+    """A conversation cut before each of the user's messages."""
+    turns: list[list[Message]] = []
+    for message in messages:
+        if isinstance(message, UserMessage) or not turns:
+            turns.append([])
+        turns[-1].append(message)
+    return [Turn("", 0.0, tuple(turn)) for turn in turns]
+
+
 def repair(turn: Turn) -> tuple[Message, ...]:
     """The turn's messages such that every provider accepts them.
 

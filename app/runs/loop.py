@@ -2,7 +2,6 @@
 
 from time import perf_counter
 
-from app.limits.wire import count_refusal
 from app.runs.calls import call_model, call_tools, settle
 from app.runs.context import RunContext
 from app.runs.events import FinishReason, Token
@@ -41,7 +40,7 @@ async def _iterate(run: RunContext) -> None:
                 return
             case Fail(error):
                 if error is left.refusal:
-                    count_refusal(error)
+                    run.reservation.refuse()
                 raise error
 
 

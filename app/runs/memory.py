@@ -8,14 +8,14 @@ import msgspec
 from msgspec import Struct, field
 
 from app.access.principal import Principal
+from app.agents.definition import Agent
 from app.errors import StateUnavailable
-from app.messages import AssistantMessage, Message, Turn, UserMessage
+from app.messages import AssistantMessage, Message, Turn, UserMessage, size_of
 from app.models.estimates import BYTES_A_TOKEN, estimated_message_tokens
-from app.models.protocol import Model
-from app.runs.history import History, trim
+from app.models.observed import ObservedModel
+from app.runs.history import History, trim, turns_of
 from app.runs.shortening import shorten
 from app.runs.window import room_for_history
-from app.settings import Settings
 from app.state.sessions import NEW, Recalled, Sessions
 from app.telemetry.logs import log
 
@@ -27,7 +27,9 @@ class Memory(Struct):
     """One run's. `degraded` names what it had to do without: `sessions`, or part of the `history`."""
 
     sessions: Sessions
-    settings: Settings
+    max_bytes: int
+    """Of a turn that is kept."""
+    agent: Agent
     principal: Principal
     session_id: str
     message_id: str
@@ -43,14 +45,23 @@ class Memory(Struct):
         """Ask for the session's turns; the question leaves now, the answer is for `recall`."""
         return self.sessions.recall(self.principal.user, self.session_id)
 
-    def recall(self, recalled: Recalled, model: Model, system: str, tool_bytes: int) -> None:
-        """Use what was said before, as much as the settings and the model's window allow."""
+    def recall(self, recalled: Recalled, model: ObservedModel, system: str, tool_bytes: int) -> None:
+        """Use what was said before, as much as the agent and the model's window allow."""
         self._turns, self._began, self._size = recalled
         self._created_at = self._began / _MICROS
-        most, window = self.settings.history_max_tokens, model.context_window
+        self._use_turns(model, system, tool_bytes)
+
+    def take(self, history: Sequence[Message], model: ObservedModel, system: str, tool_bytes: int) -> None:
+        """Use what the caller says was said before."""
+        self._turns = turns_of(history)
+        self._size = sum(map(size_of, history))
+        self._use_turns(model, system, tool_bytes)
+
+    def _use_turns(self, model: ObservedModel, system: str, tool_bytes: int) -> None:
+        most, window = self.agent.history_max_tokens, model.context_window
         history = self._trim(most, model.ref)
         if window is not None and history.messages:
-            room = room_for_history(window, self.settings.max_tokens, system, self.question, tool_bytes)
+            room = room_for_history(window, self.agent.limits.max_tokens, system, self.question, tool_bytes)
             if room < most and estimated_message_tokens(history.messages) > room:
                 history = self._trim(room, model.ref)._replace(shortened=True)
         self._use(history)
@@ -102,7 +113,7 @@ class Memory(Struct):
     def _turn(self, messages: Sequence[Message]) -> Turn:
         """As much of it as a session may hold."""
         said: tuple[Message, ...] = (self.question, *messages)
-        most = self.settings.session_max_bytes
+        most = self.max_bytes
         turn = Turn(self.message_id, self._created_at, said)
         match messages:
             case [AssistantMessage(content, (), None)] if (

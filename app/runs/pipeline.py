@@ -64,9 +64,9 @@ def _attributes(run: RunContext) -> dict[str, str]:
 async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, str]:
     """In one round trip to the store. Returns headers that tell the caller where they stand."""
     memory = run.memory
-    asked = None if run.request.session_id is None else memory.ask()
+    asked = None if run.request.session_id is None or run.request.history is not None else memory.ask()
     try:
-        headers = await run.services.limiter.admit(run.reservation, handle.fail)
+        headers = await run.services.limiter.reserve(run.reservation, handle.fail)
     except BaseException:
         if asked is not None:
             asked.close()
@@ -80,7 +80,9 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
         except StateUnavailable as error:
             memory.not_recalled(error)
         else:
-            memory.recall(recalled, run.model, run.agent.system_prompt, run.tools.most_tokens)
+            memory.recall(recalled, run.model, run.costs.system_prompt, run.tools.most_tokens)
+    elif run.request.history is not None:
+        memory.take(run.request.history, run.model, run.costs.system_prompt, run.tools.most_tokens)
     return headers
 
 
@@ -98,7 +100,7 @@ def _begin(run: RunContext, headers: Mapping[str, str]) -> None:
 
 async def _work(run: RunContext) -> None:
     """Raises DeadlineExceeded when it takes too long."""
-    seconds = run.services.settings.run_timeout_seconds
+    seconds = run.agent.timeout_seconds
     run.ends_at = asyncio.get_running_loop().time() + seconds
     try:
         async with asyncio.timeout_at(run.ends_at) as deadline:
@@ -153,6 +155,7 @@ def _answer(run: RunContext, span: Span) -> Answer:
         latency_ms=latency_ms,
         trace_id=trace_id,
         request_id=request_id,
+        sources=state.sources,
         degraded=(*degraded, "tool_results") if state.results_shortened else tuple(degraded),
         tool_calls=state.tool_calls,
         iterations=state.iterations,
@@ -175,7 +178,7 @@ def _interrupted(run: RunContext, error: AppError | None = None) -> list[Message
 
 def _end_later(run: RunContext) -> None:
     """In the background: a run that was cancelled waits for nothing."""
-    run.services.limiter.leases.settle_later(run.reservation)
+    run.services.limiter.settle_later(run.reservation)
     if messages := _interrupted(run):
         run.memory.keep_later(messages)
 

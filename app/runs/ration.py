@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from app.errors import AppError, LimitsUnavailable
 from app.limits.allowance import Growth
-from app.limits.reservation import Claim
+from app.limits.reservation import Reservation
 from app.models.prices import Price
 from app.runs.estimates import USABLE_OUTPUT, Bound, most_of_output, room_for_output
 
@@ -33,15 +33,15 @@ class Left(NamedTuple):
         return self.tokens >= self.most_tokens and self.nanos >= self.most_nanos
 
 
-def left_of(claim: Claim, *, asked: bool) -> Left:
-    allowance = claim.allowance
+def left_of(reservation: Reservation, *, asked: bool) -> Left:
+    allowance = reservation.allowance
     return Left(
         allowance.tokens,
         allowance.nanos,
         allowance.most_tokens,
         allowance.most_nanos,
-        claim.tight,
-        claim.refusal,
+        reservation.tight,
+        reservation.refusal,
         asked,
     )
 

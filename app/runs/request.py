@@ -1,12 +1,16 @@
 """What a caller asks of a run."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from msgspec import Struct
 
 from app.limits.limiter import CHAT
+from app.messages import Message
 
 
 class RunRequest(Struct, frozen=True):
-    """None stands for the setting's value, which is also the most that can be asked for."""
+    """None stands for the agent's value, which is also the most that can be asked for."""
 
     message: str
     session_id: str | None = None
@@ -17,4 +21,11 @@ class RunRequest(Struct, frozen=True):
     max_cost_usd: float | None = None
     stream: bool = False
     suggestions: bool = False
+    history: tuple[Message, ...] | None = None
+    """What was said before, instead of a session's turns."""
+    system: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    response_format: Mapping[str, Any] | None = None
+    """The JSON schema of the answer."""
     operation: str = CHAT  # what the caller's limits know it as

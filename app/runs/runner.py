@@ -5,20 +5,15 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 
 from app.access.principal import Principal
-from app.agents.definition import Agent, RunLimits
-from app.errors import NotFound, ShuttingDown, Unauthorized
+from app.agents.catalog import DEFAULT
+from app.agents.definition import Agent, Override, RunLimits
+from app.errors import InvalidRequest, NotFound, ShuttingDown, Unauthorized
 from app.ids import new_id
 from app.limits.allowance import Amount, Growth
 from app.messages import UserMessage
 from app.models.observed import ObservedModel
 from app.runs.context import RunContext, Services
-from app.runs.estimates import (
-    least_of_call,
-    most_history_tokens,
-    most_input_tokens,
-    most_of_call,
-    most_of_run,
-)
+from app.runs.estimates import least_of_call, most_history_tokens, most_input_tokens, most_of_call, most_of_run
 from app.runs.feed import Feed
 from app.runs.handle import RunHandle
 from app.runs.memory import Memory
@@ -29,36 +24,40 @@ from app.runs.toolset import Toolset, toolset
 from app.telemetry.logs import log
 from app.tools.registry import Registry
 
-DEFAULT_AGENT = "default"
 _LAST_WORDS_SECONDS = 2.0
 _TOOLSETS = 256  # that are kept: the agents', and what requests choose of them
 _BOUNDS = 256  # likewise: a model's, and what requests choose of them
+_OVERRIDES: tuple[Override, ...] = ("system", "temperature", "max_tokens", "response_format")
 
 
 class Runner:
-    """Built once a process. `run` is the only way to a model."""
+    """Built once a process. `start` is the only way to a model."""
 
     def __init__(self, services: Services, *, agents: Mapping[str, Agent], tools: Registry) -> None:
         self._services = services
         self._agents = agents
         self._toolset = lru_cache(_TOOLSETS)(lambda names: toolset(tools.subset(names)))
-        self._bounds = lru_cache(_BOUNDS)(self._bounds_of)
+        self._bounds = lru_cache(_BOUNDS)(_bounds_of)
         self._going_on: set[RunHandle] = set()
 
-    def run(self, principal: Principal, request: RunRequest) -> RunHandle:
+    def start(self, principal: Principal, request: RunRequest) -> RunHandle:
         """A run, to be begun. Its last event is RunFinished or RunFailed, unless it is cancelled.
 
         It has the tools that the principal may use. Raises NotFound for an unknown agent, model or tool, Forbidden
-        for a tool asked for that the principal may not use, before anything has started.
+        for a tool asked for that the principal may not use, InvalidRequest for what the agent does not allow to be
+        set, before anything has started.
         """
         services = self._services
-        agent, tools = self._choose(principal, request)
-        model = services.models.find(request.model)
-        limits, most = self._bounds(model, request.max_iterations, request.max_cost_usd, reasons=model.reasons)
-        costs = Costs(model.dearest, agent.system_prompt, tools.most_tokens)
+        agent = self._find(principal, request)
+        tools = self._tools(principal, agent, request)
+        model = services.models.find(request.model, agent.models)
+        limits, most = self._bounds(
+            agent, model, request.max_iterations, request.max_cost_usd, request.max_tokens, reasons=model.reasons
+        )
+        system = agent.system_prompt if request.system is None else request.system
+        costs = Costs(model.dearest, system, tools.most_tokens)
         message_id, session_id = new_id(), request.session_id or new_id()
-        question = UserMessage(request.message)
-        first = partial(self._first_call, request, limits, costs)
+        first = partial(_first_call, request, agent, limits, costs)
         feed = Feed()
         run = RunContext(
             services,
@@ -69,8 +68,16 @@ class Runner:
             tools,
             limits,
             costs,
-            services.limiter.claim(principal, request.operation, message_id, most, first),
-            Memory(services.sessions, services.settings, principal, session_id, message_id, question),
+            services.limiter.reservation(principal, request.operation, message_id, most, first),
+            Memory(
+                services.sessions,
+                services.settings.session_max_bytes,
+                agent,
+                principal,
+                session_id,
+                message_id,
+                UserMessage(request.message),
+            ),
             feed.emit,
         )
         return RunHandle(partial(execute, run), self._going_on, feed, principal.credential)
@@ -96,39 +103,58 @@ class Runner:
         except TimeoutError:
             log.warning("runs.left", runs=len(self._going_on))
 
-    def _choose(self, principal: Principal, request: RunRequest) -> tuple[Agent, Toolset]:
-        name = request.agent or DEFAULT_AGENT
-        if name not in self._agents:
-            raise NotFound(f"There is no agent {name!r}. Known: {', '.join(self._agents)}.")
-        agent = self._agents[name]
+    def _find(self, principal: Principal, request: RunRequest) -> Agent:
+        name = request.agent or DEFAULT
+        agent = self._agents.get(name)
+        if agent is None or not (agent.public or principal.may_ask(name)):
+            known = [name for name, agent in self._agents.items() if agent.public or principal.may_ask(name)]
+            raise NotFound(f"There is no agent {name!r}. Known: {', '.join(known)}.")
+        for field in _OVERRIDES:
+            if getattr(request, field) is not None and field not in agent.allows:
+                raise _not_allowed(field, agent)
+        return agent
+
+    def _tools(self, principal: Principal, agent: Agent, request: RunRequest) -> Toolset:
         if request.tools is None:
-            names = principal.usable(agent.tools)
-        else:
-            names = request.tools
-            for tool in names:
-                principal.require_tool(tool)
-        return agent, self._toolset(names)
+            return self._toolset(principal.usable(agent.tools))
+        for tool in request.tools:
+            principal.require_tool(tool)
+        return self._toolset(request.tools)
 
-    def _bounds_of(
-        self, model: ObservedModel, max_iterations: int | None, max_cost_usd: float | None, *, reasons: bool
-    ) -> tuple[RunLimits, Amount]:
-        """The limits of a run, and the most that it may come to."""
-        settings = self._services.settings
-        limits = RunLimits(
-            max_iterations=min(max_iterations or settings.max_iterations, settings.max_iterations),
-            max_tokens=settings.max_tokens,
-            max_run_tokens=settings.max_run_tokens,
-            max_cost_usd=min(max_cost_usd or settings.max_cost_usd, settings.max_cost_usd),
-            max_reasoning_tokens=settings.max_reasoning_tokens if reasons else 0,
-        )
-        return limits, most_of_run(model.dearest, limits)
 
-    def _first_call(self, request: RunRequest, limits: RunLimits, costs: Costs) -> Growth:
-        """What a run reserves for its first model call, whose history is not known yet."""
-        known = most_input_tokens(costs.system_prompt, [UserMessage(request.message)], costs.tool_tokens)
-        read = known
-        if request.session_id is not None:
-            read += most_history_tokens(self._services.settings.history_max_tokens)
-        tokens, nanos = most_of_call(costs.price, limits, read)
-        least = least_of_call(costs.price, limits, known)
-        return Growth((tokens, nanos), (min(least[0], tokens), min(least[1], nanos)))
+def _not_allowed(field: Override, agent: Agent) -> InvalidRequest:
+    allowed = ", ".join(sorted(agent.allows)) or "nothing"
+    problem = f"the agent {agent.name!r} lets requests set {allowed}"
+    return InvalidRequest(f"{field}: {problem}", [{"field": field, "problem": problem}])
+
+
+def _bounds_of(
+    agent: Agent,
+    model: ObservedModel,
+    max_iterations: int | None,
+    max_cost_usd: float | None,
+    max_tokens: int | None,
+    *,
+    reasons: bool,
+) -> tuple[RunLimits, Amount]:
+    """The limits of a run, and the most that it may come to."""
+    most = agent.limits
+    limits = RunLimits(
+        max_iterations=min(max_iterations or most.max_iterations, most.max_iterations),
+        max_tokens=min(max_tokens or most.max_tokens, most.max_tokens),
+        max_run_tokens=most.max_run_tokens,
+        max_cost_usd=min(max_cost_usd or most.max_cost_usd, most.max_cost_usd),
+        max_reasoning_tokens=most.max_reasoning_tokens if reasons else 0,
+    )
+    return limits, most_of_run(model.dearest, limits)
+
+
+def _first_call(request: RunRequest, agent: Agent, limits: RunLimits, costs: Costs) -> Growth:
+    """What a run reserves for its first model call, whose history is not known yet."""
+    known = most_input_tokens(costs.system_prompt, [UserMessage(request.message)], costs.tool_tokens)
+    read = known
+    if request.session_id is not None or request.history is not None:
+        read += most_history_tokens(agent.history_max_tokens)
+    tokens, nanos = most_of_call(costs.price, limits, read)
+    least = least_of_call(costs.price, limits, known)
+    return Growth((tokens, nanos), (min(least[0], tokens), min(least[1], nanos)))

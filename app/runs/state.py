@@ -38,6 +38,8 @@ class RunState(Struct, frozen=True):
     nanos: int = 0
     reasoning_tokens: int = 0
     tool_calls: tuple[ToolCallRecord, ...] = ()
+    sources: tuple[str, ...] = ()
+    """That tools used, each once."""
     iterations: int = 0
     """Model calls that have begun."""
     last: bool = False
@@ -125,6 +127,7 @@ def _after_a_result(state: RunState, step: ToolAnswered) -> RunState:
         messages=_with_result(state.messages, step.message),
         waiting=tuple([call for call in state.waiting if call.id != step.message.tool_call_id]),
         tool_calls=(*state.tool_calls, step.record),
+        sources=tuple(dict.fromkeys((*state.sources, *step.sources))),
     )
 
 

@@ -56,6 +56,8 @@ class ToolsCalled(Struct, frozen=True, tag=True):
 class ToolAnswered(Struct, frozen=True, tag=True):
     message: ToolMessage
     record: ToolCallRecord
+    sources: tuple[str, ...] = ()
+    """What the tool used, such as addresses of documents."""
 
 
 class Ended(Struct, frozen=True, tag=True):

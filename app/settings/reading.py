@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from app.errors import ConfigurationError
-from app.files import read_file
+from app.reloading import read_bounded
 from app.settings.fields import Settings
 
 MAX_PROMPT_BYTES = 1_048_576
@@ -43,7 +43,7 @@ def _with_prompt(settings: Settings) -> Settings:
     if "system_prompt" in settings.model_fields_set:
         raise ConfigurationError("SYSTEM_PROMPT_FILE: is set together with SYSTEM_PROMPT; keep one of them")
     try:
-        text = read_file(path, MAX_PROMPT_BYTES).decode()
+        text = read_bounded(path, MAX_PROMPT_BYTES).decode()
     except OSError as error:
         raise ConfigurationError(f"SYSTEM_PROMPT_FILE: {path} cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:

@@ -15,6 +15,9 @@ class RunSettings(BaseModel):
     system_prompt_file: Path | None = Field(
         None, description="File with the system prompt, in UTF-8, for one longer than a variable (128 KiB) takes"
     )
+    agents_dir: Path | None = Field(
+        None, description="Folder with an agent in each `*.yaml`; read anew when it changes. See docs/agents.md"
+    )
     max_message_chars: int = Field(10_000, ge=1, le=GIB, description="Longest message, in characters")
     max_iterations: int = Field(10, ge=1, le=100, description="Most model calls a run may make")
     max_tokens: int = Field(

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 from app.errors import ConfigurationError, StateUnavailable
-from app.files import read_file
+from app.reloading import read_bounded
 from app.state.address import Address, parse
 from app.state.connection import Connection
 from app.state.store import Argument, Store, unavailable, under_way
@@ -45,7 +45,7 @@ def _check_authority(url: str | None, ca_file: Path) -> None:
     if not (url or "").startswith("rediss://"):
         raise ConfigurationError("REDIS_CA_FILE: REDIS_URL is not a rediss:// address, so nothing would be encrypted")
     try:
-        read_file(ca_file, _MAX_CA_BYTES)
+        read_bounded(ca_file, _MAX_CA_BYTES)
         ssl.create_default_context(cafile=ca_file)
     except ValueError as error:
         raise ConfigurationError(f"REDIS_CA_FILE: {ca_file}: {error}") from None

@@ -6,8 +6,8 @@ tag, apart from the users who are known: a name that anybody may give proves not
 
 import asyncio
 import builtins
-from collections.abc import Coroutine
-from functools import lru_cache, partial
+from collections.abc import Awaitable, Coroutine
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from app.messages import Turn
 from app.state.bounds import Bounds
-from app.state.scripts import APPEND, DELETE, LIST, RECALL
+from app.state.scripts import APPEND, DELETE, LIST
 from app.state.store import Script, Store, under_way
 from app.telemetry.logs import log
 
@@ -52,9 +52,9 @@ class Sessions:
     """
 
     def __init__(self, store: Store, bounds: Bounds, *, anonymous: bool = False) -> None:
+        self._store = store
         self._bounds = bounds
         self._anonymous = anonymous
-        self._recall = Script(store, RECALL)
         self._append = Script(store, f"local bounds = {{ {bounds.as_words()} }}\n{APPEND}")
         self._delete = Script(store, DELETE)
         self._list = Script(store, LIST)
@@ -67,7 +67,8 @@ class Sessions:
 
     def recall(self, user: str, session_id: str) -> Coroutine[Any, Any, Recalled]:
         """The session's turns, for a run that begins now. The question leaves when this is called."""
-        return self._recall((self._prefix(user) + session_id,), read=partial(_read, session_id))
+        clock = self._store.call("TIME")  # before the turns: what is deleted in between does not come back
+        return _recalled(session_id, clock, self._store.call("HGETALL", self._prefix(user) + session_id))
 
     def append(
         self, user: str, session_id: str, turn: Turn, *, began: int | None = None, address: str = ""
@@ -76,13 +77,9 @@ class Sessions:
 
         False if the session was deleted since. The turn leaves when this is called.
         """
-        return self._append(
-            self._keys(user, session_id, address),
-            turn.message_id,
-            _encode(turn),
-            "" if began is None else began,
-            read=bool,
-        )
+        keys = self._keys(user, session_id, address)
+        when = "" if began is None else began
+        return self._append(keys, turn.message_id, _encode(turn), when, read=bool)
 
     def append_later(self, user: str, session_id: str, turn: Turn, *, began: int | None, address: str) -> None:
         """As `append`, in the background: for a run that was cancelled."""
@@ -143,14 +140,17 @@ def _owner(user: str, address: str | None) -> _Owner:
     return _Owner(f"session:{tag}:{of}", f"deleted:{tag}", f"sessions:{tag}{shelf}", f"session-sizes:{tag}{shelf}")
 
 
-def _read(session_id: str, reply: tuple[bytes, builtins.list[bytes]]) -> Recalled:
-    at, fields = reply
+async def _recalled(
+    session_id: str, clock: Awaitable[tuple[bytes, bytes]], turns_by_field: Awaitable[builtins.list[bytes]]
+) -> Recalled:
+    seconds, micros = await clock
+    fields = await turns_by_field
     rows = [row for _, row in sorted(zip(fields[::2], fields[1::2], strict=True))[:-1]]  # `bytes` comes last
     try:
         turns = list(map(_decode, rows))
     except _UNREADABLE:
         turns = [turn for row in rows if (turn := _readable(row, session_id)) is not None]
-    return Recalled(turns, int(at), sum(map(len, rows)))
+    return Recalled(turns, int(seconds) * _MICROS + int(micros), sum(map(len, rows)))
 
 
 def _readable(row: bytes, session_id: str) -> Turn | None:

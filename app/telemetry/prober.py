@@ -89,7 +89,7 @@ class Prober:
         redis_up = self._redis is None or self._redis.status != "down"
         return redis_up and all(check.status != "down" for check in self._models.values())
 
-    def redis(self) -> str:
+    def redis(self) -> Literal["in-process", "unknown", "up", "down"]:
         return "in-process" if self._redis is None else self._redis.status
 
     def redis_reason(self) -> str | None:

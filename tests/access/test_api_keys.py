@@ -9,25 +9,18 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app import reloading
 from app.access import api_keys as module
-from app.access import watched_file
 from app.access.api_keys import PREFIX, KeyFile, fingerprint, new_secret, parse
 from app.access.principal import Principal
 from app.errors import ConfigurationError, Unauthorized
+from tests.access.keys import KEY, OTHER, line
 from tests.logged import capture_logs
-
-KEY, OTHER = new_secret(), new_secret()
-
-
-def line(secret: str = KEY, **changes: Any) -> str:
-    entry = {"sha256": fingerprint(secret), "name": "a test", "user": "ada", "scopes": ["chat"], **changes}
-    return json.dumps({name: value for name, value in entry.items() if value is not None}) + "\n"
 
 
 @pytest.fixture
@@ -212,7 +205,7 @@ def test_a_file_that_is_cut_anywhere_never_lets_in_nor_shuts_out_by_half_a_line(
 def test_a_file_that_is_being_written_is_read_when_it_is_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = KeyFile(path)
     path.write_text(line(OTHER))  # the first of two lines
-    monkeypatch.setattr(watched_file, "SETTLE_SECONDS", 0.5)
+    monkeypatch.setattr(reloading, "SETTLE_SECONDS", 0.5)
     writer = Timer(0.2, lambda: path.write_text(line(OTHER) + line()))
     writer.start()
     keys.refresh()
@@ -296,17 +289,15 @@ def test_a_file_that_can_no_longer_be_read_keeps_the_keys_and_says_so_once(
     assert keys.find(OTHER)
 
 
-def unreadable(*_: object) -> bytes:
-    raise PermissionError(13, "Permission denied")
-
-
 def test_a_read_that_failed_is_tried_again_though_the_file_did_not_change(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = KeyFile(path)
     path.write_text(line(OTHER))
     with monkeypatch.context() as patched:
-        patched.setattr(watched_file, "read_file", unreadable)
+        patched.setattr(
+            module, "read_bounded", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+        )
         with capture_logs() as logs:
             keys.refresh()
             keys.refresh()
@@ -342,7 +333,7 @@ def test_a_principal_shows_nothing_of_its_key(path: Path) -> None:
 
 
 async def test_watching_sees_a_change(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watched_file, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(reloading, "CHECK_SECONDS", 0.01)
     keys = KeyFile(path)
     watching = asyncio.create_task(keys.watch())
     await asyncio.to_thread(path.write_text, line(OTHER))

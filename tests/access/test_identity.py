@@ -11,7 +11,7 @@ from app.access.jwks import Jwks
 from app.errors import ConfigurationError, Unauthorized
 from app.settings import load
 from tests.access.issuer import AUDIENCE, ISSUER, RSA, SECRET, hmac_token, pem, token
-from tests.access.test_api_keys import KEY, line
+from tests.access.keys import KEY, line
 from tests.logged import capture_logs
 
 JWT: dict[str, Any] = {"auth": "jwt", "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from app.__main__ import command
 from app.access.api_keys import KeyFile, fingerprint, new_secret
-from app.access.keys_command import command
 
 
 def test_the_key_comes_first_and_then_its_line(tmp_path: Path) -> None:

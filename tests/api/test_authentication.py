@@ -18,7 +18,7 @@ from app.access.api_keys import new_secret
 from app.api.authentication import OPEN
 from app.main import create_app
 from app.settings import load
-from tests.access.test_api_keys import line
+from tests.access.keys import line
 from tests.conftest import Serve
 
 KEY = new_secret()

@@ -10,7 +10,7 @@ import pytest
 
 from app.access.api_keys import new_secret
 from app.api.docs import PATHS
-from tests.access.test_api_keys import line
+from tests.access.keys import line
 from tests.conftest import Serve
 from tests.service import Service, problem_of
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from app import reloading
 from app.access import api_keys
 from app.access.api_keys import new_secret
 from app.access.names import name_of
@@ -27,7 +28,7 @@ from tests.access.issuer import (
     pem,
     token,
 )
-from tests.access.test_api_keys import line
+from tests.access.keys import line
 from tests.api.serving import Service, serving
 
 ADA, BOB, CLOCK, ADMIN, EXPIRED, NOBODY = (new_secret() for _ in range(6))
@@ -277,7 +278,7 @@ async def test_a_session_belongs_to_its_user(service: Service) -> None:
 
 
 async def test_a_revoked_key_is_refused_within_seconds(keys_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_keys, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(reloading, "CHECK_SECONDS", 0.05)
     async with serving(auth="api-key", api_keys_file=keys_file) as service:
         assert (await service.chat("hi", ADA))[0] == 200
         await asyncio.to_thread(keys_file.write_text, line(BOB, user="bob", scopes=ALL))

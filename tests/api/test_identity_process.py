@@ -8,7 +8,7 @@ import pytest
 
 from app.access.api_keys import fingerprint, new_secret
 from tests.access.issuer import AUDIENCE, ISSUER, OTHER_RSA, RSA, SECRET, claims, hmac_token, pem, private_pem, token
-from tests.access.test_api_keys import line
+from tests.access.keys import line
 from tests.conftest import Serve
 from tests.redis_server import RedisServer
 from tests.service import Service, run_to_end

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.api.raw import HEAD, ask, chunk, connected, post, read_answer
@@ -64,14 +63,14 @@ def test_a_client_that_sends_all_before_it_reads_gets_its_answer(demo: Service, 
             yield MEGABYTE
 
     headers = JSON if chunked else JSON | {"Content-Length": "100000000"}
-    with httpx.Client(base_url=demo.url, trust_env=False, timeout=30) as client:
+    with demo.new_client() as client:
         problem_of(client.post("/chat", content=pieces(), headers=headers), 413, "body-too-large")
 
 
 def test_large_bodies_are_not_kept(demo: Service) -> None:
     before = resident_megabytes(demo)
     for _ in range(3):
-        with httpx.Client(base_url=demo.url, trust_env=False, timeout=30) as client:
+        with demo.new_client() as client:
             client.post("/chat", content=MEGABYTE * 50, headers=JSON)
     assert resident_megabytes(demo) < before + 40
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.access.api_keys import fingerprint, new_secret
-from tests.access.test_api_keys import line
+from tests.access.keys import line
 from tests.api.events import Event, parse_all
 from tests.conftest import Serve
 from tests.models.servers import NO_ANSWER, Reply

@@ -11,7 +11,7 @@ import pytest
 
 from app.access.api_keys import fingerprint, new_secret
 from tests.access.issuer import AUDIENCE, ISSUER, SECRET, claims, forged, hmac_token
-from tests.access.test_api_keys import line
+from tests.access.keys import line
 from tests.api.raw import connected
 from tests.conftest import Serve
 from tests.models.servers import Reply

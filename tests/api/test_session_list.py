@@ -12,7 +12,7 @@ from app.messages import AssistantMessage, Extras, ToolCall, ToolMessage, Turn, 
 from app.state.bounds import Bounds
 from app.state.redis import connect
 from app.state.sessions import Sessions
-from tests.access.test_api_keys import line
+from tests.access.keys import line
 from tests.api.serving import serving
 from tests.conftest import Serve
 from tests.redis_server import RedisServer

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 
-import httpx
-
 from tests.api.raw import Answer, read_from
 from tests.service import Service
 
@@ -50,7 +48,7 @@ def measured(service: Service, settle_seconds: float = 10) -> Iterator[Measured]
     done = Event()
 
     def call() -> None:
-        with httpx.Client(base_url=service.url, trust_env=False, timeout=30) as client:
+        with service.new_client() as client:
             while not done.wait(PAUSE_SECONDS):
                 started = time.perf_counter()
                 response = client.post("/chat", json={"message": "hi"})

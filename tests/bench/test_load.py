@@ -51,6 +51,7 @@ async def load(protocol: Callable[[], asyncio.Protocol], *, stream: bool, connec
                 seconds=0.2,
                 warmup=0.05,
                 server_pid=os.getpid(),
+                patience=0.5,  # a connection that was cut gives no answer within the window
             )
         )
 

@@ -108,8 +108,8 @@ def parsed(text: str) -> Rendered:
     return Rendered(tuple(one for one in documents if one))
 
 
-class Strict(yaml.SafeLoader):
-    """Refuses a key that stands twice, as server-side apply does."""
+class Strict(yaml.CSafeLoader):
+    """Refuses a key that stands twice, as server-side apply does. In Python it took a fifth of the time to render."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key) for key, _ in node.value]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.conftest import Render, Rendered, RenderError
-from tests.chart.test_objects import egress_ports
+from tests.chart.conftest import Render, RenderError
+from tests.chart.reading import egress_ports, mount, volume
 
 API_KEYS = {"mode": "api-key", "apiKeys": {"existingSecret": "keys"}}
 ISSUER = {"issuer": "https://idp.example/", "audience": "agent-api"}
@@ -19,14 +19,6 @@ ROUTE = {"enabled": True, "parentRefs": [{"name": "gateway"}]}
 def jwt(**values: Any) -> dict[str, Any]:
     """The values of a mode with tokens, without a source of keys but the given one."""
     return {"mode": "jwt", "jwt": {**ISSUER, **values}}
-
-
-def volume(rendered: Rendered, name: str) -> Any:
-    return next((one for one in rendered.pod()["volumes"] if one["name"] == name), None)
-
-
-def mount(rendered: Rendered, name: str) -> Any:
-    return next((one for one in rendered.app()["volumeMounts"] if one["name"] == name), None)
 
 
 def test_everyone_may_call_by_default_and_nothing_is_mounted(render: Render) -> None:

@@ -5,29 +5,8 @@ from typing import Any
 import pytest
 
 from tests.chart.conftest import Render, Rendered, RenderError
-
-Variables = dict[str, Any]
-TRACED: dict[str, Any] = {"tracing": {"endpoint": "http://jaeger.platform:4317"}}
-EVERY_NAME: dict[str, Any] = {
-    **TRACED,
-    "models": ["anthropic/m", "openai/m", "ollama/m"],
-    "ollama": {"enabled": True},
-    "anthropic": {"existingSecret": "a"},
-    "openai": {"apiKey": "b"},
-    "redis": {"url": "redis://valkey.platform:6379"},
-    "auth": {
-        "mode": "jwt",
-        "jwt": {"issuer": "i", "audience": "a", "existingSecret": "hmac", "algorithms": ["HS256"]},
-    },
-    "caBundle": {"secret": "authorities"},
-}
-
-
-def variables(container: dict[str, Any]) -> Variables:
-    """What each variable is; fails where a name stands twice."""
-    names = [one["name"] for one in container["env"]]
-    assert len(names) == len(set(names)), f"{names} has a name twice"
-    return {one["name"]: one.get("value", one.get("valueFrom")) for one in container["env"]}
+from tests.chart.reading import variables
+from tests.chart.values import EVERY_NAME, TRACED
 
 
 def sidecar(rendered: Rendered) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.chart.conftest import CHART, ROOT, Template, parsed
-from tests.chart.test_golden import CASES
+from tests.chart.values import CASES
 
 
 @pytest.fixture(scope="session")

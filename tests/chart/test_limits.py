@@ -6,27 +6,17 @@ from typing import Any
 import pytest
 
 from app.limits import budgets, tiers
+from app.messages import NANOS
 from app.settings import Settings, load
 from tests.chart.conftest import Render, RenderError
-
-LIMITS: dict[str, Any] = {
-    "global": {"perMinute": 1_000_000},
-    "tiers": {
-        "default": {
-            "user": {"perMinute": 60, "concurrent": 4},
-            "chat": {"perMinute": 30},
-            "tools": {"*": {"perMinute": 20}, "clock": {"concurrent": 1}},
-        },
-        "gold": {"agent": {"concurrent": 100}},
-    },
-}
+from tests.chart.values import LIMITS
 
 
 def test_by_default_only_the_budget_of_all_is_set(render: Render) -> None:
     rendered = render()
     assert not [name for name in rendered.settings() if name.startswith("LIMITS")]
     assert [(one.scope, one.period, one.nanos) for one in budgets.budgets(rendered.read())] == [
-        ("global", "day", 100 * budgets.NANOS)
+        ("global", "day", 100 * NANOS)
     ]
 
 

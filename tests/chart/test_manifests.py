@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.chart.conftest import CHART, KIND_VALUES, ROOT, Template
-from tests.chart.test_golden import CASES
+from tests.chart.values import CASES
 
 SCHEMAS = Path(__file__).parent / "schemas"
 VERSIONS = sorted(path.name.removeprefix("v") for path in SCHEMAS.glob("v1.*"))

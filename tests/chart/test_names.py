@@ -10,8 +10,7 @@ import pytest
 import yaml
 
 from tests.chart.conftest import CHART, Render, Rendered, RenderError, Template, parsed
-from tests.chart.test_env import EVERY_NAME
-from tests.chart.test_golden import EVERYTHING
+from tests.chart.values import EVERY_NAME, EVERYTHING
 
 AWKWARD = ["123", "1e5", "0x1f", "true", "null", "no", "1_000", "2001-01-01"]
 SOME: dict[str, Any] = EVERYTHING | {"fullnameOverride": "agent-api"}

@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 
 from app.telemetry import metrics
 from tests.chart.conftest import Render, Rendered
+from tests.chart.reading import egress_ports
 
 ANYONE = {"auth": {"allowAnonymous": True}}
 DEFAULT = {"ConfigMap", "Deployment", "NetworkPolicy", "Service", "ServiceAccount"}
@@ -116,11 +117,6 @@ def test_the_metrics_are_not_on_the_service_of_the_api(render: Render) -> None:
     monitor = rendered.one("ServiceMonitor")["spec"]
     service = next(one for one in rendered.of("Service") if one["metadata"]["name"] == "agent-api-metrics")
     assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-
-
-def egress_ports(rendered: Rendered) -> set[int]:
-    rules = rendered.one("NetworkPolicy")["spec"]["egress"]
-    return {port["port"] for rule in rules for port in rule.get("ports", [])}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.chart.conftest import Render, RenderError
-from tests.chart.test_objects import egress_ports
+from tests.chart.reading import egress_ports
 
 MONITORED = {"metrics": {"serviceMonitor": {"enabled": True}}}
 PEER = {"podSelector": {"matchLabels": {"app": "prometheus"}}}

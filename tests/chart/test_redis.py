@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.chart.conftest import Render, RenderError
-from tests.chart.test_auth import mount, volume
+from tests.chart.reading import mount, volume
 
 CA = {"tls": {"existingSecret": "redis-ca"}}
 

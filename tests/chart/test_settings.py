@@ -11,9 +11,8 @@ import yaml
 from app.settings import Settings, load
 from scripts.chart_settings import COMPOSED, made, plain, schema, switches_off
 from tests.chart.conftest import CHART, ROOT, Render, RenderError
-from tests.chart.test_env import EVERY_NAME, variables
-from tests.chart.test_golden import EVERYTHING
-from tests.chart.test_limits import LIMITS
+from tests.chart.reading import variables
+from tests.chart.values import EVERY_NAME, EVERYTHING, LIMITS
 
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.chart.conftest import CHART, RenderError, Template, parsed
-from tests.chart.test_golden import EVERYTHING, KEDA
+from tests.chart.values import EVERYTHING, KEDA
 
 OLD: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "old-values.yaml").read_text())
 NEW: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from scripts.chart_schemas import GATEWAY, KEDA, OPERATOR, module_folder
-from tests.chart.test_golden import CASES, EVERYTHING
+from tests.chart.values import CASES
+from tests.e2e.cases import values
 from tests.e2e.cluster import CHART, SCRATCH, Release, helm, kubectl
-
-# A cluster of one family takes the second away, and a load balancer without an implementation keeps no class.
-HERE: dict[str, Any] = {"service": {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]}}
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +26,6 @@ def custom_resources() -> Iterator[None]:
     yield
     for name in names:
         kubectl("delete", "crd", name, namespace="default")
-
-
-def values(case: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(CASES[case]) or {}
-    if case == "everything":
-        found |= {"service": {**EVERYTHING["service"], **HERE["service"]}}
-    return found
 
 
 @pytest.mark.usefixtures("custom_resources")

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
+from tests.e2e.cases import values
 from tests.e2e.cluster import CHART, SCRATCH, Release, eventually, fetch, forwarded, get, helm, kubectl, run
-from tests.e2e.test_diff import values
 
 CUSTOM = {"HTTPRoute", "PrometheusRule", "ServiceMonitor"}
 

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from tests.e2e.cluster import ROOT, Release, eventually, forwarded, helm, kubectl, run
-from tests.test_readme import ANYTHING, normal
+from tests.readme import ANYTHING, normal
 
 GUIDE = (ROOT / "docs" / "limits.md").read_text().partition("## All of it in a cluster")[2]
 WALK, _, END = GUIDE.partition("**The end.**")

@@ -8,10 +8,9 @@ from typing import Any
 
 import yaml
 
+from tests.certificates import Authority, careless
 from tests.e2e.cluster import SCRATCH, Release, eventually, fetch, forwarded, kubectl
 from tests.e2e.conftest import SECURITY
-from tests.state.secured import Authority
-from tests.test_tls import careless
 
 NAME = "tls-valkey"
 PASSWORD = "of-the-test"

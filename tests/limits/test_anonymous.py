@@ -9,9 +9,9 @@ from app.access.names import anonymous
 from app.access.principal import ANONYMOUS_TIER, Principal
 from app.errors import BudgetExceeded, ConfigurationError, RateLimited
 from app.limits import tiers
-from app.limits.budgets import NANOS, anonymous_budgets
-from app.limits.usage import UsageBook
-from app.messages import Usage
+from app.limits.budgets import anonymous_budgets
+from app.limits.headers import of_refusal
+from app.messages import NANOS, Usage
 from app.settings import load
 from app.state.store import Store
 from tests.limits.conftest import MakeLimiter
@@ -90,7 +90,7 @@ async def test_a_proxy_has_ten_times_the_rates_and_runs_of_an_address(limiter: M
     with pytest.raises(RateLimited) as caught:
         await ask(made, stranger("192.0.2.99", peer="10.0.0.1"))
     assert caught.value.policy == "peer-chat-concurrent"
-    assert caught.value.headers() == {}
+    assert of_refusal(caught.value) == {}
     for number in range(10):
         await ask(made, stranger(f"198.51.100.{number}", peer="10.0.0.1"), "agent")
     with pytest.raises(RateLimited) as caught:
@@ -123,16 +123,16 @@ async def test_the_usage_of_made_up_names_is_kept_with_their_address(limiter: Ma
     made = limiter()
 
     async def use(principal: Principal) -> None:
-        claim = await ask(made, principal)
-        claim.record("m 1", Usage(3, 2), 0.001, uncertain=principal.user == "ada")
-        await made.settle(claim)
+        reservation = await ask(made, principal)
+        reservation.record("m 1", Usage(3, 2), 0.001, uncertain=principal.user == "ada")
+        await made.settle(reservation)
 
     await asyncio.gather(*(use(stranger(name=f"name-{number}")) for number in range(300)))
     await use(stranger(name="ada"))
     await use(stranger("192.0.2.2", name="ada"))
-    assert len(await store.call("KEYS", "usage:*")) == 3
+    assert len(await store.call("KEYS", "{limits}:usage:*")) == 3
     assert await store.call("HLEN", (await _usage_key(store, "192.0.2.1"))) <= 710
-    book = UsageBook(store, ())
+    book = made.usage
     [row] = await book.of_caller(stranger(name="name-7"), 1)
     assert (row.user, row.model, row.calls, row.input_tokens, row.uncertain_tokens) == ("name-7", "m 1", 1, 3, 0)
     [row] = await book.of_caller(stranger("192.0.2.2", name="ada"), 1)
@@ -144,28 +144,28 @@ async def test_the_usage_of_made_up_names_is_kept_with_their_address(limiter: Ma
 
 
 async def _usage_key(store: Store, address: str) -> str:
-    return next(str(key.decode()) for key in await store.call("KEYS", f"usage:*:address:{address}"))
+    return next(str(key.decode()) for key in await store.call("KEYS", f"{{limits}}:usage:*:address:{address}"))
 
 
 async def test_addresses_beyond_a_thousand_a_day_are_counted_together(limiter: MakeLimiter, store: Store) -> None:
     made = limiter()
 
     async def use(number: int) -> None:
-        claim = await ask(made, stranger(f"10.0.{number // 256}.{number % 256}", name=f"name-{number}"))
-        claim.record("m", Usage(1), 0.001)
-        await made.settle(claim)
+        reservation = await ask(made, stranger(f"10.0.{number // 256}.{number % 256}", name=f"name-{number}"))
+        reservation.record("m", Usage(1), 0.001)
+        await made.settle(reservation)
 
     await asyncio.gather(*map(use, range(1_050)))
-    assert len(await store.call("KEYS", "usage:*")) == 1 + 1_000 + 1
-    assert sum(row.calls for row in await UsageBook(store, ()).of_all(1)) == 1_050
+    assert len(await store.call("KEYS", "{limits}:usage:*")) == 1 + 1_000 + 1
+    assert sum(row.calls for row in await made.usage.of_all(1)) == 1_050
     await use(3)
-    [row] = await UsageBook(store, ()).of_caller(stranger("10.0.0.3", name="name-3"), 1)
+    [row] = await made.usage.of_caller(stranger("10.0.0.3", name="name-3"), 1)
     assert row.calls == 2
 
 
 async def test_a_share_is_told_once_something_was_used_of_it(limiter: MakeLimiter, store: Store) -> None:
     made = limiter()
-    book = UsageBook(store, made.budgets, made.anonymous_budgets)
+    book = made.usage
     assert await book.standings(stranger()) == []
     await reserve(made, "a", 0.5, principal=stranger())
     (user,) = await book.standings(stranger())

@@ -14,9 +14,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from app.limits.budgets import NANOS
 from app.limits.limiter import Limiter
 from app.limits.usage import Standing, UsageBook
+from app.messages import NANOS
 from app.settings import load
 from app.state.redis import connect
 from tests.limits.priced_provider import MODEL
@@ -127,7 +127,7 @@ async def test_no_burst_over_processes_that_are_killed_spends_more_than_the_budg
         **budget,
     )
     store = connect(mortal_redis.url)
-    book = UsageBook(store, Limiter(load(None, **budget), store).budgets)
+    book = Limiter(load(None, **budget), store).usage
     seen: list[Standing] = []
     ends: Counter[str] = Counter()
     watching = asyncio.create_task(_watch(book, seen))

@@ -1,6 +1,7 @@
 """Whatever runs do, in any order and number: no budget is ever overdrawn, and no nano-dollar is lost."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, given, settings
@@ -9,13 +10,12 @@ from hypothesis import strategies as st
 from app.access.principal import Principal
 from app.errors import BudgetExceeded
 from app.limits.allowance import Growth
-from app.limits.budgets import NANOS
 from app.limits.limiter import Limiter
-from app.limits.reservation import Claim
-from app.messages import Usage
+from app.limits.reservation import Reservation
+from app.messages import NANOS, Usage
 from app.settings import load
 from app.state.redis import connect
-from app.state.store import Store
+from tests.limits.watched import WatchedStore
 from tests.redis_server import RedisServer
 
 LIMITS = {
@@ -32,94 +32,118 @@ admits = st.tuples(st.just("admit"), st.sampled_from("abc"), amounts, amounts, s
 spends = st.tuples(st.just("spend"), st.integers(0, 9), st.floats(0, 1), st.booleans())
 grows = st.tuples(st.just("grow"), st.integers(0, 9), amounts, amounts, st.floats(0, 1), st.booleans())
 ends = st.tuples(st.sampled_from(["settle", "settle again", "renew", "die"]), st.integers(0, 9))
-steps = st.lists(admits | spends | grows | ends, max_size=40)
+moves = st.tuples(st.just("move"), st.integers(0, 9), st.booleans())
+steps = st.lists(admits | spends | grows | ends | moves, max_size=40)
 
 
 @dataclass
 class World:
     """Three users, two of them of one team, and what is expected of them."""
 
-    store: Store
+    store: WatchedStore
     limiter: Limiter
-    going: list[Claim] = field(default_factory=list)
-    over: list[Claim] = field(default_factory=list)
+    going: list[Reservation] = field(default_factory=list)
+    over: list[Reservation] = field(default_factory=list)
     spent_nanos: int = 0
     runs: int = 0
+    principal: dict[str, Principal] = field(default_factory=dict)
 
     async def admit(self, user: str, tokens: int, nanos: int, least: float) -> None:
         self.runs += 1
         principal = Principal(user, team="core" if user != "c" else None, authenticated=True)
         floor = (int(tokens * least), int(nanos * least))
         first = Growth((tokens, nanos), floor)
-        claim = self.limiter.claim(principal, "chat", f"run-{self.runs}", (2 * tokens, 2 * nanos), lambda: first)
+        reservation = self.limiter.reservation(
+            principal, "chat", f"run-{self.runs}", (2 * tokens, 2 * nanos), lambda: first
+        )
+        self.principal[reservation.run_id] = principal
         try:
-            await self.limiter.admit(claim, lambda _: None)
+            await self.limiter.reserve(reservation, lambda _: None)
         except BudgetExceeded:
             return
-        if claim.budgets:
-            assert floor[0] <= claim.allowance.tokens <= tokens
-            assert floor[1] <= claim.allowance.nanos <= nanos
-        self.going.append(claim)
+        if reservation.checks.budgets:
+            assert floor[0] <= reservation.allowance.tokens <= tokens
+            assert floor[1] <= reservation.allowance.nanos <= nanos
+        self.going.append(reservation)
 
     async def spend(self, number: int, share: float, settles: bool) -> None:
-        if claim := _pick(self.going, number):
-            tokens, nanos = int(claim.allowance.tokens * share), int(claim.allowance.nanos * share)
-            claim.record("m", Usage(tokens), nanos / NANOS)
+        if reservation := _pick(self.going, number):
+            tokens, nanos = int(reservation.allowance.tokens * share), int(reservation.allowance.nanos * share)
+            reservation.record("m", Usage(tokens), nanos / NANOS)
             self.spent_nanos += nanos
             if settles:
-                await self.limiter.settle(claim, over=False)
+                await self.limiter.settle(reservation, over=False)
 
     async def grow(self, number: int, tokens: int, nanos: int, least: float, twice: bool) -> None:
         """Settle and reserve for the next call; `twice`: as if the first reply had been lost."""
-        claim = _pick(self.going, number)
-        if claim is None or not claim.budgets:
+        reservation = _pick(self.going, number)
+        if reservation is None or not reservation.checks.budgets:
             return
-        allowance = claim.allowance
+        allowance = reservation.allowance
         wanted = (min(tokens, allowance.most_tokens), min(nanos, allowance.most_nanos))
         growth = Growth(wanted, (int(wanted[0] * least), int(wanted[1] * least)))
         before = (allowance.tokens, allowance.nanos)
-        if twice and (call := claim.settlement(over=False, growth=growth)):
-            await self.limiter._settlement(call[0], *call[1])
-        await self.limiter.settle(claim, growth, over=False)
-        if claim.refusal is None:
+        if twice:
+            await self._settle_unheard(reservation, growth, over=False)
+        await self.limiter.settle(reservation, growth, over=False)
+        if reservation.refusal is None:
             assert allowance.tokens >= growth.least[0]
             assert allowance.nanos >= growth.least[1]
         else:
-            assert isinstance(claim.refusal, BudgetExceeded)
+            assert isinstance(reservation.refusal, BudgetExceeded)
             assert (allowance.tokens, allowance.nanos) == before
 
     async def settle(self, number: int) -> None:
-        if claim := _pick(self.going, number):
-            self.going.remove(claim)
-            self.over.append(claim)
-            await self.limiter.settle(claim)
+        if reservation := _pick(self.going, number):
+            self.going.remove(reservation)
+            self.over.append(reservation)
+            await self.limiter.settle(reservation)
 
     async def settle_again(self, number: int) -> None:
         """As if the reply to the settlement, which was carried out, had been lost."""
-        if (claim := _pick(self.going, number)) and (call := claim.settlement(over=True)):
-            keys, arguments = call
-            await self.limiter._settlement(keys, *arguments)
+        if reservation := _pick(self.going, number):
+            await self._settle_unheard(reservation, None, over=True)
             await self.settle(number)
 
+    async def _settle_unheard(self, reservation: Reservation, growth: Growth | None, *, over: bool) -> None:
+        self.store.lose = 1
+        await self.limiter.settle(reservation, growth, over=over)
+        self.store.lose = 0
+
     async def renew(self, number: int) -> None:
-        for claim in (_pick(self.going, number), _pick(self.over, number)):
-            if claim is not None:
-                keys, arguments = claim.renewal()
-                claim.renewed(await self.limiter._admission(keys, *arguments), 0.0)
+        for reservation in (_pick(self.going, number), _pick(self.over, number)):
+            if reservation is not None:
+                with suppress(BudgetExceeded):
+                    await self.limiter.renew(reservation)
+
+    async def move(self, number: int, settles: bool) -> None:
+        """Another process goes on with the run. `settles`: the first had settled more than it wrote down."""
+        if reservation := _pick(self.going, number):
+            self.going.remove(reservation)
+            held, unsettled = reservation.held, tuple(reservation.steps)
+            if settles:
+                await self.limiter.settle(reservation, over=False)
+            moved = Limiter(load(None, usage_days=0, **LIMITS), self.store).resume(self.principal[held.run_id], held)
+            await self.limiter.reserve(moved, lambda _: None)
+            for step in unsettled:
+                moved.record("m", Usage(step[2]), step[6] / NANOS)
+            self.going.append(moved)
 
     async def die(self, number: int) -> None:
         """The run's process is killed: what it had not settled is not known to anyone."""
-        if claim := _pick(self.going, number):
-            self.going.remove(claim)
-            self.spent_nanos -= sum(int(step[6]) for step in claim._steps)
-            for key, period in zip(claim.budget_keys, claim.periods, strict=True):
-                held = await self.store.call("HGET", f"{key}:{period}", f"run:{claim.run}")
+        if reservation := _pick(self.going, number):
+            self.going.remove(reservation)
+            self.spent_nanos -= sum(int(step[6]) for step in reservation.steps)
+            run = f"run:{reservation.run_id}"
+            for name in reservation.checks.budget_keys:
+                key = f"{name}:{reservation.day[:7] if ':team:' in name else reservation.day}"
+                held = await self.store.call("HGET", key, run)
                 if held is not None:
                     dead = held.decode().rpartition(":")[0] + ":1"
-                    await self.store.call("HSET", f"{key}:{period}", f"run:{claim.run}", dead, "due", 1)
+                    await self.store.call("HSET", key, run, dead, "due", 1)
 
     async def check(self) -> None:
-        for key in await self.store.call("KEYS", "budget:*"):
+        for key in await self.store.call("KEYS", "{limits}:budget:*"):
             assert await self.store.call("TTL", key) > 0
             reply = await self.store.call("HGETALL", key)
             fields = {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
@@ -135,25 +159,25 @@ class World:
     async def check_end(self) -> None:
         while self.going:
             await self.settle(0)
-        total = await self.store.call("HMGET", f"budget:global:{await self._today()}", "sc", "rc")
+        total = await self.store.call("HMGET", f"{{limits}}:budget:global:{await self._today()}", "sc", "rc")
         assert int(total[0] or 0) == self.spent_nanos
 
     async def _today(self) -> str:
-        for key in await self.store.call("KEYS", "budget:global:*"):
-            return str(key.decode().split(":")[2])
+        for key in await self.store.call("KEYS", "{limits}:budget:global:*"):
+            return str(key.decode().rpartition(":")[2])
         return ""
 
 
-def _pick(claims: list[Claim], number: int) -> Claim | None:
-    return claims[number % len(claims)] if claims else None
+def _pick(reservations: list[Reservation], number: int) -> Reservation | None:
+    return reservations[number % len(reservations)] if reservations else None
 
 
 def _scope(key: str) -> str:
-    return key.split(":")[1]
+    return key.split(":")[2]
 
 
 async def _live(url: str | None, todo: list[tuple[object, ...]]) -> None:
-    store = connect(url)
+    store = WatchedStore(connect(url))
     try:
         await store.call("FLUSHALL")
         world = World(store, Limiter(load(None, usage_days=0, **LIMITS), store))

@@ -1,16 +1,13 @@
 """Runs at once: counted until they end, and given back by those who cannot say that they ended."""
 
-import asyncio
-
 import pytest
 
 from app.access.principal import Principal
 from app.errors import RateLimited
 from app.limits.limiter import Limiter
-from app.settings import load
-from app.state.store import Store
-from tests.limits.conftest import MakeLimiter
+from tests.limits.conftest import MakeLimiter, brief
 from tests.limits.test_rates import ADA, BOB, ask, limits, refused
+from tests.limits.watched import WatchedStore, once_free
 
 
 async def test_a_run_counts_until_it_is_over(limiter: MakeLimiter) -> None:
@@ -36,46 +33,50 @@ async def test_everyone_and_each_operation_are_counted_too(limiter: MakeLimiter)
     await ask(made, BOB)
 
 
-async def test_a_run_that_goes_on_keeps_its_place_for_longer_than_a_lease(limiter: MakeLimiter) -> None:
-    made = limiter(limits=limits(user={"concurrent": 1}), lease_seconds=1)
+async def test_a_run_that_goes_on_keeps_its_place_for_longer_than_a_lease(
+    limiter: MakeLimiter, store: WatchedStore
+) -> None:
+    made = limiter(limits=limits(user={"concurrent": 1}), lease_seconds=0.6)
     await ask(made)
-    await asyncio.sleep(1.6)
+    await store.renewed(5)
     await refused(made)
 
 
-async def test_a_process_that_dies_gives_its_places_back_within_a_lease(store: Store) -> None:
-    """Nobody tends this limiter, as nobody tends that of a dead process."""
-    dead = Limiter(load(None, limits=limits(user={"concurrent": 1}), lease_seconds=1), store)
+async def test_a_process_that_dies_gives_its_places_back_within_a_lease(store: WatchedStore) -> None:
+    """This limiter does not run, as that of a dead process does not."""
+    dead = Limiter(brief(limits=limits(user={"concurrent": 1}), lease_seconds=0.5), store)
     await ask(dead)
     await refused(dead)
-    await asyncio.sleep(1.05)
-    await ask(dead)
+    await once_free(lambda: ask(dead), RateLimited)
 
 
 async def test_a_tool_called_by_hand_holds_a_place_while_it_runs(limiter: MakeLimiter) -> None:
     made = limiter(limits=limits(tools={"*": {"concurrent": 1}}))
-    async with made.turn(ADA, "tool:clock") as headers:
+    async with made.slot(ADA, "tool:clock") as headers:
         assert headers["RateLimit"] == '"tool:clock-concurrent";r=0'
         with pytest.raises(RateLimited):
-            async with made.turn(ADA, "tool:clock"):
+            async with made.slot(ADA, "tool:clock"):
                 pass
-        async with made.turn(ADA, "tool:calculator"):
+        async with made.slot(ADA, "tool:calculator"):
             pass
-    await asyncio.sleep(0.1)  # given back in the background
-    async with made.turn(ADA, "tool:clock"):
-        pass
+
+    async def again() -> None:
+        async with made.slot(ADA, "tool:clock"):
+            pass
+
+    await once_free(again, RateLimited)  # given back in the background
 
 
-async def test_a_limiter_that_is_closed_has_given_everything_back(limiter: MakeLimiter, store: Store) -> None:
+async def test_a_limiter_that_is_closed_has_given_everything_back(limiter: MakeLimiter, store: WatchedStore) -> None:
     made = limiter(limits=limits(user={"concurrent": 5}))
-    for claim in [await ask(made) for _ in range(5)]:
-        made.leases.settle_later(claim)
-    await made.leases.aclose()
-    assert await store.call("ZCARD", "running:user:ada") == 0
+    for reservation in [await ask(made) for _ in range(5)]:
+        made.settle_later(reservation)
+    await made.close()
+    assert await store.call("ZCARD", "{limits}:running:user:ada") == 0
 
 
-async def test_without_limits_nothing_is_asked(limiter: MakeLimiter, store: Store) -> None:
+async def test_without_limits_nothing_is_asked(limiter: MakeLimiter, store: WatchedStore) -> None:
     made = limiter()
-    claim = await ask(made, Principal("ada"))
-    await made.settle(claim)
+    reservation = await ask(made, Principal("ada"))
+    await made.settle(reservation)
     assert await store.call("DBSIZE") == 0

@@ -8,7 +8,8 @@ import pytest
 
 from app.errors import ConfigurationError
 from app.limits import tiers
-from app.limits.budgets import NANOS, NO_LIMIT, Budget, budgets
+from app.limits.budgets import NO_LIMIT, Budget, budgets
+from app.messages import NANOS
 from app.settings import load
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from app.access.principal import Principal
 from app.errors import RateLimited
+from app.limits.headers import of_refusal
 from app.limits.limiter import Limiter
-from app.limits.reservation import Claim
+from app.limits.reservation import Reservation
 from app.state.redis import connect
 from app.state.store import Store
 from app.telemetry import metrics
@@ -29,11 +30,11 @@ def limits(**levels: Any) -> str:
     return json.dumps({"global": everyone, "tiers": {"default": levels}})
 
 
-async def ask(limiter: Limiter, principal: Principal = ADA, operation: str = "chat") -> Claim:
+async def ask(limiter: Limiter, principal: Principal = ADA, operation: str = "chat") -> Reservation:
     ask.run += 1  # type: ignore[attr-defined]
-    claim = limiter.claim(principal, operation, f"run-{ask.run}")  # type: ignore[attr-defined]
-    await limiter.admit(claim, lambda _: None)
-    return claim
+    reservation = limiter.reservation(principal, operation, f"run-{ask.run}")  # type: ignore[attr-defined]
+    await limiter.reserve(reservation, lambda _: None)
+    return reservation
 
 
 ask.run = 0  # type: ignore[attr-defined]
@@ -84,7 +85,7 @@ async def test_everyone_together_is_limited_and_by_how_much_is_not_told(limiter:
     await ask(made)
     error = await refused(made, BOB)
     assert error.members() == {"violated-policies": ["global"]}
-    assert error.headers() == {}
+    assert of_refusal(error) == {}
 
 
 async def test_a_request_that_one_level_refuses_uses_up_none(limiter: MakeLimiter, store: Store) -> None:
@@ -92,18 +93,18 @@ async def test_a_request_that_one_level_refuses_uses_up_none(limiter: MakeLimite
     await ask(made)
     for _ in range(5):
         await refused(made)
-    assert await store.call("LLEN", "rate:global") == 1
-    assert await store.call("LLEN", "rate:user:ada") == 1
+    assert await store.call("LLEN", "{limits}:rate:global") == 1
+    assert await store.call("LLEN", "{limits}:rate:user:ada") == 1
 
 
 async def test_an_admission_counts_for_sixty_seconds_and_no_longer(limiter: MakeLimiter, store: Store) -> None:
     made = limiter(limits=limits(user={"per_minute": 3}))
     for _ in range(3):
         await ask(made)
-    await age(store, "rate:user:ada", 59)
+    await age(store, "{limits}:rate:user:ada", 59)
     error = await refused(made)
     assert error.retry_after == 1
-    await age(store, "rate:user:ada", 1)
+    await age(store, "{limits}:rate:user:ada", 1)
     for _ in range(3):
         await ask(made)
     await refused(made)
@@ -137,8 +138,8 @@ async def test_who_is_not_authenticated_counts_by_address_whatever_the_name(limi
 
 async def test_headers_tell_what_is_left(limiter: MakeLimiter) -> None:
     made = limiter(limits=limits(everyone={"per_minute": 50}, user={"per_minute": 3, "concurrent": 2}))
-    claim = made.claim(ADA, "chat", "run")
-    headers = await made.admit(claim, lambda _: None)
+    reservation = made.reservation(ADA, "chat", "run")
+    headers = await made.reserve(reservation, lambda _: None)
     assert headers["RateLimit-Policy"] == '"user";q=3;w=60, "user-concurrent";q=2;qu="concurrent-requests"'
     assert headers["RateLimit"] == '"user";r=2;t=60, "user-concurrent";r=1'
 
@@ -147,7 +148,10 @@ async def test_headers_of_a_refusal_tell_when_to_come_back(limiter: MakeLimiter)
     made = limiter(limits=limits(user={"per_minute": 1}))
     await ask(made)
     error = await refused(made)
-    assert error.headers() == {"RateLimit-Policy": '"user";q=1;w=60', "RateLimit": f'"user";r=0;t={error.retry_after}'}
+    assert of_refusal(error) == {
+        "RateLimit-Policy": '"user";q=1;w=60',
+        "RateLimit": f'"user";r=0;t={error.retry_after}',
+    }
 
 
 async def test_refusals_are_counted_by_level(limiter: MakeLimiter) -> None:
@@ -168,6 +172,7 @@ async def test_what_is_kept_ends_by_itself(limiter: MakeLimiter, store: Store) -
 _HAMMER = """
 import asyncio, json, sys, time
 from app.errors import RateLimited
+from app.limits.headers import of_refusal
 from app.limits.limiter import Limiter
 from app.access.principal import Principal
 from app.settings import load
@@ -178,8 +183,8 @@ async def main(url, limits, seconds, name):
     limiter = Limiter(load(None, limits=limits), store)
     ada, admitted, end = Principal("ada", authenticated=True), 0, time.monotonic() + seconds
     while time.monotonic() < end:
-        claims = [limiter.claim(ada, "chat", f"{name}-{time.monotonic_ns()}-{n}") for n in range(20)]
-        done = await asyncio.gather(*(limiter.admit(c, print) for c in claims), return_exceptions=True)
+        reservations = [limiter.reservation(ada, "chat", f"{name}-{time.monotonic_ns()}-{n}") for n in range(20)]
+        done = await asyncio.gather(*(limiter.reserve(c, print) for c in reservations), return_exceptions=True)
         assert all(isinstance(d, (dict, RateLimited)) for d in done), done
         admitted += sum(isinstance(d, dict) for d in done)
     print(admitted)
@@ -197,7 +202,7 @@ async def test_three_processes_together_admit_what_the_limit_says(redis_server: 
     clock = await store.call("TIME")
     now = int(clock[0]) * 1000 + int(clock[1]) // 1000
     # 1,000 admissions that end 0 to 60 s from now, evenly; the processes are to get the places as they become free
-    await store.call("RPUSH", "rate:user:ada", *(now - 60_000 + 60 * n for n in range(limit)))
+    await store.call("RPUSH", "{limits}:rate:user:ada", *(now - 60_000 + 60 * n for n in range(limit)))
     arguments = [redis_server.url, limits(user={"per_minute": limit}), str(seconds)]
 
     def hammer(name: str) -> int:
@@ -205,7 +210,7 @@ async def test_three_processes_together_admit_what_the_limit_says(redis_server: 
         return int(subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True).stdout)
 
     admitted = sum(await asyncio.gather(*(asyncio.to_thread(hammer, name) for name in "abc")))
-    entries = [int(entry) for entry in await store.call("LRANGE", "rate:user:ada", 0, -1)]
+    entries = [int(entry) for entry in await store.call("LRANGE", "{limits}:rate:user:ada", 0, -1)]
     clock = await store.call("TIME")
     await store.aclose()
     last = entries[-1]

@@ -14,9 +14,9 @@ from tests.limits.test_rates import ADA, BOB, ask
 async def test_calls_add_up_by_user_and_model(limiter: MakeLimiter, store: Store) -> None:
     made = limiter()
     for principal, model in ((ADA, "a/x"), (ADA, "a/x"), (ADA, "b/y 1"), (BOB, "a/x")):
-        claim = await ask(made, principal)
-        claim.record(model, Usage(10, 5, 3, 2), 0.25)
-        await made.settle(claim)
+        reservation = await ask(made, principal)
+        reservation.record(model, Usage(10, 5, 3, 2), 0.25)
+        await made.settle(reservation)
     book = UsageBook(store, ())
     rows = await book.of_user("ada", 1)
     assert [(row.model, row.calls, row.cost_usd) for row in rows] == [("a/x", 2, 0.5), ("b/y 1", 1, 0.25)]
@@ -37,9 +37,9 @@ async def test_more_users_than_fit_into_one_round_trip(limiter: MakeLimiter, sto
     made = limiter()
 
     async def use(number: int) -> None:
-        claim = await ask(made, Principal(f"user-{number}", authenticated=True))
-        claim.record("m", Usage(1), 0.001)
-        await made.settle(claim)
+        reservation = await ask(made, Principal(f"user-{number}", authenticated=True))
+        reservation.record("m", Usage(1), 0.001)
+        await made.settle(reservation)
 
     await asyncio.gather(*map(use, range(600)))
     rows = await UsageBook(store, ()).of_all(1)
@@ -49,18 +49,18 @@ async def test_more_users_than_fit_into_one_round_trip(limiter: MakeLimiter, sto
 
 async def test_it_is_not_kept_where_nobody_wants_it(limiter: MakeLimiter, store: Store) -> None:
     made = limiter(usage_days=0)
-    claim = await reserve(made, "a", 0.1)
-    claim.record("m", Usage(1), 0.001)
-    await made.settle(claim)
-    assert await store.call("KEYS", "usage:*") == []
+    reservation = await reserve(made, "a", 0.1)
+    reservation.record("m", Usage(1), 0.001)
+    await made.settle(reservation)
+    assert await store.call("KEYS", "{limits}:usage:*") == []
 
 
 async def test_it_is_kept_for_as_long_as_asked(limiter: MakeLimiter, store: Store) -> None:
     made = limiter(usage_days=2)
-    claim = await ask(made)
-    claim.record("m", Usage(1), 0.001)
-    await made.settle(claim)
-    for key in await store.call("KEYS", "usage:*"):
+    reservation = await ask(made)
+    reservation.record("m", Usage(1), 0.001)
+    await made.settle(reservation)
+    for key in await store.call("KEYS", "{limits}:usage:*"):
         assert 2 * 86_400 - 5 < await store.call("TTL", key) <= 2 * 86_400
 
 
@@ -68,7 +68,7 @@ async def test_a_standing_has_limit_spent_and_reserved(limiter: MakeLimiter, sto
     made = limiter(budget_user_day_usd=2.0, budget_team_month_tokens=500, budget_global_day_usd=7.0)
     core = Principal("ada", team="core", authenticated=True)
     await reserve(made, "a", 0.5, principal=core)
-    book = UsageBook(store, made.budgets)
+    book = made.usage
     user, team = await book.standings(core)
     (everyone,) = await book.global_standings()
     assert (user.budget, user.period, user.usd.limit, user.usd.reserved) == ("user", "day", 2.0, 0.5)

@@ -156,6 +156,7 @@ async def test_a_failure_is_raised_counted_and_logged(error: Callable[[], Except
         ([("reasoning", "x" * 40), ("arguments", "y" * 20), ModelUnavailable("", reason="cut_stream")], True, 15),
         (["x" * 8, ("arguments", "y" * 4), ModelUnavailable("", reason="overloaded")], True, 3),
         ([ModelUnavailable("", reason="timeout")], False, 1),
+        ([ModelUnavailable("", reason="disconnected")], False, 1),
         ([ModelUnavailable("", reason="unreachable")], False, None),
         ([LookupError()], False, None),
     ],

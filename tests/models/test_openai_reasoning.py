@@ -182,7 +182,14 @@ async def test_an_opening_tag_in_the_prompt_is_learned(provider: Provider, model
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("deepseek-r1:8b", ModelOptions()), ("QwQ-32B", ModelOptions()), ("m", ModelOptions(reasons=True))],
+    [
+        ("deepseek-r1:8b", ModelOptions()),
+        ("QwQ-32B", ModelOptions()),
+        ("MiniMaxAI/MiniMax-M2.1", ModelOptions()),
+        ("nvidia/Nemotron-3-Nano-30B", ModelOptions()),
+        ("Qwen/Qwen3.5-9B", ModelOptions()),
+        ("m", ModelOptions(reasons=True)),
+    ],
 )
 async def test_an_opening_tag_in_the_prompt_is_expected_of_some(
     provider: Provider, http: Http, name: str, options: ModelOptions

@@ -303,7 +303,7 @@ async def test_a_connection_that_is_dropped_before_the_answer(
     provider.will(Reply(status=0, ending="cut"))
     with pytest.raises(ModelUnavailable) as caught:
         await fold(model, ask())
-    assert caught.value.reason == "unreachable"
+    assert caught.value.reason == "disconnected"
 
 
 async def test_a_body_without_end_is_not_kept(

@@ -56,9 +56,23 @@ def test_an_endless_event_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 TEXTS = st.lists(st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs", "Z"]), min_size=1), max_size=5)
 
 
-@given(TEXTS, st.sampled_from(["\n", "\r\n"]), st.data())
+@given(TEXTS, st.sampled_from(["\n", "\r\n", "\r"]), st.data())
 def test_chunks_may_end_anywhere(texts: list[str], newline: str, data: st.DataObject) -> None:
     lines = "".join(f": c{newline}event: x{newline}data: {text}{newline}{newline}" for text in texts).encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(lines)), max_size=8)))
     chunks = [lines[start:end] for start, end in zip([0, *cuts], [*cuts, len(lines)], strict=True)]
     assert read(*chunks) == [text.encode() for text in texts]
+
+
+@given(st.lists(st.integers(), min_size=1, max_size=4), st.sampled_from(["\n", "\r\n", "\r"]), st.data())
+def test_events_of_json_may_lack_their_blank_lines(numbers: list[int], newline: str, data: st.DataObject) -> None:
+    events = [b'{"choices":[{}],"n":%d}' % number for number in numbers] + [b"[DONE]"]
+    names = data.draw(st.booleans())
+    lines = b"".join((b"event: x\n" if names else b"") + b"data: %s\n" % event for event in events)
+    stream = lines.replace(b"\n", newline.encode())
+    cut = data.draw(st.integers(0, len(stream)))
+    assert read(stream[:cut], stream[cut:]) == events
+
+
+def test_json_over_several_lines_is_one_event() -> None:
+    assert read(b'data: {"a": {}\ndata: }\n\n', b"data: [{}\ndata: ,{}]\n\n") == [b'{"a": {}\n}', b"[{}\n,{}]"]

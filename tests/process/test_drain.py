@@ -53,7 +53,7 @@ def serve_upstream(serve: Serve, upstream: Upstream) -> Serve:
 def open_stream(service: Service) -> Iterator[Iterator[str]]:
     """The blocks of a stream whose first event is there."""
     with (
-        httpx.Client(base_url=service.url, trust_env=False, timeout=30) as client,
+        service.new_client() as client,
         client.stream("POST", "/chat/stream", json={"message": "hi"}) as response,
     ):
         arriving = blocks(response.iter_text())
@@ -63,7 +63,7 @@ def open_stream(service: Service) -> Iterator[Iterator[str]]:
 
 def ask_anew(service: Service, method: str, path: str, body: object = None) -> httpx.Response:
     """On a connection of its own."""
-    with httpx.Client(base_url=service.url, trust_env=False, timeout=30) as client:
+    with service.new_client() as client:
         return client.request(method, path, json=body)
 
 

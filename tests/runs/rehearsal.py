@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.agents.definition import Agent, RunLimits
+from app.agents.catalog import default_agent
+from app.agents.definition import RunLimits
 from app.limits.allowance import Growth
 from app.limits.limiter import CHAT, Limiter
-from app.limits.reservation import Claim
+from app.limits.reservation import Reservation
 from app.messages import NANOS, Message, Usage, UserMessage
 from app.models.prices import FREE, Price
 from app.runs.context import RunContext, Services
@@ -37,7 +38,7 @@ class SettlingOnly(Limiter):
         super().__init__(load(None), InProcessStore())
         self._rehearsal = rehearsal
 
-    async def settle(self, claim: Claim, growth: Growth | None = None, *, over: bool = True) -> None:
+    async def settle(self, reservation: Reservation, growth: Growth | None = None, *, over: bool = True) -> None:
         await self._rehearsal.settle(growth)
 
 
@@ -146,9 +147,9 @@ class Rehearsal:
         known = models(self.model, price=self.price)
         limiter = SettlingOnly(self)
         sessions = Sessions(store, Bounds(ttl_seconds=60, max_turns=100))
-        agent = Agent("default", self.system, tuple(tool.name for tool in self.tools))
+        agent = default_agent(settings, tuple(tool.name for tool in self.tools))
         offered = toolset(Registry(self.tools))
-        memory = Forgetful(sessions, settings, ADA, "s", "m", UserMessage("Hello"))
+        memory = Forgetful(sessions, settings.session_max_bytes, agent, ADA, "s", "m", UserMessage("Hello"))
         memory.less = self.less
         reserved = (self.reserved_tokens, round(self.reserved_usd * NANOS))
         return RunContext(
@@ -160,7 +161,7 @@ class Rehearsal:
             offered,
             RunLimits(self.max_iterations, self.max_tokens, AMPLE, self.max_cost_usd),
             Costs(self.price, self.system, offered.most_tokens),
-            limiter.claim(ADA, CHAT, "a-run", reserved),
+            limiter.reservation(ADA, CHAT, "a-run", reserved),
             memory,
             self.events.append,
             state=state,

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.agents.definition import RunLimits
-from app.limits.budgets import NANOS
-from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Turn, Usage, UserMessage
+from app.messages import NANOS, AssistantMessage, Message, ToolCall, ToolMessage, Turn, Usage, UserMessage
 from app.models.estimates import estimated_input_tokens, estimated_message_tokens
 from app.models.prices import FREE, Price, Rates
 from app.models.protocol import ModelRequest

@@ -10,7 +10,7 @@ from app.limits.allowance import Growth
 from app.messages import AssistantMessage, ToolCall, ToolMessage, Turn, Usage, UserMessage
 from app.runs.events import Token, ToolCallRecord, ToolFinished, ToolStarted, UsageReported
 from app.runs.history import repair
-from app.tools import ToolError, tool
+from app.tools import ToolContext, ToolError, tool
 from tests.doubles import CHEAP, USAGE, ScriptedModel, answers, asks_for
 from tests.runs.rehearsal import Rehearsal, rehearse
 
@@ -221,3 +221,16 @@ async def test_a_turn_of_many_calls_is_one_that_every_provider_accepts() -> None
     progress = await run.run(UserMessage("go"))
     messages = (UserMessage("go"), *progress.messages)
     assert repair(Turn("id", 0.0, messages)) == messages
+
+
+async def test_what_tools_used_is_told_once_each() -> None:
+    @tool
+    async def look(context: ToolContext, page: str) -> str:
+        """Look."""
+        context.sources.extend((page, "https://all.example"))
+        return page
+
+    calls = asks_for(call("look", "1", page="https://a.example"), call("look", "2", page="https://b.example"))
+    run = rehearse(calls, answers("done"), tools=[look])
+    await run.run()
+    assert sorted(run.context.state.sources) == ["https://a.example", "https://all.example", "https://b.example"]

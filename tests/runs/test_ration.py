@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from app.errors import BudgetExceeded
-from app.limits.usage import UsageBook
 from app.messages import ToolCall, Usage
 from app.models.protocol import Completion
 from app.runs.events import RunFailed
@@ -36,7 +35,7 @@ def call(number: int = 4, name: str = "double") -> ToolCall:
 
 
 async def reserved(stage: Stage) -> int:
-    (user,) = await UsageBook(stage.store, stage.limiter.budgets).standings(ADA_OF_STAGE)
+    (user,) = await stage.limiter.usage.standings(ADA_OF_STAGE)
     return int(user.tokens.reserved)
 
 
@@ -96,17 +95,17 @@ async def test_a_run_that_may_not_grow_ends_with_what_there_is() -> None:
     async def rival() -> str:
         """Spend what is left."""
         left = 50_000 - 2_000 - await reserved(stage)
-        claim = stage.limiter.claim(ADA_OF_STAGE, "chat", "rival", (left, 0))
-        await stage.limiter.admit(claim, lambda _: None)
-        claim.record("m", Usage(left), 0.0)
-        await stage.limiter.settle(claim)
+        reservation = stage.limiter.reservation(ADA_OF_STAGE, "chat", "rival", (left, 0))
+        await stage.limiter.reserve(reservation, lambda _: None)
+        reservation.record("m", Usage(left), 0.0)
+        await stage.limiter.settle(reservation)
         return "x" * 9_500
 
     model = ScriptedModel(asks_for(call(name="rival"), text="Let me see.", usage=Usage(1_990, 10)), answers("no"))
     stage = Stage(model, tools=[rival], **TOKENS)
     answer = await stage.answer()
     assert (answer.answer, answer.finish_reason, answer.iterations) == ("Let me see.", "max_tokens", 1)
-    (user,) = await UsageBook(stage.store, stage.limiter.budgets).standings(ADA_OF_STAGE)
+    (user,) = await stage.limiter.usage.standings(ADA_OF_STAGE)
     assert user.tokens.spent <= 50_000
     assert user.tokens.reserved == 0
 
@@ -128,8 +127,8 @@ async def test_where_less_is_left_than_wanted_the_next_answer_is_shorter() -> No
 async def test_a_history_for_which_nothing_is_left_is_refused_as_a_budget() -> None:
     stage = Stage(ScriptedModel(answers("x" * 6_000)), tools=[double], budget_user_day_tokens=9_000)
     await stage.answer(session_id="s")
-    claim = stage.limiter.claim(ADA_OF_STAGE, "chat", "other", (3_500, 0))
-    await stage.limiter.admit(claim, lambda _: None)
+    reservation = stage.limiter.reservation(ADA_OF_STAGE, "chat", "other", (3_500, 0))
+    await stage.limiter.reserve(reservation, lambda _: None)
     last = (await stage.events(session_id="s"))[-1]
     assert isinstance(last, RunFailed)
     assert isinstance(last.error, BudgetExceeded)

@@ -138,7 +138,7 @@ async def test_a_turn_larger_than_a_session_may_be_is_kept_shortened() -> None:
 
 async def test_a_runner_that_closes_lets_its_runs_say_what_they_had() -> None:
     stage = Stage(ScriptedModel(["Hel", asyncio.Event()]))
-    run = stage.runner.run(ADA, RunRequest("Hello", session_id="s"))
+    run = stage.runner.start(ADA, RunRequest("Hello", session_id="s"))
     async for event in run:
         if isinstance(event, Token):
             break
@@ -162,7 +162,7 @@ async def test_runs_that_do_not_end_are_left(monkeypatch: pytest.MonkeyPatch) ->
             raise AssertionError
 
     stage = Stage(Stubborn())
-    run = stage.runner.run(ADA, RunRequest("Hello")).begin()
+    run = stage.runner.start(ADA, RunRequest("Hello")).begin()
     await asyncio.sleep(0.01)
     with capture_logs() as logs:
         await stage.runner.aclose()

@@ -72,7 +72,7 @@ async def test_what_there_is_not_is_told_before_anything_starts(
     stage = Stage(ScriptedModel(answers("Hello")), tools=[double], store=store)
     before = asyncio.all_tasks()
     with pytest.raises(error, match=word):
-        stage.runner.run(ADA, request_)
+        stage.runner.start(ADA, request_)
     assert asyncio.all_tasks() == before
     assert store.calls == []
 
@@ -81,7 +81,7 @@ async def test_a_tool_that_the_caller_may_not_use_is_refused_or_not_offered() ->
     stage = Stage(ScriptedModel(answers("Hello")), tools=[double])
     eve = replace(ADA, scopes=frozenset({"chat"}))
     with pytest.raises(Forbidden):
-        stage.runner.run(eve, RunRequest("Hi", tools=("double",)))
+        stage.runner.start(eve, RunRequest("Hi", tools=("double",)))
     await stage.answer("Hi", eve)
     await stage.answer("Hi")
     await stage.answer("Hi", tools=())

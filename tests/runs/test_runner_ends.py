@@ -58,7 +58,7 @@ CUT: list[tuple[Message, ...]] = [(UserMessage("Hello"), AssistantMessage("Hel",
 
 async def begun(stage: Stage, **request: Any) -> RunHandle:
     """A run whose model has said its first word."""
-    run = stage.runner.run(ADA, RunRequest("Hello", session_id="s", **request))
+    run = stage.runner.start(ADA, RunRequest("Hello", session_id="s", **request))
     async for event in run:
         if isinstance(event, Token):
             return run
@@ -140,7 +140,7 @@ async def test_a_refused_run_does_not_start_and_leaves_no_task() -> None:
 async def test_stop_ends_every_run() -> None:
     stage = Stage(never())
     runs = [await begun(stage) for _ in range(3)]
-    waiting = stage.runner.run(ADA, RunRequest("Hello")).begin()
+    waiting = stage.runner.start(ADA, RunRequest("Hello")).begin()
     stage.runner.stop()
     for run in [*runs, waiting]:
         assert isinstance(error_of([event async for event in run]), ShuttingDown)
@@ -151,7 +151,7 @@ async def test_stop_ends_every_run() -> None:
 
 async def test_a_finished_run_is_not_stopped() -> None:
     stage = Stage(ScriptedModel(answers("Hello")))
-    run = stage.runner.run(ADA, RunRequest("Hello")).begin()
+    run = stage.runner.start(ADA, RunRequest("Hello")).begin()
     await asyncio.wait(others())
     stage.runner.stop()
     last = [event async for event in run][-1]
@@ -161,7 +161,7 @@ async def test_a_finished_run_is_not_stopped() -> None:
 @pytest.mark.parametrize("midway", [False, True])
 async def test_a_cancelled_run_leaves_what_was_said(midway: bool) -> None:
     stage = Stage(never())
-    run = await begun(stage) if midway else stage.runner.run(ADA, RunRequest("Hello", session_id="s"))
+    run = await begun(stage) if midway else stage.runner.start(ADA, RunRequest("Hello", session_id="s"))
     with capture_logs() as logs:
         async with run:
             run.cancel()
@@ -183,7 +183,7 @@ async def test_a_run_can_be_left_at_any_moment(turns: int) -> None:
     calls = [ToolCall(str(number), "double", {"number": number}) for number in range(2)]
     model = ScriptedModel(asks_for(*calls), answers("done"))
     stage = Stage(model, tools=[double], price=CHEAP, **BUDGET)
-    async with stage.runner.run(ADA, RunRequest("Hello", session_id="s")):
+    async with stage.runner.start(ADA, RunRequest("Hello", session_id="s")):
         for _ in range(turns):
             await asyncio.sleep(0)
     assert model.open == 0
@@ -205,7 +205,7 @@ async def test_what_a_run_held_is_free_again_after_its_end(end: str) -> None:
         if end == "crashed":
             go.set()
             assert isinstance(error_of([event async for event in run]), InternalError)
-    await stage.limiter.leases.aclose()
+    await stage.limiter.close()
     assert (await stage.answer()).answer == "Hello"
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from app.errors import ConfigurationError, StateUnavailable
 from app.state.redis import connect
+from tests.certificates import Authority
 from tests.redis_server import BINARY, MISSING
-from tests.state.secured import Authority, SecuredServer
+from tests.state.secured import SecuredServer
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason=MISSING)
 

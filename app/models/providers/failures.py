@@ -9,14 +9,16 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 
 from app.errors import AppError, ContentFiltered, ContextTooLong, ModelError, ModelRateLimited, ModelUnavailable
-from app.models.providers.kinds import STATUSES, is_filtered, is_per_time, is_quota, is_too_long, reason_of
+from app.models.providers.kinds import STATUSES, is_filtered, is_quota, is_rate_limited, is_too_long, reason_of
 from app.models.providers.told import Told, told
 from app.telemetry.scrubbing import without_secrets
 from app.tls import certificate_problem
 
 CAUSE_CHARS = 500
 _PERMANENT = frozenset({"auth", "not_found", "bad_request", "quota", "certificate"})
-_DOWN = frozenset({"auth", "quota", "certificate", "unreachable", "timeout", "overloaded", "server_error"})
+_DOWN = frozenset(
+    {"auth", "quota", "certificate", "unreachable", "disconnected", "timeout", "overloaded", "server_error"}
+)
 
 
 def from_status(status: int, headers: Mapping[str, str], body: bytes) -> AppError:
@@ -37,7 +39,7 @@ def from_answer(body: bytes) -> AppError:
 def _from_told(status: int, said: Told, retry_after: float | None) -> AppError:
     words = said.words
     cause = f"HTTP {status}: {words}"
-    if (status == 429 and not is_quota(words)) or (status == 413 and is_per_time(words)):
+    if is_rate_limited(status, words) and not is_quota(words):
         return rate_limited(cause, retry_after)
     if status == 402 or is_quota(words):
         return unavailable("quota", cause)
@@ -68,7 +70,7 @@ def from_exception(error: BaseException, answering: bool) -> ModelUnavailable:
         case aiohttp.ClientConnectionError() | OSError() if answering:
             return unavailable("cut_stream", cause)
         case aiohttp.ClientConnectionError() | OSError():
-            return unavailable("unreachable", cause)
+            return unavailable("disconnected", cause)
         case _:  # bytes that are no HTTP, which the exception repeats
             return unavailable("broken_answer", type(error).__name__)
 
@@ -86,6 +88,7 @@ def is_alive(error: AppError, model: str | None = None) -> bool:
 
 _DETAILS = {
     "unreachable": "The model's provider cannot be reached. Try again later.",
+    "disconnected": "The model's provider closed the connection before it answered. Try again later.",
     "timeout": "The model's provider did not answer in time. Try again later.",
     "overloaded": "The model's provider is overloaded. Try again later.",
     "server_error": "The model's provider failed. Try again later.",

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar
@@ -32,6 +32,7 @@ QUIET_SECONDS = 0.5
 LATE_SECONDS = 1.0
 """How long a server that has told why its answer ends may take for the mark of the end."""
 
+_JSON = msgspec.json.Decoder()
 _BROKEN = (aiohttp.ClientError, ConnectionError, ssl.SSLError)
 E = TypeVar("E", bound=AppError)
 
@@ -120,15 +121,27 @@ class _Call:
         return error
 
 
-async def read(response: aiohttp.ClientResponse) -> bytes:
-    """The whole body, if it has a sane size. Some servers leave the connection open after it.
+def is_json(body: bytes) -> bool:
+    """Whether the body is one JSON text, and whole."""
+    try:
+        _JSON.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    return True
+
+
+async def read(
+    response: aiohttp.ClientResponse, start: bytes = b"", is_whole: Callable[[bytes], bool] = is_json
+) -> bytes:
+    """The whole body, of which `start` was read before, if it has a sane size. Some servers leave the connection open
+    after it: what `is_whole` is taken as all when nothing follows for a while.
 
     Raises ModelUnavailable.
     """
     content = response.content
-    pieces: list[bytes] = []
-    size = 0
-    while piece := await (_next(content, pieces) if _may_be_whole(content, pieces) else content.readany()):
+    pieces = [start] if start else []
+    size = len(start)
+    while piece := await (_next(content, pieces, is_whole) if _may_be_whole(content, pieces) else content.readany()):
         pieces.append(piece)
         size += len(piece)
         if size > MAX_ANSWER_BYTES:
@@ -140,16 +153,12 @@ def _may_be_whole(content: aiohttp.StreamReader, pieces: Sequence[bytes]) -> boo
     return bool(pieces) and not content.is_eof() and pieces[-1].rstrip().endswith((b"}", b"]"))
 
 
-async def _next(content: aiohttp.StreamReader, pieces: Sequence[bytes]) -> bytes:
-    """The next piece of a body; none where it is a whole JSON text and nothing follows for a while."""
+async def _next(content: aiohttp.StreamReader, pieces: Sequence[bytes], is_whole: Callable[[bytes], bool]) -> bytes:
+    """The next piece of a body; none where it is whole and nothing follows for a while."""
     with suppress(TimeoutError):
         async with asyncio.timeout(QUIET_SECONDS):
             return await content.readany()
-    try:
-        msgspec.json.decode(b"".join(pieces))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return await content.readany()
-    return b""
+    return b"" if is_whole(b"".join(pieces)) else await content.readany()
 
 
 async def drain(response: aiohttp.ClientResponse) -> None:

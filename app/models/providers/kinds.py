@@ -11,16 +11,19 @@ def _any(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE)
 
 
-_PER_TIME = _any(
+_RATES = (
     r"tokens? per (?:min|hour|day|sec)",
     r"per[- ]minute",
     r"\b[rt]p[md]\b",
     r"rate[-_ ]?limit(?!s? of the model)",
     r"too many requests",
     r"throttl",
-    r"(?:wait|slow down).{0,30}(?:try|retry)",
     r"resource_exhausted",
+    r"too many tokens\W{1,3}please wait",
+    r"请求(?:过于频繁|过多|频率)|速率限制|限流",
 )
+_RATE_LIMITED = _any(*_RATES)
+_PER_TIME = _any(*_RATES, r"(?:wait|slow down).{0,30}(?:try|retry)")
 
 _TOO_LONG = _any(
     # identifiers
@@ -47,7 +50,10 @@ _TOO_LONG = _any(
     r"request exceeds the maximum (?:allowed )?(?:size|number of bytes)",
 )
 
-_OUTPUT_ONLY = _any(r"maximum allowed number of output tokens|model'?s maximum output tokens")
+_OUTPUT_ONLY = _any(
+    r"maximum allowed number of output tokens|model'?s maximum output tokens|maximum output (?:tokens )?(?:for|of)",
+    r"maximum tokens you requested|maxoutputtokens value",
+)
 
 _QUOTA_CODES = _any(
     r"insufficient_quota|billing_hard_limit|billing_not_active|billing_error|insufficient_balance|quota_exceeded_error",
@@ -75,6 +81,7 @@ _FILTERED = _any(
 
 _NO_KEY = _any(
     r"api_key_invalid|invalid_api_key|authentication_error|(?:incorrect|invalid) api[ _]key|api key not valid"
+    r"|login fail"
 )
 _NO_MODEL = _any(r"model_not_found|invalid_model|deploymentnotfound|model_decommissioned|model_not_exist")
 
@@ -82,6 +89,11 @@ _NO_MODEL = _any(r"model_not_found|invalid_model|deploymentnotfound|model_decomm
 def is_per_time(words: str) -> bool:
     """Whether it is about how much may be asked in a time."""
     return _PER_TIME.search(words) is not None
+
+
+def is_rate_limited(status: int, words: str) -> bool:
+    """Whether too much was asked in too short a time. Some tell so with the status of another error, or with none."""
+    return status == 429 or (status in (400, 403, 413, 500) and _RATE_LIMITED.search(words) is not None)
 
 
 def is_too_long(words: str) -> bool:
@@ -102,7 +114,7 @@ def is_filtered(words: str) -> bool:
 
 def reason_of(status: int, words: str) -> str:
     """The reason, as of ModelUnavailable, for a status that says no more than itself."""
-    if 400 <= status < 500 and _NO_KEY.search(words):
+    if 400 <= status <= 500 and _NO_KEY.search(words):
         return "auth"
     if 400 <= status < 500 and _NO_MODEL.search(words):
         return "not_found"

@@ -1,7 +1,7 @@
 """The words in which providers refuse optional parameters, and the change that each asks for."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -52,56 +52,74 @@ NO_CHANGES = Changes()
 Rule = Callable[[str, frozenset[str], Changes], Changes | None]
 
 
-_REFUSING = re.compile(
-    r"unsupported|unrecogni[sz]ed|unknown|unexpected|forbidden|invalid(?!_)|deprecated|only the default"
-    r"|extra (?:fields|inputs)|additional propert|no such|cannot be|(?:not|n't) (?:\w+ ){0,2}?"
-    r"(?:support|allow|permit|enabl|availab|recogni|accept|valid|implement|exist)"
+_REFUSING_WORDS = (
+    r"(?:unsupported|unrecogni[sz]ed|unknown|unexpected|forbidden|invalid(?!_)|deprecated|only the default|disabled"
+    r"|extra (?:fields|inputs)|additional propert|no such|no longer|incompatible|cannot be|must be (?:omitted|removed)"
+    r"|(?:not|n't) (?:\w+ ){0,2}?(?:support|allow|permit|enabl|availab|recogni|accept|valid|implement|exist|compatib)"
+    r"|不支持|不允许|不可用|不存在|无效|非法|未知)"
 )
+_REFUSING = re.compile(_REFUSING_WORDS)
+_TOOLS_PARAMETER = r"(?<![\w.\[])tools(?![\w-]|[.\[]\w)"
 _TOOLS = re.compile(
-    r"--jinja|--enable-auto-tool-choice|--tool-call-parser|unsupported param\w*:? \W?tools"
+    r"--jinja|--enable-auto-tool-choice|--tool-call-parser"
+    rf"|{_REFUSING_WORDS}[^.;]{{0,80}}?{_TOOLS_PARAMETER}|{_TOOLS_PARAMETER}[^.;]{{0,40}}?{_REFUSING_WORDS}"
     r"|(?:tools?|functions?)[ _-]?(?:use|calls?|calling|choice)?\W{0,3}(?:\w+ ){0,4}?(?:not|n't) "
     r"(?:\w+ ){0,2}?(?:support|enabl|availab|allow|implement)"
     r"|(?:not|n't|no) (?:\w+ ){0,2}?(?:support|enabl|availab|allow)\w* (?:\w+ ){0,4}?\W?(?:tool|function[ _-]?call)"
     r"|no (?:\w+ ){1,4}?supports? (?:tool|function)"
-    r"|(?:unrecogni[sz]ed|unknown|unexpected|extra|additional|unsupported) (?:\w+ ){0,3}?\w*:? ?\W?tools\b"
+    r"|不支持\W{0,2}(?:工具|函数|function|tool)|(?:工具|函数)(?:调用)?(?:功能)?(?:暂)?不支持"
 )
 _TOOL_PARAMETERS = {"tools", "tool_choice"}
 _TOOL_FAILED = re.compile(r"tool_use_failed|failed to call a function|reasoning_effort")
-_MAX = re.compile(r"\bmax_(?:completion_|output_|new_)?tokens\b")
+_MAX = re.compile(r"\bmax(?:imum)?[_ ]?(?:completion|output|new)?[_ ]?tokens?\b")
 _OTHER_NAMES = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _INSTEAD = re.compile(r"\buse \W?(max_(?:completion_)?tokens)\b")
 _MINIMUM_OUTPUT = 16
-_TOO_LARGE = re.compile(
-    r"(?:at most|less than or equal to|<=|between 1 and|no more than|up to) \W?(\d+)|\[\d+, ?(\d+)\]"
-    r"|> (\d+), which is the maximum|maximum (?:\w+ ){0,5}?(?:is|of|:) \W?(\d+)|exceed\w* (?:\w+ ){0,5}?\W?(\d+)"
+_NUMBER = r"(\d[\d,]*)"
+_AT_MOST = re.compile(
+    rf"(?:at most|less than or equal to|<=|between 1 and|no more than|up to|超过|小于等于|不大于) ?\W?{_NUMBER}"
+    rf"|\[\d+, ?(\d+)\]|> {_NUMBER}, which is the maximum|maximum (?:\w+ ){{0,5}}?(?:is|of|:) \W?{_NUMBER}"
+    rf"|exceed\w* (?:\w+:? ){{0,5}}?\W?{_NUMBER}|最大(?:值|输出)?\W?[为是]?\W?{_NUMBER}"
 )
+_LESS_THAN = re.compile(rf"(?:less|lower|smaller) than \W?{_NUMBER}|to {_NUMBER} \(exclusive\)")
 _NO_STREAM = re.compile(
     r"stream(?:ing)?\W{0,2}(?: \w+){0,4}? (?:not|n't) (?:\w+ )?(?:support|allow|enabl|availab)"
     r"|(?:not|n't) support \W?stream(?:ing)?\b|(?:not|n't) (?:\w+ ){0,2}?tools?(?: use)? (?:in|with|when|while) stream"
+    r"|verified to (?:\w+ )?stream"
+    rf"|tool[^.]{{0,40}}{_REFUSING_WORDS}[^.]{{0,20}} (?:in|with|when|while|during|for) (?:\w+ )?stream"
+    rf"|stream[^.]{{0,40}}{_REFUSING_WORDS}[^.]{{0,20}} (?:with|when|while) (?:\w+ )?tool"
+    r"|不支持\W{0,2}(?:流式|stream)"
 )
 _ONLY_STREAM = re.compile(
     r"only supports? (?:the )?stream|stream ?= ?true|enable the stream|for non-streaming calls"
-    r"|(?:only|must|requires?) (?:\w+ ){0,4}?stream(?:ing|ed)?\b"
+    r"|(?:only|must|requires?) (?:\w+ ){0,4}?stream(?:ing|ed)?\b|[仅只]支持\W{0,2}(?:流式|stream)"
 )
 _KEYWORD = r"\b(?:additionalproperties|(?:max|min)(?:length|items)|exclusive(?:max|min)imum|(?:any|one|all)of)\b"
 _NOT_KNOWN = r"(?:unknown|unsupported|unrecogni[sz]ed|unexpected|(?:not|n't) (?:\w+ ){0,2}?(?:support|permit|allow))"
+_REASONING = r"(?:reasoning[_ ]content|reasoning_details|thinking_blocks|extra_content|provider_specific_fields)"
+_NOT_WANTED = rf"(?:{_REFUSING_WORDS}|(?:must|should|can|do) ?not|remove)"
+_NO_TEXT = r"(?:valid string|an? string|type string|be (?:null|none|nil)|got (?:null|none)|is (?:a )?required)"
 _WAYS = {
     "system_prompt_in_the_first_message": re.compile(
         r"(?:system|developer) (?:role|message|prompt|instruction)s? (?:\w+ ){0,3}?(?:not|n't) "
         r"|(?:not|n't) support (?:\w+ ){0,3}?\W?(?:system|developer)\b|roles must alternate"
         r"|only user(?: and|,) (?:assistant|model)"
     ),
+    "reasoning_content_in_every_message": re.compile(
+        r"reasoning_content\W{0,2}(?: \w+)* must be (?:passed|provided|included|present)"
+        r"|reasoning_content\W{0,2}(?: \w+)? (?:is|are) (?:missing|required)|missing (?:\w+ )?\W?reasoning_content"
+    ),
+    "thinking_in_every_message": re.compile(r"content\W{0,3}thinking\b.* must be passed"),
     "reasoning_not_sent_back": re.compile(
-        r"messages.*\b(?:reasoning(?:_content|_details)?|thinking_blocks|extra_content|provider_specific_fields)\b"
-        r".*(?:unsupported|not permitted|forbidden|unknown|unrecogni[sz]ed|unexpected|not allowed|invalid)"
+        r"both content and thinking|"
+        rf"{_REASONING}.*{_NOT_WANTED}|{_NOT_WANTED}.*{_REASONING}|messages.*\breasoning\b.*{_REFUSING_WORDS}"
     ),
-    "reasoning_content_in_every_call": re.compile(
-        r"reasoning_content\W{0,2}(?: \w+)* must be passed"
-        r"|reasoning_content\W{0,2} is missing|missing \W?reasoning_content"
-    ),
-    "without_marks_for_the_cache": re.compile(
-        r"cache_control\b.*(?:not permitted|forbidden|unknown|unrecogni[sz]ed|unexpected|not allowed|unsupported"
-        r"|invalid|(?:not|n't) support)"
+    "without_marks_for_the_cache": re.compile(rf"cache_control\b.*{_REFUSING_WORDS}|{_REFUSING_WORDS}.*cache_control"),
+    "system_prompt_as_text": re.compile(rf"\bsystem\b(?!\W{{0,3}}role).{{0,60}}{_NO_TEXT}|array into .*\.system\b"),
+    "content_as_text": re.compile(
+        rf"\bcontent\b(?! filter).{{0,80}}{_NO_TEXT}|missing (?:\w+ ){{0,2}}\W?content\b|array into .*\.content\b"
+        r"|nonetype|(?:null|none) is not of type|'none' has no attribute|not callable: null"
+        r"|null, expected (?:a )?str|expected (?:a )?str\w*, (?:\w+ )?(?:null|none)"
     ),
     "schemas_of_few_words": re.compile(rf"{_KEYWORD}.*{_NOT_KNOWN}|{_NOT_KNOWN}.*{_KEYWORD}"),
     "signature_in_every_call": re.compile(r"missing (?:a )?\W?thought_signature"),
@@ -136,8 +154,7 @@ def _max_tokens(words: str, names: frozenset[str], changes: Changes) -> Changes 
     found = _MAX.search(words) or _MAX.search(" ".join(names))
     if not found:
         return None
-    for match in _TOO_LARGE.finditer(words):
-        limit = int(next(group for group in match.groups() if group))
+    for limit in _limits(words):
         if _MINIMUM_OUTPUT <= limit < (changes.max_output or 1_000_000):
             return msgspec.structs.replace(changes, max_output=limit)
     instead = _INSTEAD.search(words)
@@ -147,6 +164,13 @@ def _max_tokens(words: str, names: frozenset[str], changes: Changes) -> Changes 
     if other is None or not _REFUSING.search(words) or changes.renamed is not None:
         return None
     return msgspec.structs.replace(changes, renamed=(refused, other))
+
+
+def _limits(words: str) -> Iterator[int]:
+    """What may be the maximum of tokens, the likelier ones first."""
+    for pattern, above in ((_AT_MOST, 0), (_LESS_THAN, 1)):
+        for found in pattern.finditer(words):
+            yield int(next(group for group in found.groups() if group).replace(",", "")) - above
 
 
 def _tools(words: str, names: frozenset[str], changes: Changes) -> Changes | None:
@@ -160,9 +184,11 @@ def _tools(words: str, names: frozenset[str], changes: Changes) -> Changes | Non
 def _stream(words: str, names: frozenset[str], changes: Changes) -> Changes | None:
     if changes.stream is not None or "stream_options" in words or "stream_options" in names:
         return None
+    if _NO_STREAM.search(words):
+        return msgspec.structs.replace(changes, stream=False)
     if _ONLY_STREAM.search(words):
         return msgspec.structs.replace(changes, stream=True)
-    if _NO_STREAM.search(words) or ("stream" in names and _REFUSING.search(words)):
+    if "stream" in names and _REFUSING.search(words):
         return msgspec.structs.replace(changes, stream=False)
     return None
 
@@ -171,6 +197,9 @@ RULES: tuple[Rule, ...] = (_reasoning_effort, _ways, _stream, _max_tokens, _tool
 
 
 def refuses(name: str, words: str, names: frozenset[str]) -> bool:
+    """Whether the parameter is refused, by its name or by what it is called in a sentence: `does not support thinking`
+    for `think`."""
     if not _REFUSING.search(words):
         return False
-    return name in names or re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", words) is not None
+    said = re.escape(name).replace("_", "[_ ]")
+    return name in names or re.search(rf"(?<![\w.]){said}(?:s|ing)?(?!\w)", words) is not None

@@ -5,18 +5,16 @@ names an optional part of the request is answered by a request that is changed i
 """
 
 from collections.abc import Collection, Iterable
-from typing import Any
 
 import msgspec
 
 from app.errors import AppError, ContextTooLong, ModelUnavailable
 from app.models.providers.refusal_rules import RULES, Changes, refuses
+from app.models.providers.told import told
 
 _MAX_WORDS = 4000
 _REASONS = ("bad_request", "not_found", "server_error", "auth")
 _STATUSES = frozenset({200, 400, 403, 404, 405, 422, 500, 501})
-_SAYING = ("message", "msg", "detail", "details", "error", "errors", "reason", "metadata", "raw", "type", "code")
-_NAMING = ("param", "loc", "field", "parameter")
 
 
 class Said(Exception):
@@ -60,32 +58,5 @@ def _without(choices: Iterable[str], words: str, names: frozenset[str], changes:
 def words_of(body: bytes) -> tuple[str, frozenset[str]]:
     """The words of an error in lower case, and the parameters that it names in fields of their own. What repeats the
     request is not read: nobody who is let to ask may make an error say what they like."""
-    try:
-        said = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return body[:_MAX_WORDS].decode("utf-8", "replace").lower(), frozenset()
-    words: list[str] = []
-    names: set[str] = set()
-    _collect(said, words, names, 0)
-    return " ".join(words)[:_MAX_WORDS].lower(), frozenset(names)
-
-
-def _collect(said: Any, words: list[str], names: set[str], depth: int) -> None:
-    if depth > 8:
-        return
-    match said:
-        case str():
-            words.append(said)
-        case list():
-            for item in said[:20]:
-                _collect(item, words, names, depth + 1)
-        case dict():
-            for name in _NAMING:
-                match said.get(name):
-                    case str(path):
-                        names.add(path.lower())
-                    case [*parts]:
-                        names.add(".".join(str(part) for part in parts if part != "body").lower())
-            for name in _SAYING:
-                if name in said:
-                    _collect(said[name], words, names, depth + 1)
+    said = told(body)
+    return said.words[:_MAX_WORDS].lower(), said.names

@@ -10,12 +10,23 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-MAX_CHARS = 2000
+MAX_CHARS = 4000
 _DEPTH = 12
 
 _CODES = ("type", "error_type", "__type", "code", "status", "status_code", "reason", "param")
 _WORDS = ("message", "Message", "msg", "detail", "error_description", "error_msg", "status_msg", "title")
-_NESTED = ("error", "errors", "innererror", "metadata", "raw", "details", "base_resp", "response")
+_NAMING = ("param", "loc", "field", "parameter")
+_NESTED = (
+    "error",
+    "errors",
+    "innererror",
+    "external_model_error",
+    "metadata",
+    "raw",
+    "details",
+    "base_resp",
+    "response",
+)
 _HTML = re.compile(rb"\s*<(?:!doctype|html|head|body|h1)", re.IGNORECASE)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _BLANKS = re.compile(r"\s+")
@@ -25,11 +36,13 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Told(NamedTuple):
-    """An error in the provider's words. `codes` are its identifiers, as `invalid_request_error`."""
+    """An error in the provider's words. `codes` are its identifiers, as `invalid_request_error`, `names` the parameters
+    that it names in fields of their own."""
 
     codes: tuple[str, ...]
     message: str
     retry_after: float | None = None
+    names: frozenset[str] = frozenset()
 
     @property
     def words(self) -> str:
@@ -48,12 +61,11 @@ def told(body: bytes) -> Told:
     if said is None:
         text = _plain(body)
         return Told((), text, _wait(text, body))
-    codes: dict[str, None] = {}
-    messages: dict[str, None] = {}
+    texts: dict[str, dict[str, None]] = {"code": {}, "message": {}, "name": {}}
     for kind, text in _walk(said, _DEPTH):
-        (codes if kind == "code" else messages)[text] = None
-    message = _BLANKS.sub(" ", ": ".join(messages)).strip()[:MAX_CHARS]
-    return Told(tuple(codes), message, _wait(message, body))
+        texts[kind][text] = None
+    message = _BLANKS.sub(" ", ": ".join(texts["message"])).strip()[:MAX_CHARS]
+    return Told(tuple(texts["code"]), message, _wait(message, body), frozenset(texts["name"]))
 
 
 def _decoded(body: bytes) -> Any:
@@ -68,7 +80,7 @@ def _decoded(body: bytes) -> Any:
 
 
 def _walk(said: Any, depth: int) -> Iterator[tuple[str, str]]:
-    """Codes and messages, in the order in which they stand."""
+    """Codes, messages and names of parameters, in the order in which they stand."""
     match said:
         case _ if depth == 0:
             return
@@ -80,11 +92,24 @@ def _walk(said: Any, depth: int) -> Iterator[tuple[str, str]]:
             for item in items[:5]:
                 yield from _walk(item, depth - 1)
         case {"loc": list(places), "msg": str(problem)}:  # FastAPI's
+            yield from _names(said)
+            if isinstance(kind := said.get("type"), str):
+                yield "code", kind[:100]
             yield "message", f"{'.'.join(str(place) for place in places)}: {problem}"
         case dict(fields):
+            yield from _names(fields)
             yield from _of_fields(fields, depth)
         case int(number) if not isinstance(said, bool):
             yield "message", str(number)
+
+
+def _names(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in _NAMING:
+        match fields.get(name):
+            case str(path):
+                yield "name", path.lower()
+            case [*parts]:
+                yield "name", ".".join(str(part) for part in parts if part != "body").lower()
 
 
 def _of_fields(fields: Mapping[str, Any], depth: int) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """Tools and their calls on the wire: what models are told, and what they write, often not as it should be."""
 
+import json
 import re
 from collections.abc import Collection, Mapping
 from functools import lru_cache
@@ -18,6 +19,8 @@ _VALID_ID = re.compile(r"[a-zA-Z0-9_-]{1,40}")
 
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]+")
 _MAX_NAME = 64
+_NO_ARGUMENTS = frozenset({"", "null", "None", "nil", "undefined", "[]", "{}"})
+_SCANNER = json.JSONDecoder()
 _KNOWN_IN_SCHEMAS = ("type", "description", "required", "enum")
 
 
@@ -56,32 +59,45 @@ def _in_few_words(schema: Any) -> Any:
     return kept
 
 
-def call_with_json(call_id: str | None, name: str, arguments: str) -> ToolCall:
-    """A call whose arguments are text. Empty text and `null` are no arguments; anything else that is not an object
-    is `malformed`."""
+def call_with_json(call_id: str | None, name: str, arguments: str, tools: Collection[str] = ()) -> ToolCall:
+    """A call of one of the `tools` whose arguments are text. Empty text and `null` are no arguments; anything else that
+    is not an object is `malformed`."""
     parsed = parsed_arguments(arguments)
-    name = valid_name(name)
+    name = valid_name(name.strip(), tools)
     if parsed is None:
         return ToolCall(call_id or new_id(), name, {}, arguments)
     return ToolCall(call_id or new_id(), name, parsed)
 
 
 def parsed_arguments(text: str) -> dict[str, Any] | None:
-    """The object in a call's arguments, or None. JSON within a JSON string is read, and so is an empty object before
-    the real one, which gateways to Anthropic write."""
+    """The object in a call's arguments, or None. JSON within a JSON string is read."""
     text = text.strip()
-    if not text:
+    if text in _NO_ARGUMENTS:
         return {}
     try:
         value = _JSON.decode(text)
-        if isinstance(value, str):
-            value = _JSON.decode(value) if value.strip() else None
     except msgspec.MsgspecError:
-        rest = text.removeprefix("{}").lstrip()
-        return parsed_arguments(rest) if rest.startswith("{") and rest != text else None
-    if value is None:
-        return {}
+        return _repeated(text)
+    if isinstance(value, str):
+        return parsed_arguments(value)
     return value if isinstance(value, dict) else None
+
+
+def _repeated(text: str) -> dict[str, Any] | None:
+    """The object in arguments that are written more than once, or after empty ones, as gateways to Anthropic do."""
+    found: dict[str, Any] = {}
+    place = 0
+    while place < len(text):
+        try:
+            value, place = _SCANNER.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            return None
+        value = value or {}
+        if not isinstance(value, dict) or (found and value and value != found):
+            return None
+        found = found or value
+        place += len(text) - place - len(text[place:].lstrip())
+    return found
 
 
 def valid_name(name: str, tools: Collection[str] = ()) -> str:
@@ -89,7 +105,7 @@ def valid_name(name: str, tools: Collection[str] = ()) -> str:
     if name in tools:
         return name
     parts = [part for part in _NOT_IN_NAMES.split(name) if part]
-    meant = [part for part in parts if part in tools]
+    meant = [tool for tool in tools if any(part.lower() == tool.lower() for part in parts)]
     return meant[0] if len(meant) == 1 else "_".join(parts)[:_MAX_NAME] or "unnamed"
 
 

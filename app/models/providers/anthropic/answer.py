@@ -1,6 +1,6 @@
 """One answer of Anthropic's messages API, put together from its events."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import msgspec
@@ -23,9 +23,16 @@ _PAUSED = "pause_turn"
 
 class AnthropicAnswer:
     """Tells text, thinking and arguments as they come. Without a `splitter` tags in the text are text. An answer that
-    was paused goes on in the same one."""
+    was paused goes on in the same one. `tools` are the names of those that the model was told of."""
 
-    def __init__(self, on_text: OnText, on_beside: OnBeside, splitter: Splitter | None = None) -> None:
+    def __init__(
+        self,
+        on_text: OnText,
+        on_beside: OnBeside,
+        splitter: Splitter | None = None,
+        tools: Collection[str] = (),
+    ) -> None:
+        self._tools = tools
         self.done = False
         self.text = TaggedText(on_text, on_beside, splitter)
         self._on_beside = on_beside
@@ -156,7 +163,7 @@ class AnthropicAnswer:
         return max(usage.output_tokens - rest, 0)
 
     def _calls(self, taken: Iterable[str] = ()) -> dict[int, ToolCall]:
-        return calls_in(self._blocks, taken)
+        return calls_in(self._blocks, taken, self._tools)
 
     def _is_cut(self, place: int, malformed: str) -> bool:
         """The last block may have been cut before the first piece of its input, too."""

@@ -1,6 +1,6 @@
 """The blocks that an answer of Anthropic's consists of, and how those that are not ours to read go back in place."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -37,13 +37,14 @@ class Block:
     def bytes(self) -> int:
         return sum(size_of_text(piece) for piece in self.pieces)
 
-    def call(self, call_id: str) -> ToolCall:
-        """The tool call that this block is, with an id that no other has. Deltas count for more than the beginning."""
+    def call(self, call_id: str, tools: Collection[str]) -> ToolCall:
+        """The call of one of the `tools` that this block is, with an id that no other has. Deltas count for more than
+        the beginning."""
         given = self.fields.get("input") or {}
         if isinstance(given, dict) and not self.pieces:
-            return ToolCall(call_id, valid_name(self.name), given)
+            return ToolCall(call_id, valid_name(self.name, tools), given)
         text = self.text or (given if isinstance(given, str) else msgspec.json.encode(given).decode())
-        return call_with_json(call_id, self.name, text)
+        return call_with_json(call_id, self.name, text, tools)
 
     @property
     def id(self) -> str:
@@ -79,16 +80,16 @@ def _text_in(fields: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def calls_in(blocks: Iterable[Block], taken: Iterable[str] = ()) -> dict[int, ToolCall]:
-    """The tool calls by the place of their block. One without a name is no call; one with an id that is `taken`, or
-    that another provider does not take, is given another."""
+def calls_in(blocks: Iterable[Block], taken: Iterable[str] = (), tools: Collection[str] = ()) -> dict[int, ToolCall]:
+    """The calls of `tools` by the place of their block. One without a name is no call; one with an id that is `taken`,
+    or that another provider does not take, is given another."""
     calls: dict[int, ToolCall] = {}
     ids = set(taken)
     for place, block in enumerate(blocks):
         if block.kind == "tool_use" and block.name:
             call_id = valid_id(block.id, ids)
             ids.add(call_id)
-            calls[place] = block.call(call_id)
+            calls[place] = block.call(call_id, tools)
     return calls
 
 

@@ -20,7 +20,7 @@ from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unhe
 from app.models.providers.adjusting import Adjusted, Adjusting
 from app.models.providers.anthropic.answer import AnthropicAnswer
 from app.models.providers.anthropic.request import request_body
-from app.models.providers.anthropic.transport import read_answer, translated
+from app.models.providers.anthropic.transport import raise_for_status, read_answer, translated
 from app.models.providers.demo.echo import without_echo
 from app.models.providers.failures import is_alive
 from app.models.providers.http import CONNECT_SECONDS, SILENCE_SECONDS
@@ -34,7 +34,7 @@ UNLIMITED = 0
 MAX_PAUSES = 5
 """How often an answer that the provider pauses, while its own tools work, is asked to go on."""
 
-_OF_THINKING = re.compile(r"thinking|signature", re.IGNORECASE)
+_OF_THINKING = re.compile(r"(?!.*(?:cache_control|must be passed)).*(?:thinking|signature)", re.IGNORECASE | re.DOTALL)
 
 
 class AnthropicModel(Adjusted):
@@ -75,14 +75,17 @@ class AnthropicModel(Adjusted):
                 verify=tls or True,
                 timeout=timeout,
                 limits=httpx2.Limits(max_connections=UNLIMITED, keepalive_expiry=KEEP_ALIVE_SECONDS),
+                event_hooks={"response": [raise_for_status]},
             ),
         )
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
         usage = Usage()
+        tools = request.tool_names()
 
         def begin() -> AnthropicAnswer:
-            return AnthropicAnswer(on_text, on_beside, Splitter(opened=self._opened) if self._splits else None)
+            splitter = Splitter(opened=self._opened) if self._splits else None
+            return AnthropicAnswer(on_text, on_beside, splitter, tools)
 
         async def send(answer: AnthropicAnswer, changes: Changes, max_tokens: int) -> None:
             nonlocal usage
@@ -101,7 +104,7 @@ class AnthropicModel(Adjusted):
             return await self._parts(request, answer, self._body(request, ref, changes, max_tokens))
         except ModelError as error:
             if not (
-                error.reason == "bad_request" and _OF_THINKING.search(error.cause) and self._sends_thinking(request)
+                error.reason == "bad_request" and _OF_THINKING.match(error.cause) and self._sends_thinking(request)
             ):
                 raise
         log.warning("model.thinking_refused", model=self.ref)  # of another key, or too old
@@ -109,8 +112,7 @@ class AnthropicModel(Adjusted):
 
     def _body(self, request: ModelRequest, ref: str, changes: Changes, max_tokens: int) -> dict[str, Any]:
         with_tools = self._options.tools and "tools" not in changes.left_out
-        cached = "without_marks_for_the_cache" not in changes.ways
-        body = request_body(request, self.name, ref, max_tokens, with_tools=with_tools, cached=cached)
+        body = request_body(request, self.name, ref, max_tokens, with_tools=with_tools, ways=changes.ways)
         body["stream"] = request.stream if changes.stream is None else changes.stream
         if further := self._options.parameters:
             body["extra_body"] = {name: further[name] for name in further if name not in changes.left_out}

@@ -4,7 +4,7 @@ https://platform.claude.com/docs/en/api/messages
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -24,27 +24,56 @@ _NAME_CHARS = 128
 
 
 def request_body(
-    request: ModelRequest, model: str, ref: str, max_tokens: int, *, with_tools: bool = True, cached: bool = True
+    request: ModelRequest,
+    model: str,
+    ref: str,
+    max_tokens: int,
+    *,
+    with_tools: bool = True,
+    ways: Collection[str] = (),
 ) -> dict[str, Any]:
     """The parameters of `messages.create`. Cached are the tools, with the system prompt, and the conversation,
-    which the next iteration and the next turn begin with. `ref` is the model's: it is given back its own thinking."""
+    which the next iteration and the next turn begin with. `ref` is the model's: it is given back its own thinking.
+    `ways` are other ways to write all this, which the server has asked for."""
     with_tools = with_tools and bool(request.tools)
+    cached = "without_marks_for_the_cache" not in ways
     messages = _Conversation(ref, with_tools=with_tools).told(request.messages)
     body: dict[str, Any] = {"model": model, "max_tokens": max_tokens, "messages": messages}
     if request.system:
         body["system"] = (
-            [{"type": "text", "text": request.system, "cache_control": CACHE}] if cached else request.system
+            [{"type": "text", "text": request.system, "cache_control": CACHE}]
+            if cached and "system_prompt_as_text" not in ways
+            else request.system
         )
     if with_tools:
         body["tools"] = [
             {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
             for tool in request.tools
         ]
+    if "thinking_in_every_message" in ways:
+        for message in messages:
+            _begin_with_thinking(message)
     if cached:
         messages[-1]["content"][-1]["cache_control"] = CACHE
         if with_tools:
             body["tools"][-1]["cache_control"] = CACHE
+    if "content_as_text" in ways:
+        for message in messages:
+            message["content"] = _as_text(message["content"])
     return body
+
+
+def _begin_with_thinking(message: dict[str, Any]) -> None:
+    """DeepSeek takes no answer that it did not think about."""
+    if message["role"] == "assistant" and message["content"][0]["type"] != "thinking":
+        message["content"].insert(0, {"type": "thinking", "thinking": "", "signature": ""})
+
+
+def _as_text(content: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """A message's blocks as one text, where they are nothing else."""
+    if any(block["type"] != "text" for block in content):
+        return content
+    return "\n".join(block["text"] for block in content)
 
 
 class _Conversation:

@@ -8,18 +8,15 @@ import aiohttp
 import anthropic
 import httpx2
 
-from app.errors import ModelUnavailable
+from app.errors import AppError, ModelUnavailable
 from app.models.providers.anthropic.answer import AnthropicAnswer
 from app.models.providers.failures import from_exception, from_status, unavailable
-from app.models.providers.http import DRAIN_SECONDS, LATE_SECONDS, MAX_ANSWER_BYTES
+from app.models.providers.http import DRAIN_SECONDS, LATE_SECONDS, MAX_ANSWER_BYTES, QUIET_SECONDS, is_json
 from app.models.providers.refusals import Said
-from app.models.providers.sse import SseData
+from app.models.providers.sse import BOM, SseData, is_events
 
 Chunks = AsyncGenerator[bytes, None]
 _BROKEN = (httpx2.RequestError, aiohttp.ClientError)
-_BOM = b"\xef\xbb\xbf"
-_OF_EVENTS = frozenset((b"d", b"e", b"i", b"r", b":"))
-"""What a field of an event, or a comment, begins with; no JSON does."""
 
 
 async def read_answer(response: httpx2.Response, answer: AnthropicAnswer, stream: bool) -> None:
@@ -27,7 +24,7 @@ async def read_answer(response: httpx2.Response, answer: AnthropicAnswer, stream
     to, others always do. `stream` is what was asked for."""
     async with aclosing(response.aiter_bytes()) as chunks:
         start = await _start(chunks)
-        if not (start[:1] in _OF_EVENTS if start else stream):
+        if not (is_events(start) if start else stream):
             answer.add_whole(await _rest(start, chunks))
             return
         await _read_stream(start, chunks, answer)
@@ -45,15 +42,15 @@ async def _read_stream(chunk: bytes, chunks: Chunks, answer: AnthropicAnswer) ->
             answer.add(data)
         if answer.done:
             return
-        chunk = await (_late(chunks) if answer.ended else anext(chunks, b""))
+        chunk = await (_soon(chunks, LATE_SECONDS) if answer.ended else anext(chunks, b""))
     if (rest := sse.close()) and not answer.ended:
         answer.add(rest)
 
 
-async def _late(chunks: Chunks) -> bytes:
-    """What comes after the stop reason, if it comes soon: the answer is complete."""
+async def _soon(chunks: Chunks, seconds: float) -> bytes:
+    """What comes after an answer that is complete, if it comes soon."""
     with suppress(TimeoutError, *_BROKEN):
-        async with asyncio.timeout(LATE_SECONDS):
+        async with asyncio.timeout(seconds):
             return await anext(chunks, b"")
     return b""
 
@@ -61,14 +58,19 @@ async def _late(chunks: Chunks) -> bytes:
 async def _start(chunks: Chunks) -> bytes:
     """The beginning, from the byte on that tells JSON from events."""
     start = b""
-    while (not start or _BOM.startswith(start)) and (chunk := await anext(chunks, b"")):
-        start = (start + chunk).removeprefix(_BOM).lstrip()
+    while (not start or BOM.startswith(start)) and (chunk := await anext(chunks, b"")):
+        start = (start + chunk).removeprefix(BOM).lstrip()
     return start
 
 
 async def _rest(start: bytes, chunks: Chunks) -> bytes:
+    """The whole body. Some servers leave the connection open after it."""
     pieces, size = [start], len(start)
-    async for chunk in chunks:
+    while True:
+        whole = pieces[-1].rstrip().endswith((b"}", b"]")) and is_json(b"".join(pieces))
+        chunk = await (_soon(chunks, QUIET_SECONDS) if whole else anext(chunks, b""))
+        if not chunk:
+            break
         pieces.append(chunk)
         size += len(chunk)
         if size > MAX_ANSWER_BYTES:
@@ -76,16 +78,23 @@ async def _rest(start: bytes, chunks: Chunks) -> bytes:
     return b"".join(pieces)
 
 
+async def raise_for_status(response: httpx2.Response) -> None:
+    """A hook for responses: raises the AppError for an error. The SDK would read on until the connection ends."""
+    if response.is_success or response.has_redirect_location:
+        return
+    async with aclosing(response.aiter_bytes()) as chunks:
+        said = await _rest(b"", chunks)
+    raise from_status(response.status_code, response.headers, said) from Said(response.status_code, said)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """The SDK's and its transport's exceptions as those of `Model.generate`."""
     try:
         yield
-    except anthropic.APIStatusError as error:
-        response = error.response
-        failure = from_status(error.status_code, response.headers, response.content)
-        raise failure from Said(error.status_code, response.content)
     except anthropic.APIConnectionError as error:
+        if isinstance(failure := error.__cause__, AppError):  # from raise_for_status
+            raise failure from failure.__cause__
         raise _connection(error.__cause__ or error, answering=False) from error
     except (anthropic.AnthropicError, httpx2.StreamError) as error:
         raise unavailable("broken_answer", type(error).__name__) from error
@@ -111,5 +120,7 @@ def _connection(error: BaseException, *, answering: bool) -> ModelUnavailable:
             return unavailable("bad_request", cause)
         case httpx2.DecodingError() | httpx2.ProtocolError():
             return unavailable("broken_answer", type(error).__name__)
+        case httpx2.NetworkError() if not answering:
+            return unavailable("disconnected", cause)
         case _:
             return unavailable("cut_stream" if answering else "unreachable", cause)

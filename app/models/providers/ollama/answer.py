@@ -22,6 +22,18 @@ _NOT_READY = frozenset({"load", "unload"})
 _BOM = b"\xef\xbb\xbf"
 
 
+def is_end(body: bytes) -> bool:
+    """Whether an answer ends with this: its last line says so, or tells an error."""
+    last = body.rstrip().rpartition(b"\n")[2]
+    if not last.endswith(b"}"):
+        return False
+    try:
+        chunk = decode(last)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    return bool(chunk.done or chunk.error)
+
+
 class OllamaAnswer:
     """Tells text, thinking and arguments as they come."""
 
@@ -53,6 +65,8 @@ class OllamaAnswer:
     def feed(self, data: bytes) -> None:
         """Take in a piece of the stream, cut anywhere. Raises AppError."""
         lines, _, self._rest = (self._rest + data).rpartition(b"\n")
+        if self._rest and is_end(self._rest):
+            lines, self._rest = lines + b"\n" + self._rest, b""
         if len(self._rest) > MAX_ANSWER_BYTES:
             raise unavailable("broken_answer", f"a line of more than {MAX_ANSWER_BYTES} bytes")
         self._add_lines(lines)
@@ -69,10 +83,14 @@ class OllamaAnswer:
     def whole(self, body: bytes) -> None:
         """Take in an answer that was not streamed; some servers stream all the same, others do not say `done`."""
         try:
-            self._take(decode(body.removeprefix(_BOM)))
+            chunk = decode(body.removeprefix(_BOM))
         except (msgspec.MsgspecError, UnicodeDecodeError):
             self._add_lines(body)
-        self.done = self.done or bool(self.written_bytes)
+        else:
+            self._take(chunk)
+            self.done = self.done or (chunk.done is None and bool(self.written_bytes))
+        if not self.done and self.written_bytes:
+            raise unavailable("cut_stream", "not done")
         if not self.done:
             raise failure_in(body) if told(body).message else unavailable("broken_answer", "neither text nor done")
 
@@ -91,7 +109,7 @@ class OllamaAnswer:
 
     def completion(self, request: ModelRequest, ref: str) -> Completion:
         """Some servers leave out the count of a prompt that they have cached, or all counts: they are estimated."""
-        calls = self._parsed(request.call_ids()) if self._calls else ()
+        calls = self._parsed(request) if self._calls else ()
         written = count_of(self._last.eval_count) or -(-self.written_bytes // BYTES_A_TOKEN)
         usage = Usage(count_of(self._last.prompt_eval_count) or estimated_input_tokens(request), written)
         thinking = "".join(self._thinking)
@@ -138,10 +156,11 @@ class OllamaAnswer:
         self._calls.append((call.id or "", function.name, arguments))
         self._on_beside("arguments", arguments)
 
-    def _parsed(self, taken: set[str]) -> tuple[ToolCall, ...]:
+    def _parsed(self, request: ModelRequest) -> tuple[ToolCall, ...]:
+        taken, tools = request.call_ids(), request.tool_names()
         calls = []
         for given_id, name, arguments in self._calls:
             call_id = valid_id(given_id, taken)
             taken.add(call_id)
-            calls.append(call_with_json(call_id, name, arguments))
+            calls.append(call_with_json(call_id, name, arguments, tools))
         return tuple(calls)

@@ -8,7 +8,7 @@ from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unhe
 from app.models.providers.adjusting import Adjusted, Adjusting
 from app.models.providers.failures import is_alive, unavailable
 from app.models.providers.http import Http, drain, read
-from app.models.providers.ollama.answer import OllamaAnswer
+from app.models.providers.ollama.answer import OllamaAnswer, is_end
 from app.models.providers.ollama.wire import encode_request
 from app.models.providers.refusal_rules import Changes
 from app.models.providers.thinking import Splitter
@@ -75,7 +75,7 @@ class OllamaModel(Adjusted):
                 answer.close()
                 await drain(response)
             else:
-                answer.whole(await read(response))
+                answer.whole(await read(response, is_whole=is_end))
             answer.end()
 
     async def probe(self) -> None:

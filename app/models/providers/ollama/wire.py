@@ -35,7 +35,7 @@ class Chunk(Struct):
     """A line of a stream, or a whole answer. The last one is `done` and has the counts."""
 
     message: Reply | None = None
-    done: bool | None = False
+    done: bool | None = None
     done_reason: str | None = None
     prompt_eval_count: Any = 0
     eval_count: Any = 0

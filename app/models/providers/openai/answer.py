@@ -21,7 +21,6 @@ from app.models.providers.openai.lenient import decode_leniently
 from app.models.providers.openai.reasoning import Reasoning
 from app.models.providers.openai.usage import Counted
 from app.models.providers.openai.wire import Call, ChatCompletion, Choice, Delta, decode
-from app.models.providers.sse import SseData
 from app.models.providers.tagged import TaggedText
 from app.models.providers.thinking import Splitter
 
@@ -77,41 +76,38 @@ class OpenAIAnswer:
         delta = choice.delta if choice.delta is not None else choice.message
         if delta is not None:
             self._take(delta)
+        elif choice.text:
+            self.text.say(choice.text)
         if choice.finish_reason is not None or choice.error is not None or choice.usage is not None:
-            self._finish(choice)
+            self._finish(choice, completion)
 
     def add_body(self, body: bytes) -> None:
-        """Take in a whole answer: JSON, or the stream that some servers send to those who ask for none."""
-        if not body.startswith(b"{") and body.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] not in (b"{", b"[", b"n", b'"'):
-            sse = SseData()
-            events = [*sse.feed(body), sse.close()]
-            if any(events):
-                for data in filter(None, events):
-                    self.add(data)
-                self.end()
-                return
+        """Take in an answer that was not streamed. Raises AppError."""
         try:
             completion = decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             completion = self._read(body)
         choice = self._choice(completion, body)
         message = (choice.message or choice.delta) if choice else None
-        if choice is None or message is None:
+        if choice is None or (message is None and choice.text is None):
             raise unavailable("broken_answer", "no choices")
-        self._take(message)
-        self._finish(choice)
+        self._take(message or Delta(choice.text))
+        self._finish(choice, completion)
         self._finish_reason = self._finish_reason or "stop"
         self.done = True
         self.end()
 
     def end(self) -> None:
-        """The stream is over. Raises ModelUnavailable if it was cut: its mark is a finish reason, or `[DONE]`."""
+        """The stream is over. Raises ModelUnavailable if it was cut: its mark is a finish reason, `[DONE]`, or where
+        it has nothing else, whole calls."""
         if self.text.is_held():
             reason = stop_reason_of(self._finish_reason, calls=False, refused=False)
             self.text.end(cut=reason == "max_tokens")
         else:
             self.text.end()
-        if not self.finished and not (self.done and (self.written_bytes or self._calls)):
+        if self.finished or (self.done and (self.written_bytes or self._calls)):
+            return
+        if not self._calls.are_whole():
             raise unavailable("cut_stream", "no finish_reason")
 
     def completion(self, request: ModelRequest, ref: str) -> Completion:
@@ -135,11 +131,12 @@ class OpenAIAnswer:
     def _choice(self, completion: ChatCompletion, data: bytes) -> Choice | None:
         if completion.error is not None and says_something(completion.error):
             raise failure_in(data)
-        if completion.usage is not None:
-            self.counted.add(completion.usage)
+        for usage in (completion.usage, completion.x_groq.usage if completion.x_groq else None):
+            if usage is not None:
+                self.counted.add(usage)
         if completion.choices:
             return completion.choices[0]
-        if completion.usage is None and (failure := failure_without_choices(data)):
+        if (completion.usage is None or completion.base_resp) and (failure := failure_without_choices(data)):
             raise failure
         return None
 
@@ -185,9 +182,10 @@ class OpenAIAnswer:
         if text := self._calls.add(call):
             self._on_beside("arguments", text)
 
-    def _finish(self, choice: Choice) -> None:
-        if choice.usage is not None:
-            self.counted.add(choice.usage)
+    def _finish(self, choice: Choice, completion: ChatCompletion) -> None:
+        for usage in (choice.usage, completion.x_groq.usage if completion.x_groq else None):
+            if usage is not None:
+                self.counted.add(usage)
         if choice.error is not None and says_something(choice.error):
             raise failure_of_choice(choice.error)
         reason = choice.finish_reason

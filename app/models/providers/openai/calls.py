@@ -3,10 +3,12 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from app.messages import ToolCall
 from app.models.protocol import ToolSpec
 from app.models.providers.openai.wire import Call
-from app.models.providers.tool_calls import call_with_json, parsed_arguments, valid_id, valid_name
+from app.models.providers.tool_calls import call_with_json, parsed_arguments, valid_id
 
 
 class _Parts:
@@ -46,9 +48,11 @@ class Calls:
 
     def add(self, piece: Call) -> str:
         """Take in a whole call or a piece of one. Returns the text of arguments in it."""
-        function = piece.function
-        name = function.name if function and function.name else ""
-        arguments = function.arguments if function and function.arguments else ""
+        function = piece.function or piece
+        name = function.name or ""
+        arguments = function.arguments or ""
+        if not isinstance(arguments, str):
+            arguments = msgspec.json.encode(arguments).decode()
         parts = self._find(piece, name, arguments)
         if piece.id and not parts.id:
             parts.id = piece.id
@@ -63,6 +67,10 @@ class Calls:
             parts.fields["provider_specific_fields"] = piece.provider_specific_fields
         return arguments
 
+    def are_whole(self) -> bool:
+        """Whether there are calls, and nothing is missing in any."""
+        return bool(self._parts) and all(parts.name.strip() and parts.is_whole() for parts in self._parts)
+
     def end(self, taken: Iterable[str]) -> tuple[tuple[ToolCall, ...], dict[str, dict[str, Any]]]:
         """The calls, and by their ids what their provider wants back with them. An id that is in use or that another
         provider would not take is replaced; calls without a name are none."""
@@ -73,7 +81,7 @@ class Calls:
             if parts.id and parts.id != call_id and parts.id not in used:
                 parts.fields["id"] = parts.id
             used.update((call_id, parts.id))
-            calls.append(call_with_json(call_id, valid_name(parts.name.strip(), self._names()), parts.text))
+            calls.append(call_with_json(call_id, parts.name, parts.text, self._names()))
             if parts.fields:
                 fields[call_id] = parts.fields
         return tuple(calls), fields

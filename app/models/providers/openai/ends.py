@@ -92,6 +92,8 @@ def failure_without_choices(data: bytes) -> AppError | None:
             | {"code": str() | int(), "msg": str()}
         ):
             return failure_in(data)
+        case {"base_resp": {"status_code": int(code)}} if code:  # MiniMax's
+            return failure_in(data)
         case _:
             return None
 

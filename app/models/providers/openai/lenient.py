@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from app.models.providers.openai.wire import Call, ChatCompletion, Choice, Delta, Details, Function, TokenUsage
+from app.models.providers.openai.wire import Call, ChatCompletion, Choice, Delta, Details, Function, OfGroq, TokenUsage
 
 _FIELDS_OF_USAGE = [name for name in TokenUsage.__struct_fields__ if not name.endswith("_details")]
 
@@ -22,6 +22,8 @@ def decode_leniently(data: bytes) -> ChatCompletion:
         [_choice(choice) for choice in choices or () if isinstance(choice, dict)],
         _usage(said.get("usage")),
         said.get("error"),
+        OfGroq(_usage(groq.get("usage"))) if isinstance(groq := said.get("x_groq"), dict) else None,
+        said.get("base_resp"),
     )
 
 
@@ -33,6 +35,7 @@ def _choice(choice: dict[str, Any]) -> Choice:
         reason if isinstance(reason, str) else None,
         choice.get("error"),
         _usage(choice.get("usage")),
+        _text(choice.get("text")),
     )
 
 
@@ -78,6 +81,8 @@ def _content(content: Any) -> tuple[str, str]:
 def _call(call: dict[str, Any]) -> Call:
     index = call.get("index")
     function = call.get("function")
+    if isinstance(function, str):
+        call = {"name": function, **call}
     return Call(
         _count(index),
         _text(call.get("id")),

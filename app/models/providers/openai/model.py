@@ -12,12 +12,14 @@ from app.models.providers.failures import is_alive
 from app.models.providers.http import Http, read
 from app.models.providers.openai.answer import OpenAIAnswer
 from app.models.providers.openai.request import encode_request
-from app.models.providers.openai.stream import read_stream
+from app.models.providers.openai.stream import read_answer
 from app.models.providers.refusal_rules import Changes
 from app.models.providers.thinking import Splitter
 from app.telemetry.logs import log
 
-_OPENED = r"r1|qwq|think(?:ing|er)?|reason(?:er|ing)?"
+_OPENED = (
+    r"r1|qwq|think(?:ing|er)?|reason(?:er|ing)?|minimax-m|nemotron|qwen-?3\.[5-9]|kimi-k2\.[5-9]|exaone-deep|seed-oss"
+)
 _MAY_BE_OPENED = re.compile(rf"(?:^|[-_/:. ])(?:{_OPENED})(?:$|[-_/:. \d])", re.IGNORECASE)
 """Names of models whose templates have the opening tag of reasoning in the prompt."""
 
@@ -70,10 +72,7 @@ class OpenAIModel(Adjusted):
         body = encode_request(request, self.name, self.ref, limit, self._options, changes)
         url = f"{self._base_url}/chat/completions"
         async with self._http.call("POST", url, body, self._headers) as response:
-            if request.stream if changes.stream is None else changes.stream:
-                await read_stream(response, answer)
-            else:
-                answer.add_body(await read(response))
+            await read_answer(response, answer, request.stream if changes.stream is None else changes.stream)
 
     def _splitter(self) -> Splitter | None:
         return None if self._is_openai else Splitter(opened=self._opened)

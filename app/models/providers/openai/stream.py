@@ -1,4 +1,4 @@
-"""Reading of a streamed answer until its end, which is not where its connection ends."""
+"""Reading of an answer until its end, which is not always where its connection ends."""
 
 import asyncio
 from contextlib import nullcontext, suppress
@@ -8,26 +8,33 @@ import aiohttp
 from app.errors import ModelUnavailable
 from app.models.providers.http import drain, read
 from app.models.providers.openai.answer import OpenAIAnswer
-from app.models.providers.sse import SseData
+from app.models.providers.sse import BOM, SseData, is_events
 
-USAGE_SECONDS = 1.5
+USAGE_SECONDS = 1.0
 """Wait for the usage after the finish reason: it comes at once, or from some servers never."""
 
 DONE_SECONDS = 0.1
 """Wait for `[DONE]` after the usage. The answer is complete; a connection that is read to its end is used again."""
 
 
-async def read_stream(response: aiohttp.ClientResponse, answer: OpenAIAnswer) -> None:
-    """Hand the events of a stream to the answer. Raises AppError, and aiohttp's errors."""
+async def read_answer(response: aiohttp.ClientResponse, answer: OpenAIAnswer, stream: bool) -> None:
+    """Read an answer in whichever form it comes: some servers do not stream when asked to, as with most errors, others
+    always do. `stream` is what was asked for. Raises AppError, and aiohttp's errors."""
+    readany = response.content.readany
+    chunk = await readany()
+    while chunk.isspace() or (chunk and BOM.startswith(chunk)):
+        chunk = chunk.lstrip() + await readany()
+    start = chunk.removeprefix(BOM).lstrip()
+    if is_events(start) if start else stream:
+        await _read_stream(response, chunk, answer)
+    else:
+        answer.add_body(await read(response, chunk))
+
+
+async def _read_stream(response: aiohttp.ClientResponse, chunk: bytes, answer: OpenAIAnswer) -> None:
     sse = SseData()
     add = answer.add
     readany = response.content.readany
-    chunk = await readany()
-    while chunk.isspace():
-        chunk = await readany()
-    if chunk.lstrip()[:1] in (b"{", b"["):  # no stream was made of it, as of most errors
-        answer.add_body(chunk + await read(response))
-        return
     while chunk:
         for data in sse.feed(chunk):
             add(data)

@@ -22,15 +22,30 @@ def rewritten(messages: Messages, ways: Collection[str], *, with_tools: bool, to
     if "system_prompt_in_the_first_message" in ways:
         messages = list(_alternating(messages))
     for message in messages:
-        if not message.get("tool_calls"):
-            continue
-        if "reasoning_content_in_every_call" in ways:
-            message.setdefault("reasoning_content", _BLANK)
-        if "signature_in_every_call" in ways:
-            message["tool_calls"][0].setdefault("extra_content", _NO_SIGNATURE)
+        if "content_as_text" in ways:
+            message["content"] = _text_of(message["content"])
+        if message["role"] == "assistant":
+            _complete(message, ways)
     if "ids_of_nine_characters" in ways:
         _shorten_ids(messages)
     return messages
+
+
+def _text_of(content: Any) -> str:
+    """The text of a content that may be none, or a list of parts."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part.get("type") == "text")
+    return content or ""
+
+
+def _complete(message: dict[str, Any], ways: Collection[str]) -> None:
+    """Add what a server wants in each message, or each call, of the assistant. Where a call was made, Kimi takes no
+    reasoning that is empty."""
+    calls = message.get("tool_calls")
+    if "reasoning_content_in_every_message" in ways:
+        message.setdefault("reasoning_content", _BLANK if calls else "")
+    if calls and "signature_in_every_call" in ways:
+        calls[0].setdefault("extra_content", _NO_SIGNATURE)
 
 
 def _as_text(messages: Messages) -> Iterator[dict[str, Any]]:

@@ -15,13 +15,16 @@ class Function(Struct, gc=False):
 
 
 class Call(Struct):
-    """A tool call, or a piece of one. The last fields have what Gemini wants back, at Google and behind LiteLLM."""
+    """A tool call, or a piece of one. `extra_content` and `provider_specific_fields` have what Gemini wants back, at
+    Google and behind LiteLLM; some servers have `name` and `arguments` here."""
 
     index: int | None = None
     id: str | None = None
     function: Function | None = None
     extra_content: dict[str, Any] | None = None
     provider_specific_fields: dict[str, Any] | None = None
+    name: str | None = None
+    arguments: Any = None
 
 
 class Delta(Struct):
@@ -69,12 +72,19 @@ class TokenUsage(Struct):
 
 
 class Choice(Struct):
-    """Kimi has the usage of a stream in here, OpenRouter an error."""
+    """Kimi has the usage of a stream in here, OpenRouter an error; `text` is the field of legacy completions."""
 
     delta: Delta | None = None
     message: Delta | None = None
     finish_reason: str | None = None
     error: Any = None
+    usage: TokenUsage | None = None
+    text: str | None = None
+
+
+class OfGroq(Struct):
+    """What Groq adds to a chunk: in a stream the usage."""
+
     usage: TokenUsage | None = None
 
 
@@ -84,6 +94,8 @@ class ChatCompletion(Struct):
     choices: list[Choice] = []
     usage: TokenUsage | None = None
     error: Any = None
+    x_groq: OfGroq | None = None
+    base_resp: Any = None  # MiniMax's, of success as well
 
 
 decode = msgspec.json.Decoder(ChatCompletion).decode

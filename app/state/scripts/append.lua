@@ -39,8 +39,10 @@ for at = 3, #KEYS, 2 do
   if size ~= bytes then -- the session was forgotten elsewhere, and has begun anew
     redis.call('HSET', sizes, session, bytes)
   end
-  redis.call('EXPIRE', index, seconds)
-  redis.call('EXPIRE', sizes, seconds)
+  if redis.call('TTL', index) < seconds * 0.99 then -- one command instead of two, mostly
+    redis.call('EXPIRE', index, seconds)
+    redis.call('EXPIRE', sizes, seconds)
+  end
   while total > most_total or (new and redis.call('ZCARD', index) > most_sessions) do
     local oldest = redis.call('ZRANGE', index, 0, 0)[1]
     if oldest == session then

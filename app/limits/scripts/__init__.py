@@ -6,7 +6,8 @@ together with ours; and it has neither concurrency nor reservations. Three level
 the budget is even looked at. Our window is the one that its moving-window strategy has, a list of the times of the
 admissions of the last minute, which is exact; `admit.lua` asks all levels and budgets at once, then writes all or none.
 
-The scripts make key names from the date, so they are for one server, or one primary with replicas, not for a cluster.
+Every key begins with the hash tag of checks.py: all keys are in one slot of a cluster, and the scripts may add the
+date to them.
 """
 
 from pathlib import Path
@@ -14,10 +15,10 @@ from pathlib import Path
 _HERE = Path(__file__).parent
 
 
-def _read(name: str) -> str:
-    return "".join((_HERE / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", name))
+def _read(*parts: str) -> str:
+    return "".join((_HERE / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
 
 
-ADMIT = _read("admit")
-SETTLE = _read("settle")
-PEEK = _read("peek")
+ADMIT = _read("clock", "calendar", "budget", "admit")
+SETTLE = _read("clock", "calendar", "budget", "usage", "settle")
+PEEK = _read("clock", "calendar", "budget", "peek")

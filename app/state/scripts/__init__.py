@@ -9,7 +9,6 @@ def _read(name: str) -> str:
     return "".join((_HERE / f"{part}.lua").read_text(encoding="utf-8") for part in ("shelf", name))
 
 
-RECALL = _read("recall")
 APPEND = _read("append")
 DELETE = _read("delete")
 LIST = _read("list")

@@ -1,0 +1,111 @@
+"""An agent as its YAML file describes it, and the JSON schema of such files."""
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from app.agents.definition import HARMLESS, Agent, Override, RunLimits
+
+NAME = r"^[A-Za-z0-9_-]{1,64}$"
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    """Bounds of a run; what is left out is the service's own setting, which also is the maximum."""
+
+    max_iterations: Annotated[int, Meta(ge=1, le=100, description="Model calls")] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, description="Tokens of the run's answers, together")] | None = None
+    max_run_tokens: Annotated[int, Meta(ge=1, description="Tokens read and written, together")] | None = None
+    max_cost_usd: Annotated[float, Meta(gt=0, description="US dollars")] | None = None
+    max_reasoning_tokens: Annotated[int, Meta(ge=0, description="Tokens thought beside the answers")] | None = None
+
+
+class History(Struct, frozen=True, forbid_unknown_fields=True):
+    max_tokens: Annotated[int, Meta(ge=0, description="Tokens of a session that the model is told; 0: none")]
+
+
+class AgentFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """An agent. Only `prompt` has to be given."""
+
+    prompt: Annotated[str, Meta(min_length=1, description="What the model is told first")]
+    name: Annotated[str, Meta(pattern=NAME, description="What requests call it; the file's name when left out")] = ""
+    description: Annotated[str, Meta(max_length=1000, description="For people: what it is good for")] = ""
+    models: Annotated[
+        tuple[str, ...],
+        Meta(description="References of MODELS by preference; all of them, in their order, when left out"),
+    ] = ()
+    temperature: Annotated[float, Meta(ge=0, le=2, description="The model's own when left out")] | None = None
+    tools: Annotated[tuple[str, ...], Meta(description="Names of tools; all there are when left out")] | None = None
+    limits: Limits = Limits()
+    timeout_seconds: Annotated[float, Meta(ge=0.1, description="Deadline of a run")] | None = None
+    history: History | None = None
+    public: Annotated[
+        bool, Meta(description="Whether every caller may use it; if not, it takes the scope `agents:NAME`")
+    ] = True
+    allow: Annotated[
+        tuple[Override, ...], Meta(description="What a request may set for itself instead of what stands here")
+    ] = tuple(sorted(HARMLESS))
+
+
+def parse(content: bytes, name: str) -> AgentFile:
+    """Raises ValueError, which says where in the file something is wrong."""
+    try:
+        read = msgspec.yaml.decode(content, type=AgentFile)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"is not YAML: {' '.join(str(error).split())}") from None
+    if read.name:
+        return read
+    if not re.match(NAME, name):
+        raise ValueError("name: is left out, and the file's name has other characters than a-z, A-Z, 0-9, _ and -")
+    return msgspec.structs.replace(read, name=name)
+
+
+def json_schema() -> dict[str, Any]:
+    """Of an agent's file, for editors and other programs."""
+    schema = msgspec.json.schema(AgentFile)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "An agent of agent-api", **schema}
+
+
+def build(file: AgentFile, default: Agent, models: frozenset[str]) -> Agent:
+    """The agent of a file; what that leaves out is as with the default agent.
+
+    Raises ValueError for a model or a tool that there is not, and for bounds above the service's own.
+    """
+    _check_known("models", file.models, models)
+    _check_known("tools", file.tools or (), default.tools)
+    return Agent(
+        name=file.name,
+        system_prompt=file.prompt,
+        tools=default.tools if file.tools is None else file.tools,
+        limits=_limits(file.limits, default.limits),
+        timeout_seconds=_at_most("timeout_seconds", file.timeout_seconds, default.timeout_seconds),
+        history_max_tokens=_at_most(
+            "history.max_tokens", file.history and file.history.max_tokens, default.history_max_tokens
+        ),
+        description=file.description,
+        models=file.models,
+        temperature=file.temperature,
+        public=file.public,
+        allows=frozenset(file.allow),
+    )
+
+
+def _check_known(field: str, named: tuple[str, ...], known: frozenset[str] | tuple[str, ...]) -> None:
+    if unknown := [name for name in named if name not in known]:
+        raise ValueError(f"{field}: there is no {', '.join(map(repr, unknown))}; there is {', '.join(sorted(known))}")
+
+
+def _limits(given: Limits, most: RunLimits) -> RunLimits:
+    bounds = {
+        name: _at_most(f"limits.{name}", getattr(given, name), getattr(most, name)) for name in given.__struct_fields__
+    }
+    return RunLimits(**bounds)
+
+
+def _at_most(field: str, given: Any, most: Any) -> Any:
+    if given is not None and given > most:
+        raise ValueError(f"{field}: is {given:g}, and the service's own setting allows {most:g} at most")
+    return most if given is None else given

@@ -1,0 +1,95 @@
+"""The agents of a process: `default`, made of the settings, and those of AGENTS_DIR, read anew when they change."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from app.agents.agent_file import build, parse
+from app.agents.definition import Agent, RunLimits
+from app.reloading import Reloading, read_bounded
+from app.settings import Settings
+from app.telemetry.logs import log
+
+DEFAULT = "default"
+_SUFFIXES = (".yaml", ".yml")
+_MAX_FILE_BYTES = 1024 * 1024
+
+
+class Agents(Mapping[str, Agent]):
+    """By name. A change of the files replaces them all at once; one that is refused replaces none."""
+
+    def __init__(self, settings: Settings, models: Mapping[str, object], tools: tuple[str, ...]) -> None:
+        """Raises ConfigurationError for files that cannot be read or meant."""
+        self._default = default_agent(settings, tools)
+        self._models = frozenset(models)
+        self._agents: Mapping[str, Agent] = {DEFAULT: self._default}
+        self._folder: Reloading | None = None
+        if settings.agents_dir is not None:
+            path = settings.agents_dir
+            self._folder = Reloading("AGENTS_DIR", path, lambda: self._load(path), self._refused)
+
+    def __getitem__(self, name: str) -> Agent:
+        return self._agents[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._agents)
+
+    def __len__(self) -> int:
+        return len(self._agents)
+
+    async def watch(self) -> None:
+        """Until cancelled."""
+        if self._folder is None:
+            await asyncio.Event().wait()
+        else:
+            await self._folder.watch()
+
+    def refresh(self) -> None:
+        """Look for changes now."""
+        if self._folder is not None:
+            self._folder.refresh()
+
+    def _load(self, folder: Path) -> None:
+        agents = {DEFAULT: self._default, **read_agents(folder, self._default, self._models)}
+        self._agents = agents
+        log.info("agents.loaded", agents=list(agents))
+
+    def _refused(self, reason: str) -> None:
+        log.error("agents.refused", error=reason, agents=list(self._agents))
+
+
+def default_agent(settings: Settings, tools: tuple[str, ...]) -> Agent:
+    """The agent of a service without files."""
+    return Agent(
+        name=DEFAULT,
+        system_prompt=settings.system_prompt,
+        tools=tools,
+        limits=RunLimits(
+            max_iterations=settings.max_iterations,
+            max_tokens=settings.max_tokens,
+            max_run_tokens=settings.max_run_tokens,
+            max_cost_usd=settings.max_cost_usd,
+            max_reasoning_tokens=settings.max_reasoning_tokens,
+        ),
+        timeout_seconds=settings.run_timeout_seconds,
+        history_max_tokens=settings.history_max_tokens,
+        description="The service's agent.",
+    )
+
+
+def read_agents(folder: Path, default: Agent, models: frozenset[str]) -> dict[str, Agent]:
+    """The agents of a folder's files. Raises OSError, and ValueError which names the file."""
+    agents: dict[str, Agent] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix not in _SUFFIXES or path.name.startswith("."):
+            continue
+        try:
+            agent = build(parse(read_bounded(path, _MAX_FILE_BYTES), path.stem), default, models)
+        except (ValueError, msgspec.ValidationError) as error:
+            raise ValueError(f"{path.name}: {error}") from None
+        if agent.name in agents:
+            raise ValueError(f"{path.name}: there already is an agent called {agent.name!r}")
+        agents[agent.name] = agent
+    return agents

@@ -1,0 +1,39 @@
+"""Answers a request for a run in its dialect: whole, or as a stream of events."""
+
+from fastapi import Request
+from starlette.responses import Response
+
+from app.api.body import receive_body
+from app.api.caller import principal_of
+from app.api.dialects.protocol import Dialect
+from app.api.failures import CLIENT_CLOSED_REQUEST, documented
+from app.api.streams import ClientGone, EventStream, whole_answer
+from app.runs.events import RunFailed
+from app.runs.handle import RunHandle
+from app.runs.runner import Runner
+
+RUN_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503, 504)
+
+
+async def answer(request: Request, runner: Runner, dialect: Dialect) -> Response:
+    """The answer of the run that the request asks for. Raises every AppError that keeps a run from starting."""
+    asked = dialect.request(await receive_body(request.receive))
+    principal = principal_of(request, asked.user_id)
+    principal.require("chat")
+    run = runner.start(principal, asked.run)
+    if asked.run.stream:
+        return await _stream(run, dialect)
+    try:
+        finished, headers = await whole_answer(run, request)
+    except ClientGone:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    return Response(dialect.whole(finished), headers=headers, media_type="application/json")
+
+
+async def _stream(run: RunHandle, dialect: Dialect) -> Response:
+    """The run's events. A run that fails before it starts raises its error, which then has a status of its own."""
+    await run.wait()
+    events = run.take()
+    if events and isinstance(events[0], RunFailed):
+        raise events[0].error
+    return EventStream(run, events, dialect)

@@ -1,0 +1,1 @@
+"""The APIs that a run can be asked through: each reads requests and writes answers, events and errors its own way."""

@@ -1,0 +1,43 @@
+"""Finished runs as `/chat` and `/agent/run` show them."""
+
+import msgspec
+from msgspec import Struct
+
+from app.messages import Usage
+from app.runs.events import Answer, FinishReason, Suggestion, ToolCallRecord
+
+
+class ChatAnswer(Struct, frozen=True):
+    """A finished run as `/chat` shows it."""
+
+    answer: str
+    session_id: str
+    message_id: str
+    sources: tuple[str, ...]
+    model: str
+    finish_reason: FinishReason
+    usage: Usage
+    tokens_used: int
+    cost_usd: float
+    latency_ms: float
+    cached: bool
+    degraded: tuple[str, ...]
+    """What the service had to do without, such as `sessions`."""
+    trace_id: str
+    request_id: str
+
+
+class AgentAnswer(ChatAnswer, frozen=True):
+    """A finished run as `/agent/run` shows it: with an account of what it did."""
+
+    tool_calls: tuple[ToolCallRecord, ...]
+    iterations: int
+    suggestions: tuple[Suggestion, ...]
+
+
+def chat_answer(answer: Answer) -> ChatAnswer:
+    return msgspec.convert(answer, ChatAnswer, from_attributes=True)
+
+
+def agent_answer(answer: Answer) -> AgentAnswer:
+    return msgspec.convert(answer, AgentAnswer, from_attributes=True)

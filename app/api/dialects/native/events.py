@@ -1,0 +1,99 @@
+"""Events of a run as server-sent events, and what the OpenAPI document says of them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, get_args
+
+import msgspec
+from msgspec import Struct
+
+from app.api.dialects.native.problems import Problem, document
+from app.api.dialects.protocol import Frame
+from app.runs.events import Answer, Event, RunFailed, RunFinished, RunStarted, Token
+
+HEARTBEAT = b": still here\n\n"
+END_MARK = b"data: [DONE]\n\n"
+STREAMS_THEM = "The run's events, as server-sent events."
+
+ShowAnswer = Callable[[Answer], Struct]
+Refer = Callable[[type, str], str]
+"""The reference to a type in the OpenAPI document, under this name."""
+
+_encode = msgspec.json.Encoder().encode
+_SAYS = {
+    "run.started": "the first event: the run's ids and its model",
+    "token": "a piece of the answer",
+    "reasoning": "a piece of what the model thinks before it answers; no part of the answer",
+    "tool.started": "a tool is called",
+    "tool.finished": "what came of it",
+    "usage": "what one model call used",
+    "run.finished": "the last event: the answer, as the plain request has it",
+    "run.failed": "the last event instead: a problem",
+}
+
+
+class StartedRun(Struct, frozen=True):
+    """The ids of a run and its model. Where its caller stands with their limits is told in headers."""
+
+    session_id: str
+    message_id: str
+    model: str
+    request_id: str
+    trace_id: str
+
+
+def frames(show: ShowAnswer, path: str) -> Frame:
+    """Renders the events of one stream; `show` makes the last event's data of the answer."""
+    return partial(_frame, show, path)
+
+
+def _frame(show: ShowAnswer, path: str, number: int, event: Event) -> bytes:
+    data: Any
+    match event:
+        case Token():
+            return b"id: %d\nevent: token\ndata: %b\n\n" % (number, _encode(event))
+        case RunStarted():
+            data = StartedRun(event.session_id, event.message_id, event.model, event.request_id, event.trace_id)
+        case RunFinished(answer):
+            data = show(answer)
+        case RunFailed(error):
+            data = document(error, path)
+        case _:
+            data = event
+    end = END_MARK if isinstance(event, RunFinished | RunFailed) else b""
+    return b"id: %d\nevent: %b\ndata: %b\n\n%b" % (number, event.name.encode(), _encode(data), end)
+
+
+def documented(answer: str, refer: Refer, says: str = STREAMS_THEM) -> dict[str, Any]:
+    """The documented response of a route that streams; `answer` refers to the schema of its whole answer."""
+    references = _references(answer, refer)
+    rows = [
+        f"| `{event}` | [{reference.rpartition('/')[2]}]({reference}) | {_SAYS.get(event, '')} |"
+        for event, reference in references.items()
+    ]
+    lines = [
+        f"{says} Each has an `id` that counts from 1, an `event` and JSON as its `data`; lines that begin with a "
+        "colon are to be ignored; the last line of a complete stream is `data: [DONE]`.",
+        "",
+        "| event | data | |",
+        "|---|---|---|",
+        *rows,
+    ]
+    return {
+        "description": "\n".join(lines),
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "x-events": {event: {"$ref": reference} for event, reference in references.items()},
+    }
+
+
+def _references(answer: str, refer: Refer) -> dict[str, str]:
+    """The schema of each event's data."""
+    references = {}
+    for kind in get_args(Event):
+        if kind is RunFinished:
+            references[kind.name] = answer
+        elif kind is RunFailed:
+            references[kind.name] = refer(Problem, "Problem")
+        else:
+            references[kind.name] = refer(StartedRun if kind is RunStarted else kind, f"{kind.__name__}Event")
+    return references

@@ -1,0 +1,46 @@
+"""The interface of a dialect: one API's requests, answers, events and errors as bytes."""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from app.errors import AppError
+from app.runs.events import Answer, Event
+from app.runs.request import RunRequest
+
+Frame = Callable[[int, Event], bytes]
+"""The event with this number as bytes; none for what this API does not show."""
+
+
+class Asked(NamedTuple):
+    """A run that a body asks for, and the user that it names."""
+
+    run: RunRequest
+    user_id: str | None
+
+
+class ErrorDialect(Protocol):
+    """How errors are written."""
+
+    @property
+    def problem_type(self) -> str:
+        """The media type of an error."""
+
+    def problem(self, error: AppError, path: str) -> tuple[int, bytes]:
+        """The error's status and body; `path` is what the client asked for."""
+
+
+class Dialect(ErrorDialect, Protocol):
+    """How runs are asked for and shown."""
+
+    @property
+    def heartbeat(self) -> bytes:
+        """Written when a stream has been silent for a while."""
+
+    def request(self, body: bytes) -> Asked:
+        """Raises InvalidRequest."""
+
+    def frames(self, path: str) -> Frame:
+        """Renders the events of one stream; the last event's frame ends with the end mark."""
+
+    def whole(self, answer: Answer) -> bytes:
+        """The whole answer, as JSON."""

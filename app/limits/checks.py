@@ -1,0 +1,94 @@
+"""What an operation of a caller is checked against, and the keys under which that is counted.
+
+All keys share one hash tag, because one script asks for a caller's rates, runs and budgets and for those of everybody
+together: in a cluster, limits are one slot, on one node.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.access.principal import Principal
+from app.limits.budgets import Budget
+from app.limits.subject import subject_of, usage_name
+from app.limits.tiers import Rule, Rules
+
+TAG = "{limits}:"
+"""How every key of limits, budgets and usage begins."""
+
+USAGE_KEY = f"{TAG}usage"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checks:
+    """The rules and budgets of one operation of one caller. Made once for many runs."""
+
+    user: str
+    """As usage is kept under."""
+    rules: Rules
+    rate_keys: tuple[str, ...]
+    running_keys: tuple[str, ...]
+    budgets: tuple[Budget, ...]
+    names: tuple[str, ...]
+    """Of the budgets, as the log has them."""
+    budget_keys: tuple[str, ...]
+    """Without the period."""
+    required: bool
+    """Whether a run may not go on when the store does not answer."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether a run holds something that has to be renewed."""
+        return bool(self.running_keys or self.budget_keys)
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is anything to ask before a run."""
+        return bool(self.rate_keys or self.running_keys or self.budget_keys)
+
+
+def checks(
+    principal: Principal,
+    operation: str,
+    rules: Rules,
+    budgets: Sequence[Budget],
+    most: tuple[int, int],
+    fail: str | None,
+) -> Checks:
+    """`most` are the tokens and nano-dollars that a run may use; budgets that do not limit these are left out.
+
+    `fail` is LIMITS_FAIL.
+    """
+    subject = subject_of(principal)
+    asked = [
+        (budget, name)
+        for budget in budgets
+        if budget.concerns(*most) and (name := budget.name(subject, principal)) is not None
+    ]
+    peer = f"peer:{principal.peer}"
+    return Checks(
+        usage_name(principal),
+        rules,
+        _keys("rate", rules.rates, subject, peer, operation),
+        _keys("running", rules.concurrent, subject, peer, operation),
+        tuple([budget for budget, _ in asked]),
+        tuple([name for _, name in asked]),
+        tuple([TAG + name for _, name in asked]),
+        (fail or ("closed" if asked else "open")) == "closed",
+    )
+
+
+def mark_key(run_id: str) -> str:
+    """Where it is kept which steps of a run are settled."""
+    return f"{TAG}mark:{run_id}"
+
+
+def _keys(kind: str, rules: Sequence[Rule], subject: str, peer: str, operation: str) -> tuple[str, ...]:
+    """Where the rules are counted; `kind` is `rate` or `running`."""
+    names = {
+        "global": "global",
+        "user": subject,
+        "operation": f"{subject}:{operation}",
+        "peer": peer,
+        "peer-operation": f"{peer}:{operation}",
+    }
+    return tuple([f"{TAG}{kind}:{names[rule.scope]}" for rule in rules])

@@ -1,0 +1,146 @@
+"""Every script on a server in cluster mode, which refuses one whose keys are not in one slot."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import hiredis
+import pytest
+
+from app.access.principal import ANONYMOUS_TIER, Principal
+from app.errors import StateUnavailable
+from app.limits import scripts as limits_scripts
+from app.limits.allowance import Growth
+from app.limits.limiter import Limiter
+from app.messages import AssistantMessage, Turn, Usage, UserMessage
+from app.settings import load
+from app.state import scripts as state_scripts
+from app.state.bounds import Bounds
+from app.state.redis import connect
+from app.state.sessions import Sessions
+from app.state.store import Argument, Script, Store, unavailable
+from tests import redis_server as redis
+from tests.redis_server import RedisServer
+from tests.service import Service
+
+SCRIPTS = {
+    name: source
+    for module in (limits_scripts, state_scripts)
+    for name, source in vars(module).items()
+    if name.isupper() and isinstance(source, str)
+}
+LIMITS = """{"global": {"per_minute": 100, "concurrent": 50},
+    "tiers": {"default": {"user": {"per_minute": 50, "concurrent": 9}, "chat": {"per_minute": 20, "concurrent": 5}}}}"""
+PRINCIPALS = (
+    Principal("ada", team="core", authenticated=True),
+    Principal("anonymous:ada", tier=ANONYMOUS_TIER, address="2001:db8::/64", peer="10.0.0.1"),
+)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One server that has all slots."""
+    if redis.BINARY is None:
+        pytest.skip(redis.MISSING)
+    server = RedisServer(tmp_path_factory.mktemp("cluster"), "--cluster-enabled", "yes")
+    server.start()
+    assert server.ask("CLUSTER ADDSLOTSRANGE 0 16383") == b"+OK\r\n"
+    while b"cluster_state:ok" not in server.ask("CLUSTER INFO"):
+        pass
+    yield server
+    server.stop()
+
+
+class StrictStore:
+    """Runs scripts such that they may not use a key of another slot either that was not announced."""
+
+    def __init__(self, store: Store) -> None:
+        self.ran: list[str] = []
+        self._store = store
+
+    def call(self, *command: Argument) -> asyncio.Future[Any]:
+        match command:
+            case ("EVALSHA", *_):
+                unknown: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+                unknown.set_exception(unavailable(hiredis.ReplyError("NOSCRIPT")))
+                return unknown
+            case ("EVAL", str(source), *rest):
+                self.ran.append(source)
+                return self._store.call("EVAL", f"#!lua\n{source}", *rest)  # without it, only KEYS are looked at
+        return self._store.call(*command)
+
+    async def aclose(self) -> None:
+        await self._store.aclose()
+
+
+@pytest.fixture
+async def store(cluster: RedisServer) -> AsyncIterator[StrictStore]:
+    store = StrictStore(connect(cluster.url))
+    await store.call("FLUSHALL")
+    yield store
+    await store.aclose()
+
+
+@pytest.mark.parametrize(
+    ("script", "keys"),
+    [
+        ("return redis.call('MGET', KEYS[1], KEYS[2])", ("a", "b")),
+        ("return {redis.call('GET', KEYS[1]), redis.call('GET', 'b')}", ("a",)),
+    ],
+    ids=["announced", "made by the script"],
+)
+async def test_keys_of_two_slots_are_refused(store: StrictStore, script: str, keys: tuple[str, ...]) -> None:
+    with pytest.raises(StateUnavailable, match=r".") as caught:
+        await Script(store, script)(keys)
+    assert "slot" in str(caught.value.__cause__)
+
+
+async def test_every_script_stays_within_one_slot(store: StrictStore) -> None:
+    for principal in PRINCIPALS:
+        await _use_limits(store, principal)
+        await _use_sessions(store, principal)
+    left = {name for name, source in SCRIPTS.items() if not any(ran.endswith(source) for ran in store.ran)}
+    assert not left, f"not run: {left}"
+    assert len(SCRIPTS) >= 6
+
+
+async def _use_limits(store: Store, principal: Principal) -> None:
+    made = Limiter(
+        load(None, limits=LIMITS, budget_user_day_usd=9, budget_team_month_usd=9, budget_global_day_usd=9), store
+    )
+    reservation = made.reservation(principal, "chat", f"run-of-{principal.user}", (1_000, 1_000_000))
+    assert await made.reserve(reservation, print)
+    reservation.record("m", Usage(10, 5), 0.0001)
+    await made.settle(reservation, Growth((900, 900_000), (100, 100_000)), over=False)
+    assert reservation.refusal is None
+    await made.renew(reservation)
+    taken_over = made.resume(principal, reservation.held)
+    await made.reserve(taken_over, print)
+    taken_over.record("m", Usage(10, 5), 0.0001)
+    await made.settle(taken_over)
+    assert taken_over.settled
+    (row,) = await made.usage.of_caller(principal, 1)
+    assert row.calls == 2
+    assert all(standing.usd.spent == 0.0002 for standing in await made.usage.standings(principal))
+
+
+async def _use_sessions(store: Store, principal: Principal) -> None:
+    bounds = Bounds(ttl_seconds=100, max_turns=3, sessions=2)
+    sessions = Sessions(store, bounds, anonymous=not principal.authenticated)
+    name, address = principal.user, principal.address
+    for session in "abc":
+        for number in range(5):
+            turn = Turn(f"{number}", 1.5, (UserMessage("hi"), AssistantMessage("hello")))
+            assert await sessions.append(name, session, turn, address=address)
+    assert [len(await sessions.load(name, session)) for session in "abc"] == [0, 3, 3]
+    assert [found.session_id for found in await sessions.list(name, 9, address=address)] == ["c", "b"]
+    assert await sessions.delete(name, "c", address=address)
+
+
+def test_the_service_works_on_it(cluster: RedisServer, serve: Callable[..., Service]) -> None:
+    cluster.ask("FLUSHALL")
+    service = serve(redis_url=cluster.url, limits=LIMITS)
+    for message in ("hi", "again"):
+        assert service.chat(message, session_id="s").json()["degraded"] == []
+    assert len(service.ask("GET", "/sessions/s").json()["turns"]) == 2
+    assert [row["calls"] for row in service.ask("GET", "/usage").json()["usage"]] == [2]
