@@ -1,4 +1,4 @@
-"""Who may call."""
+"""Settings of authentication."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Where the service listens, and what it takes from clients at most."""
+"""Settings of HTTP: addresses, browsers, maximum sizes, numbers and waits."""
 
 from pydantic import BaseModel, Field
 
@@ -16,15 +16,18 @@ class HttpSettings(BaseModel):
     )
     docs: bool = Field(True, description="Pages at `/docs` and `/redoc`; `/openapi.json` is there without them too")
     cors_origins: List = Field((), description="Origins that browsers may call from, comma-separated; `*` for all")
-    max_body_bytes: int = Field(1_048_576, ge=1024, le=GIB, description="Largest request body, in bytes")
+    max_body_bytes: int = Field(1_048_576, ge=1024, le=GIB, description="Maximum size of a request body, in bytes")
     max_bodies_bytes: int = Field(
         67_108_864,
         ge=1024,
         le=TIB,
-        description="Largest request bodies being received, together, in bytes; a body of up to 16 KiB is not counted",
+        description="Maximum size of all request bodies in transit, in bytes; a body of up to 16 KiB is not counted",
     )
     max_head_bytes: int = Field(
-        65_536, ge=1024, le=16_777_216, description="Largest request line and headers, and largest trailers, in bytes"
+        65_536,
+        ge=1024,
+        le=16_777_216,
+        description="Maximum size of the request line and headers, and of trailers, in bytes",
     )
     max_connections: int = Field(
         2000, ge=1, le=1_000_000, description="Maximum of open connections; further ones are answered 503"

@@ -1,4 +1,4 @@
-"""How often callers may call, and how much they may spend."""
+"""Settings of rate limits and budgets."""
 
 from typing import Literal
 
@@ -29,21 +29,21 @@ class LimitSettings(BaseModel):
         description="Refused requests a minute of one address or authenticated user to each process, 8 KiB of a body "
         "counting as one more; above that all are answered 429 unread; `off`: any number",
     )
-    budget_user_day_usd: Usd = Field(None, description="Most a user may spend in a UTC day, in US dollars")
-    budget_user_day_tokens: Tokens = Field(None, description="Most tokens a user may use in a UTC day")
-    budget_team_month_usd: Usd = Field(None, description="Most a team may spend in a UTC month, in US dollars")
-    budget_team_month_tokens: Tokens = Field(None, description="Most tokens a team may use in a UTC month")
+    budget_user_day_usd: Usd = Field(None, description="Maximum that a user may spend in a UTC day, in US dollars")
+    budget_user_day_tokens: Tokens = Field(None, description="Maximum tokens a user may use in a UTC day")
+    budget_team_month_usd: Usd = Field(None, description="Maximum that a team may spend in a UTC month, in US dollars")
+    budget_team_month_tokens: Tokens = Field(None, description="Maximum tokens a team may use in a UTC month")
     budget_global_day_usd: Usd = Field(
-        100, description="Most all together may spend in a UTC day, in US dollars; `off`: no such budget"
+        100, description="Maximum that all together may spend in a UTC day, in US dollars; `off`: no such budget"
     )
-    budget_global_day_tokens: Tokens = Field(None, description="Most tokens all together may use in a UTC day")
+    budget_global_day_tokens: Tokens = Field(None, description="Maximum tokens all together may use in a UTC day")
     budget_anonymous_share: Share = Field(
         0.25,
         description="Share of the budgets of all together that one address without credentials may use; `off`: all",
     )
     limits_fail: Literal["open", "closed"] | None = Field(
         None,
-        description="When the store does not answer: `open` goes on without limits, `closed` answers 503. "
+        description="When the store does not answer: `open` continues without limits, `closed` answers 503. "
         "Unset: closed for what a budget has to admit, else open",
     )
     lease_seconds: float = Field(

@@ -1,4 +1,4 @@
-"""Models and the servers that they are at."""
+"""Settings of models and their servers."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What the agent is told, and what a run may take."""
+"""Settings of runs: the system prompt, agents and maximums of a run."""
 
 from pathlib import Path
 
@@ -18,8 +18,8 @@ class RunSettings(BaseModel):
     agents_dir: Path | None = Field(
         None, description="Folder with an agent in each `*.yaml`; read anew when it changes. See docs/agents.md"
     )
-    max_message_chars: int = Field(10_000, ge=1, le=GIB, description="Longest message, in characters")
-    max_iterations: int = Field(10, ge=1, le=100, description="Most model calls a run may make")
+    max_message_chars: int = Field(10_000, ge=1, le=GIB, description="Maximum length of a message, in characters")
+    max_iterations: int = Field(10, ge=1, le=100, description="Maximum model calls of a run")
     max_tokens: int = Field(
         4096, ge=1, le=MAX_TOKENS, description="Maximum tokens a run's model calls may answer with, together"
     )
@@ -27,10 +27,10 @@ class RunSettings(BaseModel):
         4096, ge=0, le=MAX_TOKENS, description="Maximum tokens a run may reason with beside its answers"
     )
     max_cost_usd: float = Field(
-        0.5, gt=0, le=10_000, allow_inf_nan=False, description="Most that a run may cost, in US dollars"
+        0.5, gt=0, le=10_000, allow_inf_nan=False, description="Maximum cost of a run, in US dollars"
     )
     max_run_tokens: int = Field(
-        50_000, ge=1, le=MAX_TOKENS, description="Most tokens a run may read and write, together"
+        50_000, ge=1, le=MAX_TOKENS, description="Maximum tokens a run may read and write, together"
     )
     run_timeout_seconds: Seconds = Field(120, description="Deadline of a run")
     tool_result_chars: int = Field(
@@ -40,5 +40,5 @@ class RunSettings(BaseModel):
         description="Maximum characters of a tool's result, or error, that callers are shown; 0 shows none",
     )
     history_max_tokens: int = Field(
-        4096, ge=0, le=MAX_TOKENS, description="Most of a session's history that a run is given, in tokens"
+        4096, ge=0, le=MAX_TOKENS, description="Maximum of a session's history that a run is given, in tokens"
     )

@@ -1,4 +1,4 @@
-"""Where state is kept, how certificates are checked, what sessions may take."""
+"""Settings of the store, of how certificates are checked, and of sessions."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ class StateSettings(BaseModel):
     )
     session_ttl_seconds: int = Field(604_800, ge=1, le=10 * YEAR, description="How long an unused session is kept")
     session_max_turns: int = Field(
-        100, ge=1, le=1_000_000, description="Most turns kept a session; the oldest go first"
+        100, ge=1, le=1_000_000, description="Maximum turns kept of a session; the oldest go first"
     )
     session_max_bytes: int = Field(
         262_144,
