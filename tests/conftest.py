@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.settings import Settings
 from tests import redis_server as redis
 from tests.redis_server import RedisServer
 from tests.service import Service
@@ -116,3 +117,12 @@ def mortal_redis(tmp_path: Path) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable of the environment is a setting, and the working directory is empty."""
+    for name in Settings.model_fields:
+        for variable in (name, name.upper()):
+            monkeypatch.delenv(variable, raising=False)
+    monkeypatch.chdir(tmp_path)

@@ -131,7 +131,7 @@ def test_a_file_that_cannot_be_read_stops_the_start(tmp_path: Path, name: str) -
 
 
 def test_a_file_without_end_stops_the_start() -> None:
-    with pytest.raises(ConfigurationError, match="has more than"):
+    with pytest.raises(ConfigurationError, match="is not a regular file"):
         KeyFile(Path("/dev/zero"))
 
 
