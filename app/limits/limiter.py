@@ -66,11 +66,11 @@ class Limiter:
         """
         found = self._find_checks(principal, operation, most, within_run=within_run)
         growth = first() if first is not None and found.budgets else Growth(most, most)
-        return Reservation(run_id, operation, found, growth, most)
+        return Reservation.begin(run_id, operation, found, growth, most)
 
     def resume(self, principal: Principal, held: Held) -> Reservation:
         """The reservation of a run that another process began, to be reserved here and then like any other."""
-        return Reservation.of(held, self._find_checks(principal, held.operation, held.most))
+        return Reservation.resume(held, self._find_checks(principal, held.operation, held.most))
 
     async def reserve(self, reservation: Reservation, on_lost: OnLost) -> Mapping[str, str]:
         """Admit the run, or take over what it holds. Returns headers that tell the caller where they stand.
@@ -82,7 +82,7 @@ class Limiter:
         if not asked.asks:
             return {}
         calls = self._calls
-        if reservation.resumed:
+        if reservation.earlier is not None:
             keys, arguments = calls.renewal(reservation, resumes=True)
         else:
             keys, arguments = calls.admission(reservation)
@@ -96,7 +96,7 @@ class Limiter:
             reservation.go_without()
         else:
             reservation.admitted(admission, lease_ends_at)
-            if not reservation.resumed:
+            if reservation.earlier is None:
                 headers = of_admission(asked, admission)
                 self._observe(reservation, admission)
         if asked.holds:
@@ -119,6 +119,7 @@ class Limiter:
         if not self._settles(reservation):
             return
         keys, arguments = self._calls.settlement(reservation, growth)
+        steps = len(reservation.steps)
         try:
             settlement: Settlement = await self._settlement(keys, *arguments, read=read_settlement)
         except asyncio.CancelledError:
@@ -134,7 +135,7 @@ class Limiter:
             return
         if over:
             self._heartbeat.drop(reservation)
-        self._settled(reservation, settlement, growth)
+        self._settled(reservation, settlement, steps, growth)
 
     def settle_later(self, reservation: Reservation) -> None:
         """As `settle`, in the background: for a run that was cancelled."""
@@ -170,15 +171,18 @@ class Limiter:
         """Whether there is something to record or to release."""
         if reservation.settled:
             return False
-        return reservation.checks.holds or (self._calls.records and bool(reservation.steps))
+        return reservation.checks.holds or (self._calls.records and len(reservation.steps) > reservation.sent)
 
     async def _settle_ended(self, reservation: Reservation) -> None:
         """For the heartbeat. Raises StateUnavailable."""
         keys, arguments = self._calls.settlement(reservation)
-        self._settled(reservation, await self._settlement(keys, *arguments, read=read_settlement))
+        steps = len(reservation.steps)
+        self._settled(reservation, await self._settlement(keys, *arguments, read=read_settlement), steps)
 
-    def _settled(self, reservation: Reservation, settlement: Settlement, growth: Growth | None = None) -> None:
-        reservation.recorded()
+    def _settled(
+        self, reservation: Reservation, settlement: Settlement, steps: int, growth: Growth | None = None
+    ) -> None:
+        reservation.recorded(steps)
         if growth is not None:
             reservation.grown(settlement, growth)
         if settlement.budgets:

@@ -65,14 +65,15 @@ class RedisStore:
         self._shut = False
 
     def call(self, *command: Argument) -> asyncio.Future[Any]:
-        connection = self._usable()
-        return under_way(self._connect_and_call(command)) if connection is None else connection.call(command)
-
-    def _usable(self) -> Connection | None:
-        return None if self._connection is None or self._connection.closed else self._connection
+        connection = self._connection
+        if connection is None or connection.closed:
+            return under_way(self._connect_and_call(command))
+        return connection.call(command)
 
     async def _connect_and_call(self, command: tuple[Argument, ...]) -> Any:
-        connection = self._usable() or await self._connect()  # others may have connected since the call
+        connection = self._connection
+        if connection is None or connection.closed:  # others may have connected since the call
+            connection = await self._connect()
         return await connection.call(command)
 
     async def _connect(self) -> Connection:

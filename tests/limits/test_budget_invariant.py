@@ -122,7 +122,7 @@ class World:
         """Another process goes on with the run. `settles`: the first had settled more than it wrote down."""
         if reservation := _pick(self.going, number):
             self.going.remove(reservation)
-            held, unsettled = reservation.held, tuple(reservation.steps)
+            held, unsettled = reservation.held, reservation.unsettled
             if settles:
                 await self.limiter.settle(reservation, over=False)
                 self.told[held.run_id] = reservation.held.steps
@@ -137,7 +137,7 @@ class World:
         if reservation := _pick(self.going, number):
             self.going.remove(reservation)
             self.spent_nanos -= sum(
-                int(step[6]) for step in reservation.steps if step[0] > self.told.get(reservation.run_id, 0)
+                int(step[6]) for step in reservation.unsettled if step[0] > self.told.get(reservation.run_id, 0)
             )
             run = f"run:{reservation.run_id}"
             for name in reservation.checks.budget_keys:
