@@ -1,7 +1,9 @@
 """What tests share: the service in a process of its own, a provider that does as it is told, a real Redis."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,22 @@ from tests.service import Service
 from tests.upstream import MODEL, Upstream
 
 Serve = Callable[..., Service]
+
+_SECRET = re.compile(r"(?=[\w-]*[A-Z])(?=[\w-]*[0-9])[\w-]{20,}")  # differs from run to run, so no part of a name
+_ID_CHARS = 60
+
+
+def pytest_make_parametrize_id(val: Any, argname: str) -> str | None:
+    """A case by what it is; pytest would name numbers without their meaning, and anything else `values3`."""
+    if val is None or isinstance(val, bool | int | float):
+        return f"{argname}={val}"
+    if isinstance(val, bytes) or callable(val):
+        return None
+    shown = ascii(val)[:10_000]
+    named = _SECRET.sub("...", shown)
+    if " at 0x" in shown or (isinstance(val, str) and named == shown):
+        return None
+    return named[:_ID_CHARS]
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ LEEWAY_SECONDS = 30
 """How far clocks may be apart."""
 
 REMEMBERED = 10_000
+_TIMES = ("exp", "nbf", "iat")
 _REQUIRED = ["exp", "iss", "aud", "sub"]
 _IS_SCOPE = re.compile(SCOPE).fullmatch
 
@@ -103,6 +104,7 @@ class Tokens:
             leeway=LEEWAY_SECONDS,
             options={"require": _REQUIRED, "enforce_minimum_key_length": True},
         )
+        _check_times(claims)
         return int(claims["exp"]) + LEEWAY_SECONDS, self._principal(claims, Verified(self.keys, key))
 
     def _principal(self, claims: Mapping[str, Any], credential: Credential) -> Principal:
@@ -116,6 +118,13 @@ class Tokens:
             authenticated=True,
             credential=credential,
         )
+
+
+def _check_times(claims: Mapping[str, Any]) -> None:
+    """Raises ValueError for a time that is no number (RFC 7519, section 2); PyJWT also takes digits in a text."""
+    for name in _TIMES:
+        if name in claims and (isinstance(claims[name], bool) or not isinstance(claims[name], int | float)):
+            raise ValueError("times are numbers")
 
 
 def _scopes(claim: Any) -> frozenset[str]:

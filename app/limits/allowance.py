@@ -19,12 +19,13 @@ class Growth(NamedTuple):
 class Allowance:
     """Counted down by what each model call used, or may have used. No call may exceed what is reserved."""
 
-    __slots__ = ("most_nanos", "most_tokens", "nanos", "tokens")
+    __slots__ = ("most_nanos", "most_tokens", "nanos", "spent_nanos", "spent_tokens", "tokens")
 
     def __init__(self, reserved: Amount, most: Amount) -> None:
         """`most` is what the run's own limits leave it."""
         self.tokens, self.nanos = reserved
         self.most_tokens, self.most_nanos = most
+        self.spent_tokens = self.spent_nanos = 0
 
     @property
     def whole(self) -> bool:
@@ -47,3 +48,5 @@ class Allowance:
         self.nanos = max(0, self.nanos - nanos)
         self.most_tokens = max(0, self.most_tokens - tokens)
         self.most_nanos = max(0, self.most_nanos - nanos)
+        self.spent_tokens += tokens
+        self.spent_nanos += nanos

@@ -34,16 +34,10 @@ class Checks:
     """Without the period."""
     required: bool
     """Whether a run may not go on when the store does not answer."""
-
-    @property
-    def holds(self) -> bool:
-        """Whether a run holds something that has to be renewed."""
-        return bool(self.running_keys or self.budget_keys)
-
-    @property
-    def asks(self) -> bool:
-        """Whether there is anything to ask before a run."""
-        return bool(self.rate_keys or self.running_keys or self.budget_keys)
+    holds: bool
+    """Whether a run holds something that has to be renewed."""
+    asks: bool
+    """Whether there is anything to ask before a run."""
 
 
 def checks(
@@ -66,14 +60,16 @@ def checks(
     ]
     peer = f"peer:{principal.peer}"
     return Checks(
-        usage_name(principal),
-        rules,
-        _keys("rate", rules.rates, subject, peer, operation),
-        _keys("running", rules.concurrent, subject, peer, operation),
-        tuple([budget for budget, _ in asked]),
-        tuple([name for _, name in asked]),
-        tuple([TAG + name for _, name in asked]),
-        (fail or ("closed" if asked else "open")) == "closed",
+        user=usage_name(principal),
+        rules=rules,
+        rate_keys=_keys("rate", rules.rates, subject, peer, operation),
+        running_keys=_keys("running", rules.concurrent, subject, peer, operation),
+        budgets=tuple([budget for budget, _ in asked]),
+        names=tuple([name for _, name in asked]),
+        budget_keys=tuple([TAG + name for _, name in asked]),
+        required=(fail or ("closed" if asked else "open")) == "closed",
+        holds=bool(rules.concurrent or asked),
+        asks=bool(rules.rates or rules.concurrent or asked),
     )
 
 

@@ -44,7 +44,7 @@ class Limiter:
         self._admission = Script(store, ADMIT)
         self._settlement = Script(store, SETTLE)
         self._heartbeat = Heartbeat(
-            settings.lease_seconds / 3, renew=self.renew, settle=self._send_settlement, on_beat=self._fullest.beat
+            settings.lease_seconds / 3, renew=self.renew, settle=self._settle_ended, on_beat=self._fullest.beat
         )
         self.usage = UsageBook(store, self._budgets, self._anonymous_budgets)
 
@@ -118,8 +118,9 @@ class Limiter:
         reservation.ended = reservation.ended or over
         if not self._settles(reservation):
             return
+        keys, arguments = self._calls.settlement(reservation, growth)
         try:
-            settlement = await self._send_settlement(reservation, growth)
+            settlement: Settlement = await self._settlement(keys, *arguments, read=read_settlement)
         except asyncio.CancelledError:
             if over:
                 self._heartbeat.settle_later(reservation)
@@ -133,8 +134,7 @@ class Limiter:
             return
         if over:
             self._heartbeat.drop(reservation)
-        for budget, name, share in reservation.crossed(settlement):
-            log.warning("budget.nearly_used", budget=name, period=budget.period, used=round(share, 3))
+        self._settled(reservation, settlement, growth)
 
     def settle_later(self, reservation: Reservation) -> None:
         """As `settle`, in the background: for a run that was cancelled."""
@@ -172,14 +172,19 @@ class Limiter:
             return False
         return reservation.checks.holds or (self._calls.records and bool(reservation.steps))
 
-    async def _send_settlement(self, reservation: Reservation, growth: Growth | None = None) -> Settlement:
-        keys, arguments = self._calls.settlement(reservation, growth)
-        settlement: Settlement = await self._settlement(keys, *arguments, read=read_settlement)
+    async def _settle_ended(self, reservation: Reservation) -> None:
+        """For the heartbeat. Raises StateUnavailable."""
+        keys, arguments = self._calls.settlement(reservation)
+        self._settled(reservation, await self._settlement(keys, *arguments, read=read_settlement))
+
+    def _settled(self, reservation: Reservation, settlement: Settlement, growth: Growth | None = None) -> None:
         reservation.recorded()
         if growth is not None:
             reservation.grown(settlement, growth)
-        self._observe(reservation, settlement)
-        return settlement
+        if settlement.budgets:
+            self._observe(reservation, settlement)
+            for budget, name, share in reservation.crossed(settlement):
+                log.warning("budget.nearly_used", budget=name, period=budget.period, used=round(share, 3))
 
     def _observe(self, reservation: Reservation, reply: Admission | Settlement) -> None:
         for budget, share in reservation.shares(reply.budgets):

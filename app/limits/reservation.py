@@ -42,7 +42,6 @@ class Reservation:
         "_most",
         "_operation",
         "_recorded",
-        "_spent",
         "allowance",
         "checks",
         "day",
@@ -75,7 +74,6 @@ class Reservation:
         self.settled = False  # ended, and nothing is left to settle
         self._operation = operation
         self._most = most
-        self._spent = _NOTHING
         self._recorded = 0
 
     @classmethod
@@ -84,14 +82,17 @@ class Reservation:
         left = (max(0, held.most[0] - held.spent[0]), max(0, held.most[1] - held.spent[1]))
         made = cls(held.run_id, held.operation, checks, Growth(_NOTHING, _NOTHING), left)
         made.resumed, made.day = True, held.day
-        made._most, made._spent, made._recorded = held.most, held.spent, held.steps
+        made._most, made._recorded = held.most, held.steps
+        made.allowance.spent_tokens, made.allowance.spent_nanos = held.spent
         return made
 
     @property
     def held(self) -> Held:
         """What another process needs to go on with it. Steps that are not settled are not in it."""
-        day = "" if self.ended else self.day
-        return Held(self.run_id, self._operation, self._most, self._recorded, self._spent, day)
+        day, spent = "" if self.ended else self.day, self.allowance
+        tokens = spent.spent_tokens - sum(read + written for _, _, read, written, *_ in self.steps)
+        nanos = spent.spent_nanos - sum(step[6] for step in self.steps)
+        return Held(self.run_id, self._operation, self._most, self._recorded, (tokens, nanos), day)
 
     def record(self, model: str, usage: Usage, cost_usd: float, *, uncertain: bool = False) -> None:
         """A model call's use, to be settled with the next settlement. `uncertain`: nobody counted it."""
@@ -136,10 +137,6 @@ class Reservation:
 
     def recorded(self) -> None:
         """The store has answered a settlement: its steps are not sent again."""
-        tokens, nanos = self._spent
-        for _, _, read, written, _, _, cost, _ in self.steps:
-            tokens, nanos = tokens + read + written, nanos + cost
-        self._spent = (tokens, nanos)
         self._recorded += len(self.steps)
         self.steps.clear()
         self.settled = self.ended

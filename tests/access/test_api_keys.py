@@ -100,7 +100,6 @@ def test_a_key_is_refused_from_the_moment_it_expires(tmp_path: Path, monkeypatch
         ((line() + line(user="bob")).encode(), "line 2: repeats"),
         (line().encode() + b"{", "line 2: is not JSON"),
     ],
-    ids=range(24),
 )
 def test_a_broken_file_stops_the_start_with_the_lines_number(tmp_path: Path, content: bytes, problem: str) -> None:
     file = tmp_path / "keys.jsonl"

@@ -128,7 +128,6 @@ async def test_a_key_that_is_taken_away_withdraws_what_it_let_in_and_another_doe
         (200, key_set(*[jwk(RSA, str(number)) for number in range(module.MAX_KEYS + 1)])),
         (200, b" " * (module.MAX_BYTES + 1)),
     ],
-    ids=range(15),
 )
 async def test_the_keys_stay_when_the_issuer_answers_nonsense(server: KeyServer, status: int, body: bytes) -> None:
     keys = Jwks(server.url, ALGORITHMS)
@@ -259,7 +258,7 @@ BROKEN: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("broken", BROKEN, ids=range(len(BROKEN)))
+@pytest.mark.parametrize("broken", BROKEN)
 @pytest.mark.parametrize("first", [True, False])
 async def test_an_entry_that_cannot_be_used_costs_no_other(server: KeyServer, broken: Any, first: bool) -> None:
     server.body = key_set(*([broken, GOOD] if first else [GOOD, broken]))

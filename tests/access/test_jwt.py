@@ -85,7 +85,9 @@ async def test_scopes_may_be_a_list_and_claims_may_have_other_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "algorithm"), [(RSA, "RS256"), (RSA, "PS512"), (EC, "ES256"), (ED, "EdDSA")], ids=lambda value: str(value)
+    ("key", "algorithm"),
+    [(RSA, "RS256"), (RSA, "PS512"), (EC, "ES256"), (ED, "EdDSA")],
+    ids=["RS256", "PS512", "ES256", "EdDSA"],
 )
 async def test_every_kind_of_public_key_verifies(key: PrivateKey, algorithm: str) -> None:
     tokens = taker(public_key(pem(key), [algorithm]), algorithm)
@@ -105,8 +107,8 @@ async def test_an_expired_token_is_refused_as_expired(by_secret: Tokens) -> None
 @pytest.mark.parametrize(
     "changes",
     [
-        {"nbf": time.time() + 3600},
-        {"iat": time.time() + 3600},
+        {"nbf": 10**12},
+        {"iat": 10**12},
         {"aud": "another-service"},
         {"aud": ["another-service"]},
         {"aud": {"agent-api": 1}},

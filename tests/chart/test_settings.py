@@ -139,6 +139,7 @@ def test_each_composed_setting_is_set_by_some_value(render: Render) -> None:
         EVERYTHING,
         EVERY_NAME,
         {"systemPrompt": "x" * 100_000, "limits": LIMITS},
+        {"agents": {"poet": {"prompt": "Answer in verse."}}},
         {
             "auth": {
                 "mode": "jwt",

@@ -19,7 +19,7 @@ class Asked(NamedTuple):
 
 
 class ErrorDialect(Protocol):
-    """How errors are written."""
+    """Writes errors."""
 
     @property
     def problem_type(self) -> str:
@@ -30,7 +30,7 @@ class ErrorDialect(Protocol):
 
 
 class Dialect(ErrorDialect, Protocol):
-    """How runs are asked for and shown."""
+    """Reads requests for runs and writes their events and answers."""
 
     @property
     def heartbeat(self) -> bytes:

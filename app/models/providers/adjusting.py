@@ -7,7 +7,7 @@ from app.errors import AppError, ContextTooLong
 from app.models.estimates import estimated_input_tokens
 from app.models.options import ModelOptions
 from app.models.protocol import ModelRequest
-from app.models.providers.refusal_rules import NO_CHANGES, Changes
+from app.models.providers.changes import NO_CHANGES, Changes
 from app.models.providers.refusals import Said, change_for, words_of
 from app.models.providers.windows import told_window
 from app.telemetry.logs import log

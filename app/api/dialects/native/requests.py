@@ -1,4 +1,4 @@
-"""What the native routes of runs take, for validation and for the OpenAPI document, and the runs that it asks for."""
+"""Bodies of the native routes of runs, for validation and for the OpenAPI document."""
 
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ def _required_first(schema: dict[str, Any]) -> None:
 
 
 class Question(BaseModel):
-    """What every native request for a run takes."""
+    """The fields of every native request for a run."""
 
     model_config = ConfigDict(**STRICT, json_schema_extra=_required_first)
 

@@ -6,12 +6,12 @@ from app.errors import AppError, ModelUnavailable
 from app.models.options import NO_OPTIONS, ModelOptions
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.models.providers.adjusting import Adjusted, Adjusting
+from app.models.providers.changes import Changes
 from app.models.providers.failures import is_alive, unavailable
 from app.models.providers.http import Http, drain, read
 from app.models.providers.ollama.answer import OllamaAnswer, is_end
 from app.models.providers.ollama.wire import encode_request
-from app.models.providers.refusal_rules import Changes
-from app.models.providers.thinking import Splitter
+from app.models.providers.think_tags import Splitter
 from app.telemetry.logs import log
 
 _HEADERS = {"Content-Type": "application/json"}

@@ -11,7 +11,7 @@ from msgspec import Struct
 from app.messages import AssistantMessage, Message, ToolMessage, UserMessage
 from app.models.options import ModelOptions
 from app.models.protocol import ModelRequest
-from app.models.providers.refusal_rules import Changes
+from app.models.providers.changes import Changes
 from app.models.providers.tool_calls import functions
 
 

@@ -7,8 +7,8 @@ import msgspec
 from app.messages import AssistantMessage, ToolCall, ToolMessage
 from app.models.options import NO_OPTIONS, ModelOptions
 from app.models.protocol import ModelRequest
-from app.models.providers.openai.ways import rewritten
-from app.models.providers.refusal_rules import NO_CHANGES, Changes
+from app.models.providers.changes import NO_CHANGES, Changes
+from app.models.providers.openai.rewriting import rewritten
 from app.models.providers.tool_calls import functions
 
 _encode = msgspec.json.Encoder().encode

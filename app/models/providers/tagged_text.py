@@ -2,7 +2,7 @@
 
 from app.messages import size_of_text
 from app.models.protocol import OnBeside, OnText
-from app.models.providers.thinking import Splitter
+from app.models.providers.think_tags import Splitter
 
 
 class TaggedText:
