@@ -25,15 +25,11 @@ async def whole_answer(run: RunHandle, request: Request) -> tuple[Answer, Mappin
     """The run's answer and its headers. Raises its error, or ClientGone when the client left before it was there."""
     with _DisconnectWatch(run, request.receive):
         events = await run.complete()
-    headers: Mapping[str, str] = {}
-    for event in events:
-        match event:
-            case RunStarted():
-                headers = event.headers
-            case RunFinished(answer):
-                return answer, headers
-            case RunFailed(error):
-                raise error
+    first, last = (events[0], events[-1]) if events else (None, None)
+    if isinstance(last, RunFinished):
+        return last.answer, first.headers if isinstance(first, RunStarted) else {}
+    if isinstance(last, RunFailed):
+        raise last.error
     raise ClientGone
 
 

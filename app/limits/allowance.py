@@ -1,7 +1,8 @@
 """What one run may still use: the part that is reserved for it, which grows, within the run's own limits."""
 
 from math import ceil, floor, inf
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from app.messages import NANOS
 
@@ -9,7 +10,7 @@ Amount = tuple[int, int]
 """Tokens and nano-dollars."""
 
 
-class Growth(NamedTuple):
+class Growth(Struct, frozen=True):
     """What a run wants to hold for its next model call, and the least that is of use to it."""
 
     wanted: Amount

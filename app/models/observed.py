@@ -4,6 +4,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 from msgspec import Struct
+from msgspec.structs import replace
 from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
@@ -106,19 +107,7 @@ class ObservedModel:
             record_answer(attempt, completion, seconds, span)
         self.pace.add(completion.usage.output_tokens, seconds)
         on_attempt(attempt)
-        return self._priced(completion, attempt.nanos)
-
-    def _priced(self, completion: Completion, nanos: int) -> Completion:
-        return Completion(
-            completion.stop_reason,
-            completion.usage,
-            completion.tool_calls,
-            completion.extras,
-            completion.reasoning_tokens,
-            completion.text,
-            self.ref,
-            nanos,
-        )
+        return replace(completion, model=self.ref, nanos=attempt.nanos)
 
     def _nanos(self, usage: Usage) -> int:
         return round(self.price.cost_usd(usage) * NANOS)

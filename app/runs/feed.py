@@ -24,8 +24,8 @@ class Feed:
     def emit(self, event: Event) -> None:
         """Let the reader have an event."""
         self._events.append(event)
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        if self._reader is not None:
+            self.wake()
 
     def close(self) -> None:
         self.closed = True
@@ -43,8 +43,9 @@ class Feed:
 
     def wake(self) -> None:
         """Let the reader who is in `wait` return."""
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        reader, self._reader = self._reader, None
+        if reader is not None and not reader.done():
+            reader.set_result(None)
 
     def take(self) -> list[Event]:
         """The events that are ready, without waiting."""

@@ -34,7 +34,6 @@ class RunHandle(AsyncIterator[Event]):
         self.failed_by: AppError | None = None
         self.credential = credential or Credential()
         self._feed = feed or Feed()
-        self.emit, self.take, self.wake = self._feed.emit, self._feed.take, self._feed.wake
         self._work = work
         self._going_on = set() if going_on is None else going_on
         self._task: asyncio.Task[Any] | None = None
@@ -67,7 +66,19 @@ class RunHandle(AsyncIterator[Event]):
             self._close(error)
         else:
             self._close(None)
-        return self.take()
+        return self._feed.take()
+
+    def emit(self, event: Event) -> None:
+        """Let the reader have an event."""
+        self._feed.emit(event)
+
+    def take(self) -> list[Event]:
+        """The events that are ready, without waiting."""
+        return self._feed.take()
+
+    def wake(self) -> None:
+        """Let the reader who is in `wait` return."""
+        self._feed.wake()
 
     def _take_back(self, task: asyncio.Task[Any]) -> int:
         """Our cancellation was for the work, not for its caller. Returns how many others there are."""

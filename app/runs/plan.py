@@ -1,6 +1,6 @@
 """What a run does next, decided from what it has come to and what it may still use. Pure: nothing is asked or done."""
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from app.agents.definition import RunLimits
 from app.errors import AppError, ModelUnavailable, RequestTooExpensive
@@ -20,7 +20,7 @@ RESULT_TOKENS = 2000
 """What a tool's result is expected to take at most, before it is there."""
 
 
-class Costs(NamedTuple):
+class Costs(Struct, frozen=True):
     """What the model calls of a run have in common: what they are told each time, and what a token costs."""
 
     price: Price
@@ -29,7 +29,7 @@ class Costs(NamedTuple):
     """That telling a model of the tools may take."""
 
 
-class CallModel(NamedTuple):
+class CallModel(Struct, frozen=True):
     system: str
     answer: int
     """Maximum number of tokens to answer with."""
@@ -41,21 +41,21 @@ class CallModel(NamedTuple):
     """Without tools."""
 
 
-class Reserve(NamedTuple):
+class Reserve(Struct, frozen=True):
     """More has to be reserved before the next model call can be decided."""
 
     growth: Growth
 
 
-class CallTools(NamedTuple):
+class CallTools(Struct, frozen=True):
     calls: tuple[ToolCall, ...]
 
 
-class Finish(NamedTuple):
+class Finish(Struct, frozen=True):
     reason: FinishReason
 
 
-class Fail(NamedTuple):
+class Fail(Struct, frozen=True):
     error: AppError
 
 

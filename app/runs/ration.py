@@ -1,6 +1,6 @@
 """What the next model call of a run may write: within the run's own limits and what is reserved for it, which grows."""
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from app.errors import AppError, LimitsUnavailable
 from app.limits.allowance import Growth
@@ -12,7 +12,7 @@ _COMFORTABLE = 1024
 """Tokens that a call can do with where a budget is short, before more is asked for."""
 
 
-class Left(NamedTuple):
+class Left(Struct, frozen=True):
     """What a run may still use."""
 
     tokens: int
@@ -46,7 +46,7 @@ def left_of(reservation: Reservation, *, asked: bool) -> Left:
     )
 
 
-class Ration(NamedTuple):
+class Ration(Struct, frozen=True):
     """Tokens that a call may answer with, and think beside. `bound` is what ends the run if the answer is cut there."""
 
     answer: int

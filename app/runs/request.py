@@ -29,3 +29,13 @@ class RunRequest(Struct, frozen=True):
     response_format: Mapping[str, Any] | None = None
     """The JSON schema of the answer."""
     operation: str = CHAT  # what the caller's limits know it as
+
+    @property
+    def overrides(self) -> bool:
+        """Whether it sets what an agent may not allow to be set."""
+        return (
+            self.system is not None
+            or self.temperature is not None
+            or self.max_tokens is not None
+            or self.response_format is not None
+        )

@@ -116,9 +116,8 @@ class Runner:
         if agent is None or not (agent.public or principal.may_ask(name)):
             known = [name for name, agent in self._agents.items() if agent.public or principal.may_ask(name)]
             raise NotFound(f"There is no agent {name!r}. Known: {', '.join(known)}.")
-        for field in _OVERRIDES:
-            if getattr(request, field) is not None and field not in agent.allows:
-                raise _not_allowed(field, agent)
+        if request.overrides:
+            _check_overrides(request, agent)
         return agent
 
     def _tools(self, principal: Principal, agent: Agent, request: RunRequest) -> Toolset:
@@ -127,6 +126,13 @@ class Runner:
         for tool in request.tools:
             principal.require_tool(tool)
         return self._toolset(request.tools)
+
+
+def _check_overrides(request: RunRequest, agent: Agent) -> None:
+    """Raises InvalidRequest."""
+    for field in _OVERRIDES:
+        if getattr(request, field) is not None and field not in agent.allows:
+            raise _not_allowed(field, agent)
 
 
 def _not_allowed(field: Override, agent: Agent) -> InvalidRequest:

@@ -1,8 +1,8 @@
 """What a run has come to, as it follows from its steps. Pure: the same steps make the same state anywhere."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import reduce
-from typing import assert_never
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -79,26 +79,11 @@ def state_of(steps: Iterable[Step]) -> RunState:
 
 
 def after(state: RunState, step: Step) -> RunState:
-    match step:
-        case Asked():
-            return replace(state, conversation=step.conversation)
-        case ModelAsked():
-            return _after_a_question(state, step)
-        case Attempted():
-            return replace(state, usage=state.usage + step.usage, nanos=state.nanos + step.nanos)
-        case Shortened():
-            return _after_shortening(state, step)
-        case ModelAnswered():
-            return replace(state, reply=step, reasoning_tokens=state.reasoning_tokens + step.reasoning_tokens)
-        case ToolsCalled(message):
-            called = (*state.messages, message)
-            return replace(state, messages=called, text=message.content, waiting=message.tool_calls, reply=None)
-        case ToolAnswered():
-            return _after_a_result(state, step)
-        case Ended():
-            return _after_the_end(state, step)
-        case _:
-            assert_never(step)
+    return _AFTER[type(step)](state, step)
+
+
+def _after_asking(state: RunState, step: Asked) -> RunState:
+    return replace(state, conversation=step.conversation)
 
 
 def _after_a_question(state: RunState, step: ModelAsked) -> RunState:
@@ -112,6 +97,10 @@ def _after_a_question(state: RunState, step: ModelAsked) -> RunState:
     )
 
 
+def _after_an_attempt(state: RunState, step: Attempted) -> RunState:
+    return replace(state, usage=state.usage + step.usage, nanos=state.nanos + step.nanos)
+
+
 def _after_shortening(state: RunState, step: Shortened) -> RunState:
     return replace(
         state,
@@ -119,6 +108,16 @@ def _after_shortening(state: RunState, step: Shortened) -> RunState:
         messages=state.messages if step.messages is None else step.messages,
         results_shortened=state.results_shortened or step.messages is not None,
     )
+
+
+def _after_a_reply(state: RunState, step: ModelAnswered) -> RunState:
+    return replace(state, reply=step, reasoning_tokens=state.reasoning_tokens + step.reasoning_tokens)
+
+
+def _after_calling(state: RunState, step: ToolsCalled) -> RunState:
+    message = step.message
+    called = (*state.messages, message)
+    return replace(state, messages=called, text=message.content, waiting=message.tool_calls, reply=None)
 
 
 def _after_a_result(state: RunState, step: ToolAnswered) -> RunState:
@@ -147,3 +146,16 @@ def _after_the_end(state: RunState, step: Ended) -> RunState:
     unanswered = step.reason == "max_iterations" and not said.strip()
     answer = AssistantMessage(step.text, (), extras, cut or unanswered)
     return replace(state, messages=(*state.messages, answer), reply=None, text=step.text, finish_reason=step.reason)
+
+
+_AFTER: dict[type[Step], Callable[[RunState, Any], RunState]] = {
+    Asked: _after_asking,
+    ModelAsked: _after_a_question,
+    Attempted: _after_an_attempt,
+    Shortened: _after_shortening,
+    ModelAnswered: _after_a_reply,
+    ToolsCalled: _after_calling,
+    ToolAnswered: _after_a_result,
+    Ended: _after_the_end,
+}
+"""By kind: a `match` would try one after another."""

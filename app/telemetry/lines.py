@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import re
+from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -90,24 +91,26 @@ class Lines:
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
-        self._waiting: list[Line | bytes] = []
-        self._lock = Lock()  # exporters log from threads of their own
+        self._waiting: deque[Line | bytes] = deque()  # exporters log from threads of their own: no lock, it is atomic
+        self._flushes = False  # soon
+        self._writing = Lock()
         atexit.register(self.flush)
 
     def add(self, line: Line | bytes) -> None:
         """Add a line, or the bytes of one."""
-        with self._lock:
-            self._waiting.append(line)
-            first = len(self._waiting) == 1
-        if first:
+        self._waiting.append(line)
+        if not self._flushes:
+            self._flushes = True
             try:
                 asyncio.get_running_loop().call_later(WRITE_AFTER_SECONDS, self.flush)
             except RuntimeError:
                 self.flush()
 
     def flush(self) -> None:
-        with self._lock:
-            lines, self._waiting = self._waiting, []  # whatever becomes of these, the next ones are written
+        with self._writing:
+            self._flushes = False  # first: what is added from now on may not be among these
+            waiting = self._waiting
+            lines = [waiting.popleft() for _ in range(len(waiting))]  # whatever becomes of these, the next are written
             if lines:
                 self._out.write(visible(_written(lines)))
                 self._out.flush()

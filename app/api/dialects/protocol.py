@@ -1,7 +1,9 @@
 """The interface of a dialect: one API's requests, answers, events and errors as bytes."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 from app.errors import AppError
 from app.runs.events import Answer, Event
@@ -11,7 +13,7 @@ Frame = Callable[[int, Event], bytes]
 """The event with this number as bytes; none for what this API does not show."""
 
 
-class Asked(NamedTuple):
+class Asked(Struct, frozen=True):
     """A run that a body asks for, and the user that it names."""
 
     run: RunRequest

@@ -36,7 +36,22 @@ class AgentAnswer(ChatAnswer, frozen=True):
 
 
 def chat_answer(answer: Answer) -> ChatAnswer:
-    return msgspec.convert(answer, ChatAnswer, from_attributes=True)
+    return ChatAnswer(
+        answer.answer,
+        answer.session_id,
+        answer.message_id,
+        answer.sources,
+        answer.model,
+        answer.finish_reason,
+        answer.usage,
+        answer.tokens_used,
+        answer.cost_usd,
+        answer.latency_ms,
+        answer.cached,
+        answer.degraded,
+        answer.trace_id,
+        answer.request_id,
+    )
 
 
 def agent_answer(answer: Answer) -> AgentAnswer:
