@@ -57,7 +57,8 @@ Message = UserMessage | AssistantMessage | ToolMessage
 
 def size_of(message: Message) -> int:
     """In bytes of UTF-8: what it says, and the tool calls and extras in it as JSON."""
-    size = size_of_text(message.content)
+    content = message.content
+    size = len(content) if content.isascii() else size_of_text(content)
     if isinstance(message, AssistantMessage):
         if message.tool_calls:
             size += len(msgspec.json.encode(message.tool_calls))

@@ -1,5 +1,7 @@
 """Answers a request for a run in its dialect: whole, or as a stream of events."""
 
+from collections.abc import Mapping
+
 from fastapi import Request
 from starlette.responses import Response
 
@@ -27,7 +29,17 @@ async def answer(request: Request, runner: Runner, dialect: Dialect) -> Response
         finished, headers = await whole_answer(run, request)
     except ClientGone:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
-    return Response(dialect.whole(finished), headers=headers, media_type="application/json")
+    return _Whole(dialect.whole(finished), headers)
+
+
+class _Whole(Response):
+    """A whole answer, whose headers need no looking through."""
+
+    def __init__(self, body: bytes, headers: Mapping[str, str]) -> None:
+        self.status_code, self.background, self.body = 200, None, body
+        self.raw_headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        for name, value in headers.items():
+            self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
 
 
 async def _stream(run: RunHandle, dialect: Dialect) -> Response:

@@ -191,7 +191,7 @@ class _Sender:
         self._lifecycle = lifecycle
         self.status = 0  # nothing has been sent
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = [
@@ -205,4 +205,4 @@ class _Sender:
             if self._lifecycle.draining:
                 headers.append((b"connection", b"close"))
             message["headers"] = headers
-        await self._send(message)
+        return self._send(message)

@@ -2,7 +2,12 @@
 
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_RE,
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    RequestResponseCycle,
+)
 
 from app.api.failures import RefusedBody
 from app.errors import AppError, Overloaded
@@ -62,7 +67,8 @@ class Exchange(RequestResponseCycle):
             self.waiting_for_100_continue = False
         if not self.disconnected and not self.response_complete and self.fault is None:
             self.flow.resume_reading()
-            await self.message_event.wait()
+            if not self.message_event.is_set():
+                await self.message_event.wait()
             self.message_event.clear()
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
@@ -73,6 +79,50 @@ class Exchange(RequestResponseCycle):
         message = {"type": "http.request", "body": bytes(self.body), "more_body": self.more_body}
         self.body = bytearray()
         return message
+
+    async def send(self, message: Any) -> None:
+        """Uvicorn's, which is left what is not usual."""
+        if self.disconnected or self.flow.write_paused:
+            await super().send(message)
+        elif not self.response_started:
+            if not self._write_head(message):
+                await super().send(message)
+        elif not self._write_whole(message):
+            await super().send(message)
+
+    def _write_head(self, message: Any) -> bool:
+        """Writes a head that keeps the connection, with its headers checked together. False for others."""
+        if message["type"] != "http.response.start" or not self.keep_alive or self.chunked_encoding is not None:
+            return False
+        headers = [*self.default_headers, *message.get("headers", ())]
+        known = dict(headers)
+        names, length = b"".join(known), known.get(b"content-length", b"")
+        usual = length.isdigit() and len(known) == len(headers) and names.islower() and self.scope["method"] != "HEAD"
+        if not usual or b"connection" in known or b"transfer-encoding" in known:
+            return False
+        if HEADER_RE.search(names) or HEADER_VALUE_RE.search(b"".join(known.values())):
+            return False
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        self.chunked_encoding = False
+        self.expected_content_length = int(length)
+        lines = [name + b": " + value for name, value in headers]
+        self.transport.write(STATUS_LINE[message["status"]] + b"\r\n".join(lines) + b"\r\n\r\n")
+        return True
+
+    def _write_whole(self, message: Any) -> bool:
+        """Writes a body that is all there and as long as its head says, and ends the answer. False for others."""
+        if message["type"] != "http.response.body" or message.get("more_body", False) or self.response_complete:
+            return False
+        body = message.get("body", b"")
+        if self.chunked_encoding is not False or len(body) != self.expected_content_length or not self.keep_alive:
+            return False
+        self.expected_content_length = 0
+        self.transport.write(body)
+        self.response_complete = True
+        self.message_event.set()
+        self.on_response()
+        return True
 
 
 class ExchangeUntilClose(Exchange):

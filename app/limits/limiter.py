@@ -191,7 +191,7 @@ class Limiter:
                 log.warning("budget.nearly_used", budget=name, period=budget.period, used=round(share, 3))
 
     def _observe(self, reservation: Reservation, reply: Admission | Settlement) -> None:
-        for budget, share in reservation.shares(reply.budgets):
+        for budget, share in reservation.shares(reply.budgets) if reply.budgets else ():
             self._fullest.observe(budget.scope, share)
 
     def _find_checks(self, principal: Principal, operation: str, most: Amount, *, within_run: bool = False) -> Checks:

@@ -94,7 +94,7 @@ class ObservedModel:
                     begin()
             on_beside(kind, text)
 
-        with self._tracing.span(f"chat {self.name}", self._attributes(request), SpanKind.CLIENT) as span:
+        with self._tracing.span(f"chat {self.name}", self._attributes, request, SpanKind.CLIENT) as span:
             try:
                 completion = await self.model.generate(request, hear, hear_beside)
             except BaseException as error:

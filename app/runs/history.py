@@ -49,15 +49,14 @@ def repair(turn: Turn) -> tuple[Message, ...]:
 
 def _is_plain(turn: Turn) -> bool:
     """Whether it is as most are: a question and an answer that is all there."""
-    messages = turn.messages
-    if len(messages) != 2 or type(messages[0]) is not UserMessage:
+    if len(turn.messages) != 2:
         return False
-    answer = messages[1]
-    return (
-        type(answer) is AssistantMessage
-        and not (answer.tool_calls or answer.interrupted or answer.extras is not None or answer.content.isspace())
-        and answer.content != ""
-    )
+    question, answer = turn.messages
+    if type(question) is not UserMessage or type(answer) is not AssistantMessage:
+        return False
+    if answer.tool_calls or answer.interrupted or answer.extras is not None:
+        return False
+    return answer.content != "" and not answer.content.isspace()
 
 
 def _says(message: Message) -> bool:

@@ -15,10 +15,14 @@ async def loop(run: RunContext) -> None:
     while run.state.finish_reason is None:
         started = perf_counter()
         try:
-            with run.services.tracing.span("agent.iteration", {"agent.iteration.index": run.state.iterations + 1}):
+            with run.services.tracing.span("agent.iteration", _attributes, run):
                 await _iterate(run)
         finally:
             run.outside_seconds += perf_counter() - started
+
+
+def _attributes(run: RunContext) -> dict[str, int]:
+    return {"agent.iteration.index": run.state.iterations + 1}
 
 
 async def _iterate(run: RunContext) -> None:
@@ -32,12 +36,12 @@ async def _iterate(run: RunContext) -> None:
             case CallTools(calls):
                 await call_tools(run, calls, left)
                 return
-            case Reserve(growth):
-                asked = True
-                await settle(run, growth)
             case Finish(reason):
                 _finish(run, reason)
                 return
+            case Reserve(growth):
+                asked = True
+                await settle(run, growth)
             case Fail(error):
                 if error is left.refusal:
                     run.reservation.refuse()

@@ -21,6 +21,7 @@ from app.telemetry.logs import log
 
 _MICROS = 1_000_000
 _MOST_AS_JSON = 6  # bytes of a character
+_PLAIN = 2  # messages: a question and its answer
 
 
 class Memory(Struct):
@@ -115,10 +116,9 @@ class Memory(Struct):
         said: tuple[Message, ...] = (self.question, *messages)
         most = self.max_bytes
         turn = Turn(self.message_id, self._created_at, said)
-        match messages:
-            case [AssistantMessage(content, (), None)] if (
-                _MOST_AS_JSON * (len(self.question.content) + len(content)) < most
-            ):
+        if len(said) == _PLAIN and isinstance(answer := said[1], AssistantMessage) and not answer.tool_calls:
+            chars = len(self.question.content) + len(answer.content)
+            if answer.extras is None and _MOST_AS_JSON * chars < most:
                 return turn  # as most are
         tokens = most // BYTES_A_TOKEN
         while len(msgspec.json.encode(turn)) > most and tokens:

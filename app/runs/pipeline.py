@@ -31,19 +31,24 @@ _REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
 
 async def execute(run: RunContext, handle: RunHandle) -> None:
     """Emit the run's events; what it used is settled, and what was said kept, however it ends."""
-    with run.services.tracing.span(f"invoke_agent {run.agent.name}", _attributes(run)) as span:
+    with run.services.tracing.span(f"invoke_agent {run.agent.name}", _attributes, run) as span:
         try:
             headers = await _admit_and_recall(run, handle)
             _begin(run, headers)
             await _work(run)
             await _settle_and_remember(run, () if run.state.refused else run.state.messages)
-            run.emit(RunFinished(_answer(run, span)))
+            run.emit(RunFinished(_answer(run, span, run.latency_ms)))
         except AppError as error:
             await _settle_and_remember(run, _interrupted(run, error))
             _report_failure(run, span, error)
         except asyncio.CancelledError:
             _end_later(run)
-            _log_end(run, "agent.request.failed", error=handle.failed_by.slug if handle.failed_by else "cancelled")
+            _log_end(
+                run,
+                "agent.request.failed",
+                run.latency_ms,
+                error=handle.failed_by.slug if handle.failed_by else "cancelled",
+            )
             raise
         except Exception:  # the client sees the request id, the log has the stack
             log.exception("agent.request.crashed")
@@ -128,10 +133,10 @@ async def _settle_and_remember(run: RunContext, messages: Sequence[Message]) -> 
             run.memory.not_kept(error)
 
 
-def _answer(run: RunContext, span: Span) -> Answer:
-    state, memory, latency_ms = run.state, run.memory, run.latency_ms
+def _answer(run: RunContext, span: Span, latency_ms: float) -> Answer:
+    state, memory = run.state, run.memory
     metrics.OVERHEAD.observe(max(latency_ms / 1000 - run.outside_seconds, 0.0))
-    _log_end(run, "agent.request.success", **_content(run, state.text))
+    _log_end(run, "agent.request.success", latency_ms, **_content(run, state.text))
     if span.is_recording():
         span.set_attributes(
             {
@@ -186,11 +191,11 @@ def _end_later(run: RunContext) -> None:
 def _report_failure(run: RunContext, span: Span, error: AppError) -> None:
     if span.is_recording():
         fail(span, error)
-    _log_end(run, "agent.request.failed", error=error.slug)
+    _log_end(run, "agent.request.failed", run.latency_ms, error=error.slug)
     run.emit(RunFailed(error))
 
 
-def _log_end(run: RunContext, event: str, **fields: object) -> None:
+def _log_end(run: RunContext, event: str, latency_ms: float, **fields: object) -> None:
     state = run.state
     log.info(
         event,
@@ -200,7 +205,7 @@ def _log_end(run: RunContext, event: str, **fields: object) -> None:
         iterations=state.iterations,
         tokens=state.usage.total,
         cost_usd=state.cost_usd,
-        latency_ms=run.latency_ms,
+        latency_ms=latency_ms,
         **fields,
     )
 

@@ -101,11 +101,10 @@ def _model_call(state: RunState, limits: RunLimits, left: Left, costs: Costs) ->
     answer = limits.max_tokens - _answered(state, limits)
     reasoning = max(0, limits.max_reasoning_tokens - state.reasoning_tokens)
     ration = ration_of(costs.price, left, read, Ration(answer, reasoning, "max_tokens"), first=not state.iterations)
-    match ration:
-        case Growth():
-            return Reserve(ration)
-        case AppError():
-            return Fail(ration)
+    if isinstance(ration, Growth):
+        return Reserve(ration)
+    if isinstance(ration, AppError):
+        return Fail(ration)
     if ration.answer >= 1:
         bound = ration.bound if ration.answer < answer else "max_tokens"
         return CallModel(system, ration.answer, ration.reasoning, bound, last)

@@ -38,14 +38,15 @@ class Connection(asyncio.Protocol):
         if self.closed:
             _refuse(future, ConnectionError("the connection broke"))
             return future
-        self._pending.append((self._loop.time(), future))
-        if not self._outgoing:
-            self._loop.call_soon(self._flush)
-        self._outgoing.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # any length; the stub says one
-        if len(self._outgoing) == len(self._pending) == _HEAD_START:
+        loop, pending, outgoing = self._loop, self._pending, self._outgoing
+        pending.append((loop.time(), future))
+        if not outgoing:
+            loop.call_soon(self._flush)
+        outgoing.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # any length; the stub says one
+        if len(outgoing) == _HEAD_START == len(pending):
             self._flush()
         if self._watchdog is None:
-            self._watchdog = self._loop.call_later(ANSWER_SECONDS, self._watch)
+            self._watchdog = loop.call_later(ANSWER_SECONDS, self._watch)
         return future
 
     def _flush(self) -> None:

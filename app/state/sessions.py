@@ -145,7 +145,8 @@ async def _recalled(
 ) -> Recalled:
     seconds, micros = await clock
     fields = await turns_by_field
-    rows = [row for _, row in sorted(zip(fields[::2], fields[1::2], strict=True))[:-1]]  # `bytes` comes last
+    in_order = sorted(zip(fields[::2], fields[1::2], strict=True)) if fields else []
+    rows = [row for _, row in in_order[:-1]]  # `bytes` comes last
     try:
         turns = list(map(_decode, rows))
     except _UNREADABLE:

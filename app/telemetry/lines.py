@@ -77,13 +77,13 @@ def _encodable(value: Any) -> Any:
 
 def _timestamp(nanoseconds: int) -> str:
     """ISO 8601 in UTC."""
-    seconds, microseconds = divmod(nanoseconds // 1000, 1_000_000)
-    return f"{_second(seconds)}.{microseconds:06d}Z"
+    digits = str(nanoseconds)
+    return f"{_second(digits[:-9])}.{digits[-9:-3]}Z"
 
 
 @lru_cache(maxsize=1)
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def _second(seconds: str) -> str:
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class Lines:

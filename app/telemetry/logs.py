@@ -4,12 +4,14 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
+from time import time_ns
 from typing import Any, BinaryIO
 
 import structlog
 from structlog.typing import EventDict
 
 from app.settings import Settings
+from app.telemetry.context import current
 from app.telemetry.lines import Line, Lines, as_dict, encoded, line
 from app.telemetry.scrubbing import without_secrets
 
@@ -29,7 +31,7 @@ class Log:
 
     def info(self, event: str, **fields: Any) -> None:
         if self.level <= logging.INFO:
-            self.write(line("info", event, fields))
+            self.write((time_ns(), "info", event, current.get(), fields))  # as `line` does: most lines are these
 
     def warning(self, event: str, *, exc_info: BaseException | None = None, **fields: Any) -> None:
         """`exc_info` is an exception whose stack the line has, without secrets."""

@@ -10,12 +10,12 @@ The SDK, gRPC and protobuf are imported only when tracing is on.
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from random import getrandbits
 from threading import Thread
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from opentelemetry import context, trace
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode
@@ -30,6 +30,8 @@ from app.telemetry.otlp import check_endpoint, hide_secret_headers
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
+T = TypeVar("T")
+Attributes = Mapping[str, AttributeValue]
 _FLUSH_SECONDS = 2.0
 _NOT_RECORDING = nullcontext(INVALID_SPAN)
 _propagator = TraceContextTextMapPropagator()
@@ -57,12 +59,13 @@ class Tracing:
         )  # Decision.DROP, whose module is not loaded while tracing is off
 
     def span(
-        self, name: str, attributes: Mapping[str, AttributeValue], kind: SpanKind = SpanKind.INTERNAL
+        self, name: str, attributes: Callable[[T], Attributes], of: T, kind: SpanKind = SpanKind.INTERNAL
     ) -> AbstractContextManager[Span]:
-        """A span under the current one if the request is sampled, else one that records nothing."""
+        """A span under the current one if the request is sampled, with the attributes of `of`; else one that records
+        nothing."""
         if not current.get().sampled:
             return _NOT_RECORDING
-        return _Recording(self.tracer.start_span(name, kind=kind, attributes=attributes))
+        return _Recording(self.tracer.start_span(name, kind=kind, attributes=attributes(of)))
 
     async def aclose(self) -> None:
         """Export what is left, for at most a few seconds: a collector that is away must not hold the process."""

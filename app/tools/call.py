@@ -52,13 +52,7 @@ async def call_tool(
 
     Raises what `slot` raises; such a call is neither logged nor counted.
     """
-    attributes = {
-        "gen_ai.operation.name": "execute_tool",
-        "gen_ai.tool.name": call.name,
-        "gen_ai.tool.call.id": call.id,
-        "gen_ai.tool.type": "function",
-    }
-    with tracing.span(f"execute_tool {call.name}", attributes) as span:
+    with tracing.span(f"execute_tool {call.name}", _attributes, call) as span:
         tool = tools.get(call.name)
         if tool is None:
             result = unknown_tool(call.name, sorted(tools))
@@ -67,6 +61,15 @@ async def call_tool(
                 result = await _timed(tool, context, call)
         _report("unknown" if tool is None else tool.name, call.name, result, span)
     return result if result.cause is None else replace(result, cause=None)
+
+
+def _attributes(call: ToolCall) -> dict[str, str]:
+    return {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": call.name,
+        "gen_ai.tool.call.id": call.id,
+        "gen_ai.tool.type": "function",
+    }
 
 
 async def _timed(tool: Tool, context: ToolContext, call: ToolCall) -> ToolResult:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from app.messages import AssistantMessage, ToolCall, ToolMessage
+from app.messages import AssistantMessage, ToolCall, UserMessage
 from app.models.options import NO_OPTIONS, ModelOptions
 from app.models.protocol import ModelRequest
 from app.models.providers.answer_format import json_schema, system_prompt
@@ -63,14 +63,14 @@ def _messages(request: ModelRequest, ref: str, changes: Changes) -> list[Any]:
     ids: dict[str, str] = {}
     written = []
     for message in request.messages:
-        if isinstance(message, AssistantMessage):
+        if isinstance(message, UserMessage):
+            written.append({"role": "user", "content": message.content})
+        elif isinstance(message, AssistantMessage):
             if message.content or message.tool_calls:
                 written.append(_assistant(message, ref, ids, own=own))
-        elif isinstance(message, ToolMessage):
+        else:
             call_id = ids.get(message.tool_call_id, message.tool_call_id)
             written.append({"role": "tool", "tool_call_id": call_id, "content": message.content})
-        else:
-            written.append({"role": "user", "content": message.content})
     return written
 
 
