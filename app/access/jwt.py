@@ -60,21 +60,21 @@ class Tokens:
         self.keys = keys
         self._algorithms = algorithms
         self._claims = claims
-        self._verified: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self.verified: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
         self._version = keys.version
 
     async def verify(self, token: str) -> Principal:
         """On whose behalf the token speaks. Raises Unauthorized, or IdentityUnavailable while there are no keys."""
         if self.keys.version != self._version:
-            self._verified.clear()
+            self.verified.clear()
             self._version = self.keys.version
         digest = sha256(token.encode()).digest()
-        known = self._verified.get(digest)
+        known = self.verified.get(digest)
         if known is not None:
             if time.time() >= known[0]:
-                del self._verified[digest]
+                del self.verified[digest]
                 raise Unauthorized("expired")
-            self._verified.move_to_end(digest)
+            self.verified.move_to_end(digest)
             return known[1]
         try:
             until, principal = await self._check(token)
@@ -83,9 +83,9 @@ class Tokens:
         except _REFUSED as error:
             log.info("auth.refused", reason=type(error).__name__)
             raise Unauthorized("invalid") from None
-        self._verified[digest] = until, principal
-        if len(self._verified) > REMEMBERED:
-            self._verified.popitem(last=False)
+        self.verified[digest] = until, principal
+        if len(self.verified) > REMEMBERED:
+            self.verified.popitem(last=False)
         return principal
 
     async def _check(self, token: str) -> tuple[float, Principal]:

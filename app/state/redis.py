@@ -89,7 +89,7 @@ class RedisStore:
     async def _open(self) -> Connection:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                connection = self._connection = await _open_connection(self._address)
+                connection = self._connection = await open_connection(self._address)
         except (OSError, UnicodeError, StateUnavailable) as error:  # UnicodeError: no name of a host
             self._paused_until = monotonic() + PAUSE_SECONDS
             cause = _cause(error)
@@ -108,7 +108,7 @@ class RedisStore:
             self._connection.close()
 
 
-async def _open_connection(address: Address) -> Connection:
+async def open_connection(address: Address) -> Connection:
     loop = asyncio.get_running_loop()
     if address.path:
         _, connection = await loop.create_unix_connection(Connection, address.path)

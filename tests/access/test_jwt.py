@@ -226,12 +226,12 @@ async def test_no_more_tokens_are_remembered_than_there_is_room_for(monkeypatch:
     tokens = taker(secret_key(SECRET, ["HS256"]), "HS256")
     for number in range(5):
         await tokens.verify(hmac_token(claims(sub=f"user-{number}")))
-    assert [principal.user for _, principal in tokens._verified.values()] == ["jwt:user-2", "jwt:user-3", "jwt:user-4"]
+    assert [principal.user for _, principal in tokens.verified.values()] == ["jwt:user-2", "jwt:user-3", "jwt:user-4"]
 
 
 async def test_refused_tokens_are_not_remembered(by_secret: Tokens) -> None:
     await refusal(by_secret, "a.b.c")
-    assert not by_secret._verified
+    assert not by_secret.verified
 
 
 def test_nothing_secret_is_in_a_repr() -> None:
