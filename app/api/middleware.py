@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
+from msgspec import Struct
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -178,18 +179,15 @@ def _without_body(send: Send) -> Send:
     return head
 
 
-class _Sender:
+class _Sender(Struct):
     """One answer on its way out: adds the headers that every answer has, and notes the status."""
 
-    __slots__ = ("_lifecycle", "_request_id", "_send", "_started", "_trace_id", "status")
-
-    def __init__(self, send: Send, request_id: str, trace_id: str, started: float, lifecycle: Lifecycle) -> None:
-        self._send = send
-        self._request_id = request_id
-        self._trace_id = trace_id
-        self._started = started
-        self._lifecycle = lifecycle
-        self.status = 0  # nothing has been sent
+    _send: Send
+    _request_id: str
+    _trace_id: str
+    _started: float
+    _lifecycle: Lifecycle
+    status: int = 0  # nothing has been sent
 
     def send(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":

@@ -69,14 +69,14 @@ class Reservation(Struct, eq=False):
     @classmethod
     def begin(cls, run_id: str, operation: str, checks: Checks, first: Growth, most: Amount) -> Self:
         """For a run that begins with `first`, of the `most` that its own limits allow."""
-        allowance = Allowance(first.wanted if checks.budgets else most, most)
+        allowance = Allowance(*(first.wanted if checks.budgets else most), *most)
         return cls(run_id, operation, checks, allowance, first.least, most)
 
     @classmethod
     def resume(cls, held: Held, checks: Checks) -> Self:
         """What another process held; the store tells how much of it there still is."""
         left = (max(0, held.most[0] - held.spent[0]), max(0, held.most[1] - held.spent[1]))
-        allowance = Allowance(_NOTHING if checks.budgets else left, left)
+        allowance = Allowance(*(_NOTHING if checks.budgets else left), *left)
         return cls(held.run_id, held.operation, checks, allowance, _NOTHING, held.most, held.day, earlier=held)
 
     @property

@@ -46,15 +46,12 @@ class ObservedModel:
     def __init__(self, model: Model, price: Price, tracing: Tracing | None = None) -> None:
         self.model = model
         self.price = price
+        self.dearest = price
+        """What a reservation has to reckon with."""
         self.ref, self.provider, self.name = model.ref, model.provider, model.name
         self.pace = Pace()
         """Of its calls in this process."""
         self._tracing = tracing or Tracing(None)
-
-    @property
-    def dearest(self) -> Price:
-        """What a reservation has to reckon with."""
-        return self.price
 
     @property
     def context_window(self) -> int | None:

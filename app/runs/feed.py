@@ -3,23 +3,22 @@
 import asyncio
 from collections import deque
 
+from msgspec import Struct, field
+
 from app.runs.events import Event
 
 
-class Feed:
+class Feed(Struct):
     """The events of one run, for one reader.
 
     They wait here without limit; what bounds them is the run's `max_tokens`. A slow reader thus never holds a model's
     connection open.
     """
 
-    __slots__ = ("_events", "_reader", "closed")
-
-    def __init__(self) -> None:
-        self.closed = False
-        """No event will come any more."""
-        self._events: deque[Event] = deque()
-        self._reader: asyncio.Future[None] | None = None
+    closed: bool = False
+    """No event will come any more."""
+    _events: deque[Event] = field(default_factory=deque)
+    _reader: asyncio.Future[None] | None = None
 
     def emit(self, event: Event) -> None:
         """Let the reader have an event."""

@@ -48,8 +48,8 @@ class Memory(Struct):
 
     def recall(self, recalled: Recalled, model: ObservedModel, system: str, tool_bytes: int) -> None:
         """Use what was said before, as much as the agent and the model's window allow."""
-        self._turns, self._began, self._size = recalled
-        self._created_at = self._began / _MICROS
+        self._turns, self._began, self._size = recalled.turns, recalled.at, recalled.size
+        self._created_at = recalled.at / _MICROS
         self._use_turns(model, system, tool_bytes)
 
     def take(self, history: Sequence[Message], model: ObservedModel, system: str, tool_bytes: int) -> None:

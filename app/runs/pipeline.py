@@ -43,12 +43,8 @@ async def execute(run: RunContext, handle: RunHandle) -> None:
             _report_failure(run, span, error)
         except asyncio.CancelledError:
             _end_later(run)
-            _log_end(
-                run,
-                "agent.request.failed",
-                run.latency_ms,
-                error=handle.failed_by.slug if handle.failed_by else "cancelled",
-            )
+            reason = handle.failed_by.slug if handle.failed_by else "cancelled"
+            _log_end(run, "agent.request.failed", run.latency_ms, error=reason)
             raise
         except Exception:  # the client sees the request id, the log has the stack
             log.exception("agent.request.crashed")
@@ -92,8 +88,8 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
 
 
 def _begin(run: RunContext, headers: Mapping[str, str]) -> None:
-    memory, (request_id, trace_id, _) = run.memory, current.get()
-    run.emit(RunStarted(memory.session_id, memory.message_id, run.model.ref, request_id, trace_id, headers))
+    memory, ids = run.memory, current.get()
+    run.emit(RunStarted(memory.session_id, memory.message_id, run.model.ref, ids.request_id, ids.trace_id, headers))
     log.info(
         "agent.request.start",
         user=run.principal.user,
@@ -146,7 +142,7 @@ def _answer(run: RunContext, span: Span, latency_ms: float) -> Answer:
                 "agent.finish_reason": state.finish_reason or "",
             }
         )
-    request_id, trace_id, _ = current.get()
+    ids = current.get()
     degraded = memory.degraded
     return Answer(
         answer=state.text,
@@ -158,8 +154,8 @@ def _answer(run: RunContext, span: Span, latency_ms: float) -> Answer:
         tokens_used=state.usage.total,
         cost_usd=state.cost_usd,
         latency_ms=latency_ms,
-        trace_id=trace_id,
-        request_id=request_id,
+        trace_id=ids.trace_id,
+        request_id=ids.request_id,
         sources=state.sources,
         degraded=(*degraded, "tool_results") if state.results_shortened else tuple(degraded),
         tool_calls=state.tool_calls,

@@ -30,7 +30,7 @@ _MICROS = 1_000_000
 _LAST_WORDS_SECONDS = 2.0
 
 
-class Recalled(NamedTuple):
+class Recalled(Struct, frozen=True):
     turns: list[Turn]
     """Oldest first. What cannot be read is left out."""
     at: int

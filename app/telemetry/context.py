@@ -1,10 +1,11 @@
 """The ids of the request being served, for every log line, span and answer that belongs to it."""
 
 from contextvars import ContextVar
-from typing import NamedTuple
+
+from msgspec import Struct
 
 
-class RequestContext(NamedTuple):
+class RequestContext(Struct, frozen=True):
     request_id: str
     trace_id: str  # 32 hexadecimal digits, as in W3C traceparent
     sampled: bool  # whether spans are recorded

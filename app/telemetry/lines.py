@@ -52,13 +52,13 @@ def line(level: str, event: Any, fields: Fields) -> Line:
 
 def as_dict(line: Line) -> dict[str, Any]:
     """The line's fields; those of every line come first: time (UTC), level, event and the request's ids."""
-    at, level, event, (request_id, trace_id, _), fields = line
+    at, level, event, request, fields = line
     return {
         "timestamp": _timestamp(at),
         "level": level,
         "event": event,
-        "request_id": request_id,
-        "trace_id": trace_id,
+        "request_id": request.request_id,
+        "trace_id": request.trace_id,
         **fields,
     }
 

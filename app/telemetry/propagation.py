@@ -15,12 +15,13 @@ def trace_headers() -> Mapping[str, str]:
 
     A request that is not sampled has no span: half of its trace id stands for one.
     """
-    request_id, trace_id, sampled = current.get()
+    request = current.get()
+    trace_id = request.trace_id
     if not trace_id:
         return _NONE
-    if sampled and (span := trace.get_current_span().get_span_context()).is_valid:
+    if request.sampled and (span := trace.get_current_span().get_span_context()).is_valid:
         parent = f"00-{span.trace_id:032x}-{span.span_id:016x}-01"
     else:
         half = trace_id[16:]
         parent = f"00-{trace_id}-{trace_id[:16] if half == _ZERO else half}-00"
-    return {"traceparent": parent, "X-Request-Id": request_id}
+    return {"traceparent": parent, "X-Request-Id": request.request_id}

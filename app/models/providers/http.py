@@ -5,11 +5,12 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.request import getproxies
 
 import aiohttp
 import msgspec
+from msgspec import Struct
 
 from app.errors import AppError, ModelError
 from app.models.providers.demo.echo import without_echo
@@ -82,14 +83,12 @@ class Http:
         return self._session
 
 
-class _Call:
+class _Call(Struct):
     """A class, since every model call enters it and a generator costs more."""
 
-    __slots__ = ("_body", "_request", "_response")
-
-    def __init__(self, request: Awaitable[aiohttp.ClientResponse], body: bytes | None) -> None:
-        self._request = request
-        self._body = body
+    _request: Awaitable[aiohttp.ClientResponse]
+    _body: bytes | None
+    _response: Any = None  # the answer, as soon as it has begun
 
     async def __aenter__(self) -> aiohttp.ClientResponse:
         try:

@@ -1,24 +1,23 @@
 """The text of an answer as it comes, with the reasoning between tags told beside it."""
 
+from msgspec import Struct
+
 from app.messages import size_of_text
 from app.models.protocol import OnBeside, OnText
 from app.models.providers.think_tags import Splitter
 
 
-class TaggedText:
+class TaggedText(Struct):
     """Without a `splitter` tags are part of the text."""
 
-    __slots__ = ("_late", "_on_beside", "_on_text", "_pieces", "_splitter", "_thoughts", "opened")
-
-    def __init__(self, on_text: OnText, on_beside: OnBeside, splitter: Splitter | None) -> None:
-        self.opened: bool | None = None
-        """Whether the opening tag of reasoning was in the prompt; None: this answer does not tell."""
-        self._on_text = on_text
-        self._on_beside = on_beside
-        self._splitter = splitter
-        self._late: list[str] | None = None
-        self._pieces: list[str] = []
-        self._thoughts: list[str] = []
+    _on_text: OnText
+    _on_beside: OnBeside
+    _splitter: Splitter | None
+    opened: bool | None = None
+    """Whether the opening tag of reasoning was in the prompt; None: this answer does not tell."""
+    _late: list[str] | None = None
+    _pieces: list[str] = []
+    _thoughts: list[str] = []
 
     @property
     def reasoned(self) -> bool:

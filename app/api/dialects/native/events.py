@@ -1,7 +1,6 @@
 """Events of a run as server-sent events, and what the OpenAPI document says of them."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, get_args
 
 import msgspec
@@ -44,14 +43,18 @@ class StartedRun(Struct, frozen=True):
 
 def frames(show: ShowAnswer, path: str) -> Frame:
     """Renders the events of one stream; `show` makes the last event's data of the answer."""
-    return partial(_frame, show, path)
+
+    def frame(number: int, event: Event) -> bytes:
+        if type(event) is Token:  # as nearly all are
+            return b"id: %d\nevent: token\ndata: %b\n\n" % (number, _encode(event))
+        return _frame(show, path, number, event)
+
+    return frame
 
 
 def _frame(show: ShowAnswer, path: str, number: int, event: Event) -> bytes:
     data: Any
     match event:
-        case Token():
-            return b"id: %d\nevent: token\ndata: %b\n\n" % (number, _encode(event))
         case RunStarted():
             data = StartedRun(event.session_id, event.message_id, event.model, event.request_id, event.trace_id)
         case RunFinished(answer):

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from app.messages import ToolCall
 from app.models.protocol import ToolSpec
@@ -33,15 +34,12 @@ class _Parts:
         return bool(text.strip()) and parsed_arguments(text) is not None
 
 
-class Calls:
+class Calls(Struct):
     """`tools` are those that the model was told of."""
 
-    __slots__ = ("_parts", "_tools", "bytes")
-
-    def __init__(self, tools: Sequence[ToolSpec]) -> None:
-        self._tools = tools
-        self._parts: list[_Parts] = []
-        self.bytes = 0
+    _tools: Sequence[ToolSpec]
+    _parts: list[_Parts] = []
+    bytes: int = 0
 
     def __bool__(self) -> bool:
         return bool(self._parts)

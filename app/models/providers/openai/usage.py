@@ -1,5 +1,7 @@
 """The usage of a call, whose counts come once, often, in part or never: the same thing for every server."""
 
+from msgspec import Struct
+
 from app.messages import Usage
 from app.models.estimates import BYTES_A_TOKEN, estimated_input_tokens
 from app.models.protocol import ModelRequest
@@ -8,13 +10,15 @@ from app.models.providers.openai.wire import Details, TokenUsage
 _NO_DETAILS = Details()
 
 
-class Counted:
+class Counted(Struct):
     """What the server has counted so far. Counts of a later event replace those before, unless they are zero."""
 
-    __slots__ = ("cached", "input", "output", "reasoning", "total", "written")
-
-    def __init__(self) -> None:
-        self.input = self.output = self.total = self.cached = self.written = self.reasoning = 0
+    input: int = 0
+    output: int = 0
+    total: int = 0
+    cached: int = 0
+    written: int = 0
+    reasoning: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.input and self.output)
