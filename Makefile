@@ -31,7 +31,7 @@ run: $(VENV)/run ## Serve on 127.0.0.1:8000 with the embedded demo model; settin
 	@$(BIN)/python -m app
 
 test: $(VENV)/ready ## Run all tests that need no cluster, with coverage
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --cov --cov-report=term
+	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term
 
 lint: $(VENV)/ready ## Check style, types, imports and the generated parts of the documentation
 	@$(BIN)/ruff check .

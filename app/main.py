@@ -26,6 +26,7 @@ from app.limits.limiter import Limiter
 from app.models.catalog import build_models
 from app.runs.context import Services
 from app.runs.runner import Runner
+from app.runs.start_checks import check_settings
 from app.settings import Settings
 from app.state.bounds import Bounds
 from app.state.redis import connect
@@ -43,6 +44,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     tracing = traces.configure()
     models = build_models(settings, tracing)
     registry = tool_registry.load()
+    check_settings(settings, models, registry)
     store = connect(settings.redis_url, settings.redis_ca_file, tls_strict=settings.tls_strict)
     history = Sessions(store, Bounds.of(settings), anonymous=settings.auth == ("none",))
     limiter = Limiter(settings, store)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -65,12 +66,22 @@ class Reloading:
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:
-    """Raises OSError, and ValueError for a longer file."""
-    with path.open("rb") as file:
+    """The content of a regular file, or of one that a link leads to.
+
+    Raises OSError, and ValueError for a longer file, and for what is no regular file, whose end may never come.
+    """
+    with open(path, "rb", opener=_open) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("is not a regular file")
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise ValueError(f"has more than {max_bytes} bytes")
     return content
+
+
+def _open(path: str, flags: int) -> int:
+    """Does not wait for somebody to write, as opening a pipe does."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _signature(path: Path) -> Signature | None:
@@ -83,8 +94,8 @@ def _signature(path: Path) -> Signature | None:
 
 
 def _stat(path: Path) -> Signature:
-    stat = os.stat(path)  # noqa: PTH116 - Path.stat is this, slower
-    return stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size
+    found = os.stat(path)  # noqa: PTH116 - Path.stat is this, slower
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
 def _reason(error: Exception) -> str:

@@ -66,6 +66,7 @@ COMPOSED = frozenset(
         "budget_global_day_tokens",
         "system_prompt",
         "system_prompt_file",
+        "agents_dir",
     }
 )
 

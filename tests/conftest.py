@@ -1,16 +1,35 @@
 """What tests share: the service in a process of its own, a provider that does as it is told, a real Redis."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.settings import Settings
 from tests import redis_server as redis
 from tests.redis_server import RedisServer
 from tests.service import Service
 from tests.upstream import MODEL, Upstream
 
 Serve = Callable[..., Service]
+
+_SECRET = re.compile(r"(?=[\w-]*[A-Z])(?=[\w-]*[0-9])[\w-]{20,}")  # differs from run to run, so no part of a name
+_ID_CHARS = 60
+
+
+def pytest_make_parametrize_id(val: Any, argname: str) -> str | None:
+    """A case by what it is; pytest would name numbers without their meaning, and anything else `values3`."""
+    if val is None or isinstance(val, bool | int | float):
+        return f"{argname}={val}"
+    if not isinstance(val, str | dict | list | tuple | set | frozenset):
+        return None
+    shown = ascii(val)[:10_000]
+    named = _SECRET.sub("...", shown)
+    if " at 0x" in shown or (isinstance(val, str) and named == shown):
+        return None
+    return named[:_ID_CHARS]
 
 
 @pytest.fixture
@@ -98,3 +117,12 @@ def mortal_redis(tmp_path: Path) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable of the environment is a setting, and the working directory is empty."""
+    for name in Settings.model_fields:
+        for variable in (name, name.upper()):
+            monkeypatch.delenv(variable, raising=False)
+    monkeypatch.chdir(tmp_path)

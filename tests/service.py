@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 REPOSITORY = Path(__file__).parent.parent
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 END_SECONDS = 40.0
 
 

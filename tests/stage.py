@@ -1,7 +1,7 @@
 """A runner on a stage of its own: scripted models, some tools, a store in this process."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.access.principal import Principal
@@ -11,8 +11,9 @@ from app.messages import Turn
 from app.models.prices import FREE, Price
 from app.runs.context import Services
 from app.runs.events import Answer, Event, RunFinished
+from app.runs.pipeline import execute
 from app.runs.request import RunRequest
-from app.runs.runner import Runner
+from app.runs.runner import Pipeline, Runner
 from app.settings import load
 from app.state.bounds import Bounds
 from app.state.in_process import InProcessStore
@@ -34,8 +35,11 @@ class Stage:
         store: Store | None = None,
         price: Price = FREE,
         tracing: Tracing | None = None,
+        agents: Mapping[str, Mapping[str, Any]] = {},
+        pipeline: Pipeline = execute,
         **settings: Any,
     ) -> None:
+        """`agents` are further ones, by name, in what they differ from the default agent."""
         self.settings = load(None, **(NO_LIMITS | settings))
         self.store = store or InProcessStore()
         self.sessions = Sessions(self.store, Bounds(ttl_seconds=60, max_turns=100))
@@ -50,8 +54,10 @@ class Stage:
             agents={
                 DEFAULT: dataclasses.replace(default, system_prompt="Be brief."),
                 "mute": dataclasses.replace(default, name="mute", system_prompt="Say nothing.", tools=()),
+                **{name: dataclasses.replace(default, name=name, **changes) for name, changes in agents.items()},
             },
             tools=registry,
+            pipeline=pipeline,
         )
 
     async def events(self, message: str = "Hello", principal: Principal = ADA, **request: Any) -> list[Event]:

@@ -10,13 +10,7 @@ from app.errors import ConfigurationError
 from app.http.connections import Bounds
 from app.settings import Settings, load
 
-
-@pytest.fixture(autouse=True)
-def _empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in Settings.model_fields:
-        for variable in (name, name.upper()):
-            monkeypatch.delenv(variable, raising=False)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("empty_environment")
 
 
 def test_without_an_environment_the_service_runs_its_demo_for_this_machine_only() -> None:

@@ -136,10 +136,10 @@ async def test_a_certificate_of_another_host_is_told_without_the_host(lax: Files
 async def test_the_keys_of_an_issuer(lax: Files) -> None:
     async with https(lax, key_set(jwk(RSA, "one"))) as url:
         with capture_logs() as lines:
-            assert not await Jwks(url, ("RS256",))._refresh()
+            assert not await Jwks(url, ("RS256",)).refresh()
         [error] = [line["error"] for line in lines if line["event"] == "jwks.failed"]
         assert error.endswith(MEND)
-        assert await Jwks(url, ("RS256",), tls_strict=False)._refresh()
+        assert await Jwks(url, ("RS256",), tls_strict=False).refresh()
 
 
 def redis(folder: Path, files: Files) -> SecuredServer:

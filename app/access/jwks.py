@@ -53,7 +53,7 @@ class Jwks:
 
     async def watch(self) -> None:
         while True:
-            fetched = await self._refresh()
+            fetched = await self.refresh()
             await asyncio.sleep(REFRESH_SECONDS if fetched else RETRY_SECONDS)
 
     async def find(self, kid: str | None) -> TokenKey | None:
@@ -61,10 +61,10 @@ class Jwks:
         if key is not None:
             return key
         if self._fetching is not None:
-            await self._refresh()
+            await self.refresh()
         elif monotonic() >= self._refetch_at:
             self._refetch_at = monotonic() + (REFETCH_SECONDS if self._keys else RETRY_SECONDS)
-            await self._refresh()
+            await self.refresh()
         if not self._keys:
             raise IdentityUnavailable("Tokens cannot be verified at the moment. Try again.", retry_after=RETRY_SECONDS)
         return self._keys.get(kid)
@@ -72,7 +72,7 @@ class Jwks:
     def holds(self, key: TokenKey) -> bool:
         return any(held.key == key.key for held in self._keys.values())
 
-    async def _refresh(self) -> bool:
+    async def refresh(self) -> bool:
         """Fetch, or wait for the fetch that is going on; True if it worked. It goes on when its first caller leaves."""
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._fetch_and_take())
@@ -98,12 +98,12 @@ class Jwks:
     def _take(self, published: Any) -> None:
         if published == self._published:
             return
-        keys = self._usable(published)
+        keys = self.usable(published)
         self._keys, self._published = keys, published
         self.version += 1
         log.info("jwks.loaded", host=self._host, keys=len(set(map(id, keys.values()))))
 
-    def _usable(self, published: Any) -> Mapping[str | None, TokenKey]:
+    def usable(self, published: Any) -> Mapping[str | None, TokenKey]:
         """Usable keys by their ids; the only one also serves tokens that name none. Others are left out, and logged
         once."""
         entries = published.get("keys") if isinstance(published, dict) else None

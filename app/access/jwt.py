@@ -20,6 +20,7 @@ LEEWAY_SECONDS = 30
 """How far clocks may be apart."""
 
 REMEMBERED = 10_000
+_TIMES = ("exp", "nbf", "iat")
 _REQUIRED = ["exp", "iss", "aud", "sub"]
 _IS_SCOPE = re.compile(SCOPE).fullmatch
 
@@ -59,21 +60,21 @@ class Tokens:
         self.keys = keys
         self._algorithms = algorithms
         self._claims = claims
-        self._verified: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self.verified: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
         self._version = keys.version
 
     async def verify(self, token: str) -> Principal:
         """On whose behalf the token speaks. Raises Unauthorized, or IdentityUnavailable while there are no keys."""
         if self.keys.version != self._version:
-            self._verified.clear()
+            self.verified.clear()
             self._version = self.keys.version
         digest = sha256(token.encode()).digest()
-        known = self._verified.get(digest)
+        known = self.verified.get(digest)
         if known is not None:
             if time.time() >= known[0]:
-                del self._verified[digest]
+                del self.verified[digest]
                 raise Unauthorized("expired")
-            self._verified.move_to_end(digest)
+            self.verified.move_to_end(digest)
             return known[1]
         try:
             until, principal = await self._check(token)
@@ -82,9 +83,9 @@ class Tokens:
         except _REFUSED as error:
             log.info("auth.refused", reason=type(error).__name__)
             raise Unauthorized("invalid") from None
-        self._verified[digest] = until, principal
-        if len(self._verified) > REMEMBERED:
-            self._verified.popitem(last=False)
+        self.verified[digest] = until, principal
+        if len(self.verified) > REMEMBERED:
+            self.verified.popitem(last=False)
         return principal
 
     async def _check(self, token: str) -> tuple[float, Principal]:
@@ -103,6 +104,7 @@ class Tokens:
             leeway=LEEWAY_SECONDS,
             options={"require": _REQUIRED, "enforce_minimum_key_length": True},
         )
+        _check_times(claims)
         return int(claims["exp"]) + LEEWAY_SECONDS, self._principal(claims, Verified(self.keys, key))
 
     def _principal(self, claims: Mapping[str, Any], credential: Credential) -> Principal:
@@ -116,6 +118,13 @@ class Tokens:
             authenticated=True,
             credential=credential,
         )
+
+
+def _check_times(claims: Mapping[str, Any]) -> None:
+    """Raises ValueError for a time that is no number (RFC 7519, section 2); PyJWT also takes digits in a text."""
+    for name in _TIMES:
+        if name in claims and (isinstance(claims[name], bool) or not isinstance(claims[name], int | float)):
+            raise ValueError("times are numbers")
 
 
 def _scopes(claim: Any) -> frozenset[str]:

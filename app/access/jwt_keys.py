@@ -10,11 +10,15 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from app.errors import ConfigurationError
+from app.reloading import Reloading, read_bounded
+from app.telemetry.logs import log
 
 HMAC = frozenset({"HS256", "HS384", "HS512"})
 PUBLIC_KEY = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 )  # what RFC 7518 and RFC 8037 have, but for `none`
+
+_MAX_PEM_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +83,67 @@ def secret_key(secret: str, algorithms: Sequence[str]) -> OneKey:
     return OneKey(TokenKey(key, tuple(algorithms)))
 
 
-def public_key(pem: str, algorithms: Sequence[str]) -> OneKey:
-    """The key in `pem`, which is PEM or the path of a PEM file. Raises ConfigurationError."""
-    text = pem.replace("\\n", "\n")
-    if "-----BEGIN" not in text:
+class KeyFile(OneKey):
+    """The key in a PEM file, read anew when it changes. One that cannot be used leaves the key as it is."""
+
+    def __init__(self, path: Path, algorithms: Sequence[str]) -> None:
+        """Raises ConfigurationError, which does not repeat the path: it may be a key that is no PEM."""
+        self._path = path
+        self._algorithms = algorithms
         try:
-            text = Path(pem).read_text("ascii")
-        except (OSError, ValueError) as error:
+            super().__init__(self._read())
+        except OSError as error:
             raise ConfigurationError(
                 f"JWT_PUBLIC_KEY: is not PEM, and no PEM file can be read there ({type(error).__name__})"
             ) from None
+        except ValueError as error:
+            raise ConfigurationError(f"JWT_PUBLIC_KEY: {error}") from None
+        self._file = Reloading("JWT_PUBLIC_KEY", path, self._load, _refused)
+
+    async def watch(self) -> None:
+        await self._file.watch()
+
+    def refresh(self) -> None:
+        """Read the file anew if it has changed."""
+        self._file.refresh()
+
+    def _read(self) -> TokenKey:
+        return token_key(read_bounded(self._path, _MAX_PEM_BYTES).decode("ascii"), self._algorithms)
+
+    def _load(self) -> None:
+        key = self._read()
+        if not self.holds(key):
+            self.key = key
+            self.version += 1
+            log.info("jwt_key.loaded")
+
+
+def _refused(reason: str) -> None:
+    log.error("jwt_key.refused", error=reason)
+
+
+def public_key(pem: str, algorithms: Sequence[str]) -> OneKey:
+    """The key in `pem`, which is PEM or the path of a PEM file. Raises ConfigurationError."""
+    text = pem.replace("\\n", "\n")
+    if "-----BEGIN" in text:
+        try:
+            return OneKey(token_key(text, algorithms))
+        except ValueError as error:
+            raise ConfigurationError(f"JWT_PUBLIC_KEY: {error}") from None
+    return KeyFile(Path(pem.strip()), algorithms)
+
+
+def token_key(text: str, algorithms: Sequence[str]) -> TokenKey:
+    """Raises ValueError for a text that is no public key in PEM for all of the algorithms."""
     if "PRIVATE KEY" in text:
-        raise ConfigurationError("JWT_PUBLIC_KEY: holds a private key; whoever verifies needs the public one only")
+        raise ValueError("holds a private key; whoever verifies needs the public one only")
     try:
         key = load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm):
-        raise ConfigurationError("JWT_PUBLIC_KEY: is not a public key in PEM") from None
+        raise ValueError("is not a public key in PEM") from None
     if fault := next((fault for name in algorithms if (fault := _fault(name, key))), None):
-        raise ConfigurationError(f"JWT_PUBLIC_KEY: {fault}")
-    return OneKey(TokenKey(key, tuple(algorithms)))
+        raise ValueError(fault)
+    return TokenKey(key, tuple(algorithms))
 
 
 def from_jwk(jwk: Any, algorithms: Sequence[str]) -> TokenKey | None:

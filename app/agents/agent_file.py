@@ -1,6 +1,7 @@
 """An agent as its YAML file describes it, and the JSON schema of such files."""
 
 import re
+from math import isfinite
 from typing import Annotated, Any
 
 import msgspec
@@ -66,7 +67,9 @@ def parse(content: bytes, name: str) -> AgentFile:
 def json_schema() -> dict[str, Any]:
     """Of an agent's file, for editors and other programs."""
     schema = msgspec.json.schema(AgentFile)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "An agent of agent-api", **schema}
+    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "An agent of agent-api", **schema}
+    decoded: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(whole))
+    return decoded
 
 
 def build(file: AgentFile, default: Agent, models: frozenset[str]) -> Agent:
@@ -74,6 +77,7 @@ def build(file: AgentFile, default: Agent, models: frozenset[str]) -> Agent:
 
     Raises ValueError for a model or a tool that there is not, and for bounds above the service's own.
     """
+    _check_numbers(file)
     _check_known("models", file.models, models)
     _check_known("tools", file.tools or (), default.tools)
     return Agent(
@@ -91,6 +95,17 @@ def build(file: AgentFile, default: Agent, models: frozenset[str]) -> Agent:
         public=file.public,
         allows=frozenset(file.allow),
     )
+
+
+def _check_numbers(file: AgentFile) -> None:
+    """Without a maximum, infinity is within every bound."""
+    for field, number in {
+        "temperature": file.temperature,
+        "timeout_seconds": file.timeout_seconds,
+        "limits.max_cost_usd": file.limits.max_cost_usd,
+    }.items():
+        if number is not None and not isfinite(number):
+            raise ValueError(f"{field}: is no number")
 
 
 def _check_known(field: str, named: tuple[str, ...], known: frozenset[str] | tuple[str, ...]) -> None:

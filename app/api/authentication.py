@@ -18,7 +18,7 @@ _SCHEME = {
 
 
 def is_open(scope: Scope) -> bool:
-    """Whether the request wants no credentials. Its path is compared as the router does, without `root_path`."""
+    """True if the request needs no credentials. Its path is compared as the router does, without `root_path`."""
     path: str = scope["path"]
     prefix: str = scope.get("root_path", "")
     return (path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else path) in OPEN

@@ -20,6 +20,9 @@ LARGE_BYTES = 16_384
 MAX_LISTED = 1000
 """Items of a list that are validated; above the maximum length of every list that a route takes."""
 
+MAX_ITEM_FIELDS = 8
+"""Fields of an object in such a list that are validated; above the number that any has."""
+
 M = TypeVar("M", bound=BaseModel)
 _fields_of = msgspec.json.Decoder(dict[str, Raw]).decode
 _items_of = msgspec.json.Decoder(list[Raw]).decode
@@ -79,7 +82,7 @@ class Body(Generic[M]):
         empty, kind = _emptied(value), self._kinds[name]
         if empty is _LIST and kind is list:
             items = _items_of(value)[:MAX_LISTED]
-            return Raw(_encode([_emptied(item) or item for item in items]))
+            return Raw(_encode([_shortened_item(item) for item in items]))
         return value if empty is None or (empty is _OBJECT and kind is dict) else empty
 
     def _explain(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -87,6 +90,15 @@ class Body(Generic[M]):
         if item["type"] == "extra_forbidden" and (first := self._other_names.get(item["loc"][0])):
             return {**item, "msg": f"Is another name of {first}; give one of the two"}
         return {**item, "msg": item["msg"].partition(" after validation")[0]}
+
+
+def _shortened_item(item: Raw) -> Raw:
+    """The item of a list; of an object its first fields with no lists or objects in them."""
+    empty = _emptied(item)
+    if empty is not _OBJECT:
+        return item if empty is None else empty
+    fields = islice(_fields_of(item).items(), MAX_ITEM_FIELDS)
+    return Raw(_encode({name: _emptied(value) or value for name, value in fields}))
 
 
 def _names(name: str, field: FieldInfo) -> list[str]:

@@ -1,4 +1,4 @@
-"""Who calls, and whether what they say can be used."""
+"""The caller of a request, from its credentials or its address."""
 
 from collections.abc import Iterable
 
@@ -15,7 +15,7 @@ from app.errors import Forbidden, Unauthorized
 
 ANONYMOUS = anonymous()
 ANYONE = frozenset({"chat", "runs", ANY_TOOL})
-"""What everyone may do where nobody is authenticated: everything but `admin`."""
+"""Scopes of everyone where nobody is authenticated: all but `admin`."""
 
 MAX_CREDENTIAL_BYTES = 8192
 _PRINCIPAL = "agent_api.principal"

@@ -98,6 +98,8 @@ def _part_problem(origin: str, parts: SplitResult) -> str | None:
         return "browsers send such a host in its ASCII form, xn--…"
     if not _IS_ORIGIN(origin):
         return _NO_ORIGIN
+    if parts.port == 0:
+        return "it has port 0, where no page comes from"
     if better := _SCHEMES.get(parts.scheme):
         return f"pages come by {better}; write {better}://{parts.netloc}"
     shown = "" if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"

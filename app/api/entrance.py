@@ -17,7 +17,7 @@ _WEIGHS = 8192  # bytes of a refused body that count as much as a request
 
 
 class Entrance:
-    """Callers without credentials are counted by their address, others by their name once it is known.
+    """Callers without credentials are counted by their address, others by their name as soon as it is known.
 
     So nobody is kept out by what strangers behind the same proxy do, if they can show who they are.
     """
@@ -35,7 +35,7 @@ class Entrance:
         return origin
 
     def enter(self, scope: Scope) -> None:
-        """For every request, before anything of it is looked at. Raises RateLimited."""
+        """Count every request before anything of it is looked at. Raises RateLimited."""
         if self._anonymous:
             address, peer = self.origin_of(scope)
             self._gate.check_refused(address, peer)
@@ -44,16 +44,16 @@ class Entrance:
                 scope[_ENTERED] = True
 
     def check_stranger(self, scope: Scope) -> None:
-        """For a caller whose credentials are not taken. Raises RateLimited."""
+        """Check the address of a caller whose credentials are refused. Raises RateLimited."""
         self._gate.check_refused(*self.origin_of(scope))
 
     def check_user(self, scope: Scope, user: str) -> None:
-        """For an authenticated caller. Raises RateLimited."""
+        """Check an authenticated caller. Raises RateLimited."""
         scope[_USER] = f"user:{user}"
         self._gate.check_refused(scope[_USER])
 
     def leave(self, scope: Scope, status: int) -> None:
-        """For every request that `enter` was called for, with the status of its answer."""
+        """End a request that was entered; `status` is that of its answer."""
         if _ENTERED in scope:
             self._gate.leave(*self.origin_of(scope))
         if status in _READ or status in _UNREAD:

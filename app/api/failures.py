@@ -27,7 +27,7 @@ _CLOSE = {"Connection": "close"}
 
 
 class RefusedBody(Exception):
-    """Why a body is refused while it is being read. The connection closes after the answer."""
+    """A body is refused while it is being read, for the reason in `error`. The connection closes after the answer."""
 
     def __init__(self, error: AppError) -> None:
         super().__init__(error.detail)

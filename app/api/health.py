@@ -28,7 +28,7 @@ def routes(api: Api, lifecycle: Lifecycle, prober: Prober) -> None:
         responses={200: status, 503: status | {"description": "Starting, draining, overloaded or failing"}},
     )
     async def ready() -> Response:
-        """Whether this process should get requests."""
+        """200 if this process should get requests, else 503."""
         readiness = lifecycle.readiness
         return _json(Status(readiness), 200 if readiness == "ready" else 503)
 

@@ -1,4 +1,4 @@
-"""Where the process is in its life, and what it is busy with. One object a process, owned by the server."""
+"""The state of the process: starting, ready or draining, and how busy. One object a process, owned by the server."""
 
 import asyncio
 import sys
@@ -31,7 +31,7 @@ class Lifecycle:
 
     @property
     def readiness(self) -> Readiness:
-        """Whether this process should get requests, and why not."""
+        """`ready` if this process should get requests, else the reason why not."""
         if self.state != "ready":
             return self.state
         if self._failing:
@@ -40,7 +40,7 @@ class Lifecycle:
 
     @property
     def overloaded(self) -> bool:
-        """Whether the request that has just started is one too many."""
+        """True if the request that has just started exceeds the maximum."""
         return self.active > self._max_active
 
     def failed(self, task: str) -> None:
@@ -58,5 +58,5 @@ class Lifecycle:
         self.active -= 1
 
     def quiet_seconds(self) -> float:
-        """How long nothing has arrived; 0 while a request is being answered."""
+        """Seconds since the last request arrived; 0 while one is being answered."""
         return 0.0 if self.active else time.monotonic() - self._last_arrival

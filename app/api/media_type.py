@@ -1,4 +1,4 @@
-"""What a body is encoded as: JSON in UTF-8 as it is, or refused with what to send instead."""
+"""Checks the media type of a body: JSON in UTF-8, not compressed."""
 
 import re
 from collections.abc import Mapping

@@ -146,7 +146,7 @@ class Middleware:
         return f"The body may have at most {self.max_body_bytes} bytes."
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        """For bodies that come without a length: counts what arrives."""
+        """Counts the bytes of a body that comes without its length."""
         left = self.max_body_bytes
 
         async def bounded() -> Message:

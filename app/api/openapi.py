@@ -65,7 +65,7 @@ def _classes(info: Any) -> Iterator[type]:
 
 
 def _always_there(kind: type) -> bool:
-    """Whether all fields are sent, also those with a default."""
+    """True if all fields are sent, also those with a default."""
     config = getattr(kind, "__struct_config__", None)
     return config is None or not config.omit_defaults
 

@@ -16,7 +16,7 @@ def refuse(error: AppError, peer: str) -> bytes:
 
 
 def refuse_uncounted(error: AppError, peer: str) -> bytes:
-    """The same where requests are not counted: on the port of the metrics."""
+    """A whole answer on the metrics port, where requests are not counted."""
     return _answer(error, peer, counted=False)
 
 

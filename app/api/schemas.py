@@ -31,15 +31,15 @@ class SessionMessage(Struct, frozen=True, omit_defaults=True):
     role: Literal["user", "assistant", "tool"]
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
-    """Of the assistant: what it wants to have called."""
+    """Tool calls that the assistant asks for."""
     interrupted: bool = False
-    """Of the assistant: the answer was cut; the content is what there was."""
+    """The assistant's answer was cut; the content is the part that was written."""
     tool_call_id: str | None = None
-    """Of a tool: the call that this answers."""
+    """The call that a tool's message answers."""
     name: str | None = None
-    """Of a tool: its name."""
+    """The tool's name."""
     is_error: bool = False
-    """Of a tool: the content is why it failed."""
+    """The tool failed, and the content says why."""
 
 
 class SessionTurn(Struct, frozen=True):
@@ -58,7 +58,7 @@ class SessionsAnswer(Struct, frozen=True):
     sessions: Sequence[SessionSummary]
     """Newest first."""
     next_before: float | None
-    """What to ask for as `before` to get the next page; null after the last one."""
+    """The `before` of the next page; null after the last page."""
 
 
 class UsageAnswer(Struct, frozen=True):
@@ -84,7 +84,7 @@ class Checks(Struct, frozen=True, omit_defaults=True):
     redis: Literal["in-process", "unknown", "up", "down"]
     models: dict[str, ModelHealth]
     redis_reason: str | None = None
-    """What is wrong with the certificate of Redis; left out where nothing is."""
+    """The problem with the certificate of Redis, if there is one."""
 
 
 class Health(Struct, frozen=True):

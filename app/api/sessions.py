@@ -55,7 +55,7 @@ def routes(api: Api, sessions: Sessions, limiter: Limiter) -> None:
 
     @api.get("/sessions/{session_id}", tags=["sessions"], responses={200: whole, **PROBLEMS})
     async def get_session(request: Request, session_id: SessionId, user_id: OfUser = None) -> Response:
-        """What was said, the oldest turn first."""
+        """The turns of a session, the oldest first."""
         principal = principal_of(request, user_id)
         principal.require("chat")
         async with limiter.slot(principal, SESSIONS) as headers:

@@ -1,1 +1,1 @@
-"""HTTP as it comes from strangers: sockets, connections and their bounds, the port for metrics."""
+"""The HTTP server below the app: sockets, connections with deadlines and bounds, the metrics port."""

@@ -1,4 +1,4 @@
-"""What the connections of one listener share: their bounds, and the watch over their deadlines."""
+"""Bounds that the connections of one listener share, and the timer of their deadlines."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from app.errors import AppError
 from app.settings import Settings
 
 FREE_BODY_BYTES = 16_384
-"""Of a body that count for nothing: who sends little is not refused for the sake of those who send much."""
+"""Bytes of a body that do not count: small bodies are not refused because of large ones."""
 
 _CHECK_SECONDS = 0.25
 _SPARED = 32
@@ -18,14 +18,14 @@ _KEEP_ALIVE_SECONDS = 75  # above what load balancers keep idle connections for,
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a stranger may take of the process."""
+    """Maximum resources that a client may use."""
 
     head_bytes: int = 65_536
     headers: int = 128
     head_seconds: float = 10
     body_seconds: float = 30
     bodies_bytes: int = 67_108_864
-    """Of all connections together."""
+    """Of the bodies of all connections together."""
     write_seconds: float = 60
     idle_seconds: float = _KEEP_ALIVE_SECONDS
     connections: int = 2000

@@ -47,7 +47,7 @@ class Flow(FlowControl):
                 self._transport.abort()
             self._expect_progress(now)
         elif self._deadline == _NEVER and self._transport.is_closing():
-            self._expect_progress(now)  # closed, but for what is left to send
+            self._expect_progress(now)  # closed, except that something is left to send
 
     def _expect_progress(self, now: float) -> None:
         self._unsent = self._transport.get_write_buffer_size()

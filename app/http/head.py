@@ -20,7 +20,7 @@ _LINE_BYTES = 4  # of a header beside its name and value
 
 
 def check(method: bytes, version: str, headers: Headers) -> bool:
-    """Whether the client waits for `100 Continue`. Raises MalformedRequest."""
+    """Checks a head; returns True if the client waits for `100 Continue`. Raises MalformedRequest."""
     if version not in ("1.1", "1.0"):
         raise MalformedRequest(f"This is HTTP/{version}; the service speaks HTTP/1.1.")
     if method == b"CONNECT":
@@ -97,7 +97,7 @@ def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -
 
 
 def problem_of(parser_error: Exception, data: bytes) -> AppError:
-    """What to answer. In sentences of our own: the parser's may repeat what was sent."""
+    """The error to answer, in sentences of our own: the parser's may repeat what was sent."""
     if isinstance(parser_error.__context__, AppError):  # raised in one of our callbacks
         return parser_error.__context__
     if data.startswith(b"\x16\x03"):

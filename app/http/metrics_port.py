@@ -15,7 +15,7 @@ from app.http.connections import Bounds
 BOUNDS = Bounds(
     head_bytes=16_384, bodies_bytes=65_536, body_seconds=10, write_seconds=20, connections=64, spared_connections=0
 )
-_SHARE = 4  # of the time that it takes to write the metrics, nothing else is asked for: a fifth of the loop at most
+_SHARE = 4  # of the time that it takes to write the metrics, they are not made again: a fifth of the loop
 
 
 class MetricsPort:

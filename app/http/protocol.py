@@ -40,7 +40,7 @@ class HttpProtocol(Connection):
             self._parse(data)
 
     def _parse(self, data: bytes) -> None:
-        """Parses until a request waits behind the one being answered. A piece has the end of one head at most."""
+        """Parses until a request waits behind the one being answered. A piece ends no more than one head."""
         at = 0
         while at < len(data) and self._refused is None and not self.pipeline:
             end = len(data)

@@ -1,10 +1,6 @@
 """What one run may still use: the part that is reserved for it, which grows, within the run's own limits."""
 
-from math import ceil, floor, inf
-
 from msgspec import Struct
-
-from app.messages import NANOS
 
 Amount = tuple[int, int]
 """Tokens and nano-dollars."""
@@ -34,13 +30,6 @@ class Allowance(Struct):
     def release(self) -> None:
         """Let the run use all that its own limits allow: no budget is asked."""
         self.tokens, self.nanos = self.most_tokens, self.most_nanos
-
-    def affordable(self, input_usd: float, usd_per_token: float) -> float:
-        """How many tokens a call may write whose input costs at most `input_usd`; below 1: the call does not fit."""
-        left = self.nanos - ceil(input_usd * NANOS)
-        if usd_per_token > 0:
-            return floor(left / (usd_per_token * NANOS))
-        return inf if left >= 0 else 0
 
     def spend(self, tokens: int, nanos: int) -> None:
         self.tokens = max(0, self.tokens - tokens)

@@ -5,7 +5,7 @@ from math import ceil
 
 from app.limits.allowance import Growth
 from app.limits.budgets import Budget
-from app.limits.checks import USAGE_KEY, Checks, mark_key
+from app.limits.checks import Checks, mark_key
 from app.limits.reservation import Reservation
 from app.limits.tiers import Rule
 from app.state.store import Argument
@@ -42,22 +42,20 @@ class Calls:
         return keys, (reservation.run_id, "resume" if resumes else "renew", terms, *left, *left, reservation.day)
 
     def settlement(self, reservation: Reservation, growth: Growth | None = None) -> Call:
-        checks, ended = reservation.checks, reservation.ended
-        arguments: list[Argument] = [
+        checks = reservation.checks
+        arguments: tuple[Argument, ...] = (
             reservation.run_id,
-            0 if ended else self._lease_ms,
-            _MARK_SECONDS if ended else _STEP_MARK_SECONDS,
+            *((0, _MARK_SECONDS) if reservation.ended else (self._lease_ms, _STEP_MARK_SECONDS)),
             len(checks.running_keys),
             self._usage_seconds,
             checks.user,
             reservation.day,
-            _units(checks.budgets) if checks.budgets else "",
+            checks.units,
             "" if growth is None else _growth(growth, checks),
-        ]
-        for step in reservation.steps:
+        )
+        for step in reservation.unsettled:
             arguments += step
-        keys = (mark_key(reservation.run_id), *checks.running_keys, *checks.budget_keys, USAGE_KEY)
-        return keys, tuple(arguments)
+        return (mark_key(reservation.run_id), *checks.settled_keys), arguments
 
 
 def _growth(growth: Growth, checks: Checks) -> str:
@@ -65,11 +63,6 @@ def _growth(growth: Growth, checks: Checks) -> str:
     for budget in checks.budgets:
         words += (budget.tokens, budget.nanos)
     return " ".join(map(str, words))
-
-
-@lru_cache(1024)
-def _units(budgets: tuple[Budget, ...]) -> str:
-    return " ".join([budget.period for budget in budgets])
 
 
 @lru_cache(1024)

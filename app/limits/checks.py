@@ -32,6 +32,10 @@ class Checks:
     """Of the budgets, as the log has them."""
     budget_keys: tuple[str, ...]
     """Without the period."""
+    units: str
+    """The periods of the budgets, as settle.lua takes them."""
+    settled_keys: tuple[str, ...]
+    """Of a settlement, behind the run's mark."""
     required: bool
     """Whether a run may not go on when the store does not answer."""
     holds: bool
@@ -59,19 +63,21 @@ def checks(
         if budget.concerns(*most) and (name := budget.name(subject, principal)) is not None
     ]
     peer = f"peer:{principal.peer}"
-    rate_keys = _keys("rate", rules.rates, subject, peer, operation)
     running_keys = _keys("running", rules.concurrent, subject, peer, operation)
+    budget_keys = tuple([TAG + name for _, name in asked])
     return Checks(
-        usage_name(principal),
-        rules,
-        rate_keys,
-        running_keys,
-        tuple([budget for budget, _ in asked]),
-        tuple([name for _, name in asked]),
-        tuple([TAG + name for _, name in asked]),
-        (fail or ("closed" if asked else "open")) == "closed",
-        holds=bool(running_keys or asked),
-        asks=bool(rate_keys or running_keys or asked),
+        user=usage_name(principal),
+        rules=rules,
+        rate_keys=_keys("rate", rules.rates, subject, peer, operation),
+        running_keys=running_keys,
+        budgets=tuple([budget for budget, _ in asked]),
+        names=tuple([name for _, name in asked]),
+        budget_keys=budget_keys,
+        units=" ".join([budget.period for budget, _ in asked]),
+        settled_keys=(*running_keys, *budget_keys, USAGE_KEY),
+        required=(fail or ("closed" if asked else "open")) == "closed",
+        holds=bool(rules.concurrent or asked),
+        asks=bool(rules.rates or rules.concurrent or asked),
     )
 
 

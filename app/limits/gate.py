@@ -36,6 +36,10 @@ class Gate:
         self.counts = per_minute is not None or concurrent is not None
         """Whether `enter` and `leave` do anything."""
 
+    def __len__(self) -> int:
+        """Addresses and peers that are remembered."""
+        return len(self._counts)
+
     def enter(self, address: str, peer: str) -> None:
         """Let a request in, for which `leave` is called later. Raises RateLimited.
 

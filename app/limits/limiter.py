@@ -9,7 +9,7 @@ from app.access.principal import Principal
 from app.errors import LimitsUnavailable, StateUnavailable
 from app.ids import new_id
 from app.limits import budgets, tiers
-from app.limits.allowance import Allowance, Amount, Growth
+from app.limits.allowance import Amount, Growth
 from app.limits.calls import Calls
 from app.limits.checks import Checks, checks
 from app.limits.headers import of_admission
@@ -44,7 +44,7 @@ class Limiter:
         self._admission = Script(store, ADMIT)
         self._settlement = Script(store, SETTLE)
         self._heartbeat = Heartbeat(
-            settings.lease_seconds / 3, renew=self.renew, settle=self._send_settlement, on_beat=self._fullest.beat
+            settings.lease_seconds / 3, renew=self.renew, settle=self._settle_ended, on_beat=self._fullest.beat
         )
         self.usage = UsageBook(store, self._budgets, self._anonymous_budgets)
 
@@ -65,15 +65,12 @@ class Limiter:
         one of READS; `within_run`: it is part of a run that was admitted.
         """
         found = self._find_checks(principal, operation, most, within_run=within_run)
-        wanted = least = most
-        if first is not None and found.budgets:
-            growth = first()
-            wanted, least = growth.wanted, growth.least
-        return Reservation(run_id, found, Allowance(*wanted, *most), least, operation, most)
+        growth = first() if first is not None and found.budgets else Growth(most, most)
+        return Reservation.begin(run_id, operation, found, growth, most)
 
     def resume(self, principal: Principal, held: Held) -> Reservation:
         """The reservation of a run that another process began, to be reserved here and then like any other."""
-        return Reservation.of(held, self._find_checks(principal, held.operation, held.most))
+        return Reservation.resume(held, self._find_checks(principal, held.operation, held.most))
 
     async def reserve(self, reservation: Reservation, on_lost: OnLost) -> Mapping[str, str]:
         """Admit the run, or take over what it holds. Returns headers that tell the caller where they stand.
@@ -85,7 +82,7 @@ class Limiter:
         if not asked.asks:
             return {}
         calls = self._calls
-        if reservation.resumed:
+        if reservation.earlier is not None:
             keys, arguments = calls.renewal(reservation, resumes=True)
         else:
             keys, arguments = calls.admission(reservation)
@@ -99,7 +96,7 @@ class Limiter:
             reservation.go_without()
         else:
             reservation.admitted(admission, lease_ends_at)
-            if not reservation.resumed:
+            if reservation.earlier is None:
                 headers = of_admission(asked, admission)
                 self._observe(reservation, admission)
         if asked.holds:
@@ -121,8 +118,10 @@ class Limiter:
         reservation.ended = reservation.ended or over
         if not self._settles(reservation):
             return
+        keys, arguments = self._calls.settlement(reservation, growth)
+        steps = len(reservation.steps)
         try:
-            settlement = await self._send_settlement(reservation, growth)
+            settlement: Settlement = await self._settlement(keys, *arguments, read=read_settlement)
         except asyncio.CancelledError:
             if over:
                 self._heartbeat.settle_later(reservation)
@@ -136,8 +135,7 @@ class Limiter:
             return
         if over:
             self._heartbeat.drop(reservation)
-        for budget, name, share in reservation.crossed(settlement) if settlement.budgets else ():
-            log.warning("budget.nearly_used", budget=name, period=budget.period, used=round(share, 3))
+        self._settled(reservation, settlement, steps, growth)
 
     def settle_later(self, reservation: Reservation) -> None:
         """As `settle`, in the background: for a run that was cancelled."""
@@ -173,16 +171,24 @@ class Limiter:
         """Whether there is something to record or to release."""
         if reservation.settled:
             return False
-        return reservation.checks.holds or (self._calls.records and bool(reservation.steps))
+        return reservation.checks.holds or (self._calls.records and len(reservation.steps) > reservation.sent)
 
-    async def _send_settlement(self, reservation: Reservation, growth: Growth | None = None) -> Settlement:
-        keys, arguments = self._calls.settlement(reservation, growth)
-        settlement: Settlement = await self._settlement(keys, *arguments, read=read_settlement)
-        reservation.recorded()
+    async def _settle_ended(self, reservation: Reservation) -> None:
+        """For the heartbeat. Raises StateUnavailable."""
+        keys, arguments = self._calls.settlement(reservation)
+        steps = len(reservation.steps)
+        self._settled(reservation, await self._settlement(keys, *arguments, read=read_settlement), steps)
+
+    def _settled(
+        self, reservation: Reservation, settlement: Settlement, steps: int, growth: Growth | None = None
+    ) -> None:
+        reservation.recorded(steps)
         if growth is not None:
             reservation.grown(settlement, growth)
-        self._observe(reservation, settlement)
-        return settlement
+        if settlement.budgets:
+            self._observe(reservation, settlement)
+            for budget, name, share in reservation.crossed(settlement):
+                log.warning("budget.nearly_used", budget=name, period=budget.period, used=round(share, 3))
 
     def _observe(self, reservation: Reservation, reply: Admission | Settlement) -> None:
         for budget, share in reservation.shares(reply.budgets) if reply.budgets else ():

@@ -28,7 +28,7 @@ class Held(Struct, frozen=True):
     most: Amount
     """What the run's own limits allow it in all."""
     steps: int = 0
-    """Number of the last settled step. A step that is recorded again under its number counts once."""
+    """How many of its steps are settled. A step that is recorded again under its number counts once."""
     spent: Amount = _NOTHING
     """By these steps."""
     day: str = ""
@@ -39,61 +39,82 @@ class Reservation(Struct, eq=False):
     """One run's. Made by Limiter.reservation and Limiter.resume; `run_id` is unique."""
 
     run_id: str
+    operation: str
     checks: Checks
     allowance: Allowance
-    """What is left of that with which the run begins."""
     least: Amount
-    _operation: str
-    _most: Amount
-    day: str = ""  # UTC, when it was admitted
-    steps: list[Step] = []  # recorded and not settled
-    tight: bool = False  # a budget had less than was wanted
-    refusal: AppError | None = None  # of the last growth; not counted
-    expires_at: float = 0.0  # time.monotonic() from which on others may have been given what this holds
-    degraded: bool = False  # admitted without the store's answer
-    resumed: bool = False  # another process was admitted with it
+    """With which the run can begin where a budget is short."""
+    most: Amount
+    """What its own limits allow it in all."""
+    day: str = ""
+    """UTC, when it was admitted."""
+    steps: list[Step] = []
+    """Recorded in this process."""
+    sent: int = 0
+    """How many of these the store has settled."""
+    earlier: Held | None = None
+    """What another process was admitted with, where this one goes on."""
+    tight: bool = False
+    """Whether a budget had less than was wanted."""
+    refusal: AppError | None = None
+    """Of the last growth; not counted."""
+    expires_at: float = 0.0
+    """time.monotonic() from which on others may have been given what this holds."""
+    degraded: bool = False
+    """Whether it was admitted without the store's answer."""
     ended: bool = False
-    settled: bool = False  # ended, and nothing is left to settle
-    _spent: Amount = _NOTHING
-    _recorded: int = 0
+    settled: bool = False
+    """Ended, and nothing is left to settle."""
 
     @classmethod
-    def of(cls, held: Held, checks: Checks) -> Self:
+    def begin(cls, run_id: str, operation: str, checks: Checks, first: Growth, most: Amount) -> Self:
+        """For a run that begins with `first`, of the `most` that its own limits allow."""
+        allowance = Allowance(*(first.wanted if checks.budgets else most), *most)
+        return cls(run_id, operation, checks, allowance, first.least, most)
+
+    @classmethod
+    def resume(cls, held: Held, checks: Checks) -> Self:
         """What another process held; the store tells how much of it there still is."""
         left = (max(0, held.most[0] - held.spent[0]), max(0, held.most[1] - held.spent[1]))
         allowance = Allowance(*(_NOTHING if checks.budgets else left), *left)
-        made = cls(held.run_id, checks, allowance, _NOTHING, held.operation, held.most)
-        made.resumed, made.day = True, held.day
-        made._spent, made._recorded = held.spent, held.steps
-        return made
+        return cls(held.run_id, held.operation, checks, allowance, _NOTHING, held.most, held.day, earlier=held)
 
     @property
     def held(self) -> Held:
         """What another process needs to go on with it. Steps that are not settled are not in it."""
+        before = self.earlier or Held(self.run_id, self.operation, self.most)
+        settled = self.steps[: self.sent]
+        tokens = before.spent[0] + sum(read + written for _, _, read, written, *_ in settled)
+        nanos = before.spent[1] + sum(step[6] for step in settled)
         day = "" if self.ended else self.day
-        return Held(self.run_id, self._operation, self._most, self._recorded, self._spent, day)
+        return Held(self.run_id, self.operation, self.most, before.steps + self.sent, (tokens, nanos), day)
+
+    @property
+    def unsettled(self) -> Sequence[Step]:
+        return self.steps[self.sent :] if self.sent else self.steps
 
     def record(self, model: str, usage: Usage, cost_usd: float, *, uncertain: bool = False) -> None:
         """A model call's use, to be settled with the next settlement. `uncertain`: nobody counted it."""
         nanos = round(cost_usd * NANOS)
-        self.allowance.spend(usage.total, nanos)
+        total = usage.total
+        self.allowance.spend(total, nanos)
         self.steps.append(
             (
-                self._recorded + len(self.steps) + 1,
+                len(self.steps) + 1 if self.earlier is None else self.earlier.steps + len(self.steps) + 1,
                 model,
                 usage.input_tokens,
                 usage.output_tokens,
                 usage.cache_read_tokens,
                 usage.cache_write_tokens,
                 nanos,
-                usage.total if uncertain else 0,
+                total if uncertain else 0,
             )
         )
 
     def admitted(self, admission: Admission, lease_ends_at: float) -> None:
         """The store's answer to a run that begins, or goes on here. Raises the refusal."""
         if admission.refusal is not None:
-            self.settled = not self.resumed  # what another process has used is still to be recorded
+            self.settled = self.earlier is None  # what another process has used is still to be recorded
             self.refusal = refused(admission.refusal, self.checks)
             self.refuse()
         self.expires_at = lease_ends_at
@@ -114,14 +135,9 @@ class Reservation(Struct, eq=False):
             self.expires_at = lease_ends_at
             self.day = self.day or admission.day  # admitted without the store, which is back
 
-    def recorded(self) -> None:
-        """The store has answered a settlement: its steps are not sent again."""
-        tokens, nanos = self._spent
-        for _, _, read, written, _, _, cost, _ in self.steps:
-            tokens, nanos = tokens + read + written, nanos + cost
-        self._spent = (tokens, nanos)
-        self._recorded += len(self.steps)
-        self.steps.clear()
+    def recorded(self, steps: int) -> None:
+        """The store has settled so many steps in all: they are not sent again."""
+        self.sent = steps
         self.settled = self.ended
 
     def grown(self, settlement: Settlement, growth: Growth) -> None:

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import entry_points
 
 from pydantic import SecretStr
 
@@ -18,6 +19,12 @@ from app.settings import Settings
 from app.telemetry.logs import log
 from app.telemetry.traces import Tracing
 from app.tls import client_context
+
+BuildModel = Callable[[str, Settings, ModelOptions, Http], Model]
+"""Makes a provider's model of its name there, the settings, the model's options and the HTTP client of the process."""
+
+GROUP = "agent_api.providers"
+"""The entry-point group of packages with further providers; each entry point is a BuildModel."""
 
 
 class Models(Mapping[str, ObservedModel]):
@@ -93,11 +100,19 @@ def _build(ref: str, settings: Settings, options: ModelOptions, http: Http) -> M
     if ref == "demo":
         return DemoModel()
     provider, _, name = ref.partition("/")
-    build = _PROVIDERS.get(provider)
+    build = _PROVIDERS.get(provider) or _installed(provider)
     if build is None or not name:
         known = ", ".join(["demo", *(f"{known}/NAME" for known in _PROVIDERS)])
         raise ConfigurationError(f"MODELS: `{ref}` is not a model reference; known are {known}")
     return build(name, settings, options, http)
+
+
+def _installed(provider: str) -> BuildModel | None:
+    """The provider of that name in an installed package."""
+    for entry_point in entry_points(group=GROUP, name=provider):
+        build: BuildModel = entry_point.load()
+        return build
+    return None
 
 
 def _ollama(name: str, settings: Settings, options: ModelOptions, http: Http) -> Model:
@@ -138,7 +153,7 @@ def _key(setting: str, secret: SecretStr | None) -> str | None:
     return key or None
 
 
-_PROVIDERS: Mapping[str, Callable[[str, Settings, ModelOptions, Http], Model]] = {
+_PROVIDERS: Mapping[str, BuildModel] = {
     "ollama": _ollama,
     "anthropic": _anthropic,
     "openai": _openai,

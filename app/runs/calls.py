@@ -10,7 +10,7 @@ from app.messages import AssistantMessage, ToolCall, ToolMessage
 from app.models.call_records import Attempt
 from app.models.protocol import Beside, ModelRequest
 from app.runs.context import RunContext
-from app.runs.events import Reasoning, Token, ToolCallRecord, ToolFinished, ToolStarted, UsageReported
+from app.runs.events import Reasoning, ToolCallRecord, ToolFinished, ToolStarted, UsageReported
 from app.runs.plan import CallModel, growth_beside_tools
 from app.runs.ration import Left
 from app.runs.shortening import shorten_results
@@ -42,25 +42,20 @@ async def call_model(run: RunContext, call: CallModel) -> None:
 
 
 async def _generate(run: RunContext, call: CallModel) -> None:
-    emit, pieces = run.emit, run.pieces
-    pieces.clear()
-
-    def on_text(text: str) -> None:
-        pieces.append(text)
-        emit(Token(text))
+    run.pieces.clear()
 
     def on_beside(kind: Beside, text: str) -> None:
         if kind == "reasoning":
-            emit(Reasoning(text))
+            run.emit(Reasoning(text))
 
     def on_attempt(attempt: Attempt) -> None:
         run.record(Attempted(attempt.model, attempt.usage, attempt.nanos, attempt.uncertain))
         run.reservation.record(attempt.model, attempt.usage, attempt.cost_usd, uncertain=attempt.uncertain)
 
-    done = await run.model.generate(_request(run, call), on_text, on_beside, on_attempt)
-    text = "".join(pieces) if done.text is None else done.text
+    done = await run.model.generate(_request(run, call), run.tell, on_beside, on_attempt)
+    text = "".join(run.pieces) if done.text is None else done.text
     run.record(ModelAnswered(text, done.tool_calls, done.stop_reason, done.extras, done.reasoning_tokens))
-    emit(UsageReported(done.model, done.usage, done.cost_usd))
+    run.emit(UsageReported(done.model, done.usage, done.cost_usd, run.state.iterations))
 
 
 def _request(run: RunContext, call: CallModel) -> ModelRequest:

@@ -13,7 +13,7 @@ from app.limits.limiter import Limiter
 from app.limits.reservation import Reservation
 from app.models.catalog import Models
 from app.models.observed import ObservedModel
-from app.runs.events import Event
+from app.runs.events import Event, Token
 from app.runs.memory import Memory
 from app.runs.plan import Costs
 from app.runs.request import RunRequest
@@ -58,6 +58,11 @@ class RunContext(Struct):
     ends_at: float = inf  # on the event loop's clock
     admitted: bool = False
     kept: bool = False  # what was said is on its way to the session
+
+    def tell(self, text: str) -> None:
+        """Let the reader have a piece of the answer: the only way to one. What is shown is what is kept."""
+        self.pieces.append(text)
+        self.emit(Token(text))
 
     def record(self, step: Step) -> None:
         """Add a fact to the run."""

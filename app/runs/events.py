@@ -97,12 +97,13 @@ class ToolFinished(Struct, frozen=True):
 
 
 class UsageReported(Struct, frozen=True):
-    """What one model call used."""
+    """What one model call used. Its text ends here: the run's answer is the text of its last iteration."""
 
     name: ClassVar[str] = "usage"
     model: str
     usage: Usage
     cost_usd: float
+    iteration: int = 1
 
 
 class RunFinished(Struct, frozen=True):

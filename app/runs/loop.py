@@ -4,7 +4,7 @@ from time import perf_counter
 
 from app.runs.calls import call_model, call_tools, settle
 from app.runs.context import RunContext
-from app.runs.events import FinishReason, Token
+from app.runs.events import FinishReason
 from app.runs.plan import CallModel, CallTools, Fail, Finish, Reserve, answer_text, next_action
 from app.runs.ration import left_of
 from app.runs.steps import Ended
@@ -52,6 +52,6 @@ def _finish(run: RunContext, reason: FinishReason) -> None:
     text = answer_text(run.state, reason)
     said = run.state.text if run.state.reply is None else run.state.reply.text
     if text != said:
-        run.emit(Token(text))
+        run.tell(text)
     run.record(Ended(reason, text))
     run.pieces.clear()

@@ -1,8 +1,9 @@
 """Makes runs: who may ask what of which agent, model and tools, and what that may come to at most."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache, partial
+from typing import Any
 
 from app.access.principal import Principal
 from app.agents.catalog import DEFAULT
@@ -24,6 +25,8 @@ from app.runs.toolset import Toolset, toolset
 from app.telemetry.logs import log
 from app.tools.registry import Registry
 
+Pipeline = Callable[[RunContext, RunHandle], Coroutine[Any, Any, None]]
+
 _LAST_WORDS_SECONDS = 2.0
 _TOOLSETS = 256  # that are kept: the agents', and what requests choose of them
 _BOUNDS = 256  # likewise: a model's, and what requests choose of them
@@ -33,8 +36,12 @@ _OVERRIDES: tuple[Override, ...] = ("system", "temperature", "max_tokens", "resp
 class Runner:
     """Built once a process. `start` is the only way to a model."""
 
-    def __init__(self, services: Services, *, agents: Mapping[str, Agent], tools: Registry) -> None:
+    def __init__(
+        self, services: Services, *, agents: Mapping[str, Agent], tools: Registry, pipeline: Pipeline = execute
+    ) -> None:
+        """`pipeline` is what every run goes through."""
         self._services = services
+        self._pipeline = pipeline
         self._agents = agents
         self._toolset = lru_cache(_TOOLSETS)(lambda names: toolset(tools.subset(names)))
         self._bounds = lru_cache(_BOUNDS)(_bounds_of)
@@ -80,7 +87,7 @@ class Runner:
             ),
             feed.emit,
         )
-        return RunHandle(partial(execute, run), self._going_on, feed, principal.credential)
+        return RunHandle(partial(self._pipeline, run), self._going_on, feed, principal.credential)
 
     def stop(self) -> None:
         """End every run that is still going, each with ShuttingDown as its last event."""

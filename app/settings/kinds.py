@@ -16,6 +16,15 @@ _SERVER_PATH = re.compile(r"/+(?:v1(?:/+messages|/+chat/+completions)?|api(?:/+c
 _OPENAI_PATH = re.compile(r"/(?:chat/completions|completions|responses|models|embeddings)$")
 _WAYS = {"api-key", "jwt"}
 _DURATION = re.compile(r"-?(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+|-?\d+").fullmatch
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|$)").findall
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+
+GIB, TIB = 2**30, 2**40
+"""Bytes."""
+DAY, YEAR = 86_400, 365 * 86_400
+"""Seconds."""
+MAX_TOKENS = 100_000_000
+"""More than any model reads or writes."""
 
 
 def _split(value: Any) -> Any:
@@ -64,6 +73,8 @@ def _openai(url: str) -> str:
 def _check_duration(text: str) -> str:
     if not _DURATION(text):
         raise ValueError("is no duration such as 5m, 1h30m, 300 (seconds), 0 or -1 (for ever)")
+    if sum(float(number) * _UNITS[unit] for number, unit in _PART(text)) > 10 * YEAR:
+        raise ValueError("is more than ten years; -1 is for ever")
     return text
 
 
@@ -73,6 +84,16 @@ def _check_word(text: str) -> str:
     if not word or not word.isprintable():
         raise ValueError("is blank, or has characters that cannot be printed")
     return word
+
+
+def _check_prompt(text: str) -> str:
+    if text.isspace():
+        raise ValueError("is blank")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # from a variable with other bytes
+        raise ValueError("is not UTF-8") from None
+    return text
 
 
 def _check_redis(url: str | None) -> str | None:
@@ -90,6 +111,8 @@ Models = Annotated[List, AfterValidator(_check_models)]
 Ways = Annotated[List, AfterValidator(_check_ways)]
 
 Word = Annotated[str, AfterValidator(_check_word)]
+Prompt = Annotated[str, AfterValidator(_check_prompt)]
+Seconds = Annotated[float, Field(ge=0.1, le=DAY, allow_inf_nan=False)]
 Duration = Annotated[str, AfterValidator(_check_duration)]
 
 ServerUrl = Annotated[str, AfterValidator(_server)]

@@ -9,7 +9,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from app.errors import ConfigurationError
+from app.reloading import read_bounded
 from app.settings.fields import Settings
+
+MAX_PROMPT_BYTES = 1_048_576
 
 
 def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
@@ -40,11 +43,15 @@ def _with_prompt(settings: Settings) -> Settings:
     if "system_prompt" in settings.model_fields_set:
         raise ConfigurationError("SYSTEM_PROMPT_FILE: is set together with SYSTEM_PROMPT; keep one of them")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bounded(path, MAX_PROMPT_BYTES).decode()
     except OSError as error:
         raise ConfigurationError(f"SYSTEM_PROMPT_FILE: {path} cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"SYSTEM_PROMPT_FILE: {path} is not UTF-8 ({error.reason})") from None
+    except ValueError as error:
+        raise ConfigurationError(f"SYSTEM_PROMPT_FILE: {path} {error}") from None
+    if not text.strip():
+        raise ConfigurationError(f"SYSTEM_PROMPT_FILE: {path} is empty or blank")
     return settings.model_copy(update={"system_prompt": text})
 
 

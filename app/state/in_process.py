@@ -17,8 +17,8 @@ class InProcessStore:
     """For one process without a server: fakeredis, which runs Lua as well. Forgets everything with the process."""
 
     def __init__(self) -> None:
-        self._server = FakeServer()
-        self._redis = FakeAsyncRedis(server=self._server, protocol=2)
+        self.server = FakeServer()
+        self._redis = FakeAsyncRedis(server=self.server, protocol=2)
         self._redis.response_callbacks.clear()  # replies as a server sends them
         self._calls = 0
         self._turn = asyncio.Lock()  # one after the other, as on a server; its client has no more than 100 connections

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any
 
 from app.errors import ConfigurationError, StateUnavailable
+from app.reloading import read_bounded
 from app.state.address import Address, parse
 from app.state.connection import Connection
 from app.state.store import Argument, Store, unavailable, under_way
@@ -16,6 +17,8 @@ from app.tls import client_context
 CONNECT_SECONDS = 1.0
 PAUSE_SECONDS = 0.5
 """After a connection that could not be made, before the next is tried; calls in between fail at once."""
+
+_MAX_CA_BYTES = 16 * 1024 * 1024
 
 
 def connect(url: str | None, ca_file: Path | None = None, *, tls_strict: bool = True) -> Store:
@@ -42,7 +45,10 @@ def _check_authority(url: str | None, ca_file: Path) -> None:
     if not (url or "").startswith("rediss://"):
         raise ConfigurationError("REDIS_CA_FILE: REDIS_URL is not a rediss:// address, so nothing would be encrypted")
     try:
+        read_bounded(ca_file, _MAX_CA_BYTES)
         ssl.create_default_context(cafile=ca_file)
+    except ValueError as error:
+        raise ConfigurationError(f"REDIS_CA_FILE: {ca_file}: {error}") from None
     except OSError as error:
         reason = "is not a certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
         raise ConfigurationError(f"REDIS_CA_FILE: {ca_file}: {reason}") from None
@@ -64,11 +70,10 @@ class RedisStore:
             return under_way(self._connect_and_call(command))
         return connection.call(command)
 
-    def _usable(self) -> Connection | None:
-        return None if self._connection is None or self._connection.closed else self._connection
-
     async def _connect_and_call(self, command: tuple[Argument, ...]) -> Any:
-        connection = self._usable() or await self._connect()  # others may have connected since the call
+        connection = self._connection
+        if connection is None or connection.closed:  # others may have connected since the call
+            connection = await self._connect()
         return await connection.call(command)
 
     async def _connect(self) -> Connection:
@@ -84,7 +89,7 @@ class RedisStore:
     async def _open(self) -> Connection:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                connection = self._connection = await _open_connection(self._address)
+                connection = self._connection = await open_connection(self._address)
         except (OSError, UnicodeError, StateUnavailable) as error:  # UnicodeError: no name of a host
             self._paused_until = monotonic() + PAUSE_SECONDS
             cause = _cause(error)
@@ -103,7 +108,7 @@ class RedisStore:
             self._connection.close()
 
 
-async def _open_connection(address: Address) -> Connection:
+async def open_connection(address: Address) -> Connection:
     loop = asyncio.get_running_loop()
     if address.path:
         _, connection = await loop.create_unix_connection(Connection, address.path)

@@ -1,7 +1,7 @@
 """A session's history: whole turns under its user's name, in the order of their questions.
 
-A turn is written at once or not at all. All keys of a user share a hash tag; what anonymous callers say is under one
-tag, apart from the users who are known: a name that anybody may give proves nothing.
+A turn is written at once or not at all. All keys of a user share a hash tag, and so a slot of a cluster; what anonymous
+callers say is under one tag, apart from the users who are known: a name that anybody may give proves nothing.
 """
 
 import asyncio

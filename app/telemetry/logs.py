@@ -84,7 +84,7 @@ def _console() -> Callable[[EventDict], bytes]:
 
 
 def _escape_controls(event: EventDict) -> EventDict:
-    """What was sent cannot colour a terminal, or begin a line of its own."""
+    """The event without controls: what a client sent cannot colour a terminal or begin a line."""
     return {
         name: _escaped(value, "\n" if name == "exception" else "") if isinstance(value, str) else value
         for name, value in event.items()

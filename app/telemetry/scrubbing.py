@@ -13,7 +13,7 @@ GONE = "…"
 _SHORTEST = 8
 """Below it, a configured secret is a word such as `ollama` that servers without keys are given."""
 
-_known: set[str] = set()
+known_secrets: set[str] = set()
 
 _PATTERNS = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), GONE),
@@ -46,7 +46,7 @@ def keep_secrets_of(settings: Settings) -> None:
     """Take the values of this process's secrets out of all text from now on."""
     for value in _secrets(settings):
         if len(value := value.strip()) >= _SHORTEST:
-            _known.update((value, quote(value, safe="")))
+            known_secrets.update((value, quote(value, safe="")))
 
 
 def _secrets(settings: Settings) -> Iterator[str]:
@@ -69,7 +69,7 @@ def _password(url: str) -> str:
 
 def without_secrets(text: str) -> str:
     """The text without configured secrets, and without what looks like somebody's key, token or password."""
-    for secret in sorted(_known, key=len, reverse=True):
+    for secret in sorted(known_secrets, key=len, reverse=True):
         text = text.replace(secret, GONE)
     for pattern, instead in _PATTERNS:
         text = pattern.sub(instead, text)

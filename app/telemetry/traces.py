@@ -107,7 +107,7 @@ def fail(span: Span, error: BaseException) -> None:
 
 
 def endpoint_is_set() -> bool:
-    """Whether the environment names an OTLP endpoint; OTEL_SDK_DISABLED and OTEL_TRACES_EXPORTER=none win."""
+    """True if the environment names an OTLP endpoint; OTEL_SDK_DISABLED and OTEL_TRACES_EXPORTER=none win."""
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
         return False
     return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))

@@ -1,4 +1,4 @@
-"""What the agent can do besides writing: tools, found here and in other packages, run within bounds.
+"""Tools: functions that models can call, from here and from other packages, run within bounds.
 
 A tool package needs `tool`, `ToolError` to tell the model what is wrong with its call, and `ToolContext` to know who
 calls.

@@ -37,7 +37,7 @@ GRACE_SECONDS = 0.5
 Slot = Callable[[str], AbstractAsyncContextManager[object]]
 """Entered around a call, with the tool's name. Raises RateLimited or LimitsUnavailable."""
 
-_abandoned: set[asyncio.Task[Any]] = set()
+abandoned: set[asyncio.Task[Any]] = set()
 """Tools that have not yet obeyed their cancellation. The event loop itself holds tasks only weakly."""
 
 
@@ -131,15 +131,15 @@ def _unknown(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
 
 async def _stop(task: asyncio.Task[ToolResult], tool: Tool) -> None:
     task.cancel()
-    _abandoned.add(task)
+    abandoned.add(task)
     task.add_done_callback(_gone)
     await asyncio.wait((task,), timeout=GRACE_SECONDS)
     if not task.done():
-        log.error("tool_abandoned", tool=tool.name, abandoned=len(_abandoned))
+        log.error("tool_abandoned", tool=tool.name, abandoned=len(abandoned))
 
 
 def _gone(task: asyncio.Task[ToolResult]) -> None:
-    _abandoned.discard(task)
+    abandoned.discard(task)
     if not task.cancelled():
         task.exception()  # looked at, or asyncio reports it as never retrieved
 

@@ -1,4 +1,4 @@
-"""ToolContext: what a tool may know about the call that it answers."""
+"""ToolContext: facts about a call, for the tool that answers it."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class ToolContext:
     deadline: float = inf
     """Time at which the tool is stopped, on the event loop's clock (`loop.time()`)."""
     sources: list[str] = field(default_factory=list)
-    """What the tool used, such as addresses of documents. It may append to this."""
+    """Sources that the tool used, such as addresses of documents; the tool appends to this list."""
 
     @property
     def seconds_left(self) -> float:

@@ -1,4 +1,4 @@
-"""What a tool returned, made fit to be read by a model and to be sent as JSON."""
+"""A tool's return value as text for a model and as JSON."""
 
 import math
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ MAX_DEPTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """`text` is for the model. `result` is the JSON value that it shows; where it was cut, the text again."""
+    """`text` is for the model, `result` the JSON value behind it; if it was cut, the text."""
 
     text: str
     result: Any
 
 
 def render(value: Any, max_chars: int) -> Output:
-    """Strings as they are, everything else as JSON; of either at most `max_chars` and a note of the cut.
+    """Strings unchanged, everything else as JSON, cut to `max_chars` with a note of the cut.
 
     NUL and lone surrogates become U+FFFD, bytes are read as UTF-8, NaN and the infinities become strings.
     Raises ValueError or TypeError for what has no JSON form.
@@ -37,14 +37,14 @@ def render(value: Any, max_chars: int) -> Output:
 
 
 def cut(text: str, max_chars: int) -> str:
-    """The text, clean, and if it is too long its beginning and a note of the original length."""
+    """The clean text; of a longer one, its beginning and a note of the original length."""
     if len(text) <= max_chars:
         return clean(text)
     return f"{clean(text[:max_chars])}\n[cut: the first {max_chars} of {len(text)} characters]"
 
 
 def clean(text: str) -> str:
-    """Without what some reader down the line stumbles over: NUL, and surrogates that have no UTF-8 form."""
+    """The text with U+FFFD for NUL and for surrogates, which have no UTF-8 form."""
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
     try:

@@ -1,4 +1,4 @@
-"""ToolResult: what came of a tool call, whichever way it ended."""
+"""ToolResult: the outcome of a tool call, and how each outcome is made."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -33,7 +33,7 @@ class ToolResult(Struct, frozen=True):
     """The JSON value behind the content; None after an error."""
     latency_ms: float = 0.0
     sources: tuple[str, ...] = ()
-    """What the tool said it used."""
+    """Sources that the tool used."""
     fault: str | None = None
     """A word for the log: an exception's class, or what was wrong with the call."""
     cause: BaseException | None = None
@@ -41,7 +41,7 @@ class ToolResult(Struct, frozen=True):
 
     @property
     def error(self) -> str | None:
-        """What went wrong, or None."""
+        """The reason of a failure, or None."""
         return None if self.status == "ok" else self.content
 
     def shown(self, max_chars: int) -> tuple[str | None, str | None]:

@@ -18,7 +18,7 @@ R = TypeVar("R", default=Any)
 AsyncFunction = Callable[P, Coroutine[Any, Any, R]]
 
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-"""What every provider takes as the name of a tool."""
+"""Names of tools that every provider takes."""
 
 
 class ToolError(Exception):

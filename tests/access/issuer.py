@@ -118,4 +118,7 @@ class KeyServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
         await self._runner.cleanup()

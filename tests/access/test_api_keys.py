@@ -36,6 +36,14 @@ def refusal(keys: KeyFile, secret: str) -> str:
     return caught.value.problem
 
 
+def knows(keys: KeyFile, secret: str) -> bool:
+    try:
+        keys.find(secret)
+    except Unauthorized:
+        return False
+    return True
+
+
 def test_a_key_has_256_random_bits_behind_a_prefix() -> None:
     secret = new_secret()
     random = secret.removeprefix(PREFIX)
@@ -100,7 +108,6 @@ def test_a_key_is_refused_from_the_moment_it_expires(tmp_path: Path, monkeypatch
         ((line() + line(user="bob")).encode(), "line 2: repeats"),
         (line().encode() + b"{", "line 2: is not JSON"),
     ],
-    ids=range(24),
 )
 def test_a_broken_file_stops_the_start_with_the_lines_number(tmp_path: Path, content: bytes, problem: str) -> None:
     file = tmp_path / "keys.jsonl"
@@ -132,7 +139,7 @@ def test_a_file_that_cannot_be_read_stops_the_start(tmp_path: Path, name: str) -
 
 
 def test_a_file_without_end_stops_the_start() -> None:
-    with pytest.raises(ConfigurationError, match="has more than"):
+    with pytest.raises(ConfigurationError, match="is not a regular file"):
         KeyFile(Path("/dev/zero"))
 
 
@@ -199,7 +206,7 @@ def test_a_file_that_is_cut_anywhere_never_lets_in_nor_shuts_out_by_half_a_line(
     keys.refresh()
     assert keys.find(KEY)
     first = len(line().encode())
-    assert (length in (first - 1, first)) == (bytes.fromhex(fingerprint(OTHER)) not in keys._keys)
+    assert (length in (first - 1, first)) == (not knows(keys, OTHER))
 
 
 def test_a_file_that_is_being_written_is_read_when_it_is_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,7 +345,7 @@ async def test_watching_sees_a_change(path: Path, monkeypatch: pytest.MonkeyPatc
     watching = asyncio.create_task(keys.watch())
     await asyncio.to_thread(path.write_text, line(OTHER))
     async with asyncio.timeout(5):
-        while bytes.fromhex(fingerprint(OTHER)) not in keys._keys:  # noqa: ASYNC110
+        while not knows(keys, OTHER):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     watching.cancel()
     assert keys.find(OTHER)

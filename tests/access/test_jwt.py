@@ -85,7 +85,9 @@ async def test_scopes_may_be_a_list_and_claims_may_have_other_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "algorithm"), [(RSA, "RS256"), (RSA, "PS512"), (EC, "ES256"), (ED, "EdDSA")], ids=lambda value: str(value)
+    ("key", "algorithm"),
+    [(RSA, "RS256"), (RSA, "PS512"), (EC, "ES256"), (ED, "EdDSA")],
+    ids=["RS256", "PS512", "ES256", "EdDSA"],
 )
 async def test_every_kind_of_public_key_verifies(key: PrivateKey, algorithm: str) -> None:
     tokens = taker(public_key(pem(key), [algorithm]), algorithm)
@@ -105,8 +107,8 @@ async def test_an_expired_token_is_refused_as_expired(by_secret: Tokens) -> None
 @pytest.mark.parametrize(
     "changes",
     [
-        {"nbf": time.time() + 3600},
-        {"iat": time.time() + 3600},
+        {"nbf": 10**12},
+        {"iat": 10**12},
         {"aud": "another-service"},
         {"aud": ["another-service"]},
         {"aud": {"agent-api": 1}},
@@ -224,12 +226,12 @@ async def test_no_more_tokens_are_remembered_than_there_is_room_for(monkeypatch:
     tokens = taker(secret_key(SECRET, ["HS256"]), "HS256")
     for number in range(5):
         await tokens.verify(hmac_token(claims(sub=f"user-{number}")))
-    assert [principal.user for _, principal in tokens._verified.values()] == ["jwt:user-2", "jwt:user-3", "jwt:user-4"]
+    assert [principal.user for _, principal in tokens.verified.values()] == ["jwt:user-2", "jwt:user-3", "jwt:user-4"]
 
 
 async def test_refused_tokens_are_not_remembered(by_secret: Tokens) -> None:
     await refusal(by_secret, "a.b.c")
-    assert not by_secret._verified
+    assert not by_secret.verified
 
 
 def test_nothing_secret_is_in_a_repr() -> None:

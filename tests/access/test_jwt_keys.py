@@ -1,14 +1,17 @@
 """Which keys and algorithms a process starts with, and which keys of an issuer are usable."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from app.access.jwt_keys import check_algorithms, from_jwk, public_key, secret_key
+from app import reloading
+from app.access.jwt_keys import KeyFile, OneKey, check_algorithms, from_jwk, public_key, secret_key
 from app.errors import ConfigurationError
-from tests.access.issuer import EC, ED, RSA, SECRET, jwk, pem, private_pem
+from tests.access.issuer import EC, ED, OTHER_RSA, RSA, SECRET, jwk, pem, private_pem
+from tests.logged import capture_logs
 
 
 def refusal(call: Any, *arguments: Any) -> str:
@@ -118,7 +121,72 @@ def test_a_curve_that_is_not_the_first_algorithms_is_recognised() -> None:
         jwk(rsa.generate_private_key(65537, 1024)),
         {**jwk(RSA), "d": "AQAB"},
     ],
-    ids=range(17),
 )
 def test_an_issuers_key_that_is_not_for_public_signatures_is_passed_over(entry: dict[str, Any]) -> None:
     assert from_jwk(entry, ("RS256", "ES256", "EdDSA")) is None
+
+
+def held(keys: OneKey) -> Any:
+    return keys.key.key.public_numbers()
+
+
+def test_a_key_file_that_changes_is_read_anew(tmp_path: Path) -> None:
+    file = tmp_path / "key.pem"
+    file.write_text(pem(RSA))
+    keys = public_key(f"{file}\n", ["RS256"])
+    assert isinstance(keys, KeyFile)
+    before = keys.key
+    keys.refresh()
+    assert (keys.version, keys.holds(before)) == (0, True)
+    file.write_text(pem(OTHER_RSA))
+    keys.refresh()
+    assert (keys.version, keys.holds(before)) == (1, False)
+    assert held(keys) == OTHER_RSA.public_key().public_numbers()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda file: file.write_text("no key"),
+        lambda file: file.write_bytes(b"\xff"),
+        lambda file: file.write_text(private_pem(RSA)),
+        lambda file: file.write_text(pem(EC)),
+        lambda file: file.unlink(),
+        lambda file: file.write_text("x" * 100_000),
+    ],
+    ids=["text", "bytes", "private", "of another kind", "gone", "large"],
+)
+def test_a_key_file_that_cannot_be_used_any_more_keeps_the_key_and_says_so_once(tmp_path: Path, spoil: Any) -> None:
+    file = tmp_path / "key.pem"
+    file.write_text(pem(RSA))
+    keys = public_key(str(file), ["RS256"])
+    assert isinstance(keys, KeyFile)
+    spoil(file)
+    with capture_logs() as lines:
+        keys.refresh()
+        keys.refresh()
+    assert [line["event"] for line in lines] == ["jwt_key.refused"]
+    assert (keys.version, held(keys)) == (0, RSA.public_key().public_numbers())
+    file.unlink(missing_ok=True)
+    file.write_text(pem(OTHER_RSA))
+    keys.refresh()
+    assert held(keys) == OTHER_RSA.public_key().public_numbers()
+
+
+async def test_a_key_file_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reloading, "CHECK_SECONDS", 0.01)
+    file = tmp_path / "key.pem"
+    file.write_text(pem(RSA))
+    keys = public_key(str(file), ["RS256"])
+    watching = asyncio.create_task(keys.watch())
+    file.write_text(pem(OTHER_RSA))
+    async with asyncio.timeout(5):
+        while not keys.version:  # noqa: ASYNC110 - a file tells nobody
+            await asyncio.sleep(0.01)
+    watching.cancel()
+    assert held(keys) == OTHER_RSA.public_key().public_numbers()
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev", "/nowhere"])
+def test_what_is_no_file_stops_the_start(path: str) -> None:
+    assert refusal(public_key, path, ["RS256"]).startswith("JWT_PUBLIC_KEY: ")

@@ -37,3 +37,21 @@ class Document:
         """Whether the document lets this body in."""
         schema = self.paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         return bool(Draft202012Validator({**schema, **self._root}).is_valid(body))
+
+
+ANSWER_FIELDS = {
+    "answer",
+    "session_id",
+    "message_id",
+    "sources",
+    "model",
+    "finish_reason",
+    "usage",
+    "tokens_used",
+    "cost_usd",
+    "latency_ms",
+    "cached",
+    "degraded",
+    "trace_id",
+    "request_id",
+}

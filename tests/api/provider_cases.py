@@ -23,6 +23,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "anthropic": AnthropicDialect(),
     "ollama": OllamaDialect(),
 }
+PATIENCE_SECONDS = 60.0
 PATHS = {"chat": "/chat", "stream": "/chat/stream", "agent": "/agent/run"}
 MODELS = Reply([b'{"object":"list","data":[]}'])
 
@@ -123,7 +124,7 @@ def ask(service: Service, case: Case, message: str, session_id: str | None = Non
         body["tools"] = ["calculator", "clock"]
     started = time.monotonic()
     try:
-        response = service.client.post(PATHS[case.way], json=body, timeout=8)
+        response = service.client.post(PATHS[case.way], json=body, timeout=PATIENCE_SECONDS)
     except httpx.TimeoutException:
         return Outcome(0, {}, {}, "", "", (), 8)
     seconds = time.monotonic() - started

@@ -19,14 +19,14 @@ class Service:
 
     def __init__(self, port: int, session: aiohttp.ClientSession) -> None:
         self.port = port
-        self._session = session
+        self.session = session
 
     async def ask(
         self, method: str, path: str, credential: str | None = None, body: Any = None
     ) -> tuple[int, Any, Mapping[str, str]]:
         """Status, body (parsed if it is JSON) and headers."""
         headers = {} if credential is None else {"Authorization": f"Bearer {credential}"}
-        async with self._session.request(method, path, headers=headers, json=body) as response:
+        async with self.session.request(method, path, headers=headers, json=body) as response:
             text = await response.text()
             parsed = json.loads(text) if text and "json" in response.content_type else text
             return response.status, parsed, response.headers

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.test_chat import KEYS
+from tests.api.document import ANSWER_FIELDS
 from tests.service import Service, problem_of
 from tests.upstream import Upstream, asks, says_whole
 
@@ -19,7 +19,7 @@ def run(service: Service, query: str = "go", **fields: Any) -> Any:
 
 def test_an_answer_tells_what_was_done(demo: Service) -> None:
     body = run(demo, "What is 6 * 7, and what time is it in Paris?")
-    assert body.keys() == KEYS | {"tool_calls", "iterations", "suggestions"}
+    assert body.keys() == ANSWER_FIELDS | {"tool_calls", "iterations", "suggestions"}
     assert body["iterations"] == 2
     assert [call["name"] for call in body["tool_calls"]] == ["calculator", "clock"]
     for call in body["tool_calls"]:

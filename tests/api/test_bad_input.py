@@ -41,8 +41,8 @@ def test_a_missing_message_is_named(demo: Service, path: str, field: str) -> Non
 
 @pytest.mark.parametrize(("path", "field"), ROUTES)
 def test_every_unknown_field_is_named(demo: Service, path: str, field: str) -> None:
-    problem = problem_of(demo.ask("POST", path, {field: "a", "temperature": 1, "mesage": "b"}), 422, "invalid-request")
-    assert sorted(fields_of(problem)) == ["mesage", "temperature"]
+    problem = problem_of(demo.ask("POST", path, {field: "a", "temprature": 1, "mesage": "b"}), 422, "invalid-request")
+    assert sorted(fields_of(problem)) == ["mesage", "temprature"]
 
 
 def test_several_mistakes_are_told_at_once(demo: Service) -> None:

@@ -4,25 +4,9 @@ from uuid import UUID
 
 import pytest
 
+from tests.api.document import ANSWER_FIELDS
 from tests.service import Service, problem_of
 from tests.upstream import MODEL, Upstream, says_whole
-
-KEYS = {
-    "answer",
-    "session_id",
-    "message_id",
-    "sources",
-    "model",
-    "finish_reason",
-    "usage",
-    "tokens_used",
-    "cost_usd",
-    "latency_ms",
-    "cached",
-    "degraded",
-    "trace_id",
-    "request_id",
-}
 
 
 @pytest.mark.parametrize("path", ["/chat", "/api/chat"])
@@ -31,7 +15,7 @@ def test_an_answer_has_all_that_the_contract_says(demo: Service, path: str) -> N
     body = response.json()
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
-    assert body.keys() == KEYS
+    assert body.keys() == ANSWER_FIELDS
     assert "42" in body["answer"]
     assert UUID(body["session_id"]).version == 4
     assert UUID(body["message_id"]).version == 4

@@ -155,7 +155,6 @@ GOOD = b"Authorization: Bearer " + ADA.encode()
         ((b"X-API-Key: " + ADA.encode(),), b"401"),
         ((b"Cookie: Authorization=" + ADA.encode(),), b"401"),
     ],
-    ids=range(15),
 )
 async def test_one_bearer_header_of_sane_size_is_what_counts(
     service: Service, headers: tuple[bytes, ...], status: bytes
@@ -198,7 +197,6 @@ async def test_a_refused_upload_leaves_the_connection_in_order(service: Service)
         (CLOCK, "POST", "/api/tools/nothing", {}, "tools:nothing"),
         (CLOCK, "POST", "/agent/run", {"query": "hi", "tools": ["clock", "calculator"]}, "tools:calculator"),
     ],
-    ids=range(11),
 )
 async def test_a_missing_scope_is_named(
     service: Service, credential: str, method: str, path: str, body: Any, scope: str

@@ -35,7 +35,6 @@ def keys_file(tmp_path: Path) -> Path:
         ({**JWT, "jwt_jwks_url": "http://issuer.example/keys"}, "JWT_JWKS_URL"),
         ({"trusted_proxies": "0.0.0.0/0"}, "TRUSTED_PROXIES"),
     ],
-    ids=range(7),
 )
 def test_a_bad_setting_stops_the_start_and_is_named(tmp_path: Path, settings: dict[str, Any], named: str) -> None:
     status, stdout, stderr = run_to_end(tmp_path, **settings)

@@ -85,7 +85,7 @@ async def test_a_path_that_begins_like_a_route_is_no_trouble(below_api: Service)
 async def ask(service: Service, path: str, *prefixes: str) -> dict[str, object]:
     """The body of the answer to a request with these X-Forwarded-Prefix headers."""
     headers = [("X-Forwarded-Prefix", prefix) for prefix in prefixes]
-    async with service._session.get(path, headers=headers) as response:
+    async with service.session.get(path, headers=headers) as response:
         body: dict[str, object] = await response.json(content_type=None)
         return body
 

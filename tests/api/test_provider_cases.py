@@ -117,6 +117,10 @@ def test_a_case(case: Case, answers: dict[str, Asked]) -> None:
         assert asked.history == expected["history"]
 
 
+LOADED = 10
+"""How much slower a busy machine may be. A call that waits for what never comes takes longer than that."""
+
+
 def check(outcome: Outcome, expected: dict[str, Any], case: Case, sent: list[Any]) -> None:
     body = outcome.body
     status = expected.get("status", 200)
@@ -138,7 +142,7 @@ def check(outcome: Outcome, expected: dict[str, Any], case: Case, sent: list[Any
         given, wanted = outcome.headers.get("retry-after"), expected["retry_after"]
         assert given == wanted if isinstance(wanted, str) else (given is not None) == wanted
     check_usage(expected.get("usage"), body)
-    assert outcome.seconds < expected.get("seconds", 5)
+    assert outcome.seconds < LOADED * expected.get("seconds", 5)
     if "requests" in expected and "tools" not in expected:
         assert len(sent) == expected["requests"], sent
     for name, value in expected.get("sent", {}).items():

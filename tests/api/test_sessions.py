@@ -117,7 +117,7 @@ def test_turns_of_one_session_at_the_same_time_are_all_kept(demo: Service, sessi
 
 
 async def test_ten_thousand_sessions_fit_into_the_store_of_one_process() -> None:
-    sessions = Sessions(connect(None), Bounds(ttl_seconds=60, max_turns=10, sessions=20_000))
+    sessions = Sessions(connect(None), Bounds(ttl_seconds=3600, max_turns=10, sessions=20_000))
     turn = Turn("m", 0.0, (UserMessage("hi"), AssistantMessage("hello")))
     for index in range(10_000):
         await sessions.append("ada", f"s-{index}", turn)

@@ -78,7 +78,7 @@ def test_tools_are_told_as_they_start_and_finish(demo: Service) -> None:
     assert (finished.data["id"], finished.data["status"]) == (started.data["id"], "ok")
     usages = [event.data for event in events if event.name == "usage"]
     assert len(usages) == 2
-    assert usages[0].keys() == {"model", "usage", "cost_usd"}
+    assert usages[0].keys() == {"model", "usage", "cost_usd", "iteration"}
     total = sum(usage["usage"]["input_tokens"] + usage["usage"]["output_tokens"] for usage in usages)
     assert total == events[-1].data["tokens_used"]
 

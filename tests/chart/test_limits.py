@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.limits import budgets, tiers
+from app.messages import NANOS
 from app.settings import Settings, load
 from tests.chart.conftest import Render, RenderError
 from tests.chart.values import LIMITS

@@ -117,7 +117,7 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("sentence", "values"), CONTRADICTIONS, ids=[str(n) for n in range(len(CONTRADICTIONS))])
+@pytest.mark.parametrize(("sentence", "values"), CONTRADICTIONS)
 def test_values_that_contradict_each_other_are_told_in_a_sentence(
     render: Render, sentence: str, values: dict[str, Any]
 ) -> None:

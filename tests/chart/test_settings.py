@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from app.settings import Settings, load
-from scripts.chart_settings import COMPOSED, plain, switches_off
+from scripts.chart_settings import COMPOSED, made, plain, schema, switches_off
 from tests.chart.conftest import CHART, ROOT, Render, RenderError
 from tests.chart.reading import variables
 from tests.chart.values import EVERY_NAME, EVERYTHING, LIMITS
@@ -92,6 +92,29 @@ def test_a_plain_setting_arrives(render: Render, name: str) -> None:
     assert found != Settings.model_fields[name].get_default()
 
 
+SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
+
+
+def bounds(schema: dict[str, Any]) -> tuple[Any, Any]:
+    return schema.get("minimum", schema.get("exclusiveMinimum")), schema.get("maximum")
+
+
+@pytest.mark.parametrize("name", [name for name in plain() if name not in made()])
+def test_a_value_written_by_hand_has_the_bounds_of_its_setting(name: str) -> None:
+    node = SCHEMA
+    for key in plain()[name].split("."):
+        node = node["properties"][key]
+    assert bounds(node) == bounds(schema(name))
+
+
+@pytest.mark.parametrize("scope", ["user_day", "team_month", "global_day"])
+@pytest.mark.parametrize("unit", ["usd", "tokens"])
+def test_a_budget_has_the_maximum_of_its_setting_and_0_for_none(scope: str, unit: str) -> None:
+    node = SCHEMA["definitions"]["budget"]["properties"][unit]
+    given = Settings.model_json_schema()["properties"][f"budget_{scope}_{unit}"]
+    assert bounds(node) == (0, bounds(given["anyOf"][0])[1])
+
+
 OFF = [name for name in plain() if switches_off(name)]
 
 
@@ -116,6 +139,7 @@ def test_each_composed_setting_is_set_by_some_value(render: Render) -> None:
         EVERYTHING,
         EVERY_NAME,
         {"systemPrompt": "x" * 100_000, "limits": LIMITS},
+        {"agents": {"poet": {"prompt": "Answer in verse."}}},
         {
             "auth": {
                 "mode": "jwt",

@@ -15,9 +15,7 @@ from app.messages import NANOS, Usage
 from app.settings import load
 from app.state.store import Store
 from tests.limits.conftest import MakeLimiter
-from tests.limits.test_budgets import reserve
-from tests.limits.test_limit_settings import parse
-from tests.limits.test_rates import ADA, ask, limits
+from tests.limits.stage import ADA, ask, limits, parse, reserve
 
 
 def stranger(address: str = "192.0.2.1", name: str = anonymous(), peer: str = "") -> Principal:

@@ -47,6 +47,8 @@ class World:
     spent_nanos: int = 0
     runs: int = 0
     principal: dict[str, Principal] = field(default_factory=dict)
+    told: dict[str, int] = field(default_factory=dict)
+    """The last step of a run that the store knows of, where its process may not."""
 
     async def admit(self, user: str, tokens: int, nanos: int, least: float) -> None:
         self.runs += 1
@@ -120,9 +122,10 @@ class World:
         """Another process goes on with the run. `settles`: the first had settled more than it wrote down."""
         if reservation := _pick(self.going, number):
             self.going.remove(reservation)
-            held, unsettled = reservation.held, tuple(reservation.steps)
+            held, unsettled = reservation.held, reservation.unsettled
             if settles:
                 await self.limiter.settle(reservation, over=False)
+                self.told[held.run_id] = reservation.held.steps
             moved = Limiter(load(None, usage_days=0, **LIMITS), self.store).resume(self.principal[held.run_id], held)
             await self.limiter.reserve(moved, lambda _: None)
             for step in unsettled:
@@ -133,7 +136,9 @@ class World:
         """The run's process is killed: what it had not settled is not known to anyone."""
         if reservation := _pick(self.going, number):
             self.going.remove(reservation)
-            self.spent_nanos -= sum(int(step[6]) for step in reservation.steps)
+            self.spent_nanos -= sum(
+                int(step[6]) for step in reservation.unsettled if step[0] > self.told.get(reservation.run_id, 0)
+            )
             run = f"run:{reservation.run_id}"
             for name in reservation.checks.budget_keys:
                 key = f"{name}:{reservation.day[:7] if ':team:' in name else reservation.day}"

@@ -1,45 +1,17 @@
 """Budgets: reserved before a run, settled to what it used, told when they are nearly used."""
 
-from typing import Any
-
 import pytest
 
 from app.access.principal import Principal
-from app.errors import BudgetExceeded
-from app.limits.allowance import Growth
-from app.limits.limiter import Limiter
-from app.limits.reservation import Reservation
-from app.limits.usage import Standing
 from app.messages import NANOS, Usage
 from app.telemetry import metrics
 from tests.limits.conftest import MakeLimiter
-from tests.limits.test_rates import ADA, BOB
+from tests.limits.stage import ADA, BOB, over_budget, reserve, standing
 from tests.limits.watched import WatchedStore
 from tests.logged import capture_logs
 
 CORE_ADA = Principal("ada", team="core", authenticated=True)
 CORE_BOB = Principal("bob", team="core", authenticated=True)
-
-
-async def reserve(
-    limiter: Limiter, run: str, usd: float, tokens: int = 100, principal: Principal = ADA, least: float = 1.0
-) -> Reservation:
-    most = (tokens, round(usd * NANOS))
-    first = Growth(most, (int(tokens * least), int(most[1] * least)))
-    reservation = limiter.reservation(principal, "chat", run, most, lambda: first)
-    await limiter.reserve(reservation, lambda _: None)
-    return reservation
-
-
-async def refused(limiter: Limiter, run: str, usd: float, **options: Any) -> BudgetExceeded:
-    with pytest.raises(BudgetExceeded) as caught:
-        await reserve(limiter, run, usd, **options)
-    return caught.value
-
-
-async def standing(limiter: Limiter, principal: Principal = ADA) -> dict[str, Standing]:
-    book = limiter.usage
-    return {one.budget: one for one in [*await book.standings(principal), *await book.global_standings()]}
 
 
 async def test_what_a_run_may_cost_is_reserved_and_what_it_did_not_cost_is_released(
@@ -62,7 +34,7 @@ async def test_what_a_run_may_cost_is_reserved_and_what_it_did_not_cost_is_relea
 async def test_what_is_left_has_to_cover_the_run(limiter: MakeLimiter) -> None:
     made = limiter(budget_user_day_usd=1.0)
     first = await reserve(made, "a", 0.6)
-    error = await refused(made, "b", 0.6)
+    error = await over_budget(made, "b", 0.6)
     assert (error.status, error.slug) == (429, "budget-exceeded")
     assert error.members()["budget"] == "user"
     assert error.members()["unit"] == "usd"
@@ -70,7 +42,7 @@ async def test_what_is_left_has_to_cover_the_run(limiter: MakeLimiter) -> None:
     assert error.retry_after == 5  # the first run may leave enough of what it reserved
     first.record("m", Usage(1), 0.6)
     await made.settle(first)
-    error = await refused(made, "b", 0.6)
+    error = await over_budget(made, "b", 0.6)
     assert error.retry_after == error.members()["resets_in_seconds"]
     await reserve(made, "b", 0.6, principal=BOB)
 
@@ -90,7 +62,7 @@ async def test_a_run_gets_half_of_what_is_left_or_what_it_needs_to_begin_with(
 async def test_tokens_count_where_nothing_costs_money(limiter: MakeLimiter) -> None:
     made = limiter(budget_user_day_tokens=150)
     await reserve(made, "a", 0.0)
-    error = await refused(made, "b", 0.0)
+    error = await over_budget(made, "b", 0.0)
     assert error.members()["unit"] == "tokens"
 
 
@@ -104,7 +76,7 @@ async def test_a_run_that_costs_nothing_needs_no_budget_of_money(limiter: MakeLi
 async def test_a_team_has_a_month_and_its_members_share_it(limiter: MakeLimiter) -> None:
     made = limiter(budget_team_month_usd=1.0)
     await reserve(made, "a", 0.7, principal=CORE_ADA)
-    error = await refused(made, "b", 0.7, principal=CORE_BOB)
+    error = await over_budget(made, "b", 0.7, principal=CORE_BOB)
     assert (error.members()["budget"], error.members()["period"]) == ("team", "month")
     assert error.members()["resets_in_seconds"] <= 31 * 86_400
     await reserve(made, "b", 0.7, principal=BOB)  # of no team
@@ -113,14 +85,14 @@ async def test_a_team_has_a_month_and_its_members_share_it(limiter: MakeLimiter)
 async def test_all_together_have_a_day(limiter: MakeLimiter) -> None:
     made = limiter(budget_global_day_usd=1.0)
     await reserve(made, "a", 0.7)
-    assert (await refused(made, "b", 0.7, principal=BOB)).members()["budget"] == "global"
+    assert (await over_budget(made, "b", 0.7, principal=BOB)).members()["budget"] == "global"
 
 
 async def test_a_run_that_one_budget_refuses_reserves_nothing_in_another(
     limiter: MakeLimiter, store: WatchedStore
 ) -> None:
     made = limiter(budget_user_day_usd=5.0, budget_global_day_usd=1.0)
-    await refused(made, "a", 2.0)
+    await over_budget(made, "a", 2.0)
     assert all(one.usd.reserved == 0 for one in (await standing(made)).values())
 
 

@@ -6,7 +6,7 @@ from app.access.principal import Principal
 from app.errors import RateLimited
 from app.limits.limiter import Limiter
 from tests.limits.conftest import MakeLimiter, brief
-from tests.limits.test_rates import ADA, BOB, ask, limits, refused
+from tests.limits.stage import ADA, BOB, ask, limits, refused
 from tests.limits.watched import WatchedStore, once_free
 
 

@@ -4,8 +4,7 @@ from app.errors import BudgetExceeded
 from app.limits.allowance import Growth
 from app.messages import NANOS, Usage
 from tests.limits.conftest import MakeLimiter
-from tests.limits.test_budgets import reserve, standing
-from tests.limits.test_rates import ADA
+from tests.limits.stage import ADA, reserve, standing
 from tests.limits.watched import WatchedStore
 
 

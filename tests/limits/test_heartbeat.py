@@ -9,8 +9,7 @@ from app.limits.limiter import Limiter
 from app.messages import NANOS, Usage
 from app.state.redis import connect
 from tests.limits.conftest import MakeLimiter, brief, going
-from tests.limits.test_budgets import refused, reserve, standing
-from tests.limits.test_rates import ADA
+from tests.limits.stage import ADA, over_budget, reserve, standing
 from tests.limits.watched import WatchedStore, once_free
 from tests.redis_server import RedisServer
 
@@ -21,7 +20,7 @@ BRIEF = {**BUDGET, "lease_seconds": 0.1}
 async def test_what_a_dead_process_had_reserved_is_free_again_within_a_lease(store: WatchedStore) -> None:
     dead, alive = (Limiter(brief(**BUDGET), store) for _ in range(2))
     await reserve(dead, "a", 0.9)
-    await refused(alive, "b", 0.9)
+    await over_budget(alive, "b", 0.9)
     died_at = asyncio.get_running_loop().time()
     await once_free(lambda: reserve(alive, "b", 0.9), BudgetExceeded)
     assert asyncio.get_running_loop().time() - died_at > 0.5
@@ -89,7 +88,7 @@ async def test_a_store_that_forgot_everything_is_told_again_what_is_reserved(
     await store.call("FLUSHALL")
     await store.renewed(1)
     assert (await standing(made))["user"].usd.reserved == 0.9
-    await refused(made, "b", 0.9)
+    await over_budget(made, "b", 0.9)
 
 
 async def test_a_run_whose_reservation_others_were_given_is_ended(limiter: MakeLimiter, store: WatchedStore) -> None:

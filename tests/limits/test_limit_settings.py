@@ -1,8 +1,6 @@
 """Numbers that make no sense stop the start, with the name of the setting."""
 
-import json
 from dataclasses import asdict
-from typing import Any
 
 import pytest
 
@@ -11,10 +9,7 @@ from app.limits import tiers
 from app.limits.budgets import NO_LIMIT, Budget, budgets
 from app.messages import NANOS
 from app.settings import load
-
-
-def parse(limits: Any) -> tiers.Limits:
-    return tiers.parse(limits if isinstance(limits, str) else json.dumps(limits))
+from tests.limits.stage import parse
 
 
 @pytest.mark.parametrize("number", [-1, 0, 1_000_001, 10**30, 1.5, "60", True, None.__class__.__name__])

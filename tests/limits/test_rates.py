@@ -4,46 +4,16 @@ import asyncio
 import json
 import subprocess
 import sys
-from typing import Any
-
-import pytest
 
 from app.access.principal import Principal
-from app.errors import RateLimited
 from app.limits.headers import of_refusal
-from app.limits.limiter import Limiter
-from app.limits.reservation import Reservation
 from app.state.redis import connect
 from app.state.store import Store
 from app.telemetry import metrics
 from tests.limits.conftest import MakeLimiter
+from tests.limits.stage import ADA, BOB, ask, limits, refused
 from tests.redis_server import RedisServer
 from tests.service import REPOSITORY
-
-ADA = Principal("ada", authenticated=True)
-BOB = Principal("bob", authenticated=True)
-
-
-def limits(**levels: Any) -> str:
-    """`everyone`, and a default tier."""
-    everyone = levels.pop("everyone", {})
-    return json.dumps({"global": everyone, "tiers": {"default": levels}})
-
-
-async def ask(limiter: Limiter, principal: Principal = ADA, operation: str = "chat") -> Reservation:
-    ask.run += 1  # type: ignore[attr-defined]
-    reservation = limiter.reservation(principal, operation, f"run-{ask.run}")  # type: ignore[attr-defined]
-    await limiter.reserve(reservation, lambda _: None)
-    return reservation
-
-
-ask.run = 0  # type: ignore[attr-defined]
-
-
-async def refused(limiter: Limiter, principal: Principal = ADA, operation: str = "chat") -> RateLimited:
-    with pytest.raises(RateLimited) as caught:
-        await ask(limiter, principal, operation)
-    return caught.value
 
 
 async def age(store: Store, key: str, seconds: float) -> None:

@@ -10,10 +10,7 @@ from app.limits.limiter import Limiter
 from app.limits.reservation import Held, Reservation
 from app.messages import NANOS, Usage
 from tests.limits.conftest import brief
-from tests.limits.test_budgets import refused, reserve, standing
-from tests.limits.test_rates import ADA, limits
-from tests.limits.test_rates import ask as ask_for
-from tests.limits.test_rates import refused as rate_refused
+from tests.limits.stage import ADA, ask, limits, over_budget, refused, reserve, standing
 from tests.limits.watched import WatchedStore, once_free
 
 SETTINGS: dict[str, Any] = {"budget_user_day_usd": 1.0, "limits": limits(user={"concurrent": 1, "per_minute": 2})}
@@ -48,14 +45,14 @@ async def test_another_process_settles_the_rest_and_releases_it(store: WatchedSt
     reservation = await resumed(second, held)
     assert (reservation.allowance.tokens, reservation.allowance.nanos) == (170, NANOS * 6 // 10)
     assert (reservation.allowance.most_tokens, reservation.allowance.most_nanos) == (170, NANOS * 6 // 10)
-    await rate_refused(second)  # it still has its place among the runs
+    await refused(second)  # it still has its place among the runs
     reservation.record("m", *STEP)
     await second.settle(reservation)
     user = (await standing(second))["user"]
     assert (user.usd.spent, user.usd.reserved, user.tokens.spent, user.tokens.reserved) == (0.3, 0, 45, 0)
     (row,) = await second.usage.of_user("ada", 1)
     assert (row.calls, row.cost_usd) == (3, 0.3)
-    await ask_for(second)  # and has given it back
+    await ask(second)  # and has given it back
 
 
 async def test_a_step_that_is_told_again_counts_once(store: WatchedStore) -> None:
@@ -116,7 +113,7 @@ async def test_a_run_that_was_given_back_goes_on_later(store: WatchedStore) -> N
 
 
 async def refused_place(limiter: Limiter) -> None:
-    assert (await rate_refused(limiter)).policy == "user-concurrent"
+    assert (await refused(limiter)).policy == "user-concurrent"
 
 
 async def test_it_keeps_to_the_day_it_was_admitted_on(store: WatchedStore) -> None:
@@ -130,4 +127,4 @@ async def test_it_keeps_to_the_day_it_was_admitted_on(store: WatchedStore) -> No
     await second.settle(reservation)
     spent, reserved = await store.call("HMGET", "{limits}:budget:user:ada:2020-02-29", "sc", "rc")
     assert (int(spent), int(reserved)) == (NANOS // 10, 0)
-    await refused(second, "b", 1.1)
+    await over_budget(second, "b", 1.1)

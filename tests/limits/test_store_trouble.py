@@ -12,8 +12,7 @@ from app.settings import load
 from app.state.redis import connect
 from tests.doubles import AbsentStore
 from tests.limits.conftest import brief, going
-from tests.limits.test_budgets import reserve, standing
-from tests.limits.test_rates import ADA, ask, limits
+from tests.limits.stage import ADA, ask, limits, reserve, standing
 from tests.limits.watched import WatchedStore, once_free, until
 from tests.redis_server import RedisServer
 

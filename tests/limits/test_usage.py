@@ -7,8 +7,7 @@ from app.limits.usage import UsageBook
 from app.messages import Usage
 from app.state.store import Store
 from tests.limits.conftest import MakeLimiter
-from tests.limits.test_budgets import reserve
-from tests.limits.test_rates import ADA, BOB, ask
+from tests.limits.stage import ADA, BOB, ask, reserve
 
 
 async def test_calls_add_up_by_user_and_model(limiter: MakeLimiter, store: Store) -> None:

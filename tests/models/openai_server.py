@@ -7,8 +7,8 @@ from typing import Any
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from app.models.protocol import Completion, Model, ModelRequest
 from tests.models.dialects import dump
-from tests.models.folding import CALCULATOR, CLOCK
 from tests.models.servers import Reply
+from tests.models.whole_answer import CALCULATOR, CLOCK
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 

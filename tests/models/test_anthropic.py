@@ -11,8 +11,8 @@ from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Usage
 from app.models.protocol import ModelRequest
 from app.models.providers.anthropic.model import AnthropicModel
 from tests.models.dialects import AnthropicDialect, Script
-from tests.models.folding import CALCULATOR, CLOCK, ask, fold
 from tests.models.servers import Provider, Reply
+from tests.models.whole_answer import CALCULATOR, CLOCK, ask, whole_answer
 
 dialect = AnthropicDialect()
 CACHED = {"cache_control": {"type": "ephemeral"}}
@@ -38,7 +38,7 @@ async def test_what_is_sent(provider: Provider, model: AnthropicModel) -> None:
         ToolMessage("toolu_1", "calculator", "3"),
         ToolMessage("functions.clock:0", "clock", "no clock", is_error=True),
     ]
-    await fold(model, ModelRequest("Be brief.", conversation, (CALCULATOR, CLOCK), 100))
+    await whole_answer(model, ModelRequest("Be brief.", conversation, (CALCULATOR, CLOCK), 100))
     request = provider.received[0]
     assert (request.method, request.path) == ("POST", "/v1/messages")
     assert request.headers["authorization"] == "Bearer sk-ant-secret"
@@ -82,7 +82,7 @@ async def test_what_is_sent(provider: Provider, model: AnthropicModel) -> None:
 
 async def test_an_empty_answer_in_the_history_is_left_out(provider: Provider, model: AnthropicModel) -> None:
     provider.will(dialect.streamed(Script()))
-    await fold(model, ModelRequest("", [UserMessage("one"), AssistantMessage("\n"), UserMessage("two")]))
+    await whole_answer(model, ModelRequest("", [UserMessage("one"), AssistantMessage("\n"), UserMessage("two")]))
     sent = provider.received[0].body
     assert sent["messages"] == [{"role": "user", "content": [user("one"), {**user("two"), **CACHED}]}]
     assert "tools" not in sent
@@ -90,7 +90,7 @@ async def test_an_empty_answer_in_the_history_is_left_out(provider: Provider, mo
 
 async def test_a_blank_message_is_said_to_be_blank(provider: Provider, model: AnthropicModel) -> None:
     provider.will(dialect.streamed(Script()))
-    await fold(model, ask(" \n"))
+    await whole_answer(model, ask(" \n"))
     assert provider.received[0].body["messages"][0]["content"][0]["text"] == "(a blank message)"
 
 
@@ -98,7 +98,7 @@ async def test_a_blank_message_is_said_to_be_blank(provider: Provider, model: An
 async def test_cache_tokens_are_input_and_counted(provider: Provider, model: AnthropicModel, stream: bool) -> None:
     script = Script(usage=Usage(1000, 20, cache_read_tokens=700, cache_write_tokens=200))
     provider.will(dialect.streamed(script) if stream else dialect.plain(script))
-    answer = await fold(model, ask(stream=stream))
+    answer = await whole_answer(model, ask(stream=stream))
     assert answer.end.usage == Usage(1000, 20, 700, 200)
 
 
@@ -106,7 +106,7 @@ async def test_the_last_counts_are_right(provider: Provider, model: AnthropicMod
     reply = dialect.streamed(Script())
     whole = reply.whole().replace(b'{"output_tokens": 15}', b'{"output_tokens": 99, "input_tokens": 30}')
     provider.will(Reply([whole]))
-    assert (await fold(model, ask())).end.usage == Usage(30, 99)
+    assert (await whole_answer(model, ask())).end.usage == Usage(30, 99)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ async def test_the_last_counts_are_right(provider: Provider, model: AnthropicMod
 )
 async def test_stop_reasons(provider: Provider, model: AnthropicModel, given: str, reason: str) -> None:
     provider.will(Reply([dialect.streamed(Script()).whole().replace(b"end_turn", given.encode())]))
-    assert (await fold(model, ask())).end.stop_reason == reason
+    assert (await whole_answer(model, ask())).end.stop_reason == reason
 
 
 @pytest.mark.parametrize(
@@ -146,14 +146,14 @@ async def test_an_error_in_the_midst_of_a_stream(
     failure = dialect.event(json.dumps({"type": "error", "error": {"type": kind, "message": "Oh no"}}))
     provider.will(Reply([*reply.pieces[:4], failure]))
     with pytest.raises(error) as caught:
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert getattr(caught.value, "reason", "") == reason
 
 
 async def test_a_request_that_is_too_large(provider: Provider, model: AnthropicModel) -> None:
     provider.will(dialect.error(413, "Request exceeds the maximum size"))
     with pytest.raises(ContextTooLong):
-        await fold(model, ask())
+        await whole_answer(model, ask())
 
 
 async def test_thinking_and_events_yet_to_come_are_not_the_answer(provider: Provider, model: AnthropicModel) -> None:
@@ -166,21 +166,21 @@ async def test_thinking_and_events_yet_to_come_are_not_the_answer(provider: Prov
     ]
     reply = dialect.streamed(Script())
     provider.will(Reply([*reply.pieces[:2], *(dialect.event(json.dumps(event)) for event in odd), *reply.pieces[2:]]))
-    assert (await fold(model, ask())).text == "Hello world."
+    assert (await whole_answer(model, ask())).text == "Hello world."
 
 
 async def test_a_call_after_the_client_was_closed(provider: Provider) -> None:
     closed = AnthropicModel("claude-test", provider.url, "sk-ant-secret")
     await closed.aclose()
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(closed, ask())
+        await whole_answer(closed, ask())
     assert caught.value.reason == "unreachable"
 
 
 async def test_a_plain_answer_without_an_end_is_broken(provider: Provider, model: AnthropicModel) -> None:
     provider.will(Reply([b'{"content": []}']))
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask(stream=False))
+        await whole_answer(model, ask(stream=False))
     assert caught.value.reason == "broken_answer"
 
 
@@ -197,7 +197,7 @@ async def test_the_sdk_neither_traces_nor_tries_again(
     monkeypatch.setattr(trace, "get_tracer", lambda *_, **__: Tracer())
     provider.will(dialect.error(500, "oh no"))
     with pytest.raises(ModelUnavailable):
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert len(provider.received) == 1
     assert not started
     assert "traceparent" not in provider.received[0].headers

@@ -14,8 +14,8 @@ from app.telemetry.context import RequestContext, current
 from tests.logged import capture_logs
 from tests.models.anthropic_events import STOP, end, start, stream, text
 from tests.models.dialects import AnthropicDialect, Script
-from tests.models.folding import CALCULATOR, CLOCK, ask, fold
 from tests.models.servers import Provider, Reply
+from tests.models.whole_answer import CALCULATOR, CLOCK, ask, whole_answer
 
 dialect = AnthropicDialect()
 USED = {"input_tokens": 10, "output_tokens": 5}
@@ -38,7 +38,7 @@ async def test_tools_that_are_refused_are_left_out_from_then_on(provider: Provid
     ]
     with capture_logs() as logs:
         for _ in range(2):
-            assert (await fold(model, ModelRequest("", calls, (CLOCK,)))).text == "Hi"
+            assert (await whole_answer(model, ModelRequest("", calls, (CLOCK,)))).text == "Hi"
     assert ["tools" in request.body for request in provider.received] == [True, False, False]
     assert [line["event"] for line in logs] == ["model.request_changed"]
     said = [block["text"] for message in provider.received[-1].body["messages"] for block in message["content"]]
@@ -48,7 +48,7 @@ async def test_tools_that_are_refused_are_left_out_from_then_on(provider: Provid
 async def test_marks_for_the_cache_that_are_refused_are_left_out(provider: Provider, model: AnthropicModel) -> None:
     refusal = dialect.error(400, "system.0.cache_control: Extra inputs are not permitted")
     provider.will(refusal, HI)
-    assert (await fold(model, ask(tools=(CALCULATOR,)))).text == "Hi"
+    assert (await whole_answer(model, ask(tools=(CALCULATOR,)))).text == "Hi"
     assert "cache_control" not in str(provider.received[-1].body)
     assert provider.received[-1].body["system"] == "Be brief."
 
@@ -57,7 +57,7 @@ async def test_the_answer_is_cut_to_the_room_that_is_left(provider: Provider, mo
     words = "input length and `max_tokens` exceed context limit: 199950 + 100 > 200000, decrease input length"
     provider.will(dialect.error(400, words), HI)
     with capture_logs():
-        assert (await fold(model, ask())).text == "Hi"
+        assert (await whole_answer(model, ask())).text == "Hi"
     assert [request.body["max_tokens"] for request in provider.received] == [100, 50]
     assert model.context_window == 200_000
 
@@ -65,7 +65,7 @@ async def test_the_answer_is_cut_to_the_room_that_is_left(provider: Provider, mo
 async def test_a_prompt_that_is_too_long(provider: Provider, model: AnthropicModel) -> None:
     provider.will(dialect.error(400, "prompt is too long: 208310 tokens > 200000 maximum"))
     with pytest.raises(ContextTooLong):
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert len(provider.received) == 1
 
 
@@ -76,7 +76,7 @@ async def test_options(provider: Provider) -> None:
     provider.will(dialect.error(400, "made_up: Extra inputs are not permitted"), HI)
     request = ModelRequest("", [UserMessage("hello")], (CLOCK,), max_tokens=100, max_reasoning_tokens=2000)
     with capture_logs():
-        assert (await fold(model, request)).text == "Hi"
+        assert (await whole_answer(model, request)).text == "Hi"
     first, second = (received.body for received in provider.received)
     assert (first["thinking"], first["made_up"], first["max_tokens"]) == (thinking, 1, 2100)
     assert second == {name: first[name] for name in first if name != "made_up"}
@@ -97,8 +97,8 @@ async def test_reasoning_between_tags_is_not_the_answer(provider: Provider, mode
 
 async def test_a_tag_that_is_closed_only(provider: Provider, model: AnthropicModel) -> None:
     provider.will(stream(start(), text("hm</think>Hi"), end(usage=USED), STOP))
-    await fold(model, ask())
-    answer = await fold(model, ask())  # the first has taught that the tag is opened in the prompt
+    await whole_answer(model, ask())
+    answer = await whole_answer(model, ask())  # the first has taught that the tag is opened in the prompt
     assert answer.text == "Hi"
 
 
@@ -138,7 +138,7 @@ async def test_a_server_without_descriptions_of_models_is_alive(
 async def test_the_server_is_told_of_the_request(provider: Provider, model: AnthropicModel) -> None:
     provider.will(dialect.streamed(Script()))
     token = current.set(RequestContext("request-1", "0af7651916cd43dd8448eb211c80319c", sampled=False))
-    await fold(model, ask())
+    await whole_answer(model, ask())
     current.reset(token)
     headers = provider.received[0].headers
     assert headers["x-request-id"] == "request-1"
@@ -152,5 +152,5 @@ async def test_what_an_error_repeats_stays_out_of_its_cause(
     error: dict[str, Any] = {"type": "error", "error": {"type": "api_error", "message": "cannot read Zaunkoenig"}}
     provider.will(stream(start(), error) if streamed else dialect.error(500, "cannot read Zaunkoenig"))
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask("My Zaunkoenig", stream=streamed))
+        await whole_answer(model, ask("My Zaunkoenig", stream=streamed))
     assert "cannot read …" in caught.value.cause

@@ -25,8 +25,8 @@ from tests.models.anthropic_events import (
     stream,
     text,
 )
-from tests.models.folding import ask, fold
 from tests.models.servers import Provider, Reply
+from tests.models.whole_answer import ask, whole_answer
 
 COUNTED = {"input_tokens": 10, "output_tokens": 5}
 
@@ -76,7 +76,7 @@ async def test_an_answer_is_taken_in_whichever_form_it_comes(
     provider: Provider, model: AnthropicModel, reply: Reply, streamed: bool
 ) -> None:
     provider.will(reply)
-    answer = await fold(model, ask(stream=streamed))
+    answer = await whole_answer(model, ask(stream=streamed))
     assert (answer.text, answer.end.stop_reason, answer.end.usage) == ("Hi", "stop", Usage(10, 5))
 
 
@@ -109,7 +109,7 @@ async def test_each_call_is_made_once_with_its_own_arguments(
     provider: Provider, model: AnthropicModel, blocks: list[Any], calls: list[Any], reason: str
 ) -> None:
     provider.will(stream(start(), blocks, end(reason, COUNTED), STOP))
-    answer = await fold(model, ask())
+    answer = await whole_answer(model, ask())
     assert [(made.name, made.arguments, made.malformed) for made in answer.calls] == [(*made, "") for made in calls]
     assert answer.end.stop_reason == "tool_calls"
     ids = [made.id for made in answer.calls]
@@ -119,7 +119,7 @@ async def test_each_call_is_made_once_with_its_own_arguments(
 
 async def test_a_call_that_was_cut_before_its_input_is_left_out(provider: Provider, model: AnthropicModel) -> None:
     provider.will(stream(start(), call(0, "a", "clock"), call(1, "b", "calculator", ""), end("max_tokens"), STOP))
-    answer = await fold(model, ask())
+    answer = await whole_answer(model, ask())
     assert [made.name for made in answer.calls] == ["clock"]
     assert answer.end.stop_reason == "max_tokens"
 
@@ -127,20 +127,20 @@ async def test_a_call_that_was_cut_before_its_input_is_left_out(provider: Provid
 @pytest.mark.parametrize("reply", [stream(start(), end("refusal", COUNTED), STOP), plain([], "refusal", COUNTED)])
 async def test_a_refusal_is_no_empty_answer(provider: Provider, model: AnthropicModel, reply: Reply) -> None:
     provider.will(reply)
-    answer = await fold(model, ask())
+    answer = await whole_answer(model, ask())
     assert (answer.text, answer.end.stop_reason, answer.end.usage) == ("", "refusal", Usage(10, 5))
 
 
 async def test_calls_of_a_refused_answer_are_not_made(provider: Provider, model: AnthropicModel) -> None:
     provider.will(stream(start(), text("Hal"), call(1, "t", "clock"), end("refusal", COUNTED), STOP))
-    answer = await fold(model, ask())
+    answer = await whole_answer(model, ask())
     assert (answer.calls, answer.end.stop_reason) == ([], "refusal")
 
 
 async def test_a_context_that_is_full_before_the_answer_is_too_long(provider: Provider, model: AnthropicModel) -> None:
     provider.will(stream(start(), end("model_context_window_exceeded"), STOP))
     with pytest.raises(ContextTooLong):
-        await fold(model, ask())
+        await whole_answer(model, ask())
 
 
 @pytest.mark.parametrize(
@@ -169,14 +169,14 @@ async def test_a_failure_that_is_told_as_an_answer(
 ) -> None:
     provider.will(reply)
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask(stream=streamed))
+        await whole_answer(model, ask(stream=streamed))
     assert caught.value.reason == reason
 
 
 async def test_a_limit_that_is_told_with_status_200(provider: Provider, model: AnthropicModel) -> None:
     provider.will(Reply([b'{"type": "error", "error": {"type": "rate_limit_error", "message": "slow down"}}']))
     with pytest.raises(ModelRateLimited):
-        await fold(model, ask())
+        await whole_answer(model, ask())
 
 
 @pytest.mark.parametrize("last", [[STOP], []], ids=["message_stop", "stop_reason alone"])
@@ -187,7 +187,7 @@ async def test_an_answer_that_has_ended_does_not_wait_for_the_connection(
     provider.will(replace(reply, ending="silent"))
     began_at = time.monotonic()
     async with asyncio.timeout(4):
-        assert (await fold(model, ask())).text == "Hi"
+        assert (await whole_answer(model, ask())).text == "Hi"
     assert time.monotonic() - began_at < 2
 
 
@@ -197,13 +197,13 @@ async def test_a_connection_that_breaks_after_the_end_is_no_failure(
 ) -> None:
     for events in ([end(usage=COUNTED), STOP], [end(usage=COUNTED)]):
         provider.will(stream(start(), text("Hi"), *events).ending_with(ending))  # type: ignore[arg-type]
-        assert (await fold(model, ask())).text == "Hi"
+        assert (await whole_answer(model, ask())).text == "Hi"
 
 
 async def test_an_answer_leaves_its_connection_for_the_next(provider: Provider, model: AnthropicModel) -> None:
     provider.will(stream(start(), text("Hi"), end(usage=COUNTED), STOP, last=DONE))
     for _ in range(3):
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert provider.connections == 1
 
 
@@ -213,4 +213,4 @@ async def test_marks_of_the_end_that_come_later_are_waited_for(
 ) -> None:
     pieces = [event(one) for one in [start(), *text("Hi"), end(), end(None, COUNTED), STOP]]
     provider.will(Reply(pieces, pause=pause))
-    assert (await fold(model, ask())).end.usage == Usage(10, 5)
+    assert (await whole_answer(model, ask())).end.usage == Usage(10, 5)

@@ -13,8 +13,8 @@ from app.models.providers.anthropic.model import MAX_PAUSES, AnthropicModel
 from tests.logged import capture_logs
 from tests.models.anthropic_events import STOP, began, call, delta, end, plain, start, stopped, stream, text, thinking
 from tests.models.dialects import AnthropicDialect
-from tests.models.folding import CLOCK, ask, fold
 from tests.models.servers import Provider
+from tests.models.whole_answer import CLOCK, ask, whole_answer
 
 USED = {"input_tokens": 10, "output_tokens": 50}
 REDACTED = {"type": "redacted_thinking", "data": "opaque"}
@@ -56,7 +56,7 @@ async def sent_back(provider: Provider, model: AnthropicModel, answer: Assistant
     """What the model is given of its own answer."""
     provider.will(stream(start(USED), text("Hi"), end(usage=USED), STOP))
     results = [ToolMessage(made.id, made.name, "42") for made in answer.tool_calls]
-    await fold(model, after(answer, *results))
+    await whole_answer(model, after(answer, *results))
     said = [message for message in provider.received[-1].body["messages"] if message["role"] == "assistant"]
     return said[0]["content"] if said else None
 
@@ -172,7 +172,7 @@ async def test_how_much_of_the_output_is_thinking(
 async def test_a_model_that_was_seen_to_think_has_room_for_it(provider: Provider, model: AnthropicModel) -> None:
     provider.will(stream(start(), thinking(0, "hm", "sig"), text("Hi", 1), end(usage=USED), STOP))
     for _ in range(2):
-        await fold(model, ModelRequest("", [UserMessage("hello")], max_tokens=100, max_reasoning_tokens=900))
+        await whole_answer(model, ModelRequest("", [UserMessage("hello")], max_tokens=100, max_reasoning_tokens=900))
     assert [request.body["max_tokens"] for request in provider.received] == [100, 1000]
     assert model.reasons
 
@@ -186,14 +186,14 @@ async def test_thinking_that_the_provider_does_not_take_back_is_left_out(
     layout = [LAID_OUT[0], {"type": "text", "chars": 2}]
     answer = AssistantMessage("Hm", (), Extras(model.ref, {"content": layout}))
     with capture_logs() as logs:
-        assert (await fold(model, after(answer))).text == "Hi"
+        assert (await whole_answer(model, after(answer))).text == "Hi"
     assert [message["content"] for message in provider.received[-1].body["messages"]][1] == [
         {"type": "text", "text": "Hm"}
     ]
     assert [line["event"] for line in logs] == ["model.thinking_refused"]
     provider.will(refused)
     with pytest.raises(ModelUnavailable):
-        await fold(model, ask())
+        await whole_answer(model, ask())
 
 
 SEARCH = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "x"}}
@@ -225,7 +225,7 @@ async def test_a_paused_answer_goes_on(provider: Provider, model: AnthropicModel
 async def test_an_answer_that_is_always_paused_ends(provider: Provider, model: AnthropicModel, output: int) -> None:
     used = {"input_tokens": 10, "output_tokens": output}
     provider.will(stream(start(), text("x "), end("pause_turn", used), STOP))
-    answer = await fold(model, ask())
+    answer = await whole_answer(model, ask())
     calls = MAX_PAUSES + 1 if output == 1 else 2
     assert len(provider.received) == calls
     assert (answer.end.stop_reason, answer.end.usage) == ("max_tokens", Usage(10 * calls, output * calls))
@@ -239,7 +239,7 @@ async def test_ids_that_repeat_in_a_conversation_are_told_apart(provider: Provid
         ToolMessage("call.0", "my.clock", "1"),
         ToolMessage("call:0", "clock", "2"),
     ]
-    await fold(model, ModelRequest("", [*turn, *turn], (CLOCK,)))
+    await whole_answer(model, ModelRequest("", [*turn, *turn], (CLOCK,)))
     messages = provider.received[0].body["messages"]
     calls = [block for message in messages for block in message["content"] if block["type"] == "tool_use"]
     results = [block for message in messages for block in message["content"] if block["type"] == "tool_result"]

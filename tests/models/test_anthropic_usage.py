@@ -10,8 +10,8 @@ from app.messages import Usage
 from app.models.providers.anthropic.model import AnthropicModel
 from tests.logged import capture_logs
 from tests.models.anthropic_events import STOP, call, end, plain, start, stream, text
-from tests.models.folding import ask, fold
 from tests.models.servers import Provider, Reply
+from tests.models.whole_answer import ask, whole_answer
 
 COUNTED = {"input_tokens": 10, "output_tokens": 5}
 
@@ -38,7 +38,7 @@ async def model(provider: Provider) -> AsyncIterator[AnthropicModel]:
 )
 async def test_usage(provider: Provider, model: AnthropicModel, begin: Any, finish: Any, usage: Usage) -> None:
     provider.will(stream(start(begin), text("Hi, I am here"), end(usage=finish), STOP))
-    assert (await fold(model, ask())).end.usage == usage
+    assert (await whole_answer(model, ask())).end.usage == usage
 
 
 @pytest.mark.parametrize("reply", [stream(start(), text("x" * 400), end(), STOP), plain("x" * 400)])
@@ -48,7 +48,7 @@ async def test_usage_that_is_left_out_is_estimated_with_one_warning(
     provider.will(reply)
     with capture_logs() as logs:
         for _ in range(2):
-            usage = (await fold(model, ask("word " * 100))).end.usage
+            usage = (await whole_answer(model, ask("word " * 100))).end.usage
     assert usage.input_tokens > 100
     assert usage.output_tokens == 100
     assert [line["event"] for line in logs] == ["model.usage_missing"]
@@ -59,4 +59,4 @@ async def test_a_call_counts_as_output(provider: Provider, model: AnthropicModel
     provider.will(
         stream(start({"input_tokens": 9, "output_tokens": 1}), call(0, "t", "calculator", arguments), end(), STOP)
     )
-    assert (await fold(model, ask())).end.usage == Usage(9, 100)
+    assert (await whole_answer(model, ask())).end.usage == Usage(9, 100)

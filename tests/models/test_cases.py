@@ -14,8 +14,8 @@ from app.models.protocol import Completion, Model, ModelRequest
 from app.models.providers.http import Http
 from tests.logged import capture_logs
 from tests.models.dialects import AnthropicDialect, Dialect, OpenAIDialect
-from tests.models.folding import CALCULATOR, CLOCK
 from tests.models.servers import Provider, Received, Reply
+from tests.models.whole_answer import CALCULATOR, CLOCK
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/providers.jsonl").read_bytes().splitlines()]
 DIALECTS: Mapping[str, Dialect] = {"openai": OpenAIDialect(), "anthropic": AnthropicDialect()}

@@ -8,7 +8,7 @@ from app.errors import ModelUnavailable
 from app.messages import Usage
 from tests.doubles import answers
 from tests.logged import capture_logs
-from tests.models.test_observed import Stage
+from tests.models.observed_call import Stage
 
 
 @pytest.mark.parametrize(("max_tokens", "written"), [(100, 40), (25, 25)])

@@ -11,18 +11,18 @@ from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserM
 from app.models.estimates import estimated_input_tokens, estimated_tokens
 from app.models.protocol import ModelRequest
 from app.models.providers.demo.model import INTRODUCTION, DemoModel
-from tests.models.folding import CALCULATOR, CLOCK, Folded, ask, fold
+from tests.models.whole_answer import CALCULATOR, CLOCK, WholeAnswer, ask, whole_answer
 
 TOOLS = (CALCULATOR, CLOCK)
 model = DemoModel(word_seconds=0)
 
 
-async def answer(*messages: Message, max_tokens: int = 1024) -> Folded:
-    return await fold(model, ModelRequest("Be brief.", messages, TOOLS, max_tokens))
+async def answer(*messages: Message, max_tokens: int = 1024) -> WholeAnswer:
+    return await whole_answer(model, ModelRequest("Be brief.", messages, TOOLS, max_tokens))
 
 
-def asked(folded: Folded) -> list[tuple[str, dict[str, object]]]:
-    return [(call.name, call.arguments) for call in folded.calls]
+def asked(answer: WholeAnswer) -> list[tuple[str, dict[str, object]]]:
+    return [(call.name, call.arguments) for call in answer.calls]
 
 
 async def test_it_says_what_it_is() -> None:
@@ -96,7 +96,7 @@ async def test_both_at_once() -> None:
 
 
 async def test_tools_that_are_not_offered_are_not_called() -> None:
-    assert not (await fold(model, ask("2 + 2, and the time?"))).calls
+    assert not (await whole_answer(model, ask("2 + 2, and the time?"))).calls
 
 
 async def test_results_are_told() -> None:
@@ -137,8 +137,8 @@ async def test_no_messages_at_all() -> None:
 
 
 async def test_plain_and_streamed_are_the_same() -> None:
-    streamed = await fold(model, ask("Hello,  you\nthere"))
-    plain = await fold(model, ask("Hello,  you\nthere", stream=False))
+    streamed = await whole_answer(model, ask("Hello,  you\nthere"))
+    plain = await whole_answer(model, ask("Hello,  you\nthere", stream=False))
     assert len(streamed.texts) > 10
     assert len(plain.texts) == 1
     assert (streamed.text, streamed.end) == (plain.text, plain.end)
@@ -147,10 +147,10 @@ async def test_plain_and_streamed_are_the_same() -> None:
 async def test_a_stream_can_be_seen_to_be_one() -> None:
     visible = DemoModel(word_seconds=0.01)
     started = time.monotonic()
-    words = len((await fold(visible, ask())).texts)
+    words = len((await whole_answer(visible, ask())).texts)
     assert time.monotonic() - started >= 0.01 * words
     started = time.monotonic()
-    await fold(visible, ask(stream=False))
+    await whole_answer(visible, ask(stream=False))
     assert time.monotonic() - started < 0.01 * words
 
 
@@ -178,7 +178,7 @@ async def test_it_is_alive() -> None:
 
 @given(st.text())
 async def test_any_message_is_answered(message: str) -> None:
-    said = await fold(model, ask(message, tools=TOOLS))
+    said = await whole_answer(model, ask(message, tools=TOOLS))
     assert said.text or said.calls
 
 

@@ -2,76 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
-from itertools import count
-from typing import NamedTuple
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
-from prometheus_client import REGISTRY
 
 from app.errors import ContextTooLong, ModelRateLimited, ModelUnavailable
-from app.messages import ToolCall, Usage, UserMessage
-from app.models.call_records import Attempt
-from app.models.observed import ObservedModel
-from app.models.protocol import Beside, ModelRequest, StopReason
-from app.runs.events import Event, Reasoning, Token, UsageReported
+from app.messages import ToolCall, Usage
+from app.runs.events import Reasoning, Token, UsageReported
 from app.telemetry.context import RequestContext, current
 from app.telemetry.traces import Tracing
-from tests.doubles import CHEAP, USAGE, ScriptedModel, Step, answers, asks_for
+from tests.doubles import CHEAP, USAGE, Step, answers, asks_for
 from tests.logged import capture_logs
-
-_numbers = count()
-
-
-class Reply(NamedTuple):
-    """A complete answer, with its text as it was told."""
-
-    text: str
-    tool_calls: tuple[ToolCall, ...]
-    stop_reason: StopReason
-    usage: Usage
-    cost_usd: float
-
-
-class Stage:
-    """One model of a name of its own, whose metrics thus start at nothing, and what a call of it leaves behind."""
-
-    def __init__(self, *script: Step, tracing: Tracing | None = None) -> None:
-        self.model = ScriptedModel(script, name=f"model-call-{next(_numbers)}")
-        self.priced = ObservedModel(self.model, CHEAP, tracing)
-        self.events: list[Event] = []
-        self.used: list[tuple[Usage, float]] = []
-        self.uncertain: list[bool] = []
-
-    async def call(self, *, stream: bool = True, max_tokens: int = 100, max_reasoning_tokens: int = 0) -> Reply:
-        request = ModelRequest(
-            "Be brief.",
-            [UserMessage("Hello")],
-            max_tokens=max_tokens,
-            stream=stream,
-            max_reasoning_tokens=max_reasoning_tokens,
-        )
-        done = await self.priced.generate(request, self._on_text, self._on_beside, self._on_attempt)
-        self.events.append(UsageReported(done.model, done.usage, done.cost_usd))
-        text = "".join(event.text for event in self.events if isinstance(event, Token))
-        return Reply(text, done.tool_calls, done.stop_reason, done.usage, done.cost_usd)
-
-    def _on_text(self, text: str) -> None:
-        self.events.append(Token(text))
-
-    def _on_beside(self, kind: Beside, text: str) -> None:
-        if kind == "reasoning":
-            self.events.append(Reasoning(text))
-
-    def _on_attempt(self, attempt: Attempt) -> None:
-        self.used.append((attempt.usage, attempt.cost_usd))
-        self.uncertain.append(attempt.uncertain)
-
-    def metric(self, name: str, **labels: str) -> float | None:
-        return REGISTRY.get_sample_value(name, {"model": self.model.ref, **labels})
+from tests.models.observed_call import Reply, Stage
 
 
 async def test_an_answer_is_forwarded_folded_and_priced() -> None:
@@ -130,6 +75,7 @@ async def test_a_call_is_logged_without_what_was_said() -> None:
         (lambda: ContextTooLong("Too long."), "context-too-long"),
         (lambda: LookupError("a defect"), "error"),
     ],
+    ids=["overloaded", "rate limit", "context too long", "a defect"],
 )
 async def test_a_failure_is_raised_counted_and_logged(error: Callable[[], Exception], outcome: str) -> None:
     raised = error()

@@ -12,8 +12,8 @@ from app.models.providers.http import Http
 from app.models.providers.ollama.model import OllamaModel
 from tests.logged import capture_logs
 from tests.models.dialects import NUM_CTX, OllamaDialect, Script, dump
-from tests.models.folding import CALCULATOR, ask, fold
 from tests.models.servers import Provider, Reply
+from tests.models.whole_answer import CALCULATOR, ask, whole_answer
 
 dialect = OllamaDialect()
 NO_TOOLS = "registry.ollama.ai/library/gemma:2b does not support tools"
@@ -33,7 +33,7 @@ async def test_seconds_are_sent_as_a_number(provider: Provider, http: Http, text
     """Ollama reads a text without a unit as no duration."""
     provider.will(dialect.streamed(Script()))
     model = OllamaModel("qwen2.5:3b", provider.url, NUM_CTX, text, http)
-    await fold(model, ModelRequest("", [UserMessage("hi")], (), 100))
+    await whole_answer(model, ModelRequest("", [UserMessage("hi")], (), 100))
     assert provider.received[0].body["keep_alive"] == sent
 
 
@@ -44,7 +44,7 @@ async def test_what_is_sent(provider: Provider, model: OllamaModel) -> None:
         AssistantMessage("", (ToolCall("c1", "calculator", {"expression": "1 + 2"}),)),
         ToolMessage("c1", "calculator", "3"),
     ]
-    await fold(model, ModelRequest("Be brief.", conversation, (CALCULATOR,), 100))
+    await whole_answer(model, ModelRequest("Be brief.", conversation, (CALCULATOR,), 100))
     request = provider.received[0]
     assert (request.method, request.path) == ("POST", "/api/chat")
     function = {"index": 0, "name": "calculator", "arguments": {"expression": "1 + 2"}}
@@ -81,12 +81,12 @@ async def test_a_prompt_that_an_old_server_cut_is_an_error(
     script = Script(usage=Usage(NUM_CTX, 3))
     provider.will(dialect.streamed(script) if stream else dialect.plain(script))
     with pytest.raises(ContextTooLong):
-        await fold(model, ask(stream=stream))
+        await whole_answer(model, ask(stream=stream))
 
 
 async def test_a_prompt_that_just_fits_is_fine(provider: Provider, model: OllamaModel) -> None:
     provider.will(dialect.streamed(Script(usage=Usage(NUM_CTX - 1, 3))))
-    assert (await fold(model, ask())).text
+    assert (await whole_answer(model, ask())).text
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -97,7 +97,7 @@ async def test_a_model_that_takes_no_tools_is_called_without_them(
     provider.will(dialect.error(400, NO_TOOLS), answer)
     with capture_logs() as logs:
         for _ in range(2):
-            assert (await fold(model, ask(tools=(CALCULATOR,), stream=stream))).text == "Hello world."
+            assert (await whole_answer(model, ask(tools=(CALCULATOR,), stream=stream))).text == "Hello world."
     assert ["tools" in request.body for request in provider.received] == [True, False, False]
     assert [entry["event"] for entry in logs] == ["model.request_changed"]
 
@@ -105,13 +105,13 @@ async def test_a_model_that_takes_no_tools_is_called_without_them(
 async def test_the_same_refusal_without_tools_is_an_error(provider: Provider, model: OllamaModel) -> None:
     provider.will(dialect.error(400, NO_TOOLS))
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert caught.value.reason == "bad_request"
 
 
 async def test_a_missing_model_is_to_be_pulled(provider: Provider, model: OllamaModel) -> None:
     provider.will(dialect.error(404, "model 'qwen2.5:3b' not found"))
-    for attempt in (fold(model, ask()), model.probe()):
+    for attempt in (whole_answer(model, ask()), model.probe()):
         with pytest.raises(ModelUnavailable, match=r"ollama pull qwen2\.5:3b"):
             await attempt
 
@@ -120,7 +120,7 @@ async def test_thinking_is_not_the_answer(provider: Provider, model: OllamaModel
     thinking = {"message": {"role": "assistant", "content": "", "thinking": "hm"}, "done": False}
     last = {"message": {"content": "42"}, "done": True, "prompt_eval_count": 5, "eval_count": 9}
     provider.will(lines(thinking, last))
-    answer = await fold(model, ask())
+    answer = await whole_answer(model, ask())
     assert answer.text == "42"
     assert answer.end.usage == Usage(5, 9)
 
@@ -128,7 +128,7 @@ async def test_thinking_is_not_the_answer(provider: Provider, model: OllamaModel
 async def test_an_error_in_the_midst_of_a_stream(provider: Provider, model: OllamaModel) -> None:
     provider.will(lines({"message": {"content": "x"}}, {"error": "model runner has unexpectedly stopped"}))
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert caught.value.reason == "server_error"
     assert "unexpectedly stopped" in caught.value.cause
 
@@ -136,7 +136,7 @@ async def test_an_error_in_the_midst_of_a_stream(provider: Provider, model: Olla
 async def test_a_prompt_found_too_long_in_the_midst_of_a_stream(provider: Provider, model: OllamaModel) -> None:
     provider.will(lines({"error": "the input length exceeds the context length"}))
     with pytest.raises(ContextTooLong):
-        await fold(model, ask())
+        await whole_answer(model, ask())
 
 
 async def test_calls_without_ids_are_given_some(provider: Provider, model: OllamaModel) -> None:
@@ -144,7 +144,7 @@ async def test_calls_without_ids_are_given_some(provider: Provider, model: Ollam
     functions = [{"name": "clock", "arguments": {}}, {"name": "clock", "arguments": '{"zone": "UTC"}'}]
     calls = [{"function": function} for function in functions]
     provider.will(lines({"message": {"content": "", "tool_calls": calls}}, {"done": True, "prompt_eval_count": 5}))
-    answer = await fold(model, ask())
+    answer = await whole_answer(model, ask())
     assert [call.arguments for call in answer.calls] == [{}, {"zone": "UTC"}]
     assert len({call.id for call in answer.calls}) == 2
 
@@ -152,17 +152,17 @@ async def test_calls_without_ids_are_given_some(provider: Provider, model: Ollam
 async def test_arguments_of_another_type_are_malformed(provider: Provider, model: OllamaModel) -> None:
     calls = [{"function": {"name": "clock", "arguments": ["UTC"]}}]
     provider.will(lines({"message": {"tool_calls": calls}}, {"done": True, "prompt_eval_count": 5}))
-    assert (await fold(model, ask())).calls[0].malformed == '["UTC"]'
+    assert (await whole_answer(model, ask())).calls[0].malformed == '["UTC"]'
 
 
 async def test_a_prompt_that_is_not_counted_is_estimated(provider: Provider, model: OllamaModel) -> None:
     provider.will(lines({"message": {"content": "x"}}, {"done": True, "eval_count": 1}))
-    assert (await fold(model, ask("word " * 100))).end.usage.input_tokens > 100
+    assert (await whole_answer(model, ask("word " * 100))).end.usage.input_tokens > 100
 
 
 async def test_a_last_line_without_its_end_is_cut(provider: Provider, model: OllamaModel) -> None:
     reply = dialect.streamed(Script())
     provider.will(Reply([*reply.pieces[:-1], reply.pieces[-1].rstrip(b"\n}")]))
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert caught.value.reason == "cut_stream"

@@ -20,7 +20,7 @@ from app.models.providers.http import Http
 from app.models.providers.ollama.model import OllamaModel
 from tests.logged import capture_logs
 from tests.models.counting_model import WORDS, counting_model
-from tests.models.folding import CALCULATOR, ask, fold
+from tests.models.whole_answer import CALCULATOR, ask, whole_answer
 
 OLLAMA = shutil.which("ollama")
 TEMPLATE = "{{ if .System }}{{ .System }} {{ end }}{{ range .Messages }}{{ .Content }} {{ end }}"
@@ -86,7 +86,7 @@ def model(url: str, http: Http, name: str = "counting", num_ctx: int = 512) -> O
 
 
 async def test_it_streams(server: str, http: Http) -> None:
-    answer = await fold(model(server, http), ask("count"))
+    answer = await whole_answer(model(server, http), ask("count"))
     assert answer.text.strip() == COUNT
     assert len(answer.texts) == len(WORDS)
     assert answer.end.stop_reason == "stop"
@@ -95,14 +95,14 @@ async def test_it_streams(server: str, http: Http) -> None:
 
 
 async def test_plain_is_the_same(server: str, http: Http) -> None:
-    streamed = await fold(model(server, http), ask("count"))
-    plain = await fold(model(server, http), ask("count", stream=False))
+    streamed = await whole_answer(model(server, http), ask("count"))
+    plain = await whole_answer(model(server, http), ask("count", stream=False))
     assert (plain.text, plain.end) == (streamed.text, streamed.end)
 
 
 async def test_max_tokens_ends_it(server: str, http: Http) -> None:
     request = ModelRequest("", [UserMessage("count")], max_tokens=3)
-    answer = await fold(model(server, http), request)
+    answer = await whole_answer(model(server, http), request)
     assert answer.text.strip() == "one two three"
     assert answer.end.stop_reason == "max_tokens"
 
@@ -110,19 +110,19 @@ async def test_max_tokens_ends_it(server: str, http: Http) -> None:
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_prompt_that_does_not_fit_is_an_error(server: str, http: Http, stream: bool) -> None:
     with pytest.raises(ContextTooLong):
-        await fold(model(server, http, num_ctx=256), ask("far too long " * 100, stream=stream))
+        await whole_answer(model(server, http, num_ctx=256), ask("far too long " * 100, stream=stream))
 
 
 async def test_a_history_that_does_not_fit_is_an_error(server: str, http: Http) -> None:
     turn = (UserMessage("long " * 40), AssistantMessage("one"))
     with pytest.raises(ContextTooLong):
-        await fold(model(server, http, num_ctx=256), ModelRequest("", [*turn, *turn, UserMessage("go on")]))
+        await whole_answer(model(server, http, num_ctx=256), ModelRequest("", [*turn, *turn, UserMessage("go on")]))
 
 
 async def test_an_answer_that_fills_the_window_ends_there(server: str, http: Http) -> None:
     """Ollama would else drop the start of the prompt to go on."""
     request = ModelRequest("", [UserMessage("a " * 123)])
-    answer = await fold(model(server, http, num_ctx=256), request)
+    answer = await whole_answer(model(server, http, num_ctx=256), request)
     assert answer.end.stop_reason == "max_tokens"
     assert COUNT.startswith(answer.text.strip())
     assert 250 < answer.end.usage.total <= 257
@@ -131,8 +131,8 @@ async def test_an_answer_that_fills_the_window_ends_there(server: str, http: Htt
 async def test_tools_are_left_out_where_the_template_has_none(server: str, http: Http) -> None:
     without = model(server, http)
     with capture_logs() as logs:
-        first = await fold(without, ask("count", tools=(CALCULATOR,)))
-        second = await fold(without, ask("count", tools=(CALCULATOR,)))
+        first = await whole_answer(without, ask("count", tools=(CALCULATOR,)))
+        second = await whole_answer(without, ask("count", tools=(CALCULATOR,)))
     assert first.text.strip() == second.text.strip() == COUNT
     assert [entry["event"] for entry in logs] == ["model.request_changed"]
 
@@ -144,14 +144,14 @@ async def test_a_conversation_with_tools_is_taken(server: str, http: Http) -> No
         ToolMessage("call_1", "calculator", "2"),
     ]
     with capture_logs() as logs:
-        answer = await fold(model(server, http, "counting-tools"), ModelRequest("", messages, (CALCULATOR,)))
+        answer = await whole_answer(model(server, http, "counting-tools"), ModelRequest("", messages, (CALCULATOR,)))
     assert answer.text.strip() == COUNT
     assert not logs
 
 
 async def test_a_model_that_is_not_there(server: str, http: Http) -> None:
     missing = model(server, http, "missing:1b")
-    for attempt in (fold(missing, ask()), missing.probe()):
+    for attempt in (whole_answer(missing, ask()), missing.probe()):
         with pytest.raises(ModelUnavailable) as caught:
             await attempt
         assert caught.value.reason == "not_found"

@@ -12,8 +12,8 @@ from app.models.providers.http import Http
 from app.models.providers.ollama.model import OllamaModel
 from tests.logged import capture_logs
 from tests.models.dialects import NUM_CTX, OllamaDialect, Script, dump
-from tests.models.folding import ask, fold
 from tests.models.servers import Provider, Reply
+from tests.models.whole_answer import ask, whole_answer
 
 COUNTS = {"prompt_eval_count": 10, "eval_count": 5}
 HI = {"message": {"role": "assistant", "content": "Hi"}, "done": False}
@@ -55,7 +55,7 @@ async def heard(model: OllamaModel, request: ModelRequest) -> tuple[Completion, 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])
 async def test_an_answer(provider: Provider, model: OllamaModel, reply: Reply, stream: bool) -> None:
     provider.will(reply)
-    answer = await fold(model, ask(stream=stream))
+    answer = await whole_answer(model, ask(stream=stream))
     assert (answer.text, answer.end.stop_reason, answer.end.usage) == ("Hi", "stop", Usage(10, 5))
 
 
@@ -63,7 +63,7 @@ async def test_a_plain_answer_may_be_printed_for_people_and_not_say_that_it_is_d
     provider: Provider, model: OllamaModel
 ) -> None:
     provider.will(Reply([b'{\n  "message": {\n    "content": "Hi"\n  }\n}']))
-    assert (await fold(model, ask(stream=False))).text == "Hi"
+    assert (await whole_answer(model, ask(stream=False))).text == "Hi"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ async def test_counts_that_are_missing_are_estimated_with_one_warning(
     provider.will(lines({"message": {"content": "x" * 400}}, {"done": True, **counts}))
     with capture_logs() as logs:
         for _ in range(2):
-            usage = (await fold(model, ask("word " * 100))).end.usage
+            usage = (await whole_answer(model, ask("word " * 100))).end.usage
     assert usage.input_tokens > 100
     assert usage.output_tokens == 100
     assert [line["event"] for line in logs] == ["model.usage_missing"]
@@ -132,7 +132,7 @@ async def test_calls_with_the_same_id_are_two(provider: Provider, model: OllamaM
 async def test_a_failure(provider: Provider, model: OllamaModel, reply: Reply, reason: str) -> None:
     provider.will(reply)
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert caught.value.reason == reason
 
 
@@ -140,19 +140,19 @@ async def test_a_failure_in_a_plain_answer(provider: Provider, model: OllamaMode
     for body, reason in ((b'{"detail": "oops"}', "server_error"), (b"{}", "broken_answer"), (b"<p>", "broken_answer")):
         provider.will(Reply([body]))
         with pytest.raises(ModelUnavailable) as caught:
-            await fold(model, ask(stream=False))
+            await whole_answer(model, ask(stream=False))
         assert caught.value.reason == reason
 
 
 async def test_length_is_max_tokens(provider: Provider, model: OllamaModel) -> None:
     provider.will(lines(HI, {**LAST, "done_reason": "length"}))
-    assert (await fold(model, ask())).end.stop_reason == "max_tokens"
+    assert (await whole_answer(model, ask())).end.stop_reason == "max_tokens"
 
 
 async def test_too_long_in_the_clouds_words(provider: Provider, model: OllamaModel) -> None:
     provider.will(OllamaDialect().error(400, "prompt too long; exceeded max context length by 1200 tokens"))
     with pytest.raises(ContextTooLong):
-        await fold(model, ask())
+        await whole_answer(model, ask())
 
 
 async def test_thinking_is_told_and_goes_back_to_its_model(provider: Provider, model: OllamaModel) -> None:
@@ -163,7 +163,7 @@ async def test_thinking_is_told_and_goes_back_to_its_model(provider: Provider, m
     assert completion.reasoning_tokens == 1
     for origin, sent in ((model.ref, {"thinking": "hm"}), ("ollama/other", {})):
         message = AssistantMessage(said, (), Extras(origin, {"thinking": "hm"}), interrupted=True)
-        await fold(model, ModelRequest("", [UserMessage("hello"), message, UserMessage("on")]))
+        await whole_answer(model, ModelRequest("", [UserMessage("hello"), message, UserMessage("on")]))
         assert provider.received[-1].body["messages"][1] == {"role": "assistant", "content": "Hi", **sent}
 
 
@@ -180,7 +180,7 @@ async def test_a_model_that_reasons_has_room_for_it(provider: Provider, http: Ht
     options = ModelOptions(reasons=True, tools=False, parameters={"think": True, "options": {"top_k": 1}})
     model = OllamaModel("qwen3", provider.url, NUM_CTX, "5m", http, options)
     provider.will(OllamaDialect().streamed(Script()))
-    await fold(model, ModelRequest("", [UserMessage("hello")], max_tokens=100, max_reasoning_tokens=900))
+    await whole_answer(model, ModelRequest("", [UserMessage("hello")], max_tokens=100, max_reasoning_tokens=900))
     sent = provider.received[0].body
     assert sent["options"] == {"num_ctx": NUM_CTX, "num_predict": 1000, "top_k": 1}
     assert sent["think"] is True
@@ -191,7 +191,7 @@ async def test_a_parameter_that_is_refused_is_left_out(provider: Provider, http:
     model = OllamaModel("gemma", provider.url, NUM_CTX, "5m", http, ModelOptions(parameters={"think": True}))
     provider.will(OllamaDialect().error(400, '"gemma" does not support think'), OllamaDialect().streamed(Script()))
     with capture_logs() as logs:
-        assert (await fold(model, ask())).text == "Hello world."
+        assert (await whole_answer(model, ask())).text == "Hello world."
     assert ["think" in request.body for request in provider.received] == [True, False]
     assert [line["event"] for line in logs] == ["model.request_changed"]
 

@@ -10,8 +10,8 @@ from app.models.providers.openai.model import OpenAIModel
 from app.models.providers.openai.request import encode_request
 from tests.logged import capture_logs
 from tests.models.dialects import OpenAIDialect, Script, dump
-from tests.models.folding import CALCULATOR, ask, fold
 from tests.models.servers import Provider, Reply
+from tests.models.whole_answer import CALCULATOR, ask, whole_answer
 
 dialect = OpenAIDialect()
 
@@ -36,7 +36,7 @@ async def test_what_is_sent(provider: Provider, model: OpenAIModel) -> None:
         AssistantMessage("", (ToolCall("c1", "calculator", {"expression": "1 + 2"}),)),
         ToolMessage("c1", "calculator", "3"),
     ]
-    await fold(model, ModelRequest("Be brief.", conversation, (CALCULATOR,), 100))
+    await whole_answer(model, ModelRequest("Be brief.", conversation, (CALCULATOR,), 100))
     request = provider.received[0]
     assert (request.method, request.path) == ("POST", "/v1/chat/completions")
     assert request.headers["authorization"] == "Bearer sk-secret"
@@ -76,7 +76,7 @@ async def test_what_is_sent(provider: Provider, model: OpenAIModel) -> None:
 
 async def test_without_a_key_none_is_sent(provider: Provider, http: Http) -> None:
     provider.will(dialect.streamed(Script()))
-    await fold(OpenAIModel("m", f"{provider.url}/v1", None, http), ask())
+    await whole_answer(OpenAIModel("m", f"{provider.url}/v1", None, http), ask())
     assert "authorization" not in provider.received[0].headers
 
 
@@ -99,14 +99,14 @@ async def test_cached_tokens_are_counted(provider: Provider, model: OpenAIModel)
         ' "prompt_tokens_details": {"cached_tokens": 64, "cache_write_tokens": 20}}'
     )
     provider.will(stream(chunk('{"content": "x"}', '"stop"', usage)))
-    assert (await fold(model, ask())).end.usage == Usage(100, 5, 64, 20)
+    assert (await whole_answer(model, ask())).end.usage == Usage(100, 5, 64, 20)
 
 
 async def test_missing_usage_is_estimated_and_warned_of_once(provider: Provider, model: OpenAIModel) -> None:
     provider.will(stream(chunk('{"content": "four tokens or so"}', '"stop"')))
     with capture_logs() as logs:
-        first = await fold(model, ask())
-        await fold(model, ask())
+        first = await whole_answer(model, ask())
+        await whole_answer(model, ask())
     assert first.end.usage.output_tokens == 5
     assert first.end.usage.input_tokens > 5
     assert [entry["event"] for entry in logs] == ["model.usage_missing"]
@@ -116,7 +116,7 @@ async def test_missing_usage_with_tool_calls_is_estimated(provider: Provider, mo
     call = '{"tool_calls": [{"index": 0, "id": "c", "function": {"name": "calculator", "arguments": "{\\"a\\": 1}"}}]}'
     provider.will(stream(chunk(call, '"tool_calls"')))
     with capture_logs():
-        answer = await fold(model, ask(tools=(CALCULATOR,)))
+        answer = await whole_answer(model, ask(tools=(CALCULATOR,)))
     assert answer.end.usage.output_tokens == 2
     assert answer.end.usage.input_tokens > 20
 
@@ -131,7 +131,7 @@ async def test_calls_without_index_or_id_are_told_apart(provider: Provider, mode
         )
     )
     with capture_logs():
-        answer = await fold(model, ask())
+        answer = await whole_answer(model, ask())
     assert answer.calls == [ToolCall("a", "one", {"x": 1}), ToolCall("b", "two", {})]
     assert answer.end.stop_reason == "tool_calls"
 
@@ -142,7 +142,7 @@ async def test_a_call_without_an_id_is_given_one(provider: Provider, model: Open
     )
     provider.will(stream(chunk(call, '"tool_calls"')))
     with capture_logs():
-        answer = await fold(model, ask())
+        answer = await whole_answer(model, ask())
     assert answer.calls[0].id.startswith("call_")
     assert answer.calls[0].id != answer.calls[1].id
 
@@ -150,13 +150,13 @@ async def test_a_call_without_an_id_is_given_one(provider: Provider, model: Open
 async def test_reasoning_is_not_the_answer(provider: Provider, model: OpenAIModel) -> None:
     provider.will(stream(chunk('{"reasoning_content": "hm"}'), chunk('{"content": "42", "reasoning": "hm"}', '"stop"')))
     with capture_logs():
-        assert (await fold(model, ask())).text == "42"
+        assert (await whole_answer(model, ask())).text == "42"
 
 
 async def test_a_refusal_is_said(provider: Provider, model: OpenAIModel) -> None:
     provider.will(stream(chunk('{"refusal": "I can not."}'), chunk(finish='"content_filter"')))
     with capture_logs():
-        answer = await fold(model, ask())
+        answer = await whole_answer(model, ask())
     assert answer.text == "I can not."
     assert answer.end.stop_reason == "refusal"
 
@@ -168,25 +168,25 @@ ENDINGS = ["", "data:[DONE]\n\n", "data: [DONE]\r\n\r\n", "data: [DONE]\n", ": b
 async def test_endings_of_a_stream(provider: Provider, model: OpenAIModel, ending: str) -> None:
     provider.will(stream(chunk('{"content": "x"}'), chunk(finish='"stop"'), ending=ending))
     with capture_logs():
-        assert (await fold(model, ask())).text == "x"
+        assert (await whole_answer(model, ask())).text == "x"
 
 
 async def test_a_chunk_without_a_delta_is_skipped(provider: Provider, model: OpenAIModel) -> None:
     provider.will(stream(chunk("null"), chunk('{"content": "x"}', '"stop"'), '{"id": "only"}'))
     with capture_logs():
-        assert (await fold(model, ask())).text == "x"
+        assert (await whole_answer(model, ask())).text == "x"
 
 
 async def test_done_without_a_finish_reason_is_an_end(provider: Provider, model: OpenAIModel) -> None:
     provider.will(stream(chunk('{"content": "x"}')))
     with capture_logs():
-        assert (await fold(model, ask())).end.stop_reason == "stop"
+        assert (await whole_answer(model, ask())).end.stop_reason == "stop"
 
 
 async def test_done_without_anything_is_a_cut_stream(provider: Provider, model: OpenAIModel) -> None:
     provider.will(stream())
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert caught.value.reason == "cut_stream"
 
 
@@ -194,7 +194,7 @@ async def test_a_server_that_does_not_close_after_done_is_not_waited_for(
     provider: Provider, model: OpenAIModel
 ) -> None:
     provider.will(dialect.streamed(Script()).ending_with("silent"))
-    assert (await fold(model, ask())).text == "Hello world."
+    assert (await whole_answer(model, ask())).text == "Hello world."
     await provider.left.wait()
 
 
@@ -219,7 +219,7 @@ async def test_an_error_in_the_midst_of_a_stream(
 ) -> None:
     provider.will(stream(chunk('{"content": "x"}'), f'{{"error": {error}}}'))
     with pytest.raises(kind) as caught:
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert caught.value.reason == reason
     assert "oops" in caught.value.cause
 
@@ -232,5 +232,5 @@ async def test_a_server_without_a_list_of_models_is_alive(provider: Provider, mo
 async def test_a_plain_answer_without_choices_is_broken(provider: Provider, model: OpenAIModel) -> None:
     provider.will(Reply([dump({"choices": []}).encode()]))
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask(stream=False))
+        await whole_answer(model, ask(stream=False))
     assert caught.value.reason == "broken_answer"

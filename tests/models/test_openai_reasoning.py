@@ -30,7 +30,9 @@ async def sent_back(provider: Provider, model: OpenAIModel, reply: Reply, *, str
     conversation = [UserMessage("hello"), *heard.messages()]
     await ask(model, conversation, stream=streamed)
     provider.will(says("Done."))
-    await ask(OpenAIModel("other", model._base_url, None, model._http), conversation)
+    http = Http(silence_seconds=5)
+    await ask(OpenAIModel("other", f"{provider.url}/v1", None, http), conversation)
+    await http.aclose()
     own, others = (request.body["messages"][2] for request in provider.received[1:])
     assert set(others) == {"role", "content", "tool_calls"}
     assert set(others["tool_calls"][0]) == {"id", "type", "function"}

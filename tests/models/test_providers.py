@@ -10,15 +10,15 @@ from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Usage
 from app.models.protocol import Model, ModelRequest
 from app.models.providers.http import Http
 from tests.models.dialects import AnthropicDialect, Dialect, OpenAIDialect, Script
-from tests.models.folding import CALCULATOR, CLOCK, ask, fold
 from tests.models.servers import NO_ANSWER, Provider, Reply
+from tests.models.whole_answer import CALCULATOR, CLOCK, ask, whole_answer
 
 CALLS = (ToolCall("call_1", "calculator", {"expression": "1 + 2"}), ToolCall("call_2", "clock", {"zone": "Asia/Tokyo"}))
 
 
 async def test_a_stream_is_given_on_piece_by_piece(dialect: Dialect, provider: Provider, model: Model) -> None:
     provider.will(dialect.streamed(Script(("Grüße", " aus", " 東京 🗼"))))
-    answer = await fold(model, ask())
+    answer = await whole_answer(model, ask())
     assert answer.texts == ["Grüße", " aus", " 東京 🗼"]
     assert answer.end.stop_reason == "stop"
     assert answer.end.usage == Usage(25, 15)
@@ -26,7 +26,7 @@ async def test_a_stream_is_given_on_piece_by_piece(dialect: Dialect, provider: P
 
 async def test_without_stream_the_text_comes_at_once(dialect: Dialect, provider: Provider, model: Model) -> None:
     provider.will(dialect.plain(Script()))
-    answer = await fold(model, ask(stream=False))
+    answer = await whole_answer(model, ask(stream=False))
     assert answer.texts == ["Hello world."]
     assert provider.received[0].body["stream"] is False
 
@@ -48,8 +48,8 @@ async def test_plain_and_streamed_are_the_same_answer(
     dialect: Dialect, provider: Provider, model: Model, script: Script
 ) -> None:
     provider.will(dialect.streamed(script), dialect.plain(script))
-    streamed = await fold(model, ask())
-    plain = await fold(model, ask(stream=False))
+    streamed = await whole_answer(model, ask())
+    plain = await whole_answer(model, ask(stream=False))
     assert (streamed.text, streamed.calls, streamed.end) == (plain.text, plain.calls, plain.end)
     assert streamed.text == "".join(script.texts)
     assert streamed.calls == list(script.calls)
@@ -61,7 +61,7 @@ async def test_one_byte_at_a_time(dialect: Dialect, provider: Provider, model: M
     reply = dialect.streamed(Script(("Grüße", " 🗼"), CALLS))
     whole = reply.whole()
     provider.will(reply.with_pieces([whole[at : at + 1] for at in range(len(whole))]))
-    answer = await fold(model, ask())
+    answer = await whole_answer(model, ask())
     assert answer.texts == ["Grüße", " 🗼"]
     assert answer.calls == list(CALLS)
 
@@ -69,14 +69,14 @@ async def test_one_byte_at_a_time(dialect: Dialect, provider: Provider, model: M
 async def test_answers_share_a_connection(dialect: Dialect, provider: Provider, model: Model) -> None:
     provider.will(dialect.streamed(Script()), dialect.plain(Script()), dialect.streamed(Script()))
     for stream in (True, False, True):
-        await fold(model, ask(stream=stream))
+        await whole_answer(model, ask(stream=stream))
     assert provider.connections == 1
 
 
 async def test_a_hundred_and_fifty_calls_at_once(dialect: Dialect, provider: Provider, model: Model) -> None:
     reply = dialect.streamed(Script())
     provider.will(Reply(reply.pieces, pause=0.05))
-    answers = await asyncio.gather(*(fold(model, ask()) for _ in range(150)))
+    answers = await asyncio.gather(*(whole_answer(model, ask()) for _ in range(150)))
     assert {answer.text for answer in answers} == {"Hello world."}
     assert provider.connections == 150
 
@@ -91,7 +91,7 @@ async def test_tool_results_go_back(dialect: Dialect, provider: Provider, model:
         AssistantMessage("It is 3."),
         UserMessage("Thanks."),
     ]
-    await fold(model, ModelRequest("Be brief.", conversation, (CALCULATOR, CLOCK), 100))
+    await whole_answer(model, ModelRequest("Be brief.", conversation, (CALCULATOR, CLOCK), 100))
     sent = str(provider.received[0].body)
     places = [sent.index(part) for part in ("1 + 2, and", "Let me see", "no such zone", "It is 3.", "Thanks.")]
     assert places == sorted(places)
@@ -129,7 +129,7 @@ async def test_errors(
 ) -> None:
     provider.will(dialect.error(status, message))
     with pytest.raises(error) as caught:
-        await fold(model, ask(stream=stream))
+        await whole_answer(model, ask(stream=stream))
     assert caught.value.reason == reason
     assert f"HTTP {status}: " in caught.value.cause
     assert message in caught.value.cause
@@ -146,7 +146,7 @@ async def test_retry_after_is_read(
     reply = dialect.error(status, "slow down")
     provider.will(Reply(reply.pieces, status, {"Retry-After": "7"}))
     with pytest.raises(ModelError) as caught:
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert caught.value.retry_after == 7
     assert len(provider.received) == 1, "nothing here tries again"
 
@@ -167,13 +167,13 @@ async def test_a_conversation_that_does_not_fit(
 ) -> None:
     provider.will(dialect.error(400, message))
     with pytest.raises(ContextTooLong):
-        await fold(model, ask())
+        await whole_answer(model, ask())
 
 
 async def test_an_error_page_is_not_taken_for_json(dialect: Dialect, provider: Provider, model: Model) -> None:
     provider.will(Reply([b"<html>\xff Bad Gateway</html>"], 502, {"Content-Type": "text/html"}))
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert "Bad Gateway" in caught.value.cause
 
 
@@ -182,14 +182,14 @@ async def test_an_answer_packed_in_a_way_that_was_not_asked_for(
 ) -> None:
     provider.will(Reply([b"this is not gzip"], headers={"Content-Encoding": "gzip"}))
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert caught.value.reason in ("broken_answer", "cut_stream")
 
 
 async def test_keys_are_kept_out_of_causes(dialect: Dialect, provider: Provider, model: Model) -> None:
     provider.will(dialect.error(401, "Incorrect API key provided: sk-proj-abcdefghijklmnop"))
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert "Incorrect API key" in caught.value.cause
     assert "abcdefgh" not in caught.value.cause
 
@@ -201,7 +201,7 @@ async def test_a_stream_that_is_cut(dialect: Dialect, provider: Provider, model:
     for pieces in (reply.pieces[: first + 1], reply.pieces[:first], [*reply.pieces[:first], reply.pieces[first][:-9]]):
         provider.will(reply.with_pieces(pieces).ending_with(ending))  # type: ignore[arg-type]
         with pytest.raises(ModelUnavailable) as caught:
-            await fold(model, ask())
+            await whole_answer(model, ask())
         assert caught.value.reason in ("cut_stream", "broken_answer")
     assert caught.value.detail
 
@@ -210,7 +210,7 @@ async def test_a_stream_that_is_cut(dialect: Dialect, provider: Provider, model:
 async def test_an_answer_of_nothing(dialect: Dialect, provider: Provider, model: Model, stream: bool) -> None:
     provider.will(Reply([]))
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask(stream=stream))
+        await whole_answer(model, ask(stream=stream))
     assert caught.value.reason == ("cut_stream" if stream else "broken_answer")
 
 
@@ -223,7 +223,7 @@ async def test_json_that_is_broken_or_of_other_types(
     prefix = b"" if dialect.name == "ollama" else b"data: "
     provider.will(Reply([prefix + data.encode() + separator] if stream else [data.encode()]))
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask(stream=stream))
+        await whole_answer(model, ask(stream=stream))
     assert caught.value.reason == "broken_answer"
 
 
@@ -231,7 +231,7 @@ async def test_invalid_utf_8(dialect: Dialect, provider: Provider, model: Model)
     reply = dialect.streamed(Script(("Hello",)))
     provider.will(reply.with_pieces([piece.replace(b"ell", b"\xff\xfe") for piece in reply.pieces]))
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert caught.value.reason == "broken_answer"
 
 
@@ -241,7 +241,7 @@ async def test_cancellation_closes_the_connection(
 ) -> None:
     streamed = dialect.streamed(Script())
     provider.will(reply or streamed.with_pieces(streamed.pieces[:3]).ending_with("silent"))
-    task = asyncio.create_task(fold(model, ask()))
+    task = asyncio.create_task(whole_answer(model, ask()))
     await asyncio.sleep(0.2)
     started = time.monotonic()
     task.cancel()
@@ -256,7 +256,7 @@ async def test_a_deadline_is_the_callers(dialect: Dialect, provider: Provider, m
     provider.will(NO_ANSWER)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
-            await fold(model, ask())
+            await whole_answer(model, ask())
     async with asyncio.timeout(1):
         await provider.left.wait()
 
@@ -270,7 +270,7 @@ async def test_a_server_that_falls_silent_is_noticed(dialect: Dialect, provider:
     model = dialect.model(provider.url, http, silence_seconds=0.2)
     try:
         with pytest.raises(ModelUnavailable) as caught:
-            await fold(model, ask())
+            await whole_answer(model, ask())
         assert caught.value.reason == "timeout"
     finally:
         await model.aclose()
@@ -281,7 +281,7 @@ async def test_a_server_that_is_not_there(dialect: Dialect, provider: Provider, 
     async with Provider() as gone:
         url = gone.url
     model = dialect.model(url, http)
-    for attempt in (fold(model, ask()), model.probe()):
+    for attempt in (whole_answer(model, ask()), model.probe()):
         with pytest.raises(ModelUnavailable) as caught:
             await attempt
         assert caught.value.reason == "unreachable"
@@ -292,7 +292,7 @@ async def test_a_server_that_is_not_there(dialect: Dialect, provider: Provider, 
 async def test_an_address_that_is_none(dialect: Dialect, http: Http, url: str) -> None:
     model = dialect.model(url, http)
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert caught.value.reason == "unreachable"
     await model.aclose()
 
@@ -302,7 +302,7 @@ async def test_a_connection_that_is_dropped_before_the_answer(
 ) -> None:
     provider.will(Reply(status=0, ending="cut"))
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert caught.value.reason == "disconnected"
 
 
@@ -313,7 +313,7 @@ async def test_a_body_without_end_is_not_kept(
     monkeypatch.setattr("app.models.providers.ollama.answer.MAX_ANSWER_BYTES", 1000)
     provider.will(Reply([b"x" * 600] * 10))
     with pytest.raises(ModelUnavailable) as caught:
-        await fold(model, ask())
+        await whole_answer(model, ask())
     assert caught.value.reason == "broken_answer"
 
 
@@ -332,7 +332,7 @@ async def test_a_probe_that_fails(dialect: Dialect, provider: Provider, model: M
 
 async def test_max_tokens_and_the_system_prompt_are_sent(dialect: Dialect, provider: Provider, model: Model) -> None:
     provider.will(dialect.streamed(Script()))
-    await fold(model, ask())
+    await whole_answer(model, ask())
     sent = provider.received[0].body
     assert "Be brief." in str(sent)
     assert "'max_tokens': 100" in str(sent) or sent["options"]["num_predict"] == 100
@@ -340,7 +340,7 @@ async def test_max_tokens_and_the_system_prompt_are_sent(dialect: Dialect, provi
 
 async def test_without_a_system_prompt_none_is_sent(dialect: Dialect, provider: Provider, model: Model) -> None:
     provider.will(dialect.streamed(Script()))
-    await fold(model, ModelRequest("", [UserMessage("hello")]))
+    await whole_answer(model, ModelRequest("", [UserMessage("hello")]))
     assert "system" not in str(provider.received[0].body)
 
 
@@ -350,7 +350,7 @@ async def test_a_cut_tool_call_is_left_out(dialect: Dialect, provider: Provider,
     reply = dialect.streamed(Script(calls=CALLS, out_of_tokens=True))
     whole = [piece for piece in reply.pieces if b"okyo" not in piece]
     provider.will(reply.with_pieces(whole))
-    answer = await fold(model, ask())
+    answer = await whole_answer(model, ask())
     assert answer.calls == [CALLS[0]]
     assert answer.end.stop_reason == "max_tokens"
 
@@ -359,7 +359,7 @@ async def test_arguments_that_are_no_object_are_malformed(dialect: Dialect, prov
     reply = dialect.streamed(Script(calls=CALLS[:1]))
     whole = reply.whole().replace(b'\\": \\"1 + 2\\"}', b"").replace(b'{"expression": "1 + 2"}', b'"1 + 2"')
     provider.will(reply.with_pieces([whole]))
-    answer = await fold(model, ask())
+    answer = await whole_answer(model, ask())
     assert answer.calls[0].arguments == {}
     assert answer.calls[0].malformed in ('{"expression', "1 + 2")
     assert answer.end.stop_reason == "tool_calls"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from app.errors import AppError
+from app.models.providers.changes import NO_CHANGES, Changes
 from app.models.providers.failures import context_too_long, from_status, rate_limited
-from app.models.providers.refusal_rules import NO_CHANGES, Changes
 from app.models.providers.refusals import Said, change_for, words_of
 
 OPTIONAL = ("temperature", "top_p", "reasoning_effort", "parallel_tool_calls", "tool_choice")
@@ -182,6 +182,86 @@ def test_messages_are_written_in_another_way(status: int, said: Any, way: str) -
 )  # fmt: skip
 def test_other_errors_change_nothing(status: int, said: Any) -> None:
     assert change_for(refused(said, status), NO_CHANGES) is None
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.strip().splitlines()]
+
+
+@pytest.mark.parametrize("message", _lines("""
+    Function calling is unsupported
+    tool calling is disabled
+    model does not have tool support
+    This model is not capable of tool calling
+    Tool calls are only supported with Mistral
+    create_chat_completion() got an unexpected keyword argument 'tools'
+    json: unknown field "tools"
+    This model doesn't support the toolConfig field. Remove toolConfig and try again.
+    Support for tools is not available
+    tools参数不支持
+    模型不支持Function Call功能
+"""))  # fmt: skip
+def test_tools_are_refused_in_many_words(message: str) -> None:
+    assert change_for(refused(error(message)), NO_CHANGES) == TOOLS
+
+
+@pytest.mark.parametrize("message", _lines("""
+    Invalid 'tools[0].function.name': string does not match pattern
+    tools.0.custom.input_schema: JSON schema is invalid
+    messages with role 'tool' must be a response to a preceding message with 'tool_calls'
+    Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'.
+    Too many tools: at most 128
+    Invalid tool_call_id
+    tool_calls[0].function.arguments must be valid JSON
+"""))  # fmt: skip
+def test_tools_are_kept_where_something_else_is_at_fault(message: str) -> None:
+    assert change_for(refused(error(message)), NO_CHANGES) is None
+
+
+@pytest.mark.parametrize("message", _lines("""
+    max_completion_tokens (1000) is greater than the maximum 512
+    maxOutputTokens must be in the range 1-512
+    max_tokens must be in range (0, 512]
+    max tokens limit is 512
+    max_new_tokens must be < 513
+    The maximum number of output tokens for this model is 512, max_tokens was 1000
+    max_tokens must be lower than or equal to 512
+    max_tokens 最大值为 512
+    `max_tokens` too high, maximum allowed is 512
+"""))  # fmt: skip
+def test_the_limit_of_output_is_told_in_many_words(message: str) -> None:
+    assert change_for(refused(error(message)), NO_CHANGES) == Changes(max_output=512)
+
+
+@pytest.mark.parametrize(("message", "stream"), [
+    ("streaming mode is unavailable", False),
+    ("stream=true is not supported", False),
+    ("`stream` must be set to false when using tools", False),
+    ("Tool calling is not supported with streaming", False),
+    ("当前模型不支持流式输出", False),
+    ("Non-streaming requests are not supported", True),
+    ("Stream must be set to true", True),
+    ("该模型只支持流式调用", True),
+])  # fmt: skip
+def test_streams_are_refused_or_wanted_in_many_words(message: str, stream: bool) -> None:
+    assert change_for(refused(error(message)), NO_CHANGES) == Changes(stream=stream)
+
+
+@pytest.mark.parametrize("message", _lines("""
+    messages.1.content: Input should be a valid string
+    messages[2].content is null
+    Missing required field: content
+    TypeError: sequence item 0: expected str instance, NoneType found
+    expected string, received null at messages[2].content
+"""))  # fmt: skip
+def test_content_is_wanted_as_text_in_many_words(message: str) -> None:
+    assert change_for(refused(error(message)), NO_CHANGES) == Changes(ways=frozenset({"content_as_text"}))
+
+
+def test_content_that_is_empty_is_refused_after_none() -> None:
+    changes = Changes(ways=frozenset({"content_as_text"}))
+    changed = change_for(refused(error("messages.1: content must not be empty")), changes)
+    assert changed == Changes(ways=frozenset({"content_as_text", "content_never_empty"}))
 
 
 def test_an_error_without_its_body_changes_nothing() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.models.providers.thinking import Splitter
+from app.models.providers.think_tags import Splitter
 
 
 def split(*pieces: str, opened: bool = False, cut: bool = False) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from app.telemetry.traces import Tracing
 from app.tools import tool
 from tests.doubles import ADA, CHEAP, AbsentStore, ScriptedModel, answers, asks_for
 from tests.logged import capture_logs
-from tests.runs.test_history import assert_acceptable
+from tests.runs.acceptable import assert_acceptable
 from tests.stage import Stage
 
 BUDGET: dict[str, Any] = {"budget_user_day_tokens": 100_000}
@@ -103,7 +103,11 @@ async def test_the_deadline_ends_tools_as_well() -> None:
     assert not others()
 
 
-@pytest.mark.parametrize("make", [lambda: LookupError("swordfish"), lambda: TimeoutError("swordfish")])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: LookupError("swordfish"), lambda: TimeoutError("swordfish")],
+    ids=["a defect", "a timeout of a library"],
+)
 async def test_a_crash_tells_callers_nothing_and_the_log_everything(make: Callable[[], Exception]) -> None:
     stage = Stage(ScriptedModel(["Hel", make()]))
     with capture_logs() as logs:

@@ -156,14 +156,14 @@ async def test_calls_that_come_while_it_connects_share_one_connection(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = 0
-    open_connection = redis._open_connection
+    open_connection = redis.open_connection
 
     async def counted(address: Address) -> Connection:
         nonlocal opened
         opened += 1
         return await open_connection(address)
 
-    monkeypatch.setattr(redis, "_open_connection", counted)
+    monkeypatch.setattr(redis, "open_connection", counted)
     store = redis.connect(redis_server.url)
     calls: list[asyncio.Future[Any]] = []
     while not (calls and calls[0].done()):

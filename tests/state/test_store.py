@@ -122,7 +122,7 @@ async def test_keys_that_nobody_asks_for_again_do_not_stay_in_the_process() -> N
     await asyncio.sleep(0.01)
     for _ in range(500):
         await store.call("PING")
-    [database] = store._server.dbs.values()
+    [database] = store.server.dbs.values()
     assert len(database._dict) == 0
 
 

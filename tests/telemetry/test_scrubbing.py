@@ -22,10 +22,10 @@ SECRET = "q7Xw2LpT9vBn4KzRj8Hs"
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
-    before = set(scrubbing._known)
+    before = set(scrubbing.known_secrets)
     yield
-    scrubbing._known.clear()
-    scrubbing._known.update(before)
+    scrubbing.known_secrets.clear()
+    scrubbing.known_secrets.update(before)
 
 
 @pytest.mark.parametrize(

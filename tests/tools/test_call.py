@@ -257,7 +257,7 @@ async def test_a_tool_that_ignores_its_cancellation_is_left_behind(
     assert result.status == "timeout"
     assert result.latency_ms < 1200
     assert (logged[0]["event"], logged[0]["tool"]) == ("tool_abandoned", "cling")
-    await asyncio.wait(tool_calls._abandoned)
+    await asyncio.wait(tool_calls.abandoned)
     assert seen == ["ignored", "ended"]
 
 
@@ -289,7 +289,7 @@ async def test_cancellation_is_not_held_up_by_a_tool_that_ignores_it(monkeypatch
     with pytest.raises(asyncio.CancelledError):
         await running
     assert time.monotonic() - start < 1.2
-    await asyncio.wait(tool_calls._abandoned)
+    await asyncio.wait(tool_calls.abandoned)
 
 
 async def test_several_at_once_take_as_long_as_the_longest() -> None:

@@ -69,7 +69,9 @@ def test_values_are_shown_as_text_or_json(value: Any, text: str) -> None:
     msgspec.json.encode(output.result)
 
 
-@pytest.mark.parametrize("value", [object(), [object()], {"a": open}, lambda: 1])
+@pytest.mark.parametrize(
+    "value", [object(), [object()], {"a": open}, lambda: 1], ids=["object", "list", "dict", "function"]
+)
 def test_what_has_no_json_form_is_refused(value: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         render(value, 1000)

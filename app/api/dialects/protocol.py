@@ -21,7 +21,7 @@ class Asked(Struct, frozen=True):
 
 
 class ErrorDialect(Protocol):
-    """How errors are written."""
+    """Writes errors."""
 
     @property
     def problem_type(self) -> str:
@@ -32,7 +32,7 @@ class ErrorDialect(Protocol):
 
 
 class Dialect(ErrorDialect, Protocol):
-    """How runs are asked for and shown."""
+    """Reads requests for runs and writes their events and answers."""
 
     @property
     def heartbeat(self) -> bytes:

@@ -98,15 +98,16 @@ for i = 1, sets do
   redis.call('ZADD', KEYS[rates + i], whole(expiry), run)
   redis.call('PEXPIRE', KEYS[rates + i], lease + 1000)
 end
+local held_tokens, held_nanos = math.huge, math.huge
 for i, budget in ipairs(asked) do
   if not budget.held_tokens then
     hold(budget, tokens, nanos)
   end
-  write_budget(budget, run, budget.ends, expiry)
-  answer.tokens = whole(math.min(answer.tokens or math.huge, budget.held_tokens))
-  answer.nanos = whole(math.min(answer.nanos or math.huge, budget.held_nanos))
-  answer.budgets = answer.budgets or {}
-  answer.budgets[i] = { tokens = whole(budget.spent_tokens), nanos = whole(budget.spent_nanos) }
+  held_tokens, held_nanos = math.min(held_tokens, budget.held_tokens), math.min(held_nanos, budget.held_nanos)
+  asked[i] = write_budget(budget, run, budget.ends, expiry)
+end
+if budgets > 0 then
+  answer.tokens, answer.nanos, answer.budgets = whole(held_tokens), whole(held_nanos), asked
   answer.day = of_day ~= '' and of_day or date()
 end
 return cjson.encode(answer)

@@ -92,21 +92,22 @@ local function hold(budget, tokens, nanos)
 end
 
 -- Write what it has become. With `expiry`, the run holds so much until then; without, nothing.
+-- Returns what is spent, as replies have it.
 local function write_budget(budget, run, ends, expiry)
-  local values = {
-    'st', whole(budget.spent_tokens), 'sc', whole(budget.spent_nanos),
-    'rt', whole(budget.reserved_tokens), 'rc', whole(budget.reserved_nanos),
-  }
+  local key, held = budget.key, 'run:' .. run
+  local spent_tokens, spent_nanos = whole(budget.spent_tokens), whole(budget.spent_nanos)
+  local reserved_tokens, reserved_nanos = whole(budget.reserved_tokens), whole(budget.reserved_nanos)
   if expiry then
     budget.due = budget.due == 0 and expiry or math.min(budget.due, expiry)
-    values[9], values[10] = 'run:' .. run, whole(budget.held_tokens) .. ':' .. whole(budget.held_nanos) .. ':' .. whole(expiry)
-  end
-  values[#values + 1], values[#values + 2] = 'due', whole(budget.due)
-  redis.call('HSET', budget.key, unpack(values))
-  if not expiry then
-    redis.call('HDEL', budget.key, 'run:' .. run)
+    redis.call('HSET', key, 'st', spent_tokens, 'sc', spent_nanos, 'rt', reserved_tokens, 'rc', reserved_nanos,
+      'due', whole(budget.due), held, string.format('%.0f:%.0f:%.0f', budget.held_tokens + 0, budget.held_nanos + 0, expiry))
+  else
+    redis.call('HSET', key, 'st', spent_tokens, 'sc', spent_nanos, 'rt', reserved_tokens, 'rc', reserved_nanos,
+      'due', whole(budget.due))
+    redis.call('HDEL', key, held)
   end
   if budget.new then
-    redis.call('EXPIREAT', budget.key, ends + KEPT_SECONDS)
+    redis.call('EXPIREAT', key, ends + KEPT_SECONDS)
   end
+  return { tokens = spent_tokens, nanos = spent_nanos }
 end

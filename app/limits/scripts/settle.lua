@@ -48,7 +48,7 @@ for unit in string.gmatch(ARGV[8], '%S+') do
   settled[#settled + 1] = budget
 end
 
-local answer = { tokens = whole(tokens), nanos = whole(nanos) }
+local answer = {}
 
 -- Let the run hold in each budget what `words` say, or in none.
 local function grow(words)
@@ -77,9 +77,7 @@ if ARGV[9] ~= '' and not over then
 end
 
 for i, budget in ipairs(settled) do
-  write_budget(budget, run, budget.ends, budget.held_tokens and not over and now + lease or nil)
-  answer.budgets = answer.budgets or {}
-  answer.budgets[i] = { tokens = whole(budget.spent_tokens), nanos = whole(budget.spent_nanos) }
+  settled[i] = write_budget(budget, run, budget.ends, budget.held_tokens and not over and now + lease or nil)
 end
 if over then
   for i = 1, sets do
@@ -87,4 +85,8 @@ if over then
   end
 end
 redis.call('SET', mark, whole(last * 2 + (over and 1 or 0)), 'EX', ARGV[3])
-return answer.budgets and cjson.encode(answer) or '{}'
+if #settled == 0 then
+  return '{}'
+end
+answer.tokens, answer.nanos, answer.budgets = whole(tokens), whole(nanos), settled
+return cjson.encode(answer)

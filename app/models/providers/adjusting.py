@@ -7,7 +7,8 @@ from app.errors import AppError, ContextTooLong
 from app.models.estimates import estimated_input_tokens
 from app.models.options import ModelOptions
 from app.models.protocol import ModelRequest
-from app.models.providers.refusal_rules import NO_CHANGES, Changes
+from app.models.providers.answer_format import refusable
+from app.models.providers.changes import NO_CHANGES, Changes
 from app.models.providers.refusals import Said, change_for, words_of
 from app.models.providers.windows import told_window
 from app.telemetry.logs import log
@@ -35,11 +36,13 @@ Send = Callable[[A, Changes, int], Awaitable[None]]
 class Adjusting:
     """What is learned of one model: `reasons`, `context_window`, and the changes that its server asks for."""
 
-    def __init__(self, ref: str, options: ModelOptions, context_window: int | None) -> None:
+    def __init__(self, ref: str, options: ModelOptions, context_window: int | None, format_parameter: str) -> None:
+        """`format_parameter` is what carries the schema of an answer."""
         self.context_window = options.context_window or context_window
         self.reasons = bool(options.reasons)
         self._ref = ref
         self._parameters = options.parameters
+        self._format = format_parameter
         self._changes = NO_CHANGES
         self._fits = options.context_window is None  # no window is known that requests have to be cut to
 
@@ -57,13 +60,16 @@ class Adjusting:
                     raise
                 if (left := self._room_told(error, request)) is not None and left != room:
                     room = left
-                elif changed := change_for(error, changes, self._parameters):
+                elif changed := change_for(error, changes, self._optional(request)):
                     changes = changed
                 else:
                     raise
         if changes is not self._changes:
             self._keep(changes)
         return answer
+
+    def _optional(self, request: ModelRequest) -> list[str]:
+        return [*self._parameters, *refusable(request, self._format)]
 
     def _wanted(self, request: ModelRequest) -> int:
         return request.max_tokens + (request.max_reasoning_tokens if self.reasons else 0)

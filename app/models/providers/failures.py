@@ -9,8 +9,8 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 
 from app.errors import AppError, ContentFiltered, ContextTooLong, ModelError, ModelRateLimited, ModelUnavailable
-from app.models.providers.kinds import STATUSES, is_filtered, is_quota, is_rate_limited, is_too_long, reason_of
-from app.models.providers.told import Told, told
+from app.models.providers.error_body import ErrorBody, read_error
+from app.models.providers.error_kinds import STATUSES, is_filtered, is_quota, is_rate_limited, is_too_long, reason_of
 from app.telemetry.scrubbing import without_secrets
 from app.tls import certificate_problem
 
@@ -23,20 +23,20 @@ _DOWN = frozenset(
 
 def from_status(status: int, headers: Mapping[str, str], body: bytes) -> AppError:
     """The error for an answer that is not 200."""
-    said = told(body)
+    said = read_error(body)
     retry_after = retry_after_seconds(headers)
     return _from_told(status, said, said.retry_after if retry_after is None else retry_after)
 
 
 def from_answer(body: bytes) -> AppError:
     """The error that is told in an answer of status 200: in its whole body, or in an event of its stream."""
-    said = told(body)
+    said = read_error(body)
     known = (STATUSES.get(code.lower()) for code in said.codes)
     status = said.status or next((status for status in known if status is not None), 500)
     return _from_told(status, said, said.retry_after)
 
 
-def _from_told(status: int, said: Told, retry_after: float | None) -> AppError:
+def _from_told(status: int, said: ErrorBody, retry_after: float | None) -> AppError:
     words = said.words
     cause = f"HTTP {status}: {words}"
     if is_rate_limited(status, words) and not is_quota(words):
@@ -133,7 +133,7 @@ def context_too_long() -> ContextTooLong:
 
 def provider_words(body: bytes) -> str:
     """The identifiers and the message of a provider's error, cut and without secrets."""
-    return _fit(told(body).words)
+    return _fit(read_error(body).words)
 
 
 def _fit(cause: str) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from app.errors import AppError, ContextTooLong, ModelUnavailable
-from app.models.providers.refusal_rules import RULES, Changes, refuses
-from app.models.providers.told import told
+from app.models.providers.changes import Changes
+from app.models.providers.error_body import read_error
+from app.models.providers.refusal_rules import RULES, refuses
 
 _MAX_WORDS = 4000
 _REASONS = ("bad_request", "not_found", "server_error", "auth")
@@ -58,5 +59,5 @@ def _without(choices: Iterable[str], words: str, names: frozenset[str], changes:
 def words_of(body: bytes) -> tuple[str, frozenset[str]]:
     """The words of an error in lower case, and the parameters that it names in fields of their own. What repeats the
     request is not read: nobody who is let to ask may make an error say what they like."""
-    said = told(body)
+    said = read_error(body)
     return said.words[:_MAX_WORDS].lower(), said.names

@@ -1,6 +1,13 @@
 {{/* What the pods read as files: from secrets and ConfigMaps, as whole folders, which the kubelet keeps up to date; it never updates a subPath. */}}
 
-{{/* Each as {name, folder, kind, from, key, path}, a list in YAML. */}}
+{{- define "agent-api.agentsFolder" -}}/etc/agent-api/agents{{- end }}
+
+{{/* The ConfigMap with the agents' files; empty where there are none. */}}
+{{- define "agent-api.agentsConfigMap" -}}
+{{- .Values.agentsConfigMap | default (ternary (printf "%s-agents" (include "agent-api.fullname" .)) "" (not (empty .Values.agents))) -}}
+{{- end }}
+
+{{/* Each as {name, folder, kind, from, key}, a list in YAML; without a key all files of it. */}}
 {{- define "agent-api.files" -}}
 {{- $files := list -}}
 {{- with .Values.auth.apiKeys -}}
@@ -16,6 +23,9 @@
 {{- if include "agent-api.promptFile" . -}}
 {{- $path := include "agent-api.promptFile" . -}}
 {{- $files = append $files (dict "name" "prompt" "folder" (dir $path) "kind" "configMap" "from" (printf "%s-prompt" (include "agent-api.fullname" .)) "key" (base $path)) -}}
+{{- end -}}
+{{- with include "agent-api.agentsConfigMap" . -}}
+{{- $files = append $files (dict "name" "agents" "folder" (include "agent-api.agentsFolder" $) "kind" "configMap" "from" .) -}}
 {{- end -}}
 {{- with .Values.caBundle -}}
 {{- if or .configMap .secret -}}
@@ -40,8 +50,10 @@
   {{ .kind }}:
     {{ ternary "secretName" "name" (eq .kind "secret") }}: {{ .from | quote }}
     defaultMode: 0444
+    {{- with .key }}
     items:
-      - key: {{ .key | quote }}
-        path: {{ .key | quote }}
+      - key: {{ . | quote }}
+        path: {{ . | quote }}
+    {{- end }}
 {{- end }}
 {{- end }}

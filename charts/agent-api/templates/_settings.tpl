@@ -80,6 +80,7 @@ demo
 {{- if include "agent-api.promptFile" . -}}{{- $_ := set $settings "SYSTEM_PROMPT_FILE" (include "agent-api.promptFile" .) -}}
 {{- else if .Values.systemPrompt -}}{{- $_ := set $settings "SYSTEM_PROMPT" .Values.systemPrompt -}}
 {{- end -}}
+{{- if include "agent-api.agentsConfigMap" . -}}{{- $_ := set $settings "AGENTS_DIR" (include "agent-api.agentsFolder" .) -}}{{- end -}}
 {{- if .Values.tracing.endpoint -}}
 {{- $_ := set $settings "OTEL_EXPORTER_OTLP_ENDPOINT" .Values.tracing.endpoint -}}
 {{- $_ := set $settings "OTEL_TRACES_SAMPLER" "parentbased_traceidratio" -}}

@@ -22,7 +22,7 @@ class ChatAnswer(Struct, frozen=True):
     latency_ms: float
     cached: bool
     degraded: tuple[str, ...]
-    """What the service had to do without, such as `sessions`."""
+    """Parts of the service that were away, such as `sessions`."""
     trace_id: str
     request_id: str
 

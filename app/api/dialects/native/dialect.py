@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -13,8 +13,10 @@ from app.api.dialects.native.events import HEARTBEAT, ShowAnswer
 from app.api.dialects.native.problems import NativeProblems
 from app.api.dialects.native.requests import AgentRunRequest, ChatRequest, Question
 from app.api.dialects.protocol import Asked, Frame
+from app.api.invalid import invalid
 from app.errors import InvalidRequest
 from app.limits.limiter import AGENT
+from app.messages import AssistantMessage, Message, UserMessage
 from app.runs.events import Answer
 from app.runs.request import RunRequest
 
@@ -61,8 +63,9 @@ def agent(max_message_chars: int) -> Native[AgentRunRequest]:
     """The dialect of `/agent/run`."""
 
     def run_of(body: AgentRunRequest) -> RunRequest:
+        message, history = _conversation(body, max_message_chars)
         return RunRequest(
-            message=check_text("query", body.query, max_message_chars),
+            message=message,
             session_id=body.session_id,
             model=body.model,
             agent=body.agent,
@@ -71,10 +74,38 @@ def agent(max_message_chars: int) -> Native[AgentRunRequest]:
             max_cost_usd=body.max_cost_usd,
             stream=body.stream,
             suggestions=body.suggestions,
+            history=history,
+            system=None if body.system is None else check_text("system", body.system, max_message_chars),
+            temperature=body.temperature,
+            max_tokens=body.max_tokens,
+            response_format=body.response_format if body.response_format is None else _schema(body.response_format),
             operation=AGENT,
         )
 
     return Native(Body(AgentRunRequest), run_of, agent_answer)
+
+
+def _conversation(body: AgentRunRequest, max_chars: int) -> tuple[str, tuple[Message, ...] | None]:
+    """The task, and what was said before it where the request tells that. Raises InvalidRequest."""
+    if body.query is not None and body.messages is None:
+        return check_text("query", body.query, max_chars), None
+    if body.messages is None:
+        raise invalid([{"loc": ("query",), "msg": "Field required"}])
+    for field, given in (("query", body.query), ("session_id", body.session_id)):
+        if given is not None:
+            raise invalid([{"loc": (field,), "msg": "Give this or messages, not both"}])
+    *before, task = [
+        (one.role, check_text(f"messages.{n}", one.content, max_chars)) for n, one in enumerate(body.messages)
+    ]
+    if task[0] != "user":
+        raise invalid([{"loc": ("messages",), "msg": "The last message should be the user's"}])
+    return task[1], tuple([UserMessage(text) if role == "user" else AssistantMessage(text) for role, text in before])
+
+
+def _schema(schema: dict[str, Any]) -> dict[str, Any]:
+    if schema.get("type") != "object":
+        raise invalid([{"loc": ("response_format",), "msg": "Input should be a JSON schema of type object"}])
+    return schema
 
 
 def check_text(field: str, text: str, max_chars: int) -> str:

@@ -29,11 +29,11 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     request_id: str
     errors: tuple[FieldProblem, ...] = ()
     more_errors: int = 0
-    """How many fields are wrong as well."""
+    """Number of other wrong fields."""
     violated_policies: tuple[str, ...] = msgspec.field(default=(), name="violated-policies")
     """The rate limits that are reached, named as RateLimit-Policy does."""
     budget: str = ""
-    """Whose budget does not cover the run: `user`, `peer`, `team` or `global`."""
+    """The budget that does not cover the run: `user`, `peer`, `team` or `global`."""
     period: str = ""
     unit: str = ""
     resets_in_seconds: int | None = None

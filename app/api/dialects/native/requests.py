@@ -1,6 +1,6 @@
-"""What the native routes of runs take, for validation and for the OpenAPI document, and the runs that it asks for."""
+"""Bodies of the native routes of runs, for validation and for the OpenAPI document."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
@@ -9,11 +9,11 @@ from app.api.requests import STRICT, Id, Name, UserId
 
 def _required_first(schema: dict[str, Any]) -> None:
     properties = schema["properties"].items()
-    schema["properties"] = dict(sorted(properties, key=lambda item: item[0] not in schema["required"]))
+    schema["properties"] = dict(sorted(properties, key=lambda item: item[0] not in schema.get("required", ())))
 
 
 class Question(BaseModel):
-    """What every native request for a run takes."""
+    """The fields of every native request for a run."""
 
     model_config = ConfigDict(**STRICT, json_schema_extra=_required_first)
 
@@ -33,12 +33,43 @@ class ChatRequest(Question):
     )
 
 
+class Said(BaseModel):
+    """A message of a conversation."""
+
+    model_config = STRICT
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
 class AgentRunRequest(Question):
-    query: str = Field(
+    query: str | None = Field(
+        None,
         validation_alias=AliasChoices("query", "message"),
         min_length=1,
-        description="The task. `message` is another name for it; give one of the two",
+        description="The task. `message` is another name for it; give one of the two, or `messages`",
         examples=["What is 6 * 7?"],
+    )
+    messages: list[Said] | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        fail_fast=True,
+        description="A conversation, in place of `query` and `session_id`; the last message is the user's task",
+    )
+    system: str | None = Field(
+        None, min_length=1, description="In place of the agent's prompt, where the agent allows that"
+    )
+    temperature: float | None = Field(
+        None, ge=0, le=2, allow_inf_nan=False, description="Where the agent allows it; the agent's when left out"
+    )
+    max_tokens: int | None = Field(
+        None, ge=1, description="Tokens of the answer, where the agent allows it; the agent's own is the maximum"
+    )
+    response_format: dict[str, Any] | None = Field(
+        None,
+        description="JSON schema of type object that the answer has to follow, where the agent allows it",
+        examples=[{"type": "object", "properties": {"result": {"type": "number"}}, "required": ["result"]}],
     )
     max_iterations: int | None = Field(None, ge=1, le=100, description="Maximum number of model calls")
     max_cost_usd: float | None = Field(None, gt=0, allow_inf_nan=False, description="Cost that ends the run")

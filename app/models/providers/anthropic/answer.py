@@ -5,18 +5,18 @@ from typing import Any
 
 import msgspec
 
-from app.errors import AppError
 from app.messages import ToolCall, Usage
 from app.models.estimates import BYTES_A_TOKEN
 from app.models.protocol import Completion, OnBeside, OnText, StopReason
 from app.models.providers.anthropic.blocks import Block, calls_in, extras_of
+from app.models.providers.anthropic.unreadable import unreadable
 from app.models.providers.anthropic.usage import UsageCount
 from app.models.providers.anthropic.wire import Delta, Event, decode_event, decode_reply
+from app.models.providers.error_body import read_error
 from app.models.providers.failures import context_too_long, unavailable
-from app.models.providers.openai.ends import failure_in, failure_of_finish, stop_reason_of
-from app.models.providers.tagged import TaggedText
-from app.models.providers.thinking import Splitter
-from app.models.providers.told import told
+from app.models.providers.openai.finish import failure_in, failure_of_finish, stop_reason_of
+from app.models.providers.tagged_text import TaggedText
+from app.models.providers.think_tags import Splitter
 
 _PAUSED = "pause_turn"
 
@@ -74,7 +74,7 @@ class AnthropicAnswer:
         try:
             event = decode_event(data)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise _unreadable(data, error) from error
+            raise unreadable(data, error) from error
         if event.type == "content_block_delta" and (delta := event.delta):
             if (text := delta.text) and (block := self._at.get(event.index)) and block.kind == "text":
                 if text := self.text.say(text):  # nearly all events are this
@@ -103,8 +103,12 @@ class AnthropicAnswer:
         try:
             reply = decode_reply(body.removeprefix(b"\xef\xbb\xbf"))
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise _unreadable(body, error) from error
-        if reply.error or reply.type == "error" or (not reply.content and not reply.stop_reason and told(body).message):
+            raise unreadable(body, error) from error
+        if (
+            reply.error
+            or reply.type == "error"
+            or (not reply.content and not reply.stop_reason and read_error(body).message)
+        ):
             raise failure_in(body)
         if not reply.content and not reply.stop_reason:
             raise unavailable("broken_answer", "no content and no stop_reason")
@@ -237,14 +241,3 @@ class AnthropicAnswer:
     def _add_beginning(self, block: Block, text: str) -> None:
         if text:
             (self._think if block.kind == "thinking" else self._say)(block, text)
-
-
-def _unreadable(data: bytes, error: Exception) -> AppError:
-    """An error in a shape of its own is one, too."""
-    try:
-        said = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        said = None
-    if isinstance(said, dict) and (said.get("error") or said.get("object") == "error" or said.get("type") == "error"):
-        return failure_in(data)
-    return unavailable("broken_answer", str(error))

@@ -3,8 +3,10 @@
 A stream is read as bytes: the typed events that the SDK makes of it cost more than 100 µs of CPU a token.
 """
 
+import os
 import re
 import ssl
+from functools import lru_cache
 from typing import Any
 
 import anthropic
@@ -19,22 +21,29 @@ from app.models.prices import is_anthropic
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.models.providers.adjusting import Adjusted, Adjusting
 from app.models.providers.anthropic.answer import AnthropicAnswer
-from app.models.providers.anthropic.request import request_body
+from app.models.providers.anthropic.request import FORMAT, request_body
 from app.models.providers.anthropic.transport import raise_for_status, read_answer, translated
+from app.models.providers.changes import Changes
 from app.models.providers.demo.echo import without_echo
 from app.models.providers.failures import is_alive
 from app.models.providers.http import CONNECT_SECONDS, SILENCE_SECONDS
-from app.models.providers.refusal_rules import Changes
-from app.models.providers.thinking import Splitter
+from app.models.providers.think_tags import Splitter
 from app.telemetry.logs import log
 from app.telemetry.propagation import trace_headers
 
 KEEP_ALIVE_SECONDS = 30.0
 UNLIMITED = 0
+MAX_TEMPERATURE = 1.0
 MAX_PAUSES = 5
 """How often an answer that the provider pauses, while its own tools work, is asked to go on."""
 
 _OF_THINKING = re.compile(r"(?!.*(?:cache_control|must be passed)).*(?:thinking|signature)", re.IGNORECASE | re.DOTALL)
+
+
+@lru_cache(1)
+def _default_tls(*_where: str | None) -> ssl.SSLContext:
+    """One context for all models, since reading the certificates takes 25 ms; `_where` they are read from."""
+    return httpx2.create_ssl_context()
 
 
 class AnthropicModel(Adjusted):
@@ -59,7 +68,7 @@ class AnthropicModel(Adjusted):
         self.name = name
         self.ref = f"anthropic/{name}"
         self._options = options
-        self._adjusting = Adjusting(self.ref, options, context_window)
+        self._adjusting = Adjusting(self.ref, options, context_window, FORMAT)
         self._splits = not is_anthropic(base_url)
         self._opened = False
         self._warned = False
@@ -72,7 +81,7 @@ class AnthropicModel(Adjusted):
             open_telemetry=False,
             default_headers={"Accept-Encoding": "identity"},
             http_client=anthropic.DefaultAioHttpClient(
-                verify=tls or True,
+                verify=tls or _default_tls(os.getenv("SSL_CERT_FILE"), os.getenv("SSL_CERT_DIR")),
                 timeout=timeout,
                 limits=httpx2.Limits(max_connections=UNLIMITED, keepalive_expiry=KEEP_ALIVE_SECONDS),
                 event_hooks={"response": [raise_for_status]},
@@ -112,9 +121,12 @@ class AnthropicModel(Adjusted):
 
     def _body(self, request: ModelRequest, ref: str, changes: Changes, max_tokens: int) -> dict[str, Any]:
         with_tools = self._options.tools and "tools" not in changes.left_out
-        body = request_body(request, self.name, ref, max_tokens, with_tools=with_tools, ways=changes.ways)
+        body = request_body(request, self.name, ref, max_tokens, changes, with_tools=with_tools)
         body["stream"] = request.stream if changes.stream is None else changes.stream
-        if further := self._options.parameters:
+        further = dict(self._options.parameters)
+        if request.temperature is not None:
+            further["temperature"] = min(request.temperature, MAX_TEMPERATURE)  # no parameter of the SDK's any more
+        if further:
             body["extra_body"] = {name: further[name] for name in further if name not in changes.left_out}
         return body
 

@@ -4,17 +4,22 @@ https://platform.claude.com/docs/en/api/messages
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from app.models.protocol import ModelRequest
+from app.models.providers.answer_format import system_prompt
 from app.models.providers.anthropic.blocks import placed
+from app.models.providers.changes import NO_CHANGES, Changes
 
 CACHE = {"type": "ephemeral"}
 """Marks the end of what is kept for five minutes: a prompt that begins the same costs a fraction up to here."""
+
+FORMAT = "output_config"
+"""The parameter with the schema of an answer."""
 
 BLANK = "(a blank message)"
 """Stands for a message of white space, which Anthropic does not take."""
@@ -28,23 +33,27 @@ def request_body(
     model: str,
     ref: str,
     max_tokens: int,
+    changes: Changes = NO_CHANGES,
     *,
     with_tools: bool = True,
-    ways: Collection[str] = (),
 ) -> dict[str, Any]:
     """The parameters of `messages.create`. Cached are the tools, with the system prompt, and the conversation,
     which the next iteration and the next turn begin with. `ref` is the model's: it is given back its own thinking.
-    `ways` are other ways to write all this, which the server has asked for."""
+    `changes` are what the server has asked for."""
     with_tools = with_tools and bool(request.tools)
+    ways = changes.ways
+    system = system_prompt(request, FORMAT, changes.left_out)
     cached = "without_marks_for_the_cache" not in ways
     messages = _Conversation(ref, with_tools=with_tools).told(request.messages)
     body: dict[str, Any] = {"model": model, "max_tokens": max_tokens, "messages": messages}
-    if request.system:
+    if system:
         body["system"] = (
-            [{"type": "text", "text": request.system, "cache_control": CACHE}]
+            [{"type": "text", "text": system, "cache_control": CACHE}]
             if cached and "system_prompt_as_text" not in ways
-            else request.system
+            else system
         )
+    if request.response_format is not None and FORMAT not in changes.left_out:
+        body[FORMAT] = {"format": {"type": "json_schema", "schema": request.response_format}}
     if with_tools:
         body["tools"] = [
             {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}

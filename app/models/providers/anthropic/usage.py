@@ -3,7 +3,7 @@
 from app.messages import Usage
 from app.models.estimates import BYTES_A_TOKEN
 from app.models.providers.anthropic.wire import TokenUsage
-from app.models.providers.counts import count_of
+from app.models.providers.lenient_counts import count_of
 
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from app.models.providers.counts import count_of
+from app.models.providers.lenient_counts import count_of
 
 
 class TokenUsage(Struct):

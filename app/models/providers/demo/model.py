@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from app.errors import InvalidRequest
 from app.messages import Message, ToolMessage, Usage, UserMessage, size_of_text
 from app.models.estimates import BYTES_A_TOKEN, estimated_input_tokens, estimated_tokens
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
@@ -36,6 +37,8 @@ class DemoModel:
         self._word_seconds = word_seconds
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
+        if request.response_format is not None:
+            raise InvalidRequest("The model demo is a few rules: it cannot answer in a format. Ask another model.")
         input_tokens = estimated_input_tokens(request)
         calls = tuple(calls_for(request))
         if calls:

@@ -6,14 +6,14 @@ from app.errors import ModelUnavailable
 from app.messages import Extras, ToolCall, Usage
 from app.models.estimates import BYTES_A_TOKEN, estimated_input_tokens
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText
-from app.models.providers.counts import count_of
+from app.models.providers.error_body import read_error
 from app.models.providers.failures import context_too_long, unavailable
 from app.models.providers.http import MAX_ANSWER_BYTES
+from app.models.providers.lenient_counts import count_of
 from app.models.providers.ollama.wire import Call, Chunk, decode, decode_lines
-from app.models.providers.openai.ends import failure_in, failure_of_finish, stop_reason_of
-from app.models.providers.tagged import TaggedText
-from app.models.providers.thinking import Splitter
-from app.models.providers.told import told
+from app.models.providers.openai.finish import failure_in, failure_of_finish, stop_reason_of
+from app.models.providers.tagged_text import TaggedText
+from app.models.providers.think_tags import Splitter
 from app.models.providers.tool_calls import call_with_json, valid_id
 
 _NOT_READY = frozenset({"load", "unload"})
@@ -92,7 +92,9 @@ class OllamaAnswer:
         if not self.done and self.written_bytes:
             raise unavailable("cut_stream", "not done")
         if not self.done:
-            raise failure_in(body) if told(body).message else unavailable("broken_answer", "neither text nor done")
+            raise (
+                failure_in(body) if read_error(body).message else unavailable("broken_answer", "neither text nor done")
+            )
 
     def end(self) -> None:
         """Raises ModelUnavailable if the answer was cut, and ContextTooLong if the prompt was."""

@@ -6,12 +6,12 @@ from app.errors import AppError, ModelUnavailable
 from app.models.options import NO_OPTIONS, ModelOptions
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.models.providers.adjusting import Adjusted, Adjusting
+from app.models.providers.changes import Changes
 from app.models.providers.failures import is_alive, unavailable
 from app.models.providers.http import Http, drain, read
 from app.models.providers.ollama.answer import OllamaAnswer, is_end
-from app.models.providers.ollama.wire import encode_request
-from app.models.providers.refusal_rules import Changes
-from app.models.providers.thinking import Splitter
+from app.models.providers.ollama.wire import FORMAT, encode_request
+from app.models.providers.think_tags import Splitter
 from app.telemetry.logs import log
 
 _HEADERS = {"Content-Type": "application/json"}
@@ -38,7 +38,7 @@ class OllamaModel(Adjusted):
         self._keep_alive = int(keep_alive) if keep_alive.lstrip("-").isdecimal() else keep_alive
         self._http = http
         self._options = options
-        self._adjusting = Adjusting(self.ref, options, num_ctx)
+        self._adjusting = Adjusting(self.ref, options, num_ctx, FORMAT)
         self._opened = False
         self._warned = False
 

@@ -11,7 +11,8 @@ from msgspec import Struct
 from app.messages import AssistantMessage, Message, ToolMessage, UserMessage
 from app.models.options import ModelOptions
 from app.models.protocol import ModelRequest
-from app.models.providers.refusal_rules import Changes
+from app.models.providers.answer_format import system_prompt
+from app.models.providers.changes import Changes
 from app.models.providers.tool_calls import functions
 
 
@@ -42,6 +43,9 @@ class Chunk(Struct):
     error: Any = None
 
 
+FORMAT = "format"
+"""The parameter with the schema of an answer."""
+
 _decoder = msgspec.json.Decoder(Chunk)
 decode = _decoder.decode
 decode_lines = _decoder.decode_lines
@@ -62,9 +66,13 @@ def encode_request(
     prompt in the midst of it, without a word. Old servers do not know them. `ref` is the model's: it is given back
     its own thinking."""
     with_tools = bool(request.tools) and options.tools and "tools" not in changes.left_out
+    system = system_prompt(request, FORMAT, changes.left_out)
     body: dict[str, Any] = {
         "model": model,
-        "messages": [*_system(request.system), *(_message(message, ref) for message in request.messages)],
+        "messages": [
+            *_system(system),
+            *(_message(message, ref) for message in request.messages),
+        ],
         "stream": request.stream if changes.stream is None else changes.stream,
         "truncate": False,
         "shift": False,
@@ -76,6 +84,10 @@ def encode_request(
     if further := options.parameters:
         own = further.get("options")
         body.update(further, options={**(own if isinstance(own, dict) else {}), **body["options"]})
+    if request.temperature is not None:
+        body["options"]["temperature"] = request.temperature
+    if request.response_format is not None:
+        body[FORMAT] = request.response_format
     for name in changes.left_out:
         body.pop(name, None)
     return _encode(body)

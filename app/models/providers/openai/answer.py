@@ -9,7 +9,7 @@ from app.models.estimates import BYTES_A_TOKEN
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, ToolSpec
 from app.models.providers.failures import unavailable
 from app.models.providers.openai.calls import Calls
-from app.models.providers.openai.ends import (
+from app.models.providers.openai.finish import (
     failure_in,
     failure_of_choice,
     failure_of_finish,
@@ -21,8 +21,8 @@ from app.models.providers.openai.lenient import decode_leniently
 from app.models.providers.openai.reasoning import Reasoning
 from app.models.providers.openai.usage import Counted
 from app.models.providers.openai.wire import Call, ChatCompletion, Choice, Delta, decode
-from app.models.providers.tagged import TaggedText
-from app.models.providers.thinking import Splitter
+from app.models.providers.tagged_text import TaggedText
+from app.models.providers.think_tags import Splitter
 
 
 class OpenAIAnswer:

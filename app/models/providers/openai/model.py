@@ -8,13 +8,13 @@ from app.models.options import NO_OPTIONS, ModelOptions
 from app.models.prices import is_openai
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.models.providers.adjusting import Adjusted, Adjusting
+from app.models.providers.changes import Changes
 from app.models.providers.failures import is_alive
 from app.models.providers.http import Http, read
 from app.models.providers.openai.answer import OpenAIAnswer
-from app.models.providers.openai.request import encode_request
+from app.models.providers.openai.request import FORMAT, encode_request
 from app.models.providers.openai.stream import read_answer
-from app.models.providers.refusal_rules import Changes
-from app.models.providers.thinking import Splitter
+from app.models.providers.think_tags import Splitter
 from app.telemetry.logs import log
 
 _OPENED = (
@@ -46,7 +46,7 @@ class OpenAIModel(Adjusted):
     ) -> None:
         self.name = name
         self.ref = f"openai/{name}"
-        self._adjusting = Adjusting(self.ref, options, context_window)
+        self._adjusting = Adjusting(self.ref, options, context_window, FORMAT)
         self._options = options
         self._base_url = base_url
         self._url = f"{base_url}/chat/completions"

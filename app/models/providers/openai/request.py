@@ -7,11 +7,15 @@ import msgspec
 from app.messages import AssistantMessage, ToolCall, UserMessage
 from app.models.options import NO_OPTIONS, ModelOptions
 from app.models.protocol import ModelRequest
-from app.models.providers.openai.ways import rewritten
-from app.models.providers.refusal_rules import NO_CHANGES, Changes
+from app.models.providers.answer_format import json_schema, system_prompt
+from app.models.providers.changes import NO_CHANGES, Changes
+from app.models.providers.openai.rewriting import rewritten
 from app.models.providers.tool_calls import functions
 
 _encode = msgspec.json.Encoder().encode
+FORMAT = "response_format"
+"""The parameter with the schema of an answer."""
+
 _ONLY_WITH_TOOLS = ("tool_choice", "parallel_tool_calls")
 
 
@@ -26,7 +30,8 @@ def encode_request(
     """The body of a call of `model`, whose own reasoning is under `ref`; `max_tokens` has its parameter's name here."""
     stream = request.stream if changes.stream is None else changes.stream
     with_tools = bool(request.tools) and options.tools and "tools" not in changes.left_out
-    messages = [*_system(request.system), *_messages(request, ref, changes)]
+    system = system_prompt(request, FORMAT, changes.left_out)
+    messages = [*_system(system), *_messages(request, ref, changes)]
     if changes.ways or with_tools != bool(request.tools):
         messages = rewritten(messages, changes.ways, with_tools=with_tools, told_of_tools=bool(request.tools))
     body: dict[str, Any] = {"model": model, "messages": messages, max_tokens[0]: max_tokens[1], "stream": stream}
@@ -39,6 +44,10 @@ def encode_request(
         if not with_tools:
             for name in _ONLY_WITH_TOOLS:
                 body.pop(name, None)
+    if request.temperature is not None:
+        body["temperature"] = request.temperature
+    if request.response_format is not None:
+        body[FORMAT] = json_schema(request.response_format)
     if changes is not NO_CHANGES:
         changes.apply(body)
     return _encode(body)

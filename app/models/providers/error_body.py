@@ -35,7 +35,7 @@ _DELAY = re.compile(rb'"retryDelay"\s*:\s*"([\d.]+)s"')
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class Told(NamedTuple):
+class ErrorBody(NamedTuple):
     """An error in the provider's words. `codes` are its identifiers, as `invalid_request_error`, `names` the parameters
     that it names in fields of their own."""
 
@@ -55,17 +55,17 @@ class Told(NamedTuple):
         return next((int(code) for code in self.codes if code.isdecimal() and 400 <= int(code) < 600), None)
 
 
-def told(body: bytes) -> Told:
+def read_error(body: bytes) -> ErrorBody:
     """The error in a body, or in an event of a stream; a body that is no JSON is its own message."""
     said = _decoded(body)
     if said is None:
         text = _plain(body)
-        return Told((), text, _wait(text, body))
+        return ErrorBody((), text, _wait(text, body))
     texts: dict[str, dict[str, None]] = {"code": {}, "message": {}, "name": {}}
     for kind, text in _walk(said, _DEPTH):
         texts[kind][text] = None
     message = _BLANKS.sub(" ", ": ".join(texts["message"])).strip()[:MAX_CHARS]
-    return Told(tuple(texts["code"]), message, _wait(message, body), frozenset(texts["name"]))
+    return ErrorBody(tuple(texts["code"]), message, _wait(message, body), frozenset(texts["name"]))
 
 
 def _decoded(body: bytes) -> Any:

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from app.messages import size_of_text
 from app.models.protocol import OnBeside, OnText
-from app.models.providers.thinking import Splitter
+from app.models.providers.think_tags import Splitter
 
 
 class TaggedText(Struct):

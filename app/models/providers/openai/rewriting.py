@@ -24,6 +24,8 @@ def rewritten(messages: Messages, ways: Collection[str], *, with_tools: bool, to
     for message in messages:
         if "content_as_text" in ways:
             message["content"] = _text_of(message["content"])
+        if "content_never_empty" in ways:
+            message["content"] = message["content"] or _BLANK
         if message["role"] == "assistant":
             _complete(message, ways)
     if "ids_of_nine_characters" in ways:

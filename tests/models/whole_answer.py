@@ -14,7 +14,7 @@ CLOCK = ToolSpec("clock", "The time.", {"type": "object", "properties": {"zone":
 
 
 @dataclass(frozen=True)
-class Folded:
+class WholeAnswer:
     text: str
     calls: list[ToolCall]
     end: Completion
@@ -25,9 +25,9 @@ def ask(text: str = "hello", *, stream: bool = True, tools: tuple[ToolSpec, ...]
     return ModelRequest("Be brief.", [UserMessage(text)], tools, max_tokens=100, stream=stream)
 
 
-async def fold(model: Model, request: ModelRequest) -> Folded:
+async def whole_answer(model: Model, request: ModelRequest) -> WholeAnswer:
     """The texts have to come as the protocol says: none empty, none after the end."""
     texts: list[str] = []
     completion = await model.generate(request, texts.append)
     assert all(texts)
-    return Folded("".join(texts), list(completion.tool_calls), completion, list(texts))
+    return WholeAnswer("".join(texts), list(completion.tool_calls), completion, list(texts))

@@ -1,0 +1,38 @@
+"""Settings that would let the process start and no run through: refused at the start."""
+
+from collections.abc import Collection, Mapping
+
+from app.errors import ConfigurationError
+from app.limits.tiers import parse
+from app.messages import NANOS, UserMessage
+from app.models.observed import ObservedModel
+from app.runs.estimates import most_input_tokens, most_of_output, most_tool_tokens
+from app.settings import Settings
+from app.tools.registry import Registry
+
+
+def check_settings(settings: Settings, models: Mapping[str, ObservedModel], tools: Registry) -> None:
+    """Raises ConfigurationError for limits that no model call fits, and limits of tools that are not there."""
+    _check_limits(settings, tools)
+    read = most_input_tokens(settings.system_prompt, [UserMessage("?")], most_tool_tokens(tools.values()))
+    for ref, model in models.items():
+        tokens, nanos = most_of_output(model.dearest, read, 1)
+        if tokens > settings.max_run_tokens:
+            raise ConfigurationError(
+                f"MAX_RUN_TOKENS: is too small for any call of {ref}: the system prompt, the tools and one token of an "
+                f"answer are counted as {tokens}; set that or more"
+            )
+        if nanos - 1 > settings.max_cost_usd * NANOS:  # 1: of rounding, even where a model is free
+            raise ConfigurationError(
+                f"MAX_COST_USD: is too small for any call of {ref}: the system prompt, the tools and one token of an "
+                f"answer may cost ${nanos / NANOS:.6f}; set that or more"
+            )
+
+
+def _check_limits(settings: Settings, tools: Collection[str]) -> None:
+    for name, tier in parse(settings.limits).tiers.items():
+        if unknown := sorted(tier.tools.keys() - {"*", *tools}):
+            known = ", ".join(sorted(tools))
+            raise ConfigurationError(
+                f"LIMITS: tiers.{name}.tools: there is no tool {', '.join(unknown)}; known: {known}"
+            )
