@@ -27,11 +27,14 @@ def _attributes(run: RunContext) -> dict[str, int]:
 
 async def _iterate(run: RunContext) -> None:
     """One model call, and the tools that the model has asked for."""
-    asked = False
+    asked = called = False
     while True:
         left = left_of(run.reservation, asked=asked)
         match next_action(run.state, run.limits, left, run.costs):
+            case CallModel() | Reserve() if called:
+                return  # the model has said nothing: it is asked once more, in an iteration of its own
             case CallModel() as call:
+                called = True
                 await call_model(run, call)
             case CallTools(calls):
                 await call_tools(run, calls, left)

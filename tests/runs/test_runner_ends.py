@@ -266,3 +266,20 @@ async def test_a_run_is_a_tree_of_spans() -> None:
     [root_span] = [span for span in memory.get_finished_spans() if span.parent is None]
     assert root_span.status.description == "model-unavailable"
     assert not root_span.status.is_ok
+
+
+async def test_a_model_that_is_asked_once_more_is_so_in_an_iteration_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OTEL_SDK_DISABLED", raising=False)
+    current.set(RequestContext("request", "0" * 31 + "1", sampled=True))
+    memory = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    stage = Stage(ScriptedModel(answers(""), answers("8")), tracing=Tracing(provider))
+    assert (await stage.answer()).iterations == 2
+    spans = memory.get_finished_spans()
+    iterations = [span for span in spans if span.name == "agent.iteration"]
+    assert [(span.attributes or {})["agent.iteration.index"] for span in iterations] == [1, 2]
+    calls = [span.parent.span_id for span in spans if span.name == "chat scripted" and span.parent]
+    assert calls == [span.context.span_id for span in iterations if span.context]
