@@ -36,4 +36,6 @@ def estimated_input_tokens(request: ModelRequest) -> int:
         estimated_tokens(tool.name + tool.description) + len(msgspec.json.encode(tool.parameters)) // BYTES_A_TOKEN
         for tool in request.tools
     )
+    if request.response_format is not None:
+        tools += tokens_of_bytes(len(msgspec.json.encode(request.response_format)))
     return estimated_tokens(request.system) + estimated_message_tokens(request.messages) + tools

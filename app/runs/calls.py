@@ -62,7 +62,7 @@ def _request(run: RunContext, call: CallModel) -> ModelRequest:
     messages, window = run.state.all_messages(), run.model.context_window
     answer, reasoning = call.answer, call.reasoning
     if window is not None:
-        answer, reasoning = within_window(window, answer, reasoning, call.system, messages, run.tools.most_tokens)
+        answer, reasoning = within_window(window, answer, reasoning, call.system, messages, run.costs.beside_tokens)
     tools, asked = () if call.last else run.tools.specs, run.request
     temperature = run.agent.temperature if asked.temperature is None else asked.temperature
     return ModelRequest(

@@ -4,9 +4,9 @@ No tokenizer makes more tokens of a text than it has bytes in UTF-8. That is thr
 English, which is the price of never being wrong; providers add some tokens of their own around what they are given.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from math import ceil, floor, inf
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -34,6 +34,11 @@ def most_input_tokens(system: str, messages: Iterable[Message], tool_tokens: int
 def most_tool_tokens(tools: Collection[Tool]) -> int:
     """Of the tools' descriptions."""
     return sum(map(_tool_size, tools)) + _AROUND_TOOLS if tools else 0
+
+
+def most_format_tokens(schema: Mapping[str, Any] | None) -> int:
+    """Of the JSON schema that the answer has to follow, and of what providers tell a model about it."""
+    return 0 if schema is None else len(msgspec.json.encode(schema)) + _AROUND_TOOLS
 
 
 def most_history_tokens(estimated_tokens: int) -> int:

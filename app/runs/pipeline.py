@@ -81,9 +81,9 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
         except StateUnavailable as error:
             memory.not_recalled(error)
         else:
-            memory.recall(recalled, run.model, run.costs.system_prompt, run.tools.most_tokens)
+            memory.recall(recalled, run.model, run.costs.system_prompt, run.costs.beside_tokens)
     elif run.request.history is not None:
-        memory.take(run.request.history, run.model, run.costs.system_prompt, run.tools.most_tokens)
+        memory.take(run.request.history, run.model, run.costs.system_prompt, run.costs.beside_tokens)
     return headers
 
 

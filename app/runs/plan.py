@@ -25,8 +25,8 @@ class Costs(Struct, frozen=True):
 
     price: Price
     system_prompt: str
-    tool_tokens: int
-    """That telling a model of the tools may take."""
+    beside_tokens: int
+    """That telling a model of the tools and of the answer's format may take."""
 
 
 class CallModel(Struct, frozen=True):
@@ -97,7 +97,7 @@ def _model_call(state: RunState, limits: RunLimits, left: Left, costs: Costs) ->
     system = costs.system_prompt
     if last and (insists or state.messages):
         system = f"{system}\n\n{ANSWER_NOW}".lstrip()
-    read = most_input_tokens(system, state.all_messages(), costs.tool_tokens)
+    read = most_input_tokens(system, state.all_messages(), costs.beside_tokens)
     answer = limits.max_tokens - _answered(state, limits)
     reasoning = max(0, limits.max_reasoning_tokens - state.reasoning_tokens)
     ration = ration_of(costs.price, left, read, Ration(answer, reasoning, "max_tokens"), first=not state.iterations)
@@ -122,7 +122,7 @@ def growth_beside_tools(state: RunState, limits: RunLimits, left: Left, costs: C
     """What the model call after the tools that are being called is expected to need; None if that is reserved."""
     if left.whole:
         return None
-    read = most_input_tokens(costs.system_prompt, state.all_messages(), costs.tool_tokens)
+    read = most_input_tokens(costs.system_prompt, state.all_messages(), costs.beside_tokens)
     read += RESULT_TOKENS * len(state.waiting)
     write = max(0, limits.max_tokens - _answered(state, limits))
     write += max(0, limits.max_reasoning_tokens - state.reasoning_tokens)

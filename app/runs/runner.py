@@ -14,7 +14,14 @@ from app.limits.allowance import Amount, Growth
 from app.messages import UserMessage
 from app.models.observed import ObservedModel
 from app.runs.context import RunContext, Services
-from app.runs.estimates import least_of_call, most_history_tokens, most_input_tokens, most_of_call, most_of_run
+from app.runs.estimates import (
+    least_of_call,
+    most_format_tokens,
+    most_history_tokens,
+    most_input_tokens,
+    most_of_call,
+    most_of_run,
+)
 from app.runs.feed import Feed
 from app.runs.handle import RunHandle
 from app.runs.memory import Memory
@@ -62,7 +69,7 @@ class Runner:
             agent, model, request.max_iterations, request.max_cost_usd, request.max_tokens, model.reasons
         )
         system = agent.system_prompt if request.system is None else request.system
-        costs = Costs(model.dearest, system, tools.most_tokens)
+        costs = Costs(model.dearest, system, tools.most_tokens + most_format_tokens(request.response_format))
         message_id, session_id = new_id(), request.session_id or new_id()
         first = partial(_first_call, request, agent, limits, costs)
         feed = Feed()
@@ -163,7 +170,7 @@ def _bounds_of(
 
 def _first_call(request: RunRequest, agent: Agent, limits: RunLimits, costs: Costs) -> Growth:
     """What a run reserves for its first model call, whose history is not known yet."""
-    known = most_input_tokens(costs.system_prompt, [UserMessage(request.message)], costs.tool_tokens)
+    known = most_input_tokens(costs.system_prompt, [UserMessage(request.message)], costs.beside_tokens)
     read = known
     if request.session_id is not None or request.history is not None:
         read += most_history_tokens(agent.history_max_tokens)

@@ -7,7 +7,7 @@ import pytest
 from app.access.principal import ANY_TOOL, Principal
 from app.errors import InvalidRequest, NotFound
 from app.messages import AssistantMessage, UserMessage
-from app.runs.events import Answer
+from app.runs.events import Answer, RunFailed
 from app.tools import tool
 from tests.doubles import ADA, ScriptedModel, answers
 from tests.stage import Stage
@@ -100,3 +100,11 @@ async def test_a_long_conversation_is_trimmed_like_a_session_s() -> None:
     answer = await ask(stage, history=before)
     assert stage.model.requests[0].messages == [*before[2:], UserMessage("Hello")]
     assert answer.degraded == ()
+
+
+async def test_the_schema_of_an_answer_counts_as_what_the_model_reads() -> None:
+    stage = Stage(ScriptedModel(answers("ok")), agents={"clerk": {}}, max_run_tokens=6_000)
+    assert (await ask(stage)).answer == "ok"
+    last = (await stage.events(agent="clerk", response_format={"type": "object", "title": "x" * 8_000}))[-1]
+    assert isinstance(last, RunFailed)
+    assert last.error.slug == "request-too-expensive"

@@ -57,6 +57,7 @@ def test_a_conversation_reaches_the_model_as_it_is(relay: Service, upstream: Ups
         ({"query": "x", "system": ""}, "system"),
         ({"query": "x", "response_format": {"type": "string"}}, "response_format"),
         ({"query": "x", "response_format": "json"}, "response_format"),
+        ({"query": "x", "response_format": {"type": "object", "title": "x" * 10_000}}, "response_format"),
     ],
 )
 def test_what_cannot_be_meant_is_named(demo: Service, body: dict[str, Any], field: str) -> None:

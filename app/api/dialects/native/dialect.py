@@ -78,7 +78,7 @@ def agent(max_message_chars: int) -> Native[AgentRunRequest]:
             system=None if body.system is None else check_text("system", body.system, max_message_chars),
             temperature=body.temperature,
             max_tokens=body.max_tokens,
-            response_format=body.response_format if body.response_format is None else _schema(body.response_format),
+            response_format=None if body.response_format is None else _schema(body.response_format, max_message_chars),
             operation=AGENT,
         )
 
@@ -102,9 +102,11 @@ def _conversation(body: AgentRunRequest, max_chars: int) -> tuple[str, tuple[Mes
     return task[1], tuple([UserMessage(text) if role == "user" else AssistantMessage(text) for role, text in before])
 
 
-def _schema(schema: dict[str, Any]) -> dict[str, Any]:
+def _schema(schema: dict[str, Any], max_bytes: int) -> dict[str, Any]:
     if schema.get("type") != "object":
         raise invalid([{"loc": ("response_format",), "msg": "Input should be a JSON schema of type object"}])
+    if (size := len(_encode(schema))) > max_bytes:
+        raise invalid([{"loc": ("response_format",), "msg": f"has {size} bytes; at most {max_bytes} are taken"}])
     return schema
 
 
