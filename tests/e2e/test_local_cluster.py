@@ -43,21 +43,27 @@ def another_context() -> Iterator[str]:
 
 def kill_an_upgrade_midway() -> None:
     """Leaves the release as a helm does that was ended by SIGKILL while it waited."""
-    before = len(revisions())
+    before = latest()
     values = ["--values", str(CHART / "values-kind.yaml"), "--set", "image.tag=is-not-there"]
     upgrade = ["upgrade", "agent-api", str(CHART), "--namespace", INSTALLED, *values, "--wait", "--timeout", "5m"]
     with subprocess.Popen(["helm", "--kube-context", CONTEXT, *upgrade], stdout=subprocess.DEVNULL) as helm:
-        eventually("the upgrade has begun", 30, lambda: len(revisions()) > before and pending())
+        eventually("the upgrade has begun", 30, lambda: latest() > before and pending())
         helm.kill()
 
 
-def revisions() -> list[str]:
+def revisions() -> dict[int, str]:
+    """The release's revisions that helm still knows, the last ten of them, with their states."""
     secrets = get("secrets", "--selector", "owner=helm,name=agent-api", namespace=INSTALLED)["items"]
-    return [secret["metadata"]["labels"]["status"] for secret in secrets]
+    labels = [secret["metadata"]["labels"] for secret in secrets]
+    return {int(label["version"]): label["status"] for label in labels}
+
+
+def latest() -> int:
+    return max(revisions())
 
 
 def pending() -> bool:
-    return any(status.startswith("pending") for status in revisions())
+    return any(status.startswith("pending") for status in revisions().values())
 
 
 def test_kind_up_heals_a_killed_helm_shows_what_it_waits_for_and_moves_no_context(another_context: str) -> None:
