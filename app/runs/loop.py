@@ -53,8 +53,7 @@ async def _iterate(run: RunContext) -> None:
 
 def _finish(run: RunContext, reason: FinishReason) -> None:
     text = answer_text(run.state, reason)
-    said = run.state.text if run.state.reply is None else run.state.reply.text
-    if text != said:
+    if text != run.state.said:
         run.tell(text)
     run.record(Ended(reason, text))
     run.pieces.clear()

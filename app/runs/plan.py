@@ -132,7 +132,7 @@ def growth_beside_tools(state: RunState, limits: RunLimits, left: Left, costs: C
 
 def answer_text(state: RunState, reason: FinishReason) -> str:
     """The run's answer if it ends now. Never empty in silence: where a limit left none, that is said."""
-    text = state.text if state.reply is None else state.reply.text
+    text = state.said
     if reason in ("max_tokens", "max_cost", "max_iterations") and not text.strip():
         return f"[There is no answer: the run came to a limit first ({reason}).]"
     return text

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, get_args
 
 from app.access.principal import Principal
 from app.agents.catalog import DEFAULT
@@ -37,7 +37,7 @@ Pipeline = Callable[[RunContext, RunHandle], Coroutine[Any, Any, None]]
 _LAST_WORDS_SECONDS = 2.0
 _TOOLSETS = 256  # that are kept: the agents', and what requests choose of them
 _BOUNDS = 256  # likewise: a model's, and what requests choose of them
-_OVERRIDES: tuple[Override, ...] = ("system", "temperature", "max_tokens", "response_format")
+_OVERRIDES: tuple[Override, ...] = get_args(Override)
 
 
 class Runner:

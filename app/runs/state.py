@@ -60,9 +60,9 @@ class RunState(Struct, frozen=True):
         return self.finish_reason in ("refusal", "content_filter")
 
     @property
-    def between_iterations(self) -> bool:
-        """Whether the next thing to happen is a model call."""
-        return self.reply is None and not self.waiting
+    def said(self) -> str:
+        """By the model in its last call, whether or not anything has been made of it."""
+        return self.text if self.reply is None else self.reply.text
 
     def all_messages(self) -> list[Message]:
         """What the model is given next."""
