@@ -6,10 +6,12 @@ from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.settings.access import AccessSettings
+from app.settings.caching import CacheSettings
 from app.settings.http import HttpSettings
 from app.settings.limits import LimitSettings
 from app.settings.models import ModelSettings
 from app.settings.process import ProcessSettings
+from app.settings.resilience import ResilienceSettings
 from app.settings.runs import RunSettings
 from app.settings.state import StateSettings
 from app.urls import check_proxy
@@ -21,6 +23,8 @@ class Settings(
     LimitSettings,
     AccessSettings,
     StateSettings,
+    CacheSettings,
+    ResilienceSettings,
     ModelSettings,
     HttpSettings,
     BaseSettings,

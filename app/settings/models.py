@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
-from app.settings.kinds import MAX_TOKENS, Duration, Models, OpenAIUrl, ServerUrl
+from app.settings.kinds import MAX_TOKENS, Duration, Models, OpenAIUrl, Seconds, ServerUrl
 
 
 class ModelSettings(BaseModel):
@@ -34,6 +34,17 @@ class ModelSettings(BaseModel):
         '"cache_read": 0.1, "cache_write": 1}, "parameters": {"temperature": 0}}}`, all optional; prices are in US '
         "dollars a million tokens, parameters go into each request",
     )
+    model_tiers: str = Field(
+        "",
+        description="Models that `auto` chooses from, as JSON: "
+        '`{"simple": "REF", "medium": "REF", "complex": "REF"}`, references of MODELS; `medium` may be left out',
+    )
+    router_model: str = Field(
+        "",
+        description="Reference of the model that `auto` asks where its rules are unsure; empty: the `complex` one "
+        "answers",
+    )
+    router_timeout_seconds: Seconds = Field(2, description="Deadline for what ROUTER_MODEL is asked")
     unknown_price: Literal["error", "allow"] = Field(
         "error", description="`allow` starts with models that have no known price and counts them as $0"
     )
