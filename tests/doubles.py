@@ -11,6 +11,7 @@ from app.models.observed import ObservedModel
 from app.models.prices import FREE, Price, Rates
 from app.models.protocol import Beside, Completion, ModelRequest, OnBeside, OnText, StopReason, unheard
 from app.models.providers.http import Http
+from app.models.resilient import ResilientModel
 from app.state.store import Argument, unavailable
 from app.telemetry.traces import Tracing
 
@@ -91,7 +92,11 @@ class ScriptedModel:
 
 
 def models(*scripted: ScriptedModel, price: Price = FREE, tracing: Tracing | None = None) -> Models:
-    return Models({model.ref: ObservedModel(model, price, tracing) for model in scripted}, Http())
+    return Models({model.ref: resilient(model, price, tracing) for model in scripted}, Http())
+
+
+def resilient(model: ScriptedModel, price: Price = FREE, tracing: Tracing | None = None) -> ResilientModel:
+    return ResilientModel(ObservedModel(model, price), tracing)
 
 
 class AbsentStore:

@@ -64,6 +64,8 @@ class Completion(Struct, frozen=True):
     model: str = ""
     """The reference of the model that answered, and what that cost: said by ObservedModel."""
     nanos: int = 0
+    attempts: int = 1
+    """Of the call that this answers: said by ResilientModel."""
 
     @property
     def cost_usd(self) -> float:

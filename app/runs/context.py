@@ -12,7 +12,7 @@ from app.agents.definition import Agent, RunLimits
 from app.limits.limiter import Limiter
 from app.limits.reservation import Reservation
 from app.models.catalog import Models
-from app.models.observed import ObservedModel
+from app.models.resilient import ResilientModel
 from app.runs.events import Event, Token
 from app.runs.memory import Memory
 from app.runs.plan import Costs
@@ -43,7 +43,7 @@ class RunContext(Struct):
     principal: Principal
     request: RunRequest
     agent: Agent
-    model: ObservedModel
+    model: ResilientModel
     tools: Toolset
     limits: RunLimits
     costs: Costs

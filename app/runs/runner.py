@@ -12,7 +12,7 @@ from app.errors import InvalidRequest, NotFound, ShuttingDown, Unauthorized
 from app.ids import new_id
 from app.limits.allowance import Amount, Growth
 from app.messages import UserMessage
-from app.models.observed import ObservedModel
+from app.models.resilient import ResilientModel
 from app.runs.context import RunContext, Services
 from app.runs.estimates import (
     least_of_call,
@@ -150,7 +150,7 @@ def _not_allowed(field: Override, agent: Agent) -> InvalidRequest:
 
 def _bounds_of(
     agent: Agent,
-    model: ObservedModel,
+    model: ResilientModel,
     max_iterations: int | None,
     max_cost_usd: float | None,
     max_tokens: int | None,
