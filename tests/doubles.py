@@ -96,7 +96,7 @@ def models(*scripted: ScriptedModel, price: Price = FREE, tracing: Tracing | Non
 
 
 def resilient(model: ScriptedModel, price: Price = FREE, tracing: Tracing | None = None) -> ResilientModel:
-    return ResilientModel(ObservedModel(model, price), tracing)
+    return ResilientModel(ObservedModel(model, price), tracing=tracing)
 
 
 class AbsentStore:
