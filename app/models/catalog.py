@@ -57,6 +57,13 @@ class Models(Mapping[str, ObservedModel]):
             raise NotFound(f"There is no such model here; there is {', '.join(among or self._by_ref)}.")
         return found
 
+    def chain(self, name: str | None, among: Sequence[str] = ()) -> tuple[ResilientModel, ...]:
+        """The models that may answer a request, by preference: first the one that `find` finds, then the others of
+        `among`, or of all. Raises NotFound."""
+        first = self.find(name, among)
+        others = [model for ref in among or self._by_ref if (model := self._by_ref[ref]) is not first]
+        return (first, *others)
+
     def _only_one_called(self, name: str) -> ObservedModel | None:
         same = [model for model in self._by_ref.values() if model.name == name]
         return same[0] if len(same) == 1 else None
