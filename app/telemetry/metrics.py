@@ -29,6 +29,7 @@ UNCERTAIN_TOKENS = Counter("agent_uncertain_tokens", "Tokens estimated for calls
 COST = Counter("agent_cost_usd", "Cost of model calls in US dollars", ["model"])
 MODEL_REQUESTS = Counter("agent_model_requests", "Model calls by their outcome", ["model", "outcome"])
 FALLBACKS = Counter("agent_fallbacks", "Runs that went on with another model", ["from", "to"])
+RETRIES = Counter("agent_retries", "Retries of model calls by what had failed", ["model", "reason"])
 TOOL_CALLS = Counter("agent_tool_calls", "Tool calls", ["tool", "status"])
 TOOL_LATENCY = Histogram("agent_tool_latency_seconds", "Time of a tool call", ["tool"], buckets=LATENCY_BUCKETS)
 RATE_LIMITED = Counter("agent_rate_limited", "Requests refused by a limit", ["scope"])
@@ -42,12 +43,16 @@ TOKEN_TYPES = ("input", "output", "cache_read", "cache_write")
 UNCERTAIN_TYPES = ("input", "output")
 
 
-def start_at_zero(models: Iterable[str], tools: Iterable[str]) -> None:
-    """Make the series that are known in advance, so that a rate over their first increase is seen."""
+def start_at_zero(models: Iterable[str], tools: Iterable[str], retried: Iterable[str] = ()) -> None:
+    """Make the series that are known in advance, so that a rate over their first increase is seen.
+    `retried` are the reasons for which model calls are retried."""
+    reasons = tuple(retried)
     for model in models:
         TIME_TO_FIRST_TOKEN.labels(model)
         COST.labels(model)
         MODEL_REQUESTS.labels(model, "ok")
+        for reason in reasons:
+            RETRIES.labels(model, reason)
         for kind in TOKEN_TYPES:
             TOKENS.labels(model, kind)
         for kind in UNCERTAIN_TYPES:

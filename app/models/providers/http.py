@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from app.errors import AppError, ModelError
+from app.models.providers.content_types import mistaken
 from app.models.providers.demo.echo import without_echo
 from app.models.providers.failures import from_exception, from_status, unavailable
 from app.models.providers.refusals import Said
@@ -107,12 +108,14 @@ class _Call(Struct):
     ) -> None:
         try:
             await self._response.__aexit__(kind, error, stack)
-        except aiohttp.ClientError as another:
-            error = another
+        except aiohttp.ClientError as broken:
+            error = broken
         if isinstance(error, _BROKEN):
             raise self._told(from_exception(error, answering=True)) from error
         if isinstance(error, ModelError):
             self._told(error)
+            if another := mistaken(error, self._response.headers.get("Content-Type", "")):
+                raise another from error
 
     def _told(self, error: E) -> E:
         if isinstance(error, ModelError) and self._body:

@@ -61,6 +61,7 @@ class AnthropicModel(Adjusted):
         api_key: str,
         silence_seconds: float = SILENCE_SECONDS,
         *,
+        connect_seconds: float = CONNECT_SECONDS,
         options: ModelOptions = NO_OPTIONS,
         context_window: int | None = None,
         tls: ssl.SSLContext | None = None,
@@ -72,7 +73,7 @@ class AnthropicModel(Adjusted):
         self._splits = not is_anthropic(base_url)
         self._opened = False
         self._warned = False
-        timeout = httpx2.Timeout(silence_seconds, connect=CONNECT_SECONDS, pool=None)
+        timeout = httpx2.Timeout(silence_seconds, connect=connect_seconds, pool=None)
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
             base_url=base_url,

@@ -10,6 +10,7 @@ from app.models.providers.changes import Changes
 from app.models.providers.failures import is_alive, unavailable
 from app.models.providers.http import Http, drain, read
 from app.models.providers.ollama.answer import OllamaAnswer, is_end
+from app.models.providers.ollama.loading import wait_loaded
 from app.models.providers.ollama.wire import FORMAT, encode_request
 from app.models.providers.think_tags import Splitter
 from app.telemetry.logs import log
@@ -90,6 +91,13 @@ class OllamaModel(Adjusted):
             if isinstance(error, ModelUnavailable) and error.reason == "not_found":
                 raise self._missing(error) from error
             raise
+
+    async def wait_loaded(self) -> bool:
+        """Returns when the server has loaded the model, or is not alive; True if it was loading until now."""
+        body = {"model": self.name, "stream": False, "keep_alive": self._keep_alive}
+        own = self._options.parameters.get("options")  # with others it would be loaded once more
+        options = {**(own if isinstance(own, dict) else {}), "num_ctx": self._num_ctx}
+        return await wait_loaded(self._http, self._base_url, {**body, "options": options})
 
     async def aclose(self) -> None:
         """The session is shared: whoever made it closes it."""
