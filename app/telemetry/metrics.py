@@ -38,6 +38,11 @@ BUDGET_USED = Gauge(
     "agent_budget_used_ratio", "Spent share of the fullest budget of a scope that was lately used", ["scope"]
 )
 DEPENDENCY_UP = Gauge("agent_dependency_up", "1 if the dependency answered its last probe, else 0", ["dependency"])
+BREAKER_STATE = Gauge(
+    "agent_breaker_state", "Whether a model that keeps failing is left alone: 0 no, 1 on trial, 2 yes", ["model"]
+)
+MODEL_CALLS_OPEN = Gauge("agent_model_calls_open", "Calls under MAX_CONCURRENT_CALLS that are open", ["model"])
+MODEL_QUEUE_DEPTH = Gauge("agent_model_queue_depth", "Calls that wait for MAX_CONCURRENT_CALLS", ["model"])
 
 TOKEN_TYPES = ("input", "output", "cache_read", "cache_write")
 UNCERTAIN_TYPES = ("input", "output")
@@ -53,6 +58,9 @@ def start_at_zero(models: Iterable[str], tools: Iterable[str], retried: Iterable
         MODEL_REQUESTS.labels(model, "ok")
         for reason in reasons:
             RETRIES.labels(model, reason)
+        BREAKER_STATE.labels(model)
+        MODEL_CALLS_OPEN.labels(model)
+        MODEL_QUEUE_DEPTH.labels(model)
         for kind in TOKEN_TYPES:
             TOKENS.labels(model, kind)
         for kind in UNCERTAIN_TYPES:
