@@ -28,6 +28,10 @@ TOKENS = Counter("agent_tokens", "Tokens by the provider's count", ["model", "ty
 UNCERTAIN_TOKENS = Counter("agent_uncertain_tokens", "Tokens estimated for calls that were cut", ["model", "type"])
 COST = Counter("agent_cost_usd", "Cost of model calls in US dollars", ["model"])
 MODEL_REQUESTS = Counter("agent_model_requests", "Model calls by their outcome", ["model", "outcome"])
+MODEL_RESTING = Gauge(
+    "agent_model_resting", "1 while the model is left alone because of its provider's limit", ["model"]
+)
+MODEL_RESTS = Counter("agent_model_rests", "Times that a model was put to rest", ["model", "reason"])
 TOOL_CALLS = Counter("agent_tool_calls", "Tool calls", ["tool", "status"])
 TOOL_LATENCY = Histogram("agent_tool_latency_seconds", "Time of a tool call", ["tool"], buckets=LATENCY_BUCKETS)
 RATE_LIMITED = Counter("agent_rate_limited", "Requests refused by a limit", ["scope"])
@@ -39,6 +43,7 @@ DEPENDENCY_UP = Gauge("agent_dependency_up", "1 if the dependency answered its l
 
 TOKEN_TYPES = ("input", "output", "cache_read", "cache_write")
 UNCERTAIN_TYPES = ("input", "output")
+REST_REASONS = ("rate_limited", "used_up", "overloaded")
 
 
 def start_at_zero(models: Iterable[str], tools: Iterable[str]) -> None:
@@ -47,6 +52,9 @@ def start_at_zero(models: Iterable[str], tools: Iterable[str]) -> None:
         TIME_TO_FIRST_TOKEN.labels(model)
         COST.labels(model)
         MODEL_REQUESTS.labels(model, "ok")
+        MODEL_RESTING.labels(model)
+        for reason in REST_REASONS:
+            MODEL_RESTS.labels(model, reason)
         for kind in TOKEN_TYPES:
             TOKENS.labels(model, kind)
         for kind in UNCERTAIN_TYPES:
