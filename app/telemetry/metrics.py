@@ -32,6 +32,7 @@ MODEL_RESTING = Gauge(
     "agent_model_resting", "1 while the model is left alone because of its provider's limit", ["model"]
 )
 MODEL_RESTS = Counter("agent_model_rests", "Times that a model was put to rest", ["model", "reason"])
+FALLBACKS = Counter("agent_fallbacks", "Runs that went on with another model", ["from", "to"])
 TOOL_CALLS = Counter("agent_tool_calls", "Tool calls", ["tool", "status"])
 TOOL_LATENCY = Histogram("agent_tool_latency_seconds", "Time of a tool call", ["tool"], buckets=LATENCY_BUCKETS)
 RATE_LIMITED = Counter("agent_rate_limited", "Requests refused by a limit", ["scope"])
