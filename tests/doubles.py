@@ -1,7 +1,7 @@
 """Doubles at the service's own protocols: a model that plays a script, and what a run needs around it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.access.principal import ANY_TOOL, Principal
@@ -91,8 +91,14 @@ class ScriptedModel:
         self.closed = True
 
 
-def models(*scripted: ScriptedModel, price: Price = FREE, tracing: Tracing | None = None) -> Models:
-    return Models({model.ref: resilient(model, price, tracing) for model in scripted}, Http())
+def models(
+    *scripted: ScriptedModel,
+    price: Price = FREE,
+    prices: Mapping[str, Price] = {},
+    tracing: Tracing | None = None,
+) -> Models:
+    """`prices` are those of models that differ from `price`, by their references."""
+    return Models({model.ref: resilient(model, prices.get(model.ref, price), tracing) for model in scripted}, Http())
 
 
 def resilient(model: ScriptedModel, price: Price = FREE, tracing: Tracing | None = None) -> ResilientModel:

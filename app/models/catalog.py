@@ -7,6 +7,8 @@ from importlib.metadata import entry_points
 from pydantic import SecretStr
 
 from app.errors import ConfigurationError, NotFound
+from app.models.breaker import Breaker
+from app.models.bulkhead import Bulkhead
 from app.models.observed import ObservedModel
 from app.models.options import NO_OPTIONS, ModelOptions, parse
 from app.models.prices import FREE, Price, context_window_of, flat_price, is_anthropic, is_openai, price_of
@@ -61,6 +63,13 @@ class Models(Mapping[str, ResilientModel]):
             raise NotFound(f"There is no such model here; there is {', '.join(among or self._by_ref)}.")
         return found
 
+    def chain(self, name: str | None, among: Sequence[str] = ()) -> tuple[ResilientModel, ...]:
+        """The models that may answer a request, by preference: first the one that `find` finds, then the others of
+        `among`, or of all. Raises NotFound."""
+        first = self.find(name, among)
+        others = [model for ref in among or self._by_ref if (model := self._by_ref[ref]) is not first]
+        return (first, *others)
+
     def _only_one_called(self, name: str) -> ResilientModel | None:
         same = [model for model in self._by_ref.values() if model.name == name]
         return same[0] if len(same) == 1 else None
@@ -97,7 +106,15 @@ def _resilient(model: Model, price: Price, settings: Settings, tracing: Tracing 
         settings.content_gap_timeout_seconds,
     )
     retries = Retries(model.ref, settings.model_retries, settings.retry_after_max_seconds, RetryBudget())
-    return ResilientModel(ObservedModel(model, price, deadlines), retries, tracing)
+    most = settings.max_concurrent_calls
+    return ResilientModel(
+        ObservedModel(model, price, deadlines),
+        retries,
+        tracing,
+        resting=getattr(model, "resting", None),
+        breaker=Breaker(model.ref, model.probe) if settings.breaker else None,
+        bulkhead=None if most is None else Bulkhead(model.ref, most, settings.max_queued_calls),
+    )
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

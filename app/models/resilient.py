@@ -8,12 +8,15 @@ from msgspec import Struct
 from opentelemetry.trace import SpanKind
 
 from app.errors import AppError, ModelRateLimited
+from app.models.breaker import Breaker
+from app.models.bulkhead import Bulkhead
 from app.models.call_spans import of_answer, of_request
+from app.models.circuit import Call as Entered
 from app.models.failure_table import rule_of
-from app.models.gates import Breaker, Bulkhead, Entered, Resting
 from app.models.observed import ObservedModel, OnAttempt, unpaid
 from app.models.prices import Price
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
+from app.models.resting import Resting
 from app.models.retries import Retries, again
 from app.telemetry.traces import Tracing
 
@@ -26,6 +29,7 @@ class _Call(Struct):
     on_beside: OnBeside
     on_attempt: OnAttempt
     ends_at: float
+    attempts: int = 0  # that passed the gates
     entered: Entered | None = None  # the attempt of now
     begun: bool = False  # content has gone out
 
@@ -41,16 +45,25 @@ class ResilientModel:
     Each attempt passes the gates that there are: `resting`, `breaker`, `bulkhead`. What they refuse is no attempt.
     """
 
-    def __init__(self, observed: ObservedModel, retries: Retries | None = None, tracing: Tracing | None = None) -> None:
+    def __init__(
+        self,
+        observed: ObservedModel,
+        retries: Retries | None = None,
+        tracing: Tracing | None = None,
+        *,
+        resting: Resting | None = None,
+        breaker: Breaker | None = None,
+        bulkhead: Bulkhead | None = None,
+    ) -> None:
         self.observed = observed
         self.ref, self.provider, self.name = observed.ref, observed.provider, observed.name
         self.price: Price = observed.price
         self.dearest: Price = observed.dearest
         """What a reservation has to reckon with."""
         self.pace = observed.pace
-        self.resting: Resting | None = None
-        self.breaker: Breaker | None = None
-        self.bulkhead: Bulkhead | None = None
+        self.resting = resting
+        self.breaker = breaker
+        self.bulkhead = bulkhead
         self._retries = retries
         self._span = f"chat {self.name}"
         self._describe = partial(of_request, self.provider, self.name)
@@ -63,6 +76,13 @@ class ResilientModel:
     @property
     def reasons(self) -> bool:
         return self.observed.reasons
+
+    @property
+    def healthy(self) -> bool:
+        """Whether its next call can be expected to be let through: it neither rests nor keeps failing."""
+        if self.resting is not None and self.resting.state() is not None:
+            return False
+        return self.breaker is None or self.breaker.admits
 
     async def generate(
         self,
@@ -81,18 +101,26 @@ class ResilientModel:
         with self._tracing.span(self._span, self._describe, request, SpanKind.CLIENT) as span:
             try:
                 completion = await self._attempt(call, 1)
-            except Exception as error:
-                retries = self._retries
-                if retries is None or call.begun or not retries.may_help(error, 1):
-                    raise
-                completion = await self._again(call, error, retries)
+            except AppError as error:
+                completion = await self._again_or_raise(call, error)
             if span.is_recording():
                 span.set_attributes(of_answer(completion))
         if self._retries is not None:
             self._retries.earn()
         return completion
 
-    async def _again(self, call: _Call, error: Exception, retries: Retries) -> Completion:
+    async def _again_or_raise(self, call: _Call, error: AppError) -> Completion:
+        """Raises errors that say how many attempts there were."""
+        retries = self._retries
+        try:
+            if retries is None or call.begun or not retries.may_help(error, 1):
+                raise error
+            return await self._again(call, error, retries)
+        except AppError as last:
+            last.attempts = call.attempts
+            raise
+
+    async def _again(self, call: _Call, error: AppError, retries: Retries) -> Completion:
         clock = asyncio.get_running_loop().time
 
         def wait(error: BaseException, failed: int) -> float | None:
@@ -112,6 +140,7 @@ class ResilientModel:
             if self.bulkhead is not None:
                 await self.bulkhead.enter(call.ends_at)
                 placed = True
+            call.attempts += 1
             completion = await self.observed.generate(
                 call.request, call.on_text, call.on_beside, call.on_attempt, call.ends_at, call.begin, number
             )

@@ -36,6 +36,8 @@ class Memory(Struct):
     message_id: str
     question: UserMessage
     degraded: list[str] = []
+    model: str = ""
+    """That answers, where it is not the one that was meant to."""
     history: list[Message] = []
     _turns: list[Turn] = []
     _size: int = 0
@@ -115,14 +117,14 @@ class Memory(Struct):
         """As much of it as a session may hold."""
         said: tuple[Message, ...] = (self.question, *messages)
         most = self.max_bytes
-        turn = Turn(self.message_id, self._created_at, said)
+        turn = Turn(self.message_id, self._created_at, said, self.model)
         if len(said) == _PLAIN and isinstance(answer := said[1], AssistantMessage) and not answer.tool_calls:
             chars = len(self.question.content) + len(answer.content)
             if answer.extras is None and _MOST_AS_JSON * chars < most:
                 return turn  # as most are
         tokens = most // BYTES_A_TOKEN
         while len(msgspec.json.encode(turn)) > most and tokens:
-            turn = Turn(self.message_id, self._created_at, shorten(said, tokens))
+            turn = Turn(self.message_id, self._created_at, shorten(said, tokens), self.model)
             tokens //= 2
         return turn
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any, cast
 
 import pytest
 
@@ -143,9 +144,9 @@ class Gates:
         return ("rate_limited", self.seconds) if self.seconds else None
 
     def put_before(self, model: ResilientModel) -> None:
-        model.resting = self
-        model.breaker = _Breaker(self.told)
-        model.bulkhead = _Bulkhead(self.told)
+        model.resting = cast(Any, self)
+        model.breaker = cast(Any, _Breaker(self.told))
+        model.bulkhead = cast(Any, _Bulkhead(self.told))
 
 
 class _Breaker:
@@ -254,7 +255,7 @@ async def test_a_call_without_a_place_gives_the_breakers_place_back() -> None:
     gates.put_before(called.resilient)
     bulkhead = _Bulkhead(gates.told)
     bulkhead.refusal = unavailable("busy", 1)
-    called.resilient.bulkhead = bulkhead
+    called.resilient.bulkhead = cast(Any, bulkhead)
     with pytest.raises(ModelUnavailable):
         await called()
     assert gates.told == ["check", "enter", "leave"]
