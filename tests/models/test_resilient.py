@@ -7,14 +7,13 @@ from typing import Any, cast
 import pytest
 
 from app.errors import AppError, ModelRateLimited, ModelUnavailable
-from app.messages import ToolCall
 from app.models.call_records import Attempt
 from app.models.observed import ObservedModel
 from app.models.protocol import Completion
 from app.models.resilient import ResilientModel
 from app.models.retries import Retries
 from app.models.retry_budget import RetryBudget
-from tests.doubles import CHEAP, USAGE, Script, ScriptedModel, Step, answers, asks_for
+from tests.doubles import CHEAP, USAGE, Script, ScriptedModel, Step, answers
 from tests.logged import capture_logs
 from tests.models.whole_answer import ask
 
@@ -81,24 +80,6 @@ async def test_content_of_a_retry_ends_the_retries() -> None:
     with pytest.raises(ModelUnavailable):
         await called()
     assert len(called.model.requests) == 2
-
-
-async def test_an_empty_answer_is_none() -> None:
-    called = Called(answers(), answers("Hello"))
-    completion = await called()
-    assert (completion.attempts, called.texts) == (2, ["Hello"])
-    assert [(attempt.usage, attempt.uncertain) for attempt in called.attempts] == [(USAGE, False)] * 2
-    for script in (answers(" \n"), answers()):
-        with pytest.raises(ModelUnavailable) as caught:
-            await Called(script, retries=0)()
-        assert caught.value.reason == "empty_answer"
-
-
-@pytest.mark.parametrize(
-    "script", [asks_for(ToolCall("1", "clock", {})), answers(reason="refusal"), answers(reason="max_tokens")]
-)
-async def test_an_answer_without_text_may_have_said_why(script: Script) -> None:
-    assert (await Called(script)()).attempts == 1
 
 
 async def test_cancelling_ends_the_retries() -> None:
