@@ -5,10 +5,12 @@ from math import inf
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
+from app.errors import ModelRateLimited
 from app.models.observed import ObservedModel, OnAttempt, unpaid
 from app.models.pace import Pace
 from app.models.prices import Price
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
+from app.models.resting import Resting
 from app.telemetry.traces import Tracing
 
 
@@ -21,6 +23,7 @@ class ResilientModel:
         self.price: Price = observed.price
         self.dearest: Price = observed.dearest
         """What a reservation has to reckon with."""
+        self.resting: Resting = getattr(observed.model, "resting", None) or Resting(self.ref)
         self._span = f"chat {self.name}"
         self._tracing = tracing or Tracing(None)
 
@@ -35,7 +38,7 @@ class ResilientModel:
     @property
     def healthy(self) -> bool:
         """Whether its next call can be expected to be let through: it neither rests nor is its breaker open."""
-        return True
+        return self.resting.state() is None
 
     @property
     def pace(self) -> Pace:
@@ -52,7 +55,13 @@ class ResilientModel:
         """As Model.generate; the completion says which model answered and what it cost. `on_attempt` is told of each
         attempt. No attempt begins after `ends_at`, on the event loop's clock."""
         with self._tracing.span(self._span, self._attributes, request, SpanKind.CLIENT) as span:
-            completion = await self.observed.generate(request, on_text, on_beside, on_attempt)
+            self.resting.check()
+            try:
+                completion = await self.observed.generate(request, on_text, on_beside, on_attempt)
+            except ModelRateLimited as error:
+                self.resting.rest(error.retry_after)
+                raise
+            self.resting.answered()
             if span.is_recording():
                 _describe(span, completion)
         return completion
