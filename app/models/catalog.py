@@ -93,7 +93,7 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 def _price(ref: str, settings: Settings, options: ModelOptions) -> Price | None:
     if given := options.price:
         return flat_price(given.input, given.output, given.cache_read, given.cache_write)
-    return price_of(ref, settings.openai_base_url)
+    return price_of(ref, settings.openai_base_url, settings.prompt_cache_ttl)
 
 
 def _build(ref: str, settings: Settings, options: ModelOptions, http: Http) -> Model:
@@ -129,7 +129,13 @@ def _anthropic(name: str, settings: Settings, options: ModelOptions, _: Http) ->
 
     window = context_window_of("anthropic", name) if is_anthropic(settings.anthropic_base_url) else None
     return AnthropicModel(
-        name, settings.anthropic_base_url, key, options=options, context_window=window, tls=_tls(settings)
+        name,
+        settings.anthropic_base_url,
+        key,
+        options=options,
+        context_window=window,
+        tls=_tls(settings),
+        cache_ttl=settings.prompt_cache_ttl,
     )
 
 
