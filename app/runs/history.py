@@ -120,7 +120,7 @@ def _fitted(messages: tuple[Message, ...], max_tokens: int, model: str) -> _Told
 
 
 def _measured(messages: tuple[Message, ...]) -> _Told:
-    calls = sum([len(message.tool_calls) for message in messages if isinstance(message, AssistantMessage)])
+    calls = sum([len(message.tool_calls) for message in messages if type(message) is AssistantMessage])
     return _Told(messages, estimated_message_tokens(messages) + calls * _TOKENS_OF_AN_ID, plain=False)
 
 
