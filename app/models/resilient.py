@@ -51,7 +51,6 @@ class ResilientModel:
         retries: Retries | None = None,
         tracing: Tracing | None = None,
         *,
-        resting: Resting | None = None,
         breaker: Breaker | None = None,
         bulkhead: Bulkhead | None = None,
     ) -> None:
@@ -61,7 +60,7 @@ class ResilientModel:
         self.dearest: Price = observed.dearest
         """What a reservation has to reckon with."""
         self.pace = observed.pace
-        self.resting = resting
+        self.resting: Resting = getattr(observed.model, "resting", None) or Resting(self.ref)
         self.breaker = breaker
         self.bulkhead = bulkhead
         self._retries = retries
@@ -80,9 +79,7 @@ class ResilientModel:
     @property
     def healthy(self) -> bool:
         """Whether its next call can be expected to be let through: it neither rests nor keeps failing."""
-        if self.resting is not None and self.resting.state() is not None:
-            return False
-        return self.breaker is None or self.breaker.admits
+        return self.resting.state() is None and (self.breaker is None or self.breaker.admits)
 
     async def generate(
         self,
@@ -126,20 +123,27 @@ class ResilientModel:
         def wait(error: BaseException, failed: int) -> float | None:
             if call.begun:
                 return None
-            rest = None if self.resting is None else self.resting.state()
+            rest = self.resting.state()
             return retries.wait(error, failed, call.ends_at - clock(), 0.0 if rest is None else rest[1])
 
         return await again(error, lambda number: self._attempt(call, number), wait)
 
     async def _attempt(self, call: _Call, number: int) -> Completion:
-        if self.resting is not None:
-            self.resting.check()
-        entered = call.entered = None if self.breaker is None else self.breaker.enter()
-        placed = False
+        self.resting.check()
+        if self.bulkhead is None:
+            return await self._let_in(call, number)
+        if self.breaker is not None:
+            self.breaker.check()
+        await self.bulkhead.enter(call.ends_at)
         try:
-            if self.bulkhead is not None:
-                await self.bulkhead.enter(call.ends_at)
-                placed = True
+            self.resting.check()  # what was right before the queue may be wrong after it
+            return await self._let_in(call, number)
+        finally:
+            self.bulkhead.leave()
+
+    async def _let_in(self, call: _Call, number: int) -> Completion:
+        entered = call.entered = None if self.breaker is None else self.breaker.enter()
+        try:
             call.attempts += 1
             completion = await self.observed.generate(
                 call.request, call.on_text, call.on_beside, call.on_attempt, call.ends_at, call.begin, number
@@ -148,26 +152,20 @@ class ResilientModel:
             self._failed(error, entered)
             raise
         else:
-            self._answered(entered)
+            self.resting.answered()
+            if entered is not None:
+                entered.good()
             return completion
         finally:
-            if placed and self.bulkhead is not None:
-                self.bulkhead.leave()
             if entered is not None:
                 entered.leave()
-
-    def _answered(self, entered: Entered | None) -> None:
-        if entered is not None:
-            entered.good()
-        if self.resting is not None:
-            self.resting.answered()
 
     def _failed(self, error: BaseException, entered: Entered | None) -> None:
         """Tell the gates what concerns them."""
         rule = rule_of(error)
         if entered is not None and rule.breaker:
             entered.bad()
-        if self.resting is None or not rule.rest or not isinstance(error, AppError):
+        if not rule.rest or not isinstance(error, AppError):
             return
         if isinstance(error, ModelRateLimited):
             self.resting.rest(error.retry_after)
