@@ -152,6 +152,8 @@ def _after_switching(state: RunState, step: Switched) -> RunState:
         failed=(*state.failed, step.model),
         model=step.to,
         switched=True,
+        reply=None,
+        insisted=False,
         cut=step.said,
         attempts=state.attempts + step.attempts,
     )
