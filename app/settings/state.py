@@ -29,8 +29,8 @@ class StateSettings(BaseModel):
         262_144,
         ge=4_096,
         le=GIB // 4,
-        description="Maximum bytes kept of a session; with more its oldest turns go until half is left, and a larger turn is "
-        "shortened",
+        description="Maximum bytes kept of a session; with more its oldest turns go until half is left, and a larger "
+        "turn is shortened",
     )
     sessions_per_user: int = Field(
         1_000,

@@ -23,6 +23,7 @@ SHAPES = {
     "a tool in each turn": Shape(rounds=1),
     "long results": Shape(rounds=1, result=2500),
     "several rounds of calls": Shape(rounds=4),
+    "thoughts that have to go back": Shape(rounds=1, thought=400),
     "more calls at once than are looked back over": Shape(rounds=2, at_once=12, result=40, answer=200),
 }
 
