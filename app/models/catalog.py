@@ -111,7 +111,6 @@ def _resilient(model: Model, price: Price, settings: Settings, tracing: Tracing 
         ObservedModel(model, price, deadlines),
         retries,
         tracing,
-        resting=getattr(model, "resting", None),
         breaker=Breaker(model.ref, model.probe) if settings.breaker else None,
         bulkhead=None if most is None else Bulkhead(model.ref, most, settings.max_queued_calls),
     )

@@ -50,7 +50,6 @@ class ResilientModel:
         retries: Retries | None = None,
         tracing: Tracing | None = None,
         *,
-        resting: Resting | None = None,
         breaker: Breaker | None = None,
         bulkhead: Bulkhead | None = None,
     ) -> None:
@@ -60,7 +59,7 @@ class ResilientModel:
         self.dearest: Price = observed.dearest
         """What a reservation has to reckon with."""
         self.pace = observed.pace
-        self.resting = resting
+        self.resting: Resting = getattr(observed.model, "resting", None) or Resting(self.ref)
         self.breaker = breaker
         self.bulkhead = bulkhead
         self._retries = retries
@@ -78,9 +77,7 @@ class ResilientModel:
     @property
     def healthy(self) -> bool:
         """Whether its next call can be expected to be let through: it neither rests nor keeps failing."""
-        if self.resting is not None and self.resting.state() is not None:
-            return False
-        return self.breaker is None or self.breaker.admits
+        return self.resting.state() is None and (self.breaker is None or self.breaker.admits)
 
     async def generate(
         self,
@@ -124,14 +121,13 @@ class ResilientModel:
         def wait(error: BaseException, failed: int) -> float | None:
             if call.begun:
                 return None
-            rest = None if self.resting is None else self.resting.state()
+            rest = self.resting.state()
             return retries.wait(error, failed, call.ends_at - clock(), 0.0 if rest is None else rest[1])
 
         return await again(error, lambda number: self._attempt(call, number), wait)
 
     async def _attempt(self, call: _Call, number: int) -> Completion:
-        if self.resting is not None:
-            self.resting.check()
+        self.resting.check()
         entered = call.entered = None if self.breaker is None else self.breaker.enter()
         try:
             completion = await self._placed(call, number)
@@ -141,8 +137,7 @@ class ResilientModel:
         else:
             if entered is not None:
                 entered.good()
-            if self.resting is not None:
-                self.resting.answered()
+            self.resting.answered()
             return completion
         finally:
             if entered is not None:
@@ -153,7 +148,7 @@ class ResilientModel:
         rule = rule_of(error)
         if entered is not None and rule.breaker:
             entered.bad()
-        if self.resting is None or not rule.rest or not isinstance(error, AppError):
+        if not rule.rest or not isinstance(error, AppError):
             return
         if isinstance(error, ModelRateLimited):
             self.resting.rest(error.retry_after)
