@@ -107,9 +107,9 @@ def _blocks(body: dict[str, Any]) -> list[Block]:
     key = hashlib.sha256(body["model"].encode()).digest()
     blocks: list[Block] = []
     tokens = 0
-    for text, ttl in _told(body):
-        key = hashlib.sha256(key + text.encode()).digest()
-        tokens += -(-len(text.encode()) // BYTES_A_TOKEN)
+    for told, ttl in _told(body):
+        key = hashlib.sha256(key + told.encode()).digest()
+        tokens += -(-len(told.encode()) // BYTES_A_TOKEN)
         blocks.append(Block(key, tokens, ttl))
     return blocks
 
