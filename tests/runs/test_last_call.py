@@ -4,7 +4,7 @@ import pytest
 
 from app.errors import ContextTooLong, ModelUnavailable
 from app.messages import AssistantMessage, Extras, Message, ToolCall, ToolMessage, UserMessage
-from app.models.protocol import Completion, Withdrawn
+from app.models.protocol import Completion
 from app.runs.events import ToolFinished, ToolStarted
 from app.runs.plan import ANSWER_NOW
 from app.tools import tool
@@ -40,7 +40,6 @@ async def test_the_last_call_goes_without_tools_and_says_so() -> None:
     first, last = run.model.requests
     assert ([spec.name for spec in first.tools], last.tools) == (["double", "recite"], ())
     assert (first.system, last.system) == ("Be brief.", f"Be brief.\n\n{ANSWER_NOW}")
-    assert (first.withdrawn, last.withdrawn) == (None, Withdrawn(first.system, first.tools, ANSWER_NOW))
     assert (progress.text, progress.finish_reason) == ("8", "max_iterations")
     assert progress.messages[-1] == AssistantMessage("8")
 
@@ -49,7 +48,7 @@ async def test_a_run_of_one_call_is_told_nothing_of_tools() -> None:
     run = rehearsal(answers("8"), max_iterations=1)
     await run.run()
     [request] = run.model.requests
-    assert (request.tools, request.system, request.withdrawn) == ((), "Be brief.", None)
+    assert (request.tools, request.system) == ((), "Be brief.")
 
 
 async def test_a_model_that_asks_for_tools_in_its_last_call_all_the_same_gets_none() -> None:
