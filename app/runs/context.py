@@ -21,6 +21,7 @@ from app.runs.state import RunState, after
 from app.runs.steps import Step
 from app.runs.toolset import Toolset
 from app.settings import Settings
+from app.state.flights import Flight, Flights
 from app.state.sessions import Sessions
 from app.telemetry.traces import Tracing
 
@@ -34,6 +35,7 @@ class Services:
     sessions: Sessions
     limiter: Limiter
     tracing: Tracing
+    flights: Flights
 
 
 class RunContext(Struct):
@@ -56,6 +58,8 @@ class RunContext(Struct):
     pieces: list[str] = []  # of the text that the model is telling
     outside_seconds: float = 0.0  # spent in models and tools
     ends_at: float = inf  # on the event loop's clock
+    flight: Flight | None = None
+    """The run's place among equal ones, where its agent's answers are cached."""
     admitted: bool = False
     kept: bool = False  # what was said is on its way to the session
 

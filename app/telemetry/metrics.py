@@ -30,6 +30,11 @@ COST = Counter("agent_cost_usd", "Cost of model calls in US dollars", ["model"])
 MODEL_REQUESTS = Counter("agent_model_requests", "Model calls by their outcome", ["model", "outcome"])
 TOOL_CALLS = Counter("agent_tool_calls", "Tool calls", ["tool", "status"])
 TOOL_LATENCY = Histogram("agent_tool_latency_seconds", "Time of a tool call", ["tool"], buckets=LATENCY_BUCKETS)
+CACHE_LOOKUPS = Counter(
+    "agent_cache_lookups",
+    "Runs by what the answer cache had for them; a stale answer is a look-up of its own, after a miss",
+    ["result"],
+)
 RATE_LIMITED = Counter("agent_rate_limited", "Requests refused by a limit", ["scope"])
 BUDGET_EXCEEDED = Counter("agent_budget_exceeded", "Requests refused by a budget", ["scope"])
 BUDGET_USED = Gauge(
@@ -39,6 +44,7 @@ DEPENDENCY_UP = Gauge("agent_dependency_up", "1 if the dependency answered its l
 
 TOKEN_TYPES = ("input", "output", "cache_read", "cache_write")
 UNCERTAIN_TYPES = ("input", "output")
+CACHE_RESULTS = ("hit", "joined", "miss", "bypass", "stale", "error")
 
 
 def start_at_zero(models: Iterable[str], tools: Iterable[str]) -> None:
@@ -51,6 +57,8 @@ def start_at_zero(models: Iterable[str], tools: Iterable[str]) -> None:
             TOKENS.labels(model, kind)
         for kind in UNCERTAIN_TYPES:
             UNCERTAIN_TOKENS.labels(model, kind)
+    for result in CACHE_RESULTS:
+        CACHE_LOOKUPS.labels(result)
     for scope in ("global", "peer", "peer-operation", "user", "operation", "address", "refused"):
         RATE_LIMITED.labels(scope)
     for scope in ("global", "peer", "user", "team"):
