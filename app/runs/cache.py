@@ -5,6 +5,7 @@ from time import perf_counter
 
 from app.errors import ModelError, StateUnavailable
 from app.runs.cache_key import key_of
+from app.runs.candidates import was_sent
 from app.runs.context import RunContext
 from app.runs.steps import AnswerReused
 from app.state.answer_cache import Found, KeptAnswer
@@ -90,7 +91,8 @@ def _land(run: RunContext, key: str, kept: KeptAnswer | None) -> None:
 def _to_keep(run: RunContext) -> KeptAnswer | None:
     """The run's answer, if it is one for others: whole, undegraded, and with no tool that may say another thing."""
     state, registry = run.state, run.tools.registry
-    if state.finish_reason != "stop" or not state.text.strip() or run.memory.degraded or state.results_shortened:
+    degraded = run.memory.degraded or state.results_shortened or run.fallback_from is not None
+    if state.finish_reason != "stop" or degraded:
         return None
     for call in state.tool_calls:
         tool = registry.get(call.name)
@@ -102,7 +104,7 @@ def _to_keep(run: RunContext) -> KeptAnswer | None:
 
 async def _give_stale(run: RunContext, key: str) -> bool:
     """End the run with an answer of any age, if no other text went out before."""
-    if run.request.stream and (run.pieces or run.state.messages):
+    if was_sent(run):
         return False
     try:
         found = await run.services.flights.cache.read(key)
@@ -113,6 +115,7 @@ async def _give_stale(run: RunContext, key: str) -> bool:
         return False
     CACHE_LOOKUPS.labels("stale").inc()
     run.memory.degraded.append("stale")
+    run.memory.model = ""  # the session's next turn begins with the first model again
     _reuse(run, kept, found.age_seconds, stale=True)
     return True
 

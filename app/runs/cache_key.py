@@ -22,19 +22,17 @@ def key_of(run: RunContext) -> str:
     user: tuple[object, ...] = ()
     if not run.agent.cache.public:
         user = (principal.user, principal.authenticated, principal.address)
-    models = run.agent.models or tuple(run.services.models)
     hasher = _base(run.agent, run.tools, run.services.flights.cache.settings_digest).copy()
     hasher.update(
         _encode(
             (
                 user,
                 asked.model,
-                run.model.ref,
-                models,
+                [candidate.model.ref for candidate in run.candidates],
                 run.costs.system_prompt,
                 run.agent.temperature if asked.temperature is None else asked.temperature,
                 asked.response_format,
-                run.limits,
+                run.candidates[0].limits,
                 run.memory.conversation,
             )
         )
