@@ -4,7 +4,7 @@ An answer and its lead are under a hash of all that shapes the answer, which is 
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from app.settings import Settings
 from app.state.scripts import FIND_ANSWER, KEEP_ANSWER, LEAD_ANSWER, READ_ANSWER
-from app.state.store import Script, Store, under_way
+from app.state.store import Argument, Script, Store, under_way, unknown_script
 from app.telemetry.logs import log
 
 LEAD_SECONDS = 2.5
@@ -82,30 +82,44 @@ class AnswerCache:
         if len(encoded) > MAX_BYTES:
             return False
         keys = (*_keys(key), *self._everywhere)
-        self._write(self._keep(keys, asker, round(seconds * 1000), encoded, *self._bounds))
+        self._write(self._keep, keys, asker, round(seconds * 1000), encoded, *self._bounds)
         return True
 
     def renew(self, key: str, asker: str) -> None:
-        self._write(self._lead(_keys(key), asker, "renew", round(LEAD_SECONDS * 1000)))
+        self._write(self._lead, _keys(key), asker, "renew", round(LEAD_SECONDS * 1000))
 
     def release(self, key: str, asker: str, *, alone: bool = False) -> None:
         """Give the lead to whoever asks next; `alone`: have them not wait for each other."""
-        self._write(self._lead(_keys(key), asker, "alone" if alone else "release", round(ALONE_SECONDS * 1000)))
+        action = "alone" if alone else "release"
+        self._write(self._lead, _keys(key), asker, action, round(ALONE_SECONDS * 1000))
 
-    def _write(self, call: Coroutine[Any, Any, Any]) -> None:
-        task = under_way(call)
-        self._writing.add(task)
-        task.add_done_callback(self._written)
+    def _write(self, script: Script, keys: tuple[str, ...], *arguments: Argument) -> None:
+        """In the background."""
+        self._watch(script.send(keys, *arguments), lambda: under_way(script(keys, *arguments)))
 
-    def _written(self, task: asyncio.Future[Any]) -> None:
-        self._writing.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("answer_cache.unwritten", error=repr(error.__cause__ or error))
+    def _watch(self, reply: asyncio.Future[Any], again: Callable[[], asyncio.Future[Any]] | None = None) -> None:
+        """`again` sends what a server does not know with its whole text."""
+
+        def written(_: asyncio.Future[Any]) -> None:
+            self._writing.discard(reply)
+            if reply.cancelled() or (error := reply.exception()) is None:
+                return
+            if again is not None and unknown_script(error):
+                self._watch(again())
+            else:
+                log.warning("answer_cache.unwritten", error=repr(error.__cause__ or error))
+
+        self._writing.add(reply)
+        reply.add_done_callback(written)
 
     async def aclose(self) -> None:
         """Wait for what is being written."""
-        if self._writing:
-            await asyncio.wait(self._writing, timeout=_LAST_WORDS_SECONDS)
+        try:
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                while self._writing:
+                    await asyncio.wait(self._writing)
+        except TimeoutError:
+            log.warning("answer_cache.unwritten", error="no time left")
 
 
 def _keys(key: str) -> tuple[str, str]:
