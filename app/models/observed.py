@@ -6,15 +6,13 @@ from time import perf_counter
 
 from msgspec.structs import replace
 
-from app.errors import ModelUnavailable
 from app.messages import NANOS, Usage
 from app.models.call_records import Attempt, record_answer, record_failure
 from app.models.cut_calls import Heard, used_when_cut
 from app.models.pace import Pace
 from app.models.prices import Price
 from app.models.protocol import Beside, Completion, Model, ModelRequest, OnBeside, OnText, unheard
-from app.models.providers.failures import unavailable
-from app.models.silence import Deadlines, Silence, WaitLoaded
+from app.models.silence import Deadlines, Silence, Watch
 from app.telemetry import metrics
 
 OnAttempt = Callable[[Attempt], None]
@@ -40,8 +38,7 @@ class ObservedModel:
         self.ref, self.provider, self.name = model.ref, model.provider, model.name
         self.pace = Pace()
         """Of its calls in this process."""
-        self._deadlines = deadlines or Deadlines()
-        self._wait_loaded: WaitLoaded | None = getattr(model, "wait_loaded", None)
+        self._watch = Watch(deadlines or Deadlines(), getattr(model, "wait_loaded", None))
 
     @property
     def context_window(self) -> int | None:
@@ -58,21 +55,20 @@ class ObservedModel:
         on_beside: OnBeside = unheard,
         on_attempt: OnAttempt = unpaid,
         ends_at: float = inf,
-        *,
         on_content: Callable[[], None] = _nothing,
         number: int = 1,
     ) -> Completion:
         """As Model.generate; the completion says which model answered and what it cost.
 
-        Raises ModelUnavailable as well when the model is silent for too long, or answers nothing. `on_content` is told
+        Raises ModelUnavailable as well when the model is silent for too long. `on_content` is told
         before the first piece, of text or beside it. `number` is the attempt's within its call.
         """
         started = perf_counter()
-        silence = Silence(request, self._deadlines, ends_at, self._wait_loaded)
+        silence = Silence(self._watch, request, ends_at)
         clock = silence.clock
         pieces: list[str] = []
         silent: float | None = None
-        reasoned = said = False
+        reasoned = False
 
         def begin() -> None:
             nonlocal silent
@@ -81,14 +77,11 @@ class ObservedModel:
                 metrics.TIME_TO_FIRST_TOKEN.labels(self.ref).observe(silent)
 
         def hear(text: str) -> None:
-            nonlocal said
             silence.heard_at = clock()
-            if not said:
-                if silent is None:
-                    begin()
-                if not pieces:
-                    on_content()
-                said = not text.isspace()
+            if silent is None:
+                begin()
+            if not pieces:
+                on_content()
             pieces.append(text)
             on_text(text)
 
@@ -114,14 +107,11 @@ class ObservedModel:
             heard = Heard("".join(pieces), reasoned, seconds if silent is None else silent, seconds)
             self._cut(request, heard, error, on_attempt, number)
             raise
-        empty = None if said else _empty(completion)
         seconds = perf_counter() - started
         attempt = Attempt(self.ref, completion.usage, self._nanos(completion.usage))
-        record_answer(attempt, seconds, number, empty)
+        record_answer(attempt, seconds, number)
         self.pace.add(completion.usage.output_tokens, seconds)
         on_attempt(attempt)
-        if empty is not None:
-            raise empty
         return replace(completion, model=self.ref, nanos=attempt.nanos, attempts=number)
 
     def _nanos(self, usage: Usage) -> int:
@@ -141,10 +131,3 @@ class ObservedModel:
 
     async def aclose(self) -> None:
         await self.model.aclose()
-
-
-def _empty(completion: Completion) -> ModelUnavailable | None:
-    """The failure that an answer without a word is, unless it says why."""
-    if completion.stop_reason != "stop" or completion.tool_calls:
-        return None
-    return unavailable("empty_answer", f"{completion.usage.output_tokens} tokens of output")
