@@ -29,7 +29,9 @@ from app.runs.context import Services
 from app.runs.runner import Runner
 from app.runs.start_checks import check_settings
 from app.settings import Settings
+from app.state.answer_cache import AnswerCache
 from app.state.bounds import Bounds
+from app.state.flights import Flights
 from app.state.redis import connect
 from app.state.sessions import Sessions
 from app.telemetry import metrics, traces
@@ -48,10 +50,11 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     check_settings(settings, models, registry)
     store = connect(settings.redis_url, settings.redis_ca_file, tls_strict=settings.tls_strict)
     history = Sessions(store, Bounds.of(settings), anonymous=settings.auth == ("none",))
+    answers = AnswerCache(store, settings)
     limiter = Limiter(settings, store)
     agents = Agents(settings, models, tuple(registry))
     runner = Runner(
-        Services(settings, models, history, limiter, tracing),
+        Services(settings, models, history, limiter, tracing, Flights(answers)),
         agents=agents,
         tools=registry,
     )
@@ -85,6 +88,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         await asyncio.wait(watchers)
         await runner.aclose()
         await history.aclose()
+        await answers.aclose()
         await limiter.close()
         await models.aclose()
         await store.aclose()

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from app.agents.agent_file import build, parse
-from app.agents.definition import Agent, RunLimits
+from app.agents.definition import Agent, Caching, RunLimits
 from app.reloading import Reloading, read_bounded
 from app.settings import Settings
 from app.telemetry.logs import log
@@ -76,6 +76,12 @@ def default_agent(settings: Settings, tools: tuple[str, ...]) -> Agent:
         timeout_seconds=settings.run_timeout_seconds,
         history_max_tokens=settings.history_max_tokens,
         description="The service's agent.",
+        cache=Caching(
+            settings.answer_cache,
+            settings.answer_cache_public,
+            settings.answer_cache_ttl_seconds,
+            settings.stale_if_error_seconds,
+        ),
     )
 
 

@@ -24,6 +24,7 @@ from app.runs.state import RunState, after
 from app.runs.steps import Step
 from app.runs.toolset import Toolset
 from app.settings import Settings
+from app.state.flights import Flight, Flights
 from app.state.sessions import Sessions
 from app.telemetry.traces import Tracing
 
@@ -37,6 +38,7 @@ class Services:
     sessions: Sessions
     limiter: Limiter
     tracing: Tracing
+    flights: Flights
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class RunContext(Struct):
     failures: list[AppError] = []  # of models, that the run went on after
     outside_seconds: float = 0.0  # spent in models and tools
     ends_at: float = inf  # on the event loop's clock
+    flight: Flight | None = None
+    """The run's place among equal ones, where its agent's answers are cached."""
     admitted: bool = False
     kept: bool = False  # what was said is on its way to the session
 

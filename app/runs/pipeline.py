@@ -15,6 +15,7 @@ from app.errors import (
     StateUnavailable,
 )
 from app.messages import Message
+from app.runs import cache
 from app.runs.candidates import stay
 from app.runs.context import RunContext
 from app.runs.events import Answer, RunFailed, RunFinished, RunStarted, Suggestion
@@ -51,6 +52,9 @@ async def execute(run: RunContext, handle: RunHandle) -> None:
             log.exception("agent.request.crashed")
             _end_later(run)
             _report_failure(run, span, InternalError("Something went wrong on our side."))
+        finally:
+            if run.flight is not None:
+                run.flight.leave()
 
 
 def _attributes(run: RunContext) -> dict[str, str]:
@@ -67,6 +71,8 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
     """In one round trip to the store. Returns headers that tell the caller where they stand."""
     memory = run.memory
     asked = None if run.request.session_id is None or run.request.history is not None else memory.ask()
+    if run.agent.cache.enabled and asked is None and run.request.history is None:
+        cache.ask_early(run)
     try:
         headers = await run.services.limiter.reserve(run.reservation, handle.fail)
     except BaseException:
@@ -103,7 +109,7 @@ async def _work(run: RunContext) -> None:
     run.ends_at = asyncio.get_running_loop().time() + seconds
     try:
         async with asyncio.timeout_at(run.ends_at) as deadline:
-            await loop(run)
+            await (cache.answer(run, loop) if run.agent.cache.enabled else loop(run))
     except TimeoutError:
         if not deadline.expired():
             raise
@@ -147,8 +153,10 @@ def _answer(run: RunContext, span: Span, latency_ms: float) -> Answer:
         answer=state.text,
         session_id=memory.session_id,
         message_id=memory.message_id,
-        model=run.model.ref,
-        fallback_from=run.fallback_from,
+        model=run.model.ref if state.reused is None else state.reused.model,
+        cached=state.reused is not None,
+        age_seconds=None if state.reused is None else state.reused.age_seconds,
+        fallback_from=run.fallback_from if state.reused is None else None,
         attempts=state.attempts,
         finish_reason=state.finish_reason or "stop",
         usage=state.usage,

@@ -36,6 +36,11 @@ FALLBACKS = Counter("agent_fallbacks", "Runs that went on with another model", [
 RETRIES = Counter("agent_retries", "Retries of model calls by what had failed", ["model", "reason"])
 TOOL_CALLS = Counter("agent_tool_calls", "Tool calls", ["tool", "status"])
 TOOL_LATENCY = Histogram("agent_tool_latency_seconds", "Time of a tool call", ["tool"], buckets=LATENCY_BUCKETS)
+CACHE_LOOKUPS = Counter(
+    "agent_cache_lookups",
+    "Runs by what the answer cache had for them; a stale answer is a look-up of its own, after a miss",
+    ["result"],
+)
 RATE_LIMITED = Counter("agent_rate_limited", "Requests refused by a limit", ["scope"])
 BUDGET_EXCEEDED = Counter("agent_budget_exceeded", "Requests refused by a budget", ["scope"])
 BUDGET_USED = Gauge(
@@ -50,6 +55,7 @@ MODEL_QUEUE_DEPTH = Gauge("agent_model_queue_depth", "Calls that wait for MAX_CO
 
 TOKEN_TYPES = ("input", "output", "cache_read", "cache_write")
 UNCERTAIN_TYPES = ("input", "output")
+CACHE_RESULTS = ("hit", "joined", "miss", "bypass", "stale", "error")
 REST_REASONS = ("rate_limited", "used_up", "overloaded")
 
 
@@ -73,6 +79,8 @@ def start_at_zero(models: Iterable[str], tools: Iterable[str], retried: Iterable
             TOKENS.labels(model, kind)
         for kind in UNCERTAIN_TYPES:
             UNCERTAIN_TOKENS.labels(model, kind)
+    for result in CACHE_RESULTS:
+        CACHE_LOOKUPS.labels(result)
     for scope in ("global", "peer", "peer-operation", "user", "operation", "address", "refused"):
         RATE_LIMITED.labels(scope)
     for scope in ("global", "peer", "user", "team"):
