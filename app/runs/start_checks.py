@@ -14,6 +14,7 @@ from app.tools.registry import Registry
 def check_settings(settings: Settings, models: Mapping[str, ObservedModel], tools: Registry) -> None:
     """Raises ConfigurationError for limits that no model call fits, and limits of tools that are not there."""
     _check_limits(settings, tools)
+    _check_embedding_model(settings)
     read = most_input_tokens(settings.system_prompt, [UserMessage("?")], most_tool_tokens(tools.values()))
     for ref, model in models.items():
         tokens, nanos = most_of_output(model.dearest, read, 1)
@@ -36,3 +37,16 @@ def _check_limits(settings: Settings, tools: Collection[str]) -> None:
             raise ConfigurationError(
                 f"LIMITS: tiers.{name}.tools: there is no tool {', '.join(unknown)}; known: {known}"
             )
+
+
+def _check_embedding_model(settings: Settings) -> None:
+    ref = settings.embedding_model
+    provider, _, name = ref.partition("/")
+    if ref and not (provider in ("ollama", "openai") and name and name.isprintable() and " " not in name):
+        raise ConfigurationError(
+            f"EMBEDDING_MODEL: `{ref}` is not a model that embeds; known are ollama/NAME and openai/NAME"
+        )
+    if settings.similar_answers != "never" and not ref:
+        raise ConfigurationError(
+            "SIMILAR_ANSWERS: needs EMBEDDING_MODEL, such as `ollama/nomic-embed-text`; or set it to never"
+        )

@@ -37,6 +37,11 @@ BUDGET_USED = Gauge(
 )
 DEPENDENCY_UP = Gauge("agent_dependency_up", "1 if the dependency answered its last probe, else 0", ["dependency"])
 
+SIMILAR_LOOKUPS = Counter(
+    "agent_similar_lookups", "Looks for the answer to a nearly equal question, by what came of them", ["result"]
+)
+
+SIMILAR_RESULTS = ("hit", "miss", "veto", "shadow_hit", "error")
 TOKEN_TYPES = ("input", "output", "cache_read", "cache_write")
 UNCERTAIN_TYPES = ("input", "output")
 
@@ -56,6 +61,8 @@ def start_at_zero(models: Iterable[str], tools: Iterable[str]) -> None:
     for scope in ("global", "peer", "user", "team"):
         BUDGET_EXCEEDED.labels(scope)
         BUDGET_USED.labels(scope)
+    for result in SIMILAR_RESULTS:
+        SIMILAR_LOOKUPS.labels(result)
     for tool in tools:
         TOOL_LATENCY.labels(tool)
         for status in ("ok", "error", "timeout"):

@@ -12,3 +12,4 @@ def _read(name: str) -> str:
 APPEND = _read("append")
 DELETE = _read("delete")
 LIST = _read("list")
+KEEP_QUESTION = (_HERE / "keep_question.lua").read_text(encoding="utf-8")
