@@ -17,7 +17,6 @@ from app.models.embedding_wire import FORMATS, Embedded, Format, Vector
 from app.models.estimates import estimated_tokens
 from app.models.observed import OnAttempt, unpaid
 from app.models.prices import FREE, Price, embedding_price_of, is_openai
-from app.models.protocol import Completion
 from app.models.providers.failures import unavailable
 from app.models.providers.http import Http, read
 from app.settings import Settings
@@ -79,7 +78,10 @@ class Embeddings:
                 raise
             usage = Usage(embedded.tokens, 0) if embedded.tokens is not None else self._estimate(texts)
             attempt = self._attempt(usage)
-            record_answer(attempt, Completion("stop", usage), perf_counter() - started, span)
+            record_answer(attempt, perf_counter() - started)
+            if span.is_recording():
+                span.set_attribute("gen_ai.usage.input_tokens", usage.input_tokens)
+                span.set_attribute("agent.cost_usd", attempt.cost_usd)
         on_attempt(attempt)
         return embedded.vectors
 
