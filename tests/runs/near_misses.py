@@ -86,4 +86,4 @@ def from_templates() -> list[Pair]:
 
 
 def near_misses() -> list[Pair]:
-    return written() + from_templates()
+    return list(dict.fromkeys(written() + from_templates()))
