@@ -9,12 +9,13 @@ import msgspec
 from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
-from app.errors import ConfigurationError, ModelError
+from app.errors import ConfigurationError
 from app.messages import NANOS, Usage
 from app.models.call_records import Attempt, record_answer, record_failure
 from app.models.catalog import provider_key
 from app.models.embedding_wire import FORMATS, Embedded, Format, Vector
 from app.models.estimates import estimated_tokens
+from app.models.failure_table import rule_of
 from app.models.observed import OnAttempt, unpaid
 from app.models.prices import FREE, Price, embedding_price_of, is_openai
 from app.models.providers.failures import unavailable
@@ -28,9 +29,6 @@ MAX_TEXTS = 16
 
 CALL_SECONDS = 1.0
 """A call's deadline: whoever asks for an embedding goes on without one."""
-
-_CHARGED = frozenset({"timeout", "disconnected", "cut_stream", "broken_answer"})
-"""Failures of calls that a provider may charge for."""
 
 
 class Embeddings:
@@ -71,14 +69,16 @@ class Embeddings:
             try:
                 embedded = await self._bounded_call(texts)
             except BaseException as error:
-                attempt = self._attempt(self._estimate(texts), uncertain=True) if _is_charged(error) else None
-                record_failure(self.ref, error, perf_counter() - started, attempt)
+                attempt = (
+                    self._attempt(self._estimate(texts), uncertain=True) if rule_of(error).pays == "uncertain" else None
+                )
+                record_failure(self.ref, error, perf_counter() - started, attempt, number=1)
                 if attempt is not None:
                     on_attempt(attempt)
                 raise
             usage = Usage(embedded.tokens, 0) if embedded.tokens is not None else self._estimate(texts)
             attempt = self._attempt(usage)
-            record_answer(attempt, perf_counter() - started)
+            record_answer(attempt, perf_counter() - started, number=1)
             if span.is_recording():
                 span.set_attribute("gen_ai.usage.input_tokens", usage.input_tokens)
                 span.set_attribute("agent.cost_usd", attempt.cost_usd)
@@ -126,10 +126,6 @@ class Embeddings:
 def _are_alike(vectors: Sequence[Vector]) -> bool:
     length = len(vectors[0])
     return length > 0 and all(len(vector) == length and all(map(isfinite, vector)) for vector in vectors)
-
-
-def _is_charged(error: BaseException) -> bool:
-    return not isinstance(error, Exception) or (isinstance(error, ModelError) and error.reason in _CHARGED)
 
 
 def build_embeddings(settings: Settings, tracing: Tracing | None = None) -> Embeddings:
