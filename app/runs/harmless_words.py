@@ -45,11 +45,14 @@ ABLE = _phrases("tell me|give me|show me|help me|explain")
 """After one of ABILITIES these make it a request."""
 
 EMBEDDINGS = _phrases(
-    "tell me|do you know|i want to know|i would like to know|i'd like to know|i need to know|"
-    "sag mir ,|sagen sie mir ,|kannst du mir sagen ,|können sie mir sagen ,|weißt du ,|ich möchte wissen ,|"
+    "tell me|i want to know|i would like to know|i'd like to know|i need to know|"
+    "sag mir ,|sagen sie mir ,|kannst du mir sagen ,|können sie mir sagen ,|ich möchte wissen ,|"
     "dis-moi|dites-moi|peux-tu me dire|pouvez-vous me dire|dime|puedes decirme|puede decirme|podrías decirme"
 )
 """Left out at the start before a question word."""
+
+KNOWING = _phrases("do you know|weißt du ,")
+"""Likewise, but only before a question that is turned: `do you know how to cook` asks something else."""
 
 QUESTION_WORDS = _words(
     "what who whom whose when where why how which "
@@ -110,11 +113,12 @@ VALUES = _words(
 )
 """`tell me the V of X` asks what `what is the V of X` does."""
 
+DETERMINERS = _words("a an the my this these those your")
 ACTIONS = _words(
     "sort install create make use write convert learn cook delete remove update change build run start stop open "
     "close add read install configure calculate compute remove rename merge reset clean bake boil set connect"
 )
-"""`how do I V`, `how can I V` and `how to V` are the same."""
+"""`how do I V the N`, `how can I V the N` and `how to V the N` are the same. Not without an N: `how do I look`."""
 
 BEFORE = OPENERS | IMPERATIVES | ACTIONS
 """What `please` at the start is left out before: elsewhere it may be part of a name."""
@@ -122,8 +126,16 @@ BEFORE = OPENERS | IMPERATIVES | ACTIONS
 FRONTED = _words("in en")
 """`in X, how …` is `how … in X`."""
 
-SAME_IN_CAPITALS = QUESTION_WORDS | _words(
-    "is are were was does did can could should would the an of in on at to from for with by and or if my your tell "
-    "explain give show please list describe it this that there not do"
+NAMES = _words(
+    "monday tuesday wednesday thursday friday saturday sunday january february april june july september october "
+    "november december africa antarctica asia europe australia austria argentina belgium bolivia brazil bulgaria "
+    "canada colombia croatia cuba denmark ecuador egypt england estonia ethiopia finland france germany ghana greece "
+    "hungary iceland india indonesia iran iraq ireland israel italy kenya korea latvia lithuania luxembourg malaysia "
+    "mexico morocco nepal netherlands nigeria norway pakistan paraguay peru philippines poland portugal romania russia "
+    "rwanda scotland senegal serbia singapore slovakia slovenia somalia spain sudan sweden switzerland syria taiwan "
+    "tanzania thailand tunisia uganda ukraine uruguay venezuela vietnam zambia zimbabwe amsterdam athens barcelona "
+    "beijing brussels budapest cairo copenhagen dublin helsinki istanbul lisbon london madrid moscow munich oslo paris prague "
+    "rome seoul shanghai stockholm sydney tokyo toronto vienna warsaw zurich english french german italian russian "
+    "spanish"
 )
-"""Short words whose first letter may be large or small wherever they stand."""
+"""Names that are no other words with a small first letter. Not `turkey`, not `cardinals`."""

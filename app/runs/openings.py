@@ -43,11 +43,12 @@ def _without_ability(words: list[str]) -> list[str]:
 
 def _without_embedding(words: list[str]) -> list[str]:
     """`tell me what X is` becomes `what is X`."""
-    for phrase in harmless.EMBEDDINGS:
+    for phrase in (*harmless.EMBEDDINGS, *harmless.KNOWING):
         rest = words[len(phrase) :]
-        if begins(words, phrase) and len(rest) > 1 and rest[0].lower() in harmless.QUESTION_WORDS:
-            first, last = rest[0].lower(), rest[-1]
-            return [rest[0], last, *rest[1:-1]] if first in harmless.TURNED.get(last, ()) else rest
+        if begins(words, phrase) and len(rest) > 1 and (first := rest[0].lower()) in harmless.QUESTION_WORDS:
+            if first in harmless.TURNED.get(rest[-1], ()):
+                return [rest[0], rest[-1], *rest[1:-1]]
+            return words if phrase in harmless.KNOWING else rest
     return words
 
 
@@ -64,8 +65,9 @@ def fronted(words: list[str]) -> list[str]:
 def framed(words: list[str]) -> list[str]:
     """Openings that ask the same as one of them."""
     match [word.lower() for word in words]:
-        case ["how", "do" | "can", "i", action, *_] if action in harmless.ACTIONS:
-            return ["how", "to", *words[3:]]
+        case ["how", "do" | "can", "i", action, thing, *_] if action in harmless.ACTIONS:
+            named = words[4][0].isupper() or words[4][0].isdecimal()
+            return ["how", "to", *words[3:]] if named or thing in harmless.DETERMINERS else words
         case ["what", "exactly", "is", *_]:
             return ["what", "is", *words[3:]]
         case ["tell" | "give" | "show", "me", "the", value, *rest] if value in harmless.VALUES and "of" in rest[:2]:

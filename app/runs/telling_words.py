@@ -53,27 +53,6 @@ LITERAL = _words(
 )
 """Texts with one of these may be about words as such: `how is colour spelled`. They are taken as they are written."""
 
-AMBIGUOUS = _words(
-    "polish march may august turkey china japan apple amazon windows python java swift rust shell target mercury "
-    "jordan bill mark will rose grace hope faith frank jack bush rice stone ford chase drew grant iris lily daisy "
-    "violet olive ruby jade pearl amber crystal dawn summer autumn april june joy charity patience victor rich bob "
-    "john dick nick jean josh rusty sandy penny robin martin drake hunter mason cooper carter baker butcher smith "
-    "miller taylor cook page king prince queen duke bishop pope church temple reading bath nice cork lima chile "
-    "cuba guinea hungary greece grease wales whales oman mali chad niger georgia lent job jobs titan orange "
-    "phoenix buffalo mobile dallas lincoln washington moon earth mars venus saturn sun universe bible internet "
-    "state republican democrat liberal conservative labor labour green catholic orthodox baptist mass host alphabet "
-    "meta oracle visa discover uber slack zoom word excel access office teams outlook edge chrome safari opera "
-    "spark hive kafka ruby crystal julia elixir scratch basic delphi ada scala dart flutter react angular express "
-    "spring rails flask django docker swarm helm puppet chef salt vagrant galaxy pixel surface echo alexa siri "
-    "time life people fortune money mirror guardian independent sphere gap subway shell caterpillar dove tide crest "
-    "boss puma jaguar mustang beetle polo golf civic accord fiesta focus lotus seat mini smart rover eagles bears "
-    "lions giants jets bulls heat magic thunder wizards queen eagles doors police cure kiss blur pulp garbage prince "
-    "pink cream journey yes free train bread chicago boston kansas europe asia america alabama berlin frankfurter "
-    "hamburger scotch swede dane pole finn turk thai swiss creole ionic doric gothic attic cancer aries leo virgo "
-    "libra scorpio gemini pisces god gods lord father mother"
-)
-"""English words that mean something else with a large first letter."""
-
 LANGUAGES = {
     "en": _words("the is are what how who when where why which does do of to my can i"),
     "de": _words("der die das ist sind wie wer ein eine und von für nicht ich hat mit auf im was viele"),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from app.runs import telling_words as telling
-from app.runs.harmless_words import ASKING, ASKING_ENDS, OPENERS, QUESTION_WORDS, SAME_IN_CAPITALS
+from app.runs.harmless_words import ASKING, ASKING_ENDS, BEFORE, NAMES, OPENERS, QUESTION_WORDS
 from app.runs.splitting import is_word
 from app.runs.wording import Wording, wording
 
@@ -19,7 +19,6 @@ Reason = Literal[
     "order", "mark", "wording",
 ]  # fmt: skip
 
-_MIN_NAME_CHARS = 4
 _TELLING: Sequence[tuple[Reason, frozenset[str]]] = (
     ("negation", telling.NEGATIONS),
     ("date", telling.DATES),
@@ -68,15 +67,15 @@ def _same_in_capitals(a: Wording, b: Wording, place: int) -> bool:
     word, capital = small.words[place], large.words[place]
     if not is_word(word) or word.lower() != word or capital != word[0].upper() + word[1:]:
         return False
-    if place == 0 and (word in OPENERS or small.led or large.led):
+    if place == 0 and (word in BEFORE or small.led or large.led):
         return True
-    if {a.language, b.language} != {"en"} or word in telling.AMBIGUOUS:
+    if {a.language, b.language} != {"en"} or a.literal or b.literal:
         return False
-    if word in SAME_IN_CAPITALS or word == "i":
-        return place < len(small.words) - 1
-    if len(word) < _MIN_NAME_CHARS or a.literal or b.literal:
-        return place == 0 and len(word) >= _MIN_NAME_CHARS
-    return place == 0 or small.small
+    return word in NAMES or (word == "i" and place < len(small.words) - 1) or _begins_sentence(small.words, place)
+
+
+def _begins_sentence(words: Sequence[str], place: int) -> bool:
+    return words[place] in OPENERS and words[place - 1] in (".", "!", "?")
 
 
 def _reason(a: Wording, b: Wording) -> Reason:

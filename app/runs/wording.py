@@ -29,8 +29,6 @@ class Wording(Struct, frozen=True):
     """`en`, `de`, `fr`, `es` or nothing."""
     led: bool
     """Something was left out before its first word."""
-    small: bool
-    """Written without any capital."""
 
     @property
     def form(self) -> str:
@@ -56,7 +54,7 @@ def wording(text: str) -> Wording:
         led = len(opened) < len(words) or len(words) < length
         end = _own_end(thanked_end or end, opened is not words)
         words = framed(fronted(opened))
-    return Wording(tuple(words), end, literal, language, led, folded == folded.lower())
+    return Wording(tuple(words), end, literal, language, led)
 
 
 def _language(words: list[str]) -> str:
@@ -101,5 +99,5 @@ def _forms(word: str, language: str) -> tuple[str, ...]:
     lower = word.lower()
     if apart := harmless.CONTRACTIONS.get(lower):
         return (apart[0].capitalize() if word[0].isupper() else apart[0], *apart[1:])
-    number = NUMBERS[language or "en"].get(lower)
+    number = NUMBERS[language or "en"].get(word)  # in small letters: `Seven` may be a film
     return (number or harmless.SPELLINGS.get(word, word),)
