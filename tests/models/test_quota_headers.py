@@ -103,9 +103,9 @@ def test_cerebras() -> None:
     assert read(headers) == [Quota("tokens", 60000, 0, 11.38), Quota("requests", 14400, 0, MAX_RESET_SECONDS)]
 
 
-@pytest.mark.parametrize(("remaining", "low"), [(51, False), (50, False), (49, True)])
-def test_fewer_than_fifty_requests_are_few(remaining: int, low: bool) -> None:
-    assert bool(read(x_ratelimit("requests", 100, remaining, "1s"))) is low
+@pytest.mark.parametrize(("remaining", "low"), [(101, False), (100, False), (99, True)])
+def test_fewer_than_a_hundred_requests_are_few(remaining: int, low: bool) -> None:
+    assert bool(read(x_ratelimit("requests", 500, remaining, "1s"))) is low
 
 
 @pytest.mark.parametrize(("remaining", "low"), [(2000, False), (1999, True)])
