@@ -135,7 +135,7 @@ NAMES = _words(
     "rwanda scotland senegal serbia singapore slovakia slovenia somalia spain sudan sweden switzerland syria taiwan "
     "tanzania thailand tunisia uganda ukraine uruguay venezuela vietnam zambia zimbabwe amsterdam athens barcelona "
     "beijing brussels budapest cairo copenhagen dublin helsinki istanbul lisbon london madrid moscow munich oslo paris "
-    "prague rome seoul shanghai stockholm sydney tokyo toronto vienna warsaw zurich english french german italian russian "
-    "spanish"
+    "prague rome seoul shanghai stockholm sydney tokyo toronto vienna warsaw zurich english french german italian "
+    "russian spanish"
 )
 """Names that are no other words with a small first letter. Not `turkey`, not `cardinals`."""
