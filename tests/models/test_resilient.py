@@ -153,6 +153,9 @@ class _Breaker:
     def __init__(self, told: list[str]) -> None:
         self._told = told
 
+    def check(self) -> None:
+        self._told.append("closed")
+
     def enter(self) -> "_Breaker":
         self._told.append("enter")
         return self
@@ -191,7 +194,7 @@ async def test_a_call_passes_the_gates_in_their_order() -> None:
     gates, called = Gates(), Called(answers("Hello"))
     gates.put_before(called.resilient)
     await called()
-    assert gates.told == ["check", "enter", "place", "good", "good", "answered", "free", "leave"]
+    assert gates.told == ["check", "closed", "place", "check", "enter", "good", "answered", "good", "leave", "free"]
 
 
 async def test_the_breaker_hears_of_a_cut_after_the_first_content() -> None:
@@ -199,7 +202,7 @@ async def test_the_breaker_hears_of_a_cut_after_the_first_content() -> None:
     gates.put_before(called.resilient)
     with pytest.raises(ModelUnavailable):
         await called()
-    assert gates.told[2:] == ["place", "good", "bad", "free", "leave"]
+    assert gates.told[4:] == ["enter", "good", "bad", "leave", "free"]
 
 
 async def test_a_retry_passes_the_gates_again() -> None:
@@ -207,8 +210,8 @@ async def test_a_retry_passes_the_gates_again() -> None:
     gates.put_before(called.resilient)
     await called()
     assert gates.told == [
-        *("check", "enter", "place", "bad", "free", "leave"),
-        *("check", "enter", "place", "good", "good", "answered", "free", "leave"),
+        *("check", "closed", "place", "check", "enter", "bad", "leave", "free"),
+        *("check", "closed", "place", "check", "enter", "good", "answered", "good", "leave", "free"),
     ]
 
 
@@ -238,7 +241,7 @@ async def test_what_is_not_the_models_failure_is_no_verdict_for_the_breaker(reas
     gates.put_before(called.resilient)
     with pytest.raises(ModelUnavailable):
         await called()
-    assert gates.told[1:] == ["enter", "place", "free", "leave"]
+    assert gates.told[3:] == ["check", "enter", "leave", "free"]
 
 
 async def test_a_call_that_is_refused_is_no_attempt() -> None:
@@ -250,7 +253,7 @@ async def test_a_call_that_is_refused_is_no_attempt() -> None:
     assert (caught.value.reason, gates.told, called.model.requests, called.attempts) == ("resting", ["check"], [], [])
 
 
-async def test_a_call_without_a_place_gives_the_breakers_place_back() -> None:
+async def test_a_call_without_a_place_does_not_enter_the_breaker() -> None:
     gates, called = Gates(), Called(answers("Hello"))
     gates.put_before(called.resilient)
     bulkhead = _Bulkhead(gates.told)
@@ -258,7 +261,7 @@ async def test_a_call_without_a_place_gives_the_breakers_place_back() -> None:
     called.resilient.bulkhead = cast(Any, bulkhead)
     with pytest.raises(ModelUnavailable):
         await called()
-    assert gates.told == ["check", "enter", "leave"]
+    assert gates.told == ["check", "closed"]
 
 
 async def test_a_caller_who_leaves_gives_all_places_back() -> None:
@@ -269,7 +272,7 @@ async def test_a_caller_who_leaves_gives_all_places_back() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert gates.told == ["check", "enter", "place", "free", "leave"]
+    assert gates.told == ["check", "closed", "place", "check", "enter", "leave", "free"]
 
 
 async def test_a_retry_waits_until_the_model_has_rested() -> None:
