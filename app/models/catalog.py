@@ -152,7 +152,7 @@ def _ollama(name: str, settings: Settings, options: ModelOptions, http: Http) ->
 
 
 def _anthropic(name: str, settings: Settings, options: ModelOptions, _: Http) -> Model:
-    key = _key("ANTHROPIC_API_KEY", settings.anthropic_api_key)
+    key = provider_key("ANTHROPIC_API_KEY", settings.anthropic_api_key)
     if key is None:
         raise ConfigurationError(f"ANTHROPIC_API_KEY: is not set, and MODELS has `anthropic/{name}`")
     # Costs 42 MB and more than a second, which a service without Anthropic's models need not spend.
@@ -172,7 +172,7 @@ def _anthropic(name: str, settings: Settings, options: ModelOptions, _: Http) ->
 
 
 def _openai(name: str, settings: Settings, options: ModelOptions, http: Http) -> Model:
-    key = _key("OPENAI_API_KEY", settings.openai_api_key)
+    key = provider_key("OPENAI_API_KEY", settings.openai_api_key)
     own = is_openai(settings.openai_base_url)
     if own and key is None:
         raise ConfigurationError(
@@ -183,7 +183,7 @@ def _openai(name: str, settings: Settings, options: ModelOptions, http: Http) ->
     return OpenAIModel(name, settings.openai_base_url, key, http, options, window)
 
 
-def _key(setting: str, secret: SecretStr | None) -> str | None:
+def provider_key(setting: str, secret: SecretStr | None) -> str | None:
     """Without the line end that keys get from files."""
     key = secret.get_secret_value().strip() if secret else ""
     if not (key.isascii() and key.isprintable()) or " " in key:

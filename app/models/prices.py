@@ -74,6 +74,16 @@ def price_of(ref: str, openai_base_url: str = OPENAI_BASE_URL, cache_ttl: str = 
     return None
 
 
+def embedding_price_of(ref: str, openai_base_url: str = OPENAI_BASE_URL) -> Price | None:
+    """The price of an embedding model, whose input alone is paid for; None: not known."""
+    provider, _, name = ref.partition("/")
+    if provider == "ollama":
+        return FREE
+    model = _listed(provider, name) if provider == "openai" and is_openai(openai_base_url) else None
+    rate = model.get_prices(datetime.now(UTC)).input_mtok if model else None
+    return None if rate is None else flat_price(_rate(rate, 0), 0.0, None, None)
+
+
 def context_window_of(provider: str, name: str) -> int | None:
     """The context window of a model at the address of the provider itself, in tokens; None: not known."""
     model = _listed(provider, name)

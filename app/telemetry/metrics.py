@@ -53,6 +53,11 @@ BREAKER_STATE = Gauge(
 MODEL_CALLS_OPEN = Gauge("agent_model_calls_open", "Calls under MAX_CONCURRENT_CALLS that are open", ["model"])
 MODEL_QUEUE_DEPTH = Gauge("agent_model_queue_depth", "Calls that wait for MAX_CONCURRENT_CALLS", ["model"])
 
+SIMILAR_LOOKUPS = Counter(
+    "agent_similar_lookups", "Looks for the answer to a nearly equal question, by what came of them", ["result"]
+)
+
+SIMILAR_RESULTS = ("hit", "miss", "veto", "shadow_hit", "error")
 TOKEN_TYPES = ("input", "output", "cache_read", "cache_write")
 UNCERTAIN_TYPES = ("input", "output")
 CACHE_RESULTS = ("hit", "joined", "miss", "bypass", "stale", "error")
@@ -86,6 +91,8 @@ def start_at_zero(models: Iterable[str], tools: Iterable[str], retried: Iterable
     for scope in ("global", "peer", "user", "team"):
         BUDGET_EXCEEDED.labels(scope)
         BUDGET_USED.labels(scope)
+    for result in SIMILAR_RESULTS:
+        SIMILAR_LOOKUPS.labels(result)
     for tool in tools:
         TOOL_LATENCY.labels(tool)
         for status in ("ok", "error", "timeout"):
