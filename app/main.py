@@ -53,8 +53,13 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     answers = AnswerCache(store, settings)
     limiter = Limiter(settings, store)
     agents = Agents(settings, models, tuple(registry))
+    similar = None
+    if settings.similar_answers != "never":
+        from app.runs.similar import build_similar
+
+        similar = build_similar(settings, store, tracing)
     runner = Runner(
-        Services(settings, models, history, limiter, tracing, Flights(answers)),
+        Services(settings, models, history, limiter, tracing, Flights(answers), similar),
         agents=agents,
         tools=registry,
     )
@@ -89,6 +94,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         await runner.aclose()
         await history.aclose()
         await answers.aclose()
+        if similar is not None:
+            await similar.aclose()
         await limiter.close()
         await models.aclose()
         await store.aclose()

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 from app.errors import ModelError, StateUnavailable
-from app.runs.cache_key import key_of
+from app.runs.cache_key import key_of, scope_of
 from app.runs.candidates import was_sent
 from app.runs.context import RunContext
 from app.runs.steps import AnswerReused
@@ -31,7 +31,7 @@ async def answer(run: RunContext, work: Work) -> None:
         if run.flight is not None:
             run.flight.leave()
         await work(run)
-    elif not await _answered(run):
+    elif not (await _answered(run) or await _answered_similarly(run)):
         await _make(run, work)
 
 
@@ -54,6 +54,26 @@ async def _answered(run: RunContext) -> bool:
     if usable:
         _reuse(run, usable, found.age_seconds)
     return usable is not None
+
+
+async def _answered_similarly(run: RunContext) -> bool:
+    """Whether the cache had the answer to a nearly equal question."""
+    similar, cached = run.services.similar, run.services.flights.cache
+    if similar is None or run.request.cache_control:
+        return False
+
+    async def load(key: str) -> Found | None:
+        found = await cached.read(key)
+        return found if _usable(run, found) and found.age_seconds <= run.agent.cache.ttl_seconds else None
+
+    began = perf_counter()
+    try:
+        found = await similar.find_similar(scope_of(run), run.memory.question.content, load, run.pay)
+    finally:
+        run.outside_seconds += perf_counter() - began
+    if found is not None and found.answer is not None:
+        _reuse(run, found.answer, found.age_seconds)
+    return run.state.reused is not None
 
 
 def _usable(run: RunContext, found: Found) -> KeptAnswer | None:
@@ -82,6 +102,8 @@ def _begin(run: RunContext) -> Flight:
 
 def _land(run: RunContext, key: str, kept: KeptAnswer | None) -> None:
     seconds = run.agent.cache.ttl_seconds + run.agent.cache.stale_seconds
+    if kept is not None and run.services.similar is not None:
+        run.services.similar.keep_similar(scope_of(run), run.memory.question.content, key, run.agent.cache.ttl_seconds)
     if run.flight is not None:
         run.flight.land(kept, seconds)
     elif kept is not None:

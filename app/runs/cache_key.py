@@ -1,5 +1,6 @@
 """The key of a cached answer: a hash of all that shapes the answer, so that equal keys may have the same one."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -7,6 +8,7 @@ import msgspec
 
 from app import __version__
 from app.agents.definition import Agent
+from app.messages import Message
 from app.runs.context import RunContext
 from app.runs.toolset import Toolset
 
@@ -18,6 +20,15 @@ _encode = msgspec.json.Encoder().encode
 
 def key_of(run: RunContext) -> str:
     """Of the run's conversation as it is now. Users have different keys unless the agent's answers are public."""
+    return _key(run, run.memory.conversation)
+
+
+def scope_of(run: RunContext) -> str:
+    """As `key_of`, without the question: nearly equal questions are looked for in one scope."""
+    return _key(run, run.memory.history)
+
+
+def _key(run: RunContext, conversation: Sequence[Message]) -> str:
     asked, principal = run.request, run.principal
     user: tuple[object, ...] = ()
     if not run.agent.cache.public:
@@ -33,7 +44,7 @@ def key_of(run: RunContext) -> str:
                 run.agent.temperature if asked.temperature is None else asked.temperature,
                 asked.response_format,
                 run.candidates[0].limits,
-                run.memory.conversation,
+                conversation,
             )
         )
     )

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from app.agents.definition import Agent, RunLimits
 from app.errors import AppError
 from app.limits.limiter import Limiter
 from app.limits.reservation import Reservation
+from app.models.call_records import Attempt
 from app.models.catalog import Models
 from app.models.protocol import Beside
 from app.models.resilient import ResilientModel
@@ -21,12 +23,15 @@ from app.runs.memory import Memory
 from app.runs.plan import Costs
 from app.runs.request import RunRequest
 from app.runs.state import RunState, after
-from app.runs.steps import Step
+from app.runs.steps import Attempted, Step
 from app.runs.toolset import Toolset
 from app.settings import Settings
 from app.state.flights import Flight, Flights
 from app.state.sessions import Sessions
 from app.telemetry.traces import Tracing
+
+if TYPE_CHECKING:
+    from app.runs.similar import SimilarQuestions
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,8 @@ class Services:
     limiter: Limiter
     tracing: Tracing
     flights: Flights
+    similar: "SimilarQuestions | None" = None
+    """None: SIMILAR_ANSWERS is `never`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,11 @@ class RunContext(Struct):
         """Add a fact to the run."""
         self.steps.append(step)
         self.state = after(self.state, step)
+
+    def pay(self, attempt: Attempt) -> None:
+        """Book what a call of a model has cost."""
+        self.record(Attempted(attempt.model, attempt.usage, attempt.nanos, attempt.uncertain))
+        self.reservation.record(attempt.model, attempt.usage, attempt.cost_usd, uncertain=attempt.uncertain)
 
     @property
     def latency_ms(self) -> float:
