@@ -38,12 +38,13 @@ class Lexicon:
 
     def __init__(self, languages: Iterable[Mapping[str, str]]) -> None:
         """Each language has its terms by signal, set apart by commas."""
+        self.languages = tuple(languages)
         self._words: dict[str, set[tuple[str, str]]] = defaultdict(set)
         self._stems: dict[str, set[tuple[str, str]]] = defaultdict(set)
         self._phrases: dict[str, set[tuple[str, str]]] = defaultdict(set)
         self._anywhere: list[tuple[str, str]] = []
         self._chinese: list[tuple[str, str]] = []
-        for language in languages:
+        for language in self.languages:
             for signal, terms in language.items():
                 for term in filter(None, map(str.strip, terms.split(","))):
                     self._add(signal, term)

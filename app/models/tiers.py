@@ -1,6 +1,6 @@
 """MODEL_TIERS: the models that `auto` chooses from, and which of them a question fits."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import msgspec
@@ -50,7 +50,11 @@ def parse_tiers(settings: Settings, models: Mapping[str, ObservedModel]) -> tupl
     return tuple(tiers)
 
 
-def at_least(tier: Tier, among: Collection[TierModel]) -> TierModel:
+def at_least(tier: Tier, among: Sequence[TierModel]) -> TierModel:
     """The model of this tier; where there is none, of the next stronger; else the strongest."""
-    wanted = TIERS.index(tier)
-    return next((model for model in among if TIERS.index(model.tier) >= wanted), [*among][-1])
+    return next((model for model in among if rank(model.tier) >= rank(tier)), among[-1])
+
+
+def rank(tier: Tier | None) -> int:
+    """0 for the weakest; below it for None."""
+    return -1 if tier is None else TIERS.index(tier)
