@@ -7,6 +7,8 @@ from importlib.metadata import entry_points
 from pydantic import SecretStr
 
 from app.errors import ConfigurationError, NotFound
+from app.models.breaker import Breaker
+from app.models.bulkhead import Bulkhead
 from app.models.observed import ObservedModel
 from app.models.options import NO_OPTIONS, ModelOptions, parse
 from app.models.prices import FREE, Price, context_window_of, flat_price, is_anthropic, is_openai, price_of
@@ -15,6 +17,10 @@ from app.models.providers.demo.model import DemoModel
 from app.models.providers.http import Http
 from app.models.providers.ollama.model import OllamaModel
 from app.models.providers.openai.model import OpenAIModel
+from app.models.resilient import ResilientModel
+from app.models.retries import Retries
+from app.models.retry_budget import RetryBudget
+from app.models.silence import Deadlines
 from app.settings import Settings
 from app.telemetry.logs import log
 from app.telemetry.traces import Tracing
@@ -27,14 +33,14 @@ GROUP = "agent_api.providers"
 """The entry-point group of packages with further providers; each entry point is a BuildModel."""
 
 
-class Models(Mapping[str, ObservedModel]):
+class Models(Mapping[str, ResilientModel]):
     """The configured models by reference, in order of preference. Built once a process."""
 
-    def __init__(self, by_ref: Mapping[str, ObservedModel], http: Http) -> None:
+    def __init__(self, by_ref: Mapping[str, ResilientModel], http: Http) -> None:
         self._by_ref = by_ref
         self._http = http
 
-    def __getitem__(self, ref: str) -> ObservedModel:
+    def __getitem__(self, ref: str) -> ResilientModel:
         return self._by_ref[ref]
 
     def __iter__(self) -> Iterator[str]:
@@ -44,10 +50,10 @@ class Models(Mapping[str, ObservedModel]):
         return len(self._by_ref)
 
     @property
-    def primary(self) -> ObservedModel:
+    def primary(self) -> ResilientModel:
         return next(iter(self._by_ref.values()))
 
-    def find(self, name: str | None, among: Sequence[str] = ()) -> ObservedModel:
+    def find(self, name: str | None, among: Sequence[str] = ()) -> ResilientModel:
         """The model a request asks for: by reference, or by the provider's name where only one has that; for
         None the first. `among` are the references of those that it may ask for; none: all. Raises NotFound."""
         if name is None:
@@ -57,7 +63,14 @@ class Models(Mapping[str, ObservedModel]):
             raise NotFound(f"There is no such model here; there is {', '.join(among or self._by_ref)}.")
         return found
 
-    def _only_one_called(self, name: str) -> ObservedModel | None:
+    def chain(self, name: str | None, among: Sequence[str] = ()) -> tuple[ResilientModel, ...]:
+        """The models that may answer a request, by preference: first the one that `find` finds, then the others of
+        `among`, or of all. Raises NotFound."""
+        first = self.find(name, among)
+        others = [model for ref in among or self._by_ref if (model := self._by_ref[ref]) is not first]
+        return (first, *others)
+
+    def _only_one_called(self, name: str) -> ResilientModel | None:
         same = [model for model in self._by_ref.values() if model.name == name]
         return same[0] if len(same) == 1 else None
 
@@ -69,7 +82,7 @@ class Models(Mapping[str, ObservedModel]):
 
 def build_models(settings: Settings, tracing: Tracing | None = None) -> Models:
     """The models of MODELS; nothing is connected yet. Raises ConfigurationError."""
-    http = Http(tls=_tls(settings))
+    http = Http(settings.connect_timeout_seconds, tls=_tls(settings))
     options = parse(settings.model_options, settings.models)
     models = [_build(ref, settings, options.get(ref, NO_OPTIONS), http) for ref in settings.models]
     prices = {model.ref: _price(model.ref, settings, options.get(model.ref, NO_OPTIONS)) for model in models}
@@ -81,8 +94,26 @@ def build_models(settings: Settings, tracing: Tracing | None = None) -> Models:
         )
     if unknown:
         log.warning("models.price_unknown", models=unknown)
-    observed = [ObservedModel(model, prices[model.ref] or FREE, tracing) for model in models]
-    return Models({model.ref: model for model in observed}, http)
+    return Models(
+        {model.ref: _resilient(model, prices[model.ref] or FREE, settings, tracing) for model in models}, http
+    )
+
+
+def _resilient(model: Model, price: Price, settings: Settings, tracing: Tracing | None) -> ResilientModel:
+    deadlines = Deadlines(
+        settings.first_content_timeout_seconds,
+        settings.first_content_timeout_per_1000_tokens,
+        settings.content_gap_timeout_seconds,
+    )
+    retries = Retries(model.ref, settings.model_retries, settings.retry_after_max_seconds, RetryBudget())
+    most = settings.max_concurrent_calls
+    return ResilientModel(
+        ObservedModel(model, price, deadlines),
+        retries,
+        tracing,
+        breaker=Breaker(model.ref, model.probe) if settings.breaker else None,
+        bulkhead=None if most is None else Bulkhead(model.ref, most, settings.max_queued_calls),
+    )
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
@@ -129,7 +160,13 @@ def _anthropic(name: str, settings: Settings, options: ModelOptions, _: Http) ->
 
     window = context_window_of("anthropic", name) if is_anthropic(settings.anthropic_base_url) else None
     return AnthropicModel(
-        name, settings.anthropic_base_url, key, options=options, context_window=window, tls=_tls(settings)
+        name,
+        settings.anthropic_base_url,
+        key,
+        connect_seconds=settings.connect_timeout_seconds,
+        options=options,
+        context_window=window,
+        tls=_tls(settings),
     )
 
 

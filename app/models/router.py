@@ -7,9 +7,9 @@ from app.errors import AppError, ConfigurationError, NotFound
 from app.models.classifying import classification, tier_in
 from app.models.decisions import Decision, Question, Unsure, decide
 from app.models.lexicon import load
-from app.models.observed import ObservedModel
 from app.models.prices import Price, dearest_of
 from app.models.protocol import ModelRequest
+from app.models.resilient import ResilientModel
 from app.models.tiers import TIERS, Tier, TierModel, parse_tiers, rank
 from app.settings import Settings
 from app.telemetry import metrics
@@ -26,7 +26,7 @@ class Router:
     def __init__(
         self,
         tiers: Sequence[TierModel],
-        models: Mapping[str, ObservedModel],
+        models: Mapping[str, ResilientModel],
         classifier: str | None,
         timeout_seconds: float,
     ) -> None:
@@ -83,7 +83,7 @@ class Router:
         return tuple(ref for ref in order if ref in named)
 
 
-def build_router(settings: Settings, models: Mapping[str, ObservedModel]) -> Router | None:
+def build_router(settings: Settings, models: Mapping[str, ResilientModel]) -> Router | None:
     """None without MODEL_TIERS. Raises ConfigurationError."""
     classifier = settings.router_model
     if classifier and classifier not in models:

@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Struct
 
 from app.errors import ConfigurationError
-from app.models.observed import ObservedModel
 from app.models.options import NO_OPTIONS, parse
+from app.models.resilient import ResilientModel
 from app.settings import Settings
 
 Tier = Literal["simple", "medium", "complex"]
@@ -31,7 +31,7 @@ class _Setting(Struct, frozen=True, forbid_unknown_fields=True):
     medium: str | None = None
 
 
-def parse_tiers(settings: Settings, models: Mapping[str, ObservedModel]) -> tuple[TierModel, ...]:
+def parse_tiers(settings: Settings, models: Mapping[str, ResilientModel]) -> tuple[TierModel, ...]:
     """The tiers from the weakest to the strongest. Raises ConfigurationError."""
     example = f'{{"simple": "{next(reversed(list(models)))}", "complex": "{next(iter(models))}"}}'
     try:

@@ -71,8 +71,8 @@ async def test_a_call_is_logged_without_what_was_said() -> None:
     ("error", "outcome"),
     [
         (lambda: ModelUnavailable("Try again.", reason="overloaded", cause="their words"), "overloaded"),
-        (lambda: ModelRateLimited("Try again.", reason="rate_limit"), "rate_limit"),
-        (lambda: ContextTooLong("Too long."), "context-too-long"),
+        (lambda: ModelRateLimited("Try again.", reason="rate_limited"), "rate_limited"),
+        (lambda: ContextTooLong("Too long."), "context_too_long"),
         (lambda: LookupError("a defect"), "error"),
     ],
     ids=["overloaded", "rate limit", "context too long", "a defect"],
@@ -176,6 +176,7 @@ async def test_a_sampled_call_is_a_client_span_of_the_conventions(
         "gen_ai.usage.cache_read.input_tokens": 30,
         "gen_ai.usage.cache_creation.input_tokens": 40,
         "agent.cost_usd": CHEAP.cost_usd(Usage(100, 20, 30, 40)),
+        "agent.attempts": 1,
     }
 
 

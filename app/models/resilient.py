@@ -1,0 +1,209 @@
+"""One model call as runs make it: the gates before the model, a first attempt, and after a failure its retries."""
+
+import asyncio
+from math import inf
+
+from msgspec import Struct
+from opentelemetry.trace import Span, SpanKind
+from opentelemetry.util.types import AttributeValue
+
+from app.errors import AppError, ModelRateLimited
+from app.models.breaker import Breaker
+from app.models.bulkhead import Bulkhead
+from app.models.circuit import Call as Entered
+from app.models.failure_table import rule_of
+from app.models.observed import ObservedModel, OnAttempt, unpaid
+from app.models.prices import Price
+from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
+from app.models.resting import Resting
+from app.models.retries import Retries, again
+from app.telemetry.traces import Tracing
+
+
+class _Call(Struct):
+    """One call of a model: what is asked, and how far it is."""
+
+    request: ModelRequest
+    on_text: OnText
+    on_beside: OnBeside
+    on_attempt: OnAttempt
+    ends_at: float
+    attempts: int = 0  # that passed the gates
+    entered: Entered | None = None  # the attempt of now
+    begun: bool = False  # content has gone out
+
+    def begin(self) -> None:
+        self.begun = True
+        if self.entered is not None:
+            self.entered.good()
+
+
+class ResilientModel:
+    """A model as runs call it. Built once a process and shared by all runs.
+
+    Each attempt passes the gates that there are: `resting`, `breaker`, `bulkhead`. What they refuse is no attempt.
+    """
+
+    def __init__(
+        self,
+        observed: ObservedModel,
+        retries: Retries | None = None,
+        tracing: Tracing | None = None,
+        *,
+        breaker: Breaker | None = None,
+        bulkhead: Bulkhead | None = None,
+    ) -> None:
+        self.observed = observed
+        self.ref, self.provider, self.name = observed.ref, observed.provider, observed.name
+        self.price: Price = observed.price
+        self.dearest: Price = observed.dearest
+        """What a reservation has to reckon with."""
+        self.pace = observed.pace
+        self.resting: Resting = getattr(observed.model, "resting", None) or Resting(self.ref)
+        self.breaker = breaker
+        self.bulkhead = bulkhead
+        self._retries = retries
+        self._span = f"chat {self.name}"
+        self._tracing = tracing or Tracing(None)
+
+    @property
+    def context_window(self) -> int | None:
+        return self.observed.context_window
+
+    @property
+    def reasons(self) -> bool:
+        return self.observed.reasons
+
+    @property
+    def healthy(self) -> bool:
+        """Whether its next call can be expected to be let through: it neither rests nor keeps failing."""
+        return self.resting.state() is None and (self.breaker is None or self.breaker.admits)
+
+    async def generate(
+        self,
+        request: ModelRequest,
+        on_text: OnText,
+        on_beside: OnBeside = unheard,
+        on_attempt: OnAttempt = unpaid,
+        ends_at: float = inf,
+    ) -> Completion:
+        """As Model.generate; the completion says which model answered, at which attempt, and what that one cost.
+
+        `on_attempt` is told of each attempt. Nothing is tried again once content has gone out. `ends_at`, on the event
+        loop's clock, is when the first content has to be there, or the whole answer of a plain call.
+        """
+        call = _Call(request, on_text, on_beside, on_attempt, ends_at)
+        with self._tracing.span(self._span, self._attributes, request, SpanKind.CLIENT) as span:
+            try:
+                completion = await self._attempt(call, 1)
+            except AppError as error:
+                completion = await self._again_or_raise(call, error)
+            if span.is_recording():
+                _describe(span, completion)
+        if self._retries is not None:
+            self._retries.earn()
+        return completion
+
+    async def _again_or_raise(self, call: _Call, error: AppError) -> Completion:
+        """Raises errors that say how many attempts there were."""
+        retries = self._retries
+        try:
+            if retries is None or call.begun or not retries.may_help(error, 1):
+                raise error
+            return await self._again(call, error, retries)
+        except AppError as last:
+            last.attempts = call.attempts
+            raise
+
+    async def _again(self, call: _Call, error: AppError, retries: Retries) -> Completion:
+        clock = asyncio.get_running_loop().time
+
+        def wait(error: BaseException, failed: int) -> float | None:
+            if call.begun:
+                return None
+            rest = self.resting.state()
+            return retries.wait(error, failed, call.ends_at - clock(), 0.0 if rest is None else rest[1])
+
+        return await again(error, lambda number: self._attempt(call, number), wait)
+
+    async def _attempt(self, call: _Call, number: int) -> Completion:
+        self.resting.check()
+        entered = call.entered = None if self.breaker is None else self.breaker.enter()
+        try:
+            completion = await self._placed(call, number)
+        except BaseException as error:
+            self._failed(error, entered)
+            raise
+        else:
+            if entered is not None:
+                entered.good()
+            self.resting.answered()
+            return completion
+        finally:
+            if entered is not None:
+                entered.leave()
+
+    def _failed(self, error: BaseException, entered: Entered | None) -> None:
+        """Tell the gates what concerns them."""
+        rule = rule_of(error)
+        if entered is not None and rule.breaker:
+            entered.bad()
+        if not rule.rest or not isinstance(error, AppError):
+            return
+        if isinstance(error, ModelRateLimited):
+            self.resting.rest(error.retry_after)
+        elif error.retry_after is not None:
+            self.resting.rest(error.retry_after, "overloaded")
+
+    async def _placed(self, call: _Call, number: int) -> Completion:
+        if self.bulkhead is None:
+            return await self._observed(call, number)
+        await self.bulkhead.enter(call.ends_at)
+        try:
+            return await self._observed(call, number)
+        finally:
+            self.bulkhead.leave()
+
+    async def _observed(self, call: _Call, number: int) -> Completion:
+        call.attempts += 1
+        return await self.observed.generate(
+            call.request,
+            call.on_text,
+            call.on_beside,
+            call.on_attempt,
+            call.ends_at,
+            on_content=call.begin,
+            number=number,
+        )
+
+    def _attributes(self, request: ModelRequest) -> dict[str, AttributeValue]:
+        return {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": self.provider,
+            "gen_ai.request.model": self.name,
+            "gen_ai.request.max_tokens": request.max_tokens,
+            "gen_ai.request.stream": request.stream,
+        }
+
+    async def probe(self) -> None:
+        await (self.observed if self.breaker is None else self.breaker).probe()
+
+    async def aclose(self) -> None:
+        if self.breaker is not None:
+            await self.breaker.aclose()
+        await self.observed.aclose()
+
+
+def _describe(span: Span, completion: Completion) -> None:
+    usage = completion.usage
+    span.set_attributes(
+        {
+            "gen_ai.response.finish_reasons": [completion.stop_reason],
+            "gen_ai.usage.input_tokens": usage.input_tokens,
+            "gen_ai.usage.output_tokens": usage.output_tokens,
+            "gen_ai.usage.cache_read.input_tokens": usage.cache_read_tokens,
+            "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
+            "agent.cost_usd": completion.cost_usd,
+            "agent.attempts": completion.attempts,
+        }
+    )
