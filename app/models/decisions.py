@@ -1,17 +1,31 @@
 """Which tier answers a question, as far as rules can tell."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
-from app.models.lexicon import Lexicon
-from app.models.question_words import Rule
-from app.models.routing_rules import judge
 from app.models.tiers import Tier, TierModel, at_least, rank
+
+Rule = Literal[
+    "smalltalk", "fact", "arithmetic", "form", "look_up", "everyday", "text", "code", "maths", "reasoning",
+    "constraints", "questions", "length", "unknown",
+]  # fmt: skip
+"""What told. Fixed words: they are labels of metrics."""
 
 Reason = Rule | Literal["only", "window", "session", "classifier", "unsure"]
 """Why a tier was chosen: a rule, or what stands above the rules. Fixed words."""
+
+
+class Judgement(Struct, frozen=True):
+    """The tier that a question needs; None: the rules cannot tell."""
+
+    tier: Tier | None
+    rule: Rule
+
+
+Judge = Callable[[str], Judgement]
+"""Rules for a text."""
 
 
 class Question(Struct, frozen=True):
@@ -43,7 +57,7 @@ class Unsure(Struct, frozen=True):
         return Decision(model.tier, model.ref, reason)
 
 
-def decide(question: Question, tiers: Sequence[TierModel], lexicon: Lexicon) -> Decision | Unsure:
+def decide(question: Question, tiers: Sequence[TierModel], judge: Judge) -> Decision | Unsure:
     """By window and abilities, then by the session, then by rules. `tiers` from the weakest to the strongest, not
     empty."""
     fitting = _fitting(question, tiers)
@@ -52,7 +66,7 @@ def decide(question: Question, tiers: Sequence[TierModel], lexicon: Lexicon) -> 
     if len(allowed) == 1:
         reason: Reason = "only" if len(tiers) == 1 else "window" if len(fitting) == 1 else "session"
         return Decision(first.tier, first.ref, reason)
-    judgement = judge(question.text, lexicon)
+    judgement = judge(question.text)
     unsure = Unsure(allowed)
     if judgement.tier is None:
         return unsure

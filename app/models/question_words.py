@@ -1,16 +1,9 @@
 """What the words of a question say."""
 
-from typing import Literal
-
 from msgspec import Struct
 
+from app.models.decisions import Rule
 from app.models.lexicon import Found, Lexicon, normal, size, without
-
-Rule = Literal[
-    "smalltalk", "fact", "arithmetic", "form", "look_up", "everyday", "text", "code", "maths", "reasoning",
-    "constraints", "questions", "length", "unknown",
-]  # fmt: skip
-"""What told. Fixed words: they are labels of metrics."""
 
 
 class Reading(Struct, frozen=True):

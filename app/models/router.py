@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from app.errors import AppError, ConfigurationError, NotFound
 from app.models.classifying import classification, tier_in
 from app.models.decisions import Decision, Question, Unsure, decide
-from app.models.lexicon import load
 from app.models.prices import Price, dearest_of
 from app.models.protocol import ModelRequest
 from app.models.resilient import ResilientModel
@@ -15,6 +14,7 @@ from app.settings import Settings
 from app.telemetry import metrics
 
 AUTO = "auto"
+"""What requests and agents' files call it."""
 
 Generate = Callable[[str, ModelRequest], Awaitable[str]]
 """Has the model of a reference answer, and books what that costs. May raise AppError."""
@@ -39,7 +39,10 @@ class Router:
         """What a reservation reckons with."""
         self._others = tuple(ref for ref in models if ref not in self.refs)
         self._timeout = timeout_seconds
-        self._lexicon = load()
+        # Costs 30 ms, which a service without tiers need not spend.
+        from app.models.routing_rules import build_judge
+
+        self._judge = build_judge()
 
     def answers(self, name: str | None, refs: Collection[str] = ()) -> bool:
         """Whether `auto` answers a request that names this model, of an agent with this list: it is asked for, or
@@ -56,7 +59,7 @@ class Router:
 
     async def route(self, question: Question, generate: Generate, tiers: Sequence[TierModel] = ()) -> Decision:
         """The decision, counted. Where the rules are unsure, `generate` asks the classifier once."""
-        decision = decide(question, tiers or self.tiers, self._lexicon)
+        decision = decide(question, tiers or self.tiers, self._judge)
         if isinstance(decision, Unsure):
             decision = await self._classified(question, decision, generate)
         metrics.ROUTED.labels(decision.tier, decision.reason).inc()

@@ -1,8 +1,9 @@
 """How hard a question is, by rules that see its words and its form. What they do not know they do not judge."""
 
-from msgspec import Struct
+from functools import partial
 
-from app.models.lexicon import Lexicon, normal, size
+from app.models.decisions import Judge, Judgement
+from app.models.lexicon import Lexicon, load, normal, size
 from app.models.question_form import (
     LEAD_CHARS,
     has_code,
@@ -17,8 +18,7 @@ from app.models.question_form import (
     seen_of,
     without_quotations,
 )
-from app.models.question_words import Reading, Rule, read
-from app.models.tiers import Tier
+from app.models.question_words import Reading, read
 
 SIMPLE_WORDS = 16
 """Of a question that can be simple."""
@@ -36,14 +36,12 @@ MEDIUM_CHARS = 1_000
 """Of the same: more are more words, and need not be read."""
 
 
-class Judgement(Struct, frozen=True):
-    """The tier that a question needs; None: the rules cannot tell."""
-
-    tier: Tier | None
-    rule: Rule
-
-
 UNKNOWN = Judgement(None, "unknown")
+
+
+def build_judge() -> Judge:
+    """`judge` with the lexicon of all languages. Reads files."""
+    return partial(judge, lexicon=load())
 
 
 def judge(text: str, lexicon: Lexicon) -> Judgement:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from app.messages import Usage
 from app.models.classifying import CLASSIFIER_TOKENS, classification
-from app.models.decisions import Decision, Question, decide
+from app.models.decisions import Decision, Judge, Question, decide
 from app.models.estimates import estimated_input_tokens, estimated_tokens
-from app.models.lexicon import Lexicon
 from app.models.prices import Price, flat_price
 from app.models.tiers import Tier, TierModel
 
@@ -53,13 +52,13 @@ def tiers(**refs: str) -> tuple[TierModel, ...]:
     return tuple(TierModel(tier, refs[tier]) for tier in ANSWER_TOKENS if tier in refs)
 
 
-def evaluate(cases: Sequence[Case], models: Sequence[TierModel], lexicon: Lexicon, classifier: str = "") -> Outcome:
+def evaluate(cases: Sequence[Case], models: Sequence[TierModel], judge: Judge, classifier: str = "") -> Outcome:
     """With a classifier: one that always says `complex`, so that it costs and saves nothing."""
     strongest, cheapest = models[-1], models[0]
     spent = dearest = 0.0
     wrong = 0
     for case in cases:
-        decided = decide(Question(case.text), models, lexicon)
+        decided = decide(Question(case.text), models, judge)
         if isinstance(decided, Decision):
             ref = decided.ref
         else:

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.models.decisions import Decision, Question, Unsure, decide
-from app.models.lexicon import load
+from app.models.routing_rules import build_judge
 from app.models.tiers import TIERS, TierModel
 
-LEXICON = load()
+JUDGE = build_judge()
 SMALL, MIDDLE, LARGE = (TierModel(tier, tier[0]) for tier in TIERS)
 THREE = (SMALL, MIDDLE, LARGE)
 EASY, ORDINARY = "What's the capital of Peru?", "Write a poem about rain."
@@ -17,7 +17,7 @@ HARD, STRANGE = "Prove Fermat's theorem.", "hm"
 
 
 def choose(text: str, *tiers: TierModel, **known: Any) -> Decision | Unsure:
-    return decide(Question(text, **known), tiers or THREE, LEXICON)
+    return decide(Question(text, **known), tiers or THREE, JUDGE)
 
 
 def test_rules_choose_the_tier() -> None:

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 import pytest
 
 from app.models.decisions import Decision, Question, decide
-from app.models.lexicon import load
+from app.models.routing_rules import build_judge
 from app.models.tiers import TierModel
 from tests.models.routing_costs import CASES, Case, Outcome, count, evaluate, read, tiers
 
-LEXICON = load()
+JUDGE = build_judge()
 ALL = read("routing.jsonl")
 TUNED, HELD_OUT = ALL[0::2], ALL[1::2]
 OPENAI = tiers(simple="openai/gpt-5-nano", medium="openai/gpt-5-mini", complex="openai/gpt-5")
@@ -35,14 +35,14 @@ def test_the_questions_are_fifty_in_each_language() -> None:
 
 @pytest.mark.parametrize("cases", [TUNED, HELD_OUT, ALL], ids=["tuned", "held out", "all"])
 def test_few_hard_ones_go_to_the_cheap_tier_and_a_third_of_the_cost_is_saved(cases: Sequence[Case]) -> None:
-    outcome = evaluate(cases, OPENAI, LEXICON)
+    outcome = evaluate(cases, OPENAI, JUDGE)
     assert outcome.hard_to_cheap <= 0.05
     assert outcome.saved >= 0.30
 
 
 @pytest.mark.parametrize("language", ["en", "de", "es", "zh"])
 def test_no_language_is_left_behind(language: str) -> None:
-    outcome = evaluate([case for case in ALL if case.language == language], OPENAI, LEXICON)
+    outcome = evaluate([case for case in ALL if case.language == language], OPENAI, JUDGE)
     assert outcome.hard_to_cheap <= 0.05
     assert outcome.saved >= 0.30
 
@@ -67,21 +67,21 @@ def test_the_figures_of_the_docs() -> None:
 
 
 def _halves(models: Sequence[TierModel], classifier: str = "") -> list[Outcome]:
-    return [evaluate(cases, models, LEXICON, classifier) for cases in (TUNED, HELD_OUT)]
+    return [evaluate(cases, models, JUDGE, classifier) for cases in (TUNED, HELD_OUT)]
 
 
 def test_questions_that_the_rules_were_not_adjusted_to() -> None:
     """Written when the rules were done, and asked once; leave the rules alone where one of them goes wrong."""
     cases = read("routing_unseen.jsonl")
     assert [count(cases, tier) for tier in ("simple", "medium", "complex")] == [40, 0, 40]
-    assert evaluate(cases, OPENAI, LEXICON).hard_to_cheap <= 0.05
-    decided = [decide(Question(case.text), OPENAI, LEXICON) for case in cases if case.tier == "simple"]
+    assert evaluate(cases, OPENAI, JUDGE).hard_to_cheap <= 0.05
+    decided = [decide(Question(case.text), OPENAI, JUDGE) for case in cases if case.tier == "simple"]
     assert sum(isinstance(each, Decision) and each.tier == "simple" for each in decided) >= 30
 
 
 def test_hard_questions_that_look_easy_seldom_pass_for_that() -> None:
     texts = [json.loads(line)["text"] for line in (CASES / "routing_traps.jsonl").read_text("utf-8").splitlines()]
-    decided = [decide(Question(text), OPENAI, LEXICON) for text in texts]
+    decided = [decide(Question(text), OPENAI, JUDGE) for text in texts]
     cheap = [
         text for text, each in zip(texts, decided, strict=True) if isinstance(each, Decision) and each.tier == "simple"
     ]
