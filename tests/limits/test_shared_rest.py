@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +74,7 @@ async def _load(services: list[Service]) -> tuple[Counter[int], list[Any]]:
 @pytest.mark.timeout(120)
 def test_at_most_two_percent_of_their_calls_are_answered_429(tmp_path: Path, redis_server: RedisServer) -> None:
     redis_server.ask("FLUSHALL")
-    settings = {
+    settings: dict[str, object] = {
         "redis_url": redis_server.url,
         "openai_api_key": "sk-test",
         "unknown_price": "allow",
@@ -84,8 +83,8 @@ def test_at_most_two_percent_of_their_calls_are_answered_429(tmp_path: Path, red
         "limits": limits(user={"per_minute": 1_000_000}),
     }
     with Limited() as upstream, ThreadPoolExecutor() as at_once, ExitStack() as stack:
-        start = partial(Service, openai_base_url=f"{upstream.url}/v1", **settings)
-        services = list(at_once.map(lambda index: start(tmp_path / str(index)), range(3)))
+        settings["openai_base_url"] = f"{upstream.url}/v1"
+        services = list(at_once.map(lambda index: Service(tmp_path / str(index), **settings), range(3)))
         for service in services:
             stack.callback(service.end)
         assert services[0].chat("Hello").status_code == 200  # until somebody has heard a header, nobody can know

@@ -7,7 +7,8 @@ from multidict import CIMultiDict
 from prometheus_client import REGISTRY
 
 from app.errors import ModelRateLimited, ModelUnavailable
-from app.models.resting import MAX_REST_SECONDS, Resting, credential
+from app.models.resting import MAX_REST_SECONDS, REASONS, Resting, credential
+from app.telemetry import metrics
 from tests.logged import capture_logs
 
 
@@ -166,6 +167,10 @@ def test_each_rest_is_logged_and_counted_once(clock: Clock) -> None:
         ("openai/counted", "rate_limited", 1),
     ]
     assert series("agent_model_rests_total", model="openai/counted", reason="rate_limited") == 2
+
+
+def test_every_reason_has_its_series_from_the_start() -> None:
+    assert metrics.REST_REASONS == REASONS
 
 
 def test_accounts_are_told_apart_without_their_keys() -> None:
