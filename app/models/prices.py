@@ -1,5 +1,6 @@
 """What a model call costs, by the maintained list of `genai-prices` as it is installed; never fetched."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -50,6 +51,22 @@ class Price:
 
 FREE = Price((Rates(0, 0.0, 0.0, 0.0, 0.0),))
 """Of what runs on one's own machines, and of a model that UNKNOWN_PRICE=allow lets in."""
+
+
+def dearest_of(prices: Sequence[Price]) -> Price:
+    """The least price that is nowhere below any of these."""
+    starts = sorted({rates.above for price in prices for rates in price.tiers}, reverse=True)
+    return Price(tuple(_dearest_rates(start, [price.rates(start + 1) for price in prices]) for start in starts))
+
+
+def _dearest_rates(above: int, rates: Sequence[Rates]) -> Rates:
+    return Rates(
+        above,
+        max(each.input for each in rates),
+        max(each.output for each in rates),
+        max(each.cache_read for each in rates),
+        max(each.cache_write for each in rates),
+    )
 
 
 def flat_price(input_: float, output: float, cache_read: float | None, cache_write: float | None) -> Price:

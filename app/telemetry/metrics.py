@@ -28,6 +28,7 @@ TOKENS = Counter("agent_tokens", "Tokens by the provider's count", ["model", "ty
 UNCERTAIN_TOKENS = Counter("agent_uncertain_tokens", "Tokens estimated for calls that were cut", ["model", "type"])
 COST = Counter("agent_cost_usd", "Cost of model calls in US dollars", ["model"])
 MODEL_REQUESTS = Counter("agent_model_requests", "Model calls by their outcome", ["model", "outcome"])
+ROUTED = Counter("agent_routed", "Runs that asked for the model `auto`", ["tier", "reason"])
 MODEL_RESTING = Gauge(
     "agent_model_resting", "1 while the model is left alone because of its provider's limit", ["model"]
 )
