@@ -25,6 +25,8 @@ from app.limits.gate import Gate
 from app.limits.limiter import Limiter
 from app.models.catalog import build_models
 from app.models.failure_table import RETRIED
+from app.models.router import build_router
+from app.models.tiers import AUTO
 from app.runs.context import Services
 from app.runs.runner import Runner
 from app.runs.start_checks import check_settings
@@ -47,19 +49,20 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     tracing = traces.configure()
     models = build_models(settings, tracing)
     registry = tool_registry.load()
+    router = build_router(settings, models)
     check_settings(settings, models, registry)
     store = connect(settings.redis_url, settings.redis_ca_file, tls_strict=settings.tls_strict)
     history = Sessions(store, Bounds.of(settings), anonymous=settings.auth == ("none",))
     answers = AnswerCache(store, settings)
     limiter = Limiter(settings, store)
-    agents = Agents(settings, models, tuple(registry))
+    agents = Agents(settings, models if router is None else [*models, AUTO], tuple(registry))
     similar = None
     if settings.similar_answers != "never":
         from app.runs.similar import build_similar
 
         similar = build_similar(settings, store, tracing)
     runner = Runner(
-        Services(settings, models, history, limiter, tracing, Flights(answers), similar),
+        Services(settings, models, history, limiter, tracing, Flights(answers), similar, router),
         agents=agents,
         tools=registry,
     )

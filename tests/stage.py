@@ -9,6 +9,7 @@ from app.agents.catalog import DEFAULT, default_agent
 from app.limits.limiter import Limiter
 from app.messages import Turn
 from app.models.prices import FREE, Price
+from app.models.router import build_router
 from app.runs.context import Services
 from app.runs.events import Answer, Event, RunFinished
 from app.runs.pipeline import execute
@@ -55,7 +56,15 @@ class Stage:
         tracing = tracing or Tracing(None)
         self.models = models(*scripted, price=price, prices=prices, tracing=tracing)
         self.runner = Runner(
-            Services(self.settings, self.models, self.sessions, self.limiter, tracing, Flights(self.answers)),
+            Services(
+                self.settings,
+                self.models,
+                self.sessions,
+                self.limiter,
+                tracing,
+                Flights(self.answers),
+                router=build_router(self.settings, self.models),
+            ),
             agents={
                 DEFAULT: dataclasses.replace(default, system_prompt="Be brief."),
                 "mute": dataclasses.replace(default, name="mute", system_prompt="Say nothing.", tools=()),

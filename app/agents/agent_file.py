@@ -43,7 +43,10 @@ class AgentFile(Struct, frozen=True, forbid_unknown_fields=True):
     description: Annotated[str, Meta(max_length=1000, description="For people: what it is good for")] = ""
     models: Annotated[
         tuple[str, ...],
-        Meta(description="References of MODELS by preference; all of them, in their order, when left out"),
+        Meta(
+            description="References of MODELS by preference; all of them, in their order, when left out. `auto`, "
+            "first, has the question choose among those of MODEL_TIERS"
+        ),
     ] = ()
     temperature: Annotated[float, Meta(ge=0, le=2, description="The model's own when left out")] | None = None
     tools: Annotated[tuple[str, ...], Meta(description="Names of tools; all there are when left out")] | None = None

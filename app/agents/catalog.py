@@ -1,7 +1,7 @@
 """The agents of a process: `default`, made of the settings, and those of AGENTS_DIR, read anew when they change."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -20,7 +20,7 @@ _MAX_FILE_BYTES = 1024 * 1024
 class Agents(Mapping[str, Agent]):
     """By name. A change of the files replaces them all at once; one that is refused replaces none."""
 
-    def __init__(self, settings: Settings, models: Mapping[str, object], tools: tuple[str, ...]) -> None:
+    def __init__(self, settings: Settings, models: Collection[str], tools: tuple[str, ...]) -> None:
         """Raises ConfigurationError for files that cannot be read or meant."""
         self._default = default_agent(settings, tools)
         self._models = frozenset(models)

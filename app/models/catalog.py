@@ -21,6 +21,7 @@ from app.models.resilient import ResilientModel
 from app.models.retries import Retries
 from app.models.retry_budget import RetryBudget
 from app.models.silence import Deadlines
+from app.models.tiers import AUTO
 from app.settings import Settings
 from app.telemetry.logs import log
 from app.telemetry.traces import Tracing
@@ -58,6 +59,8 @@ class Models(Mapping[str, ResilientModel]):
         None the first. `among` are the references of those that it may ask for; none: all. Raises NotFound."""
         if name is None:
             return self._by_ref[among[0]] if among else self.primary
+        if name == AUTO:
+            raise NotFound(f"`{AUTO}` is not configured here: the operator has to set MODEL_TIERS.")
         found = self._by_ref.get(name) or self._only_one_called(name)
         if found is None or (among and found.ref not in among):
             raise NotFound(f"There is no such model here; there is {', '.join(among or self._by_ref)}.")
@@ -66,6 +69,8 @@ class Models(Mapping[str, ResilientModel]):
     def chain(self, name: str | None, among: Sequence[str] = ()) -> tuple[ResilientModel, ...]:
         """The models that may answer a request, by preference: first the one that `find` finds, then the others of
         `among`, or of all. Raises NotFound."""
+        if AUTO in among:  # which stands for the tiers, and is not asked for here
+            among = [ref for ref in among if ref != AUTO]
         first = self.find(name, among)
         others = [model for ref in among or self._by_ref if (model := self._by_ref[ref]) is not first]
         return (first, *others)

@@ -9,12 +9,9 @@ from app.models.decisions import Decision, Question, Unsure, decide
 from app.models.prices import Price, dearest_of
 from app.models.protocol import ModelRequest
 from app.models.resilient import ResilientModel
-from app.models.tiers import TIERS, Tier, TierModel, parse_tiers, rank
+from app.models.tiers import AUTO, TIERS, Tier, TierModel, parse_tiers, rank
 from app.settings import Settings
 from app.telemetry import metrics
-
-AUTO = "auto"
-"""What requests and agents' files call it."""
 
 Generate = Callable[[str, ModelRequest], Awaitable[str]]
 """Has the model of a reference answer, and books what that costs. May raise AppError."""
@@ -56,6 +53,11 @@ class Router:
         if not found:
             raise NotFound(f"`{AUTO}` has no tier for this agent, whose models are {', '.join(named)}.")
         return found
+
+    def order(self, refs: Collection[str] = ()) -> tuple[str, ...]:
+        """As `fallbacks`, before there is a decision: the strongest tier first. Raises NotFound."""
+        strongest = self.among(refs)[-1]
+        return self.fallbacks(Decision(strongest.tier, strongest.ref, "unsure"), refs)
 
     async def route(self, question: Question, generate: Generate, tiers: Sequence[TierModel] = ()) -> Decision:
         """The decision, counted. Where the rules are unsure, `generate` asks the classifier once."""

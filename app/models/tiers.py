@@ -11,6 +11,9 @@ from app.models.options import NO_OPTIONS, parse
 from app.models.resilient import ResilientModel
 from app.settings import Settings
 
+AUTO = "auto"
+"""What requests and agents' files call the choice among the tiers."""
+
 Tier = Literal["simple", "medium", "complex"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
 """From the weakest to the strongest."""

@@ -31,6 +31,8 @@ from app.state.sessions import Sessions
 from app.telemetry.traces import Tracing
 
 if TYPE_CHECKING:
+    from app.models.router import Router
+    from app.models.tiers import Tier
     from app.runs.similar import SimilarQuestions
 
 
@@ -46,6 +48,8 @@ class Services:
     flights: Flights
     similar: "SimilarQuestions | None" = None
     """None: SIMILAR_ANSWERS is `never`."""
+    router: "Router | None" = None
+    """None: MODEL_TIERS is not set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class RunContext(Struct):
     ends_at: float = inf  # on the event loop's clock
     flight: Flight | None = None
     """The run's place among equal ones, where its agent's answers are cached."""
+    auto: bool = False  # the model is chosen by the question
+    earlier: "Tier | None" = None  # then: the session's tier so far
     admitted: bool = False
     kept: bool = False  # what was said is on its way to the session
 

@@ -15,7 +15,8 @@ from app.errors import (
     StateUnavailable,
 )
 from app.messages import Message
-from app.runs import cache
+from app.models.tiers import AUTO
+from app.runs import cache, routing
 from app.runs.candidates import stay
 from app.runs.context import RunContext
 from app.runs.events import Answer, RunFailed, RunFinished, RunStarted, Suggestion
@@ -89,6 +90,8 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
             memory.not_recalled(error)
         else:
             stay(run, recalled.turns)
+            if run.auto:
+                run.earlier = routing.highest_tier(run, recalled.turns)
             memory.recall(recalled, run.model, run.costs.system_prompt, run.costs.beside_tokens)
     elif run.request.history is not None:
         memory.take(run.request.history, run.model, run.costs.system_prompt, run.costs.beside_tokens)
@@ -97,7 +100,8 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
 
 def _begin(run: RunContext, headers: Mapping[str, str]) -> None:
     memory, ids = run.memory, current.get()
-    run.emit(RunStarted(memory.session_id, memory.message_id, run.model.ref, ids.request_id, ids.trace_id, headers))
+    model = AUTO if run.auto else run.model.ref
+    run.emit(RunStarted(memory.session_id, memory.message_id, model, ids.request_id, ids.trace_id, headers))
     fields: dict[str, object] = {"user": run.principal.user, "session_id": memory.session_id}
     _log(run, "agent.request.start", fields, run.request.message)
     run.record(Asked(tuple(memory.conversation)))
@@ -109,7 +113,8 @@ async def _work(run: RunContext) -> None:
     run.ends_at = asyncio.get_running_loop().time() + seconds
     try:
         async with asyncio.timeout_at(run.ends_at) as deadline:
-            await (cache.answer(run, loop) if run.agent.cache.enabled else loop(run))
+            work = routing.choose_and_loop if run.auto else loop
+            await (cache.answer(run, work) if run.agent.cache.enabled else work(run))
     except TimeoutError:
         if not deadline.expired():
             raise
