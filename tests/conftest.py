@@ -86,6 +86,8 @@ def _relay(tmp_path_factory: pytest.TempPathFactory, _upstream: Upstream) -> Ite
         openai_base_url=f"{_upstream.url}/v1",
         openai_api_key="sk-of-the-service",
         unknown_price="allow",
+        model_retries=0,
+        breaker=False,
     )
     yield service
     service.end()
@@ -93,7 +95,8 @@ def _relay(tmp_path_factory: pytest.TempPathFactory, _upstream: Upstream) -> Ite
 
 @pytest.fixture
 def relay(_relay: Service, upstream: Upstream) -> Service:
-    """One service whose model is `upstream`, with default settings otherwise."""
+    """One service whose model is `upstream`, which is asked once and whatever it did before; with default settings
+    otherwise."""
     return _relay
 
 
