@@ -123,6 +123,10 @@ class Provider:
     def does(self, model: str, schedule: Schedule) -> None:
         """What the model does from now on; its calls are numbered anew."""
         self.accounts[model] = Account()
+        self.schedule(model, schedule)
+
+    def schedule(self, model: str, schedule: Schedule) -> None:
+        """What the model does from now on, on the same account."""
         self._schedules[model] = schedule
 
     def act_for(self, call: Call) -> Act:

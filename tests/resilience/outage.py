@@ -1,0 +1,117 @@
+"""A provider with one model is away for a while, under load: what its callers get, and how often it is called."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tests.resilience.asking import Callers, Outcome
+from tests.resilience.books import differences, summed
+from tests.resilience.failures import FAILURES
+from tests.resilience.goals import Sheet, percentile, share
+from tests.resilience.provider import Provider
+from tests.resilience.schedules import while_down
+from tests.resilience.serving import resident_mib, service_of
+from tests.service import Service
+
+MODEL = "only"
+PER_SECOND = 50
+BEFORE_SECONDS, AFTER_SECONDS = 3.0, 5.0
+ONSET_SECONDS = 2.0
+"""The breaker may take that long to see that nothing is answered."""
+
+FLAT_MIB = 24
+Way = Literal["refused", "503", "reset-before-headers"]
+
+
+@dataclass(frozen=True)
+class Outage:
+    seconds: float
+    way: Way
+
+
+async def outages(folder: Path, each: Sequence[Outage]) -> list[Sheet]:
+    """One after the other, of one service."""
+    with Provider() as provider:
+        service = service_of(folder, provider, (MODEL,))
+        try:
+            async with Callers() as callers:
+                sheets = [await _outage(outage, provider, service, callers) for outage in each]
+            sheets[-1].none("accounts that differ", differences(provider, [service], (MODEL,)))
+        finally:
+            service.end()
+    return sheets
+
+
+class _Calls:
+    """The calls of a model over time, by the service's own metrics: a provider that is away counts none."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.samples: list[tuple[float, float]] = []
+
+    async def watch(self) -> None:
+        while True:
+            calls = await asyncio.to_thread(summed, [self._service], "agent_model_requests_total")
+            self.samples.append((time.monotonic(), calls))
+            await asyncio.sleep(0.1)
+
+    def between(self, start: float, end: float) -> float:
+        within = [calls for at, calls in self.samples if start <= at <= end]
+        return within[-1] - within[0] if within else 0.0
+
+
+async def _outage(outage: Outage, provider: Provider, service: Service, callers: Callers) -> Sheet:
+    sheet = Sheet(f"{outage.seconds:g} s away ({outage.way}), {PER_SECOND} requests a second, one model")
+    down = False
+    accounts = provider.accounts[MODEL]
+    if outage.way != "refused":
+        provider.schedule(MODEL, while_down(lambda: down, FAILURES[outage.way]))
+    calls = _Calls(service)
+    watching = asyncio.create_task(calls.watch())
+    until = time.monotonic() + BEFORE_SECONDS + outage.seconds + AFTER_SECONDS
+    load = asyncio.create_task(callers.at_rate(service.url, PER_SECOND, until))
+    await asyncio.sleep(BEFORE_SECONDS)
+    gone = time.monotonic()
+    if outage.way == "refused":
+        provider.stop()
+    else:
+        down, provider.may_probe = True, False
+    before = len(accounts.begun)
+    await asyncio.sleep(ONSET_SECONDS)
+    memory = resident_mib(service)
+    await asyncio.sleep(outage.seconds - ONSET_SECONDS)
+    grown = resident_mib(service) - memory
+    if outage.way == "refused":
+        back = provider.resume()
+    else:
+        down, provider.may_probe = False, True
+        back = time.monotonic()
+    outcomes = await load
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    _tell(sheet, outcomes, calls.between, gone, back)
+    sheet.tell("calls that the provider saw while away", str(sum(gone <= at < back for at in accounts.begun[before:])))
+    sheet.at_most("memory grown while away", grown, FLAT_MIB, " MiB")
+    return sheet
+
+
+def _tell(
+    sheet: Sheet, outcomes: Sequence[Outcome], calls: Callable[[float, float], float], gone: float, back: float
+) -> None:
+    onset = gone + ONSET_SECONDS
+    away = [one for one in outcomes if gone <= one.at and one.ended_at < back]
+    failed = [one for one in away if one.status != 200]
+    plain = [one for one in failed if not one.events]
+    sheet.at_least("failed while away: 503", share(failed, lambda one: one.status == 503) * 100, 100, " %")
+    sheet.at_least("of them plain: with Retry-After", share(plain, lambda one: bool(one.retry_after)) * 100, 100, " %")
+    in_onset = sum(gone <= one.at < onset for one in outcomes)
+    sheet.at_most("calls a request, first 2 s", calls(gone, onset) / in_onset, 1.2)
+    sheet.at_most("calls a second after that", calls(onset, back) / (back - onset), 1)
+    answered = [one.ended_at for one in outcomes if one.status == 200 and one.ended_at >= back]
+    sheet.at_most("first success after its return", min(answered, default=back + 999) - back, 2, " s")
+    late = [one for one in outcomes if one.at >= back + 2]
+    sheet.at_least("answered from 2 s after its return", share(late, lambda one: one.status == 200) * 100, 100, " %")
+    sheet.tell("99th percentile while away", f"{percentile((one.seconds for one in failed), 0.99) * 1000:.0f} ms")

@@ -1,0 +1,44 @@
+"""Services whose models are the misbehaving provider's, with prices, and nothing that would limit the load."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.resilience.books import PRICE
+from tests.resilience.provider import Provider
+from tests.service import Service
+
+_UNLIMITED = {
+    "anonymous_per_minute": "off",
+    "anonymous_concurrent": "off",
+    "refused_per_minute": "off",
+    "budget_anonymous_share": "off",
+    "budget_global_day_usd": 10_000,
+}
+
+
+def refs(models: Sequence[str]) -> list[str]:
+    return [model if "/" in model else f"openai/{model}" for model in models]
+
+
+def service_of(folder: Path, provider: Provider, models: Sequence[str], **settings: object) -> Service:
+    """Its `models` are OpenAI's where they name no other provider."""
+    all_refs = refs(models)
+    service = Service(
+        folder,
+        **{
+            "models": ",".join(all_refs),
+            "model_options": json.dumps({ref: {"price": PRICE, "reasons": False} for ref in all_refs}),
+            "openai_base_url": f"{provider.url}/v1",
+            "openai_api_key": "sk-of-the-service",
+            **_UNLIMITED,
+            **settings,
+        },
+    )
+    service.may_log_errors = True
+    return service
+
+
+def resident_mib(service: Service) -> float:
+    pages = Path(f"/proc/{service.process.pid}/statm").read_text().split()[1]
+    return int(pages) * 4096 / 2**20
