@@ -71,12 +71,16 @@ def size_of_text(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
-class Turn(Struct, frozen=True):
-    """A user's message and everything up to the answer to it: what is kept or trimmed as a whole."""
+class Turn(Struct, frozen=True, omit_defaults=True):
+    """A user's message and everything up to the answer to it: what is kept or trimmed as a whole.
+
+    `model` is the reference of the one that answered, where that was not the one that was meant to.
+    """
 
     message_id: str
     created_at: float  # seconds since the epoch
     messages: tuple[Message, ...]
+    model: str = ""
 
 
 NANOS = 1_000_000_000

@@ -1,7 +1,7 @@
 """Doubles at the service's own protocols: a model that plays a script, and what a run needs around it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.access.principal import ANY_TOOL, Principal
@@ -11,6 +11,7 @@ from app.models.observed import ObservedModel
 from app.models.prices import FREE, Price, Rates
 from app.models.protocol import Beside, Completion, ModelRequest, OnBeside, OnText, StopReason, unheard
 from app.models.providers.http import Http
+from app.models.resilient import ResilientModel
 from app.state.store import Argument, unavailable
 from app.telemetry.traces import Tracing
 
@@ -90,8 +91,18 @@ class ScriptedModel:
         self.closed = True
 
 
-def models(*scripted: ScriptedModel, price: Price = FREE, tracing: Tracing | None = None) -> Models:
-    return Models({model.ref: ObservedModel(model, price, tracing) for model in scripted}, Http())
+def models(
+    *scripted: ScriptedModel,
+    price: Price = FREE,
+    prices: Mapping[str, Price] = {},
+    tracing: Tracing | None = None,
+) -> Models:
+    """`prices` are those of models that differ from `price`, by their references."""
+    return Models({model.ref: resilient(model, prices.get(model.ref, price), tracing) for model in scripted}, Http())
+
+
+def resilient(model: ScriptedModel, price: Price = FREE, tracing: Tracing | None = None) -> ResilientModel:
+    return ResilientModel(ObservedModel(model, price), tracing)
 
 
 class AbsentStore:

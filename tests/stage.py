@@ -34,6 +34,7 @@ class Stage:
         tools: Sequence[Tool] = (),
         store: Store | None = None,
         price: Price = FREE,
+        prices: Mapping[str, Price] = {},
         tracing: Tracing | None = None,
         agents: Mapping[str, Mapping[str, Any]] = {},
         pipeline: Pipeline = execute,
@@ -48,7 +49,7 @@ class Stage:
         registry = Registry(tools)
         default = default_agent(self.settings, tuple(registry))
         tracing = tracing or Tracing(None)
-        self.models = models(*scripted, price=price, tracing=tracing)
+        self.models = models(*scripted, price=price, prices=prices, tracing=tracing)
         self.runner = Runner(
             Services(self.settings, self.models, self.sessions, self.limiter, tracing),
             agents={

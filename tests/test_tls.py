@@ -82,7 +82,7 @@ async def health_of(url: str, *, strict: bool) -> dict[str, tuple[str, str | Non
         tls_strict=strict,
     )
     models = build_models(settings)
-    prober = Prober({ref: priced.model.probe for ref, priced in models.items()}, None)
+    prober = Prober({ref: priced.observed.model.probe for ref, priced in models.items()}, None)
     await looked(prober, lambda: all(one["status"] != "unknown" for one in prober.models().values()))
     await models.aclose()
     return {ref: (one["status"], one["reason"]) for ref, one in prober.models().items()}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from app.agents.definition import HARMLESS, Agent, Override, RunLimits
+from app.agents.definition import HARMLESS, Agent, Override, RunLimits, least_seconds
 
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
 
@@ -80,12 +80,16 @@ def build(file: AgentFile, default: Agent, models: frozenset[str]) -> Agent:
     _check_numbers(file)
     _check_known("models", file.models, models)
     _check_known("tools", file.tools or (), default.tools)
+    timeout = _at_most("timeout_seconds", file.timeout_seconds, default.timeout_seconds)
+    needed = least_seconds(len(file.models or models))
+    if timeout < needed:
+        raise ValueError(f"timeout_seconds: is too short for the last model to be reached; set {needed:g} or more")
     return Agent(
         name=file.name,
         system_prompt=file.prompt,
         tools=default.tools if file.tools is None else file.tools,
         limits=_limits(file.limits, default.limits),
-        timeout_seconds=_at_most("timeout_seconds", file.timeout_seconds, default.timeout_seconds),
+        timeout_seconds=timeout,
         history_max_tokens=_at_most(
             "history.max_tokens", file.history and file.history.max_tokens, default.history_max_tokens
         ),

@@ -24,6 +24,16 @@ class RunLimits(Struct, frozen=True):
         return output_tokens - min(reasoning_tokens, self.max_reasoning_tokens)
 
 
+RESERVE_SECONDS = 1.0
+"""Of a run's time, that no model but the last is given."""
+
+
+def least_seconds(models: int) -> float:
+    """The shortest deadline of a run that lets the last of so many models be reached when the others fall silent: each
+    has a second at least."""
+    return 0.0 if models < 2 else RESERVE_SECONDS + models
+
+
 Override = Literal["system", "temperature", "max_tokens", "response_format"]
 """What a request may set for itself, where its agent allows it."""
 

@@ -1,16 +1,14 @@
-"""What a model call leaves behind: its log line, its metrics, and the attributes of its span."""
+"""What an attempt of a model call leaves behind: its log line and its metrics."""
 
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from opentelemetry.trace import Span
 from prometheus_client import Counter
 
 from app.errors import AppError, ModelError
 from app.messages import NANOS, Usage
-from app.models.protocol import Completion
 from app.telemetry import metrics
 from app.telemetry.logs import log
 
@@ -34,7 +32,7 @@ def _milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 1)
 
 
-def record_answer(attempt: Attempt, completion: Completion, seconds: float, span: Span) -> None:
+def record_answer(attempt: Attempt, seconds: float) -> None:
     usage, cost_usd = attempt.usage, attempt.cost_usd
     fields = {
         "model": attempt.model,
@@ -53,17 +51,6 @@ def record_answer(attempt: Attempt, completion: Completion, seconds: float, span
     for series, count in zip(tokens, msgspec.structs.astuple(usage), strict=True):
         if count:
             series.inc(count)
-    if span.is_recording():
-        span.set_attributes(
-            {
-                "gen_ai.response.finish_reasons": [completion.stop_reason],
-                "gen_ai.usage.input_tokens": usage.input_tokens,
-                "gen_ai.usage.output_tokens": usage.output_tokens,
-                "gen_ai.usage.cache_read.input_tokens": usage.cache_read_tokens,
-                "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
-                "agent.cost_usd": cost_usd,
-            }
-        )
 
 
 @lru_cache(maxsize=128)

@@ -15,6 +15,7 @@ from app.models.providers.demo.model import DemoModel
 from app.models.providers.http import Http
 from app.models.providers.ollama.model import OllamaModel
 from app.models.providers.openai.model import OpenAIModel
+from app.models.resilient import ResilientModel
 from app.settings import Settings
 from app.telemetry.logs import log
 from app.telemetry.traces import Tracing
@@ -27,14 +28,14 @@ GROUP = "agent_api.providers"
 """The entry-point group of packages with further providers; each entry point is a BuildModel."""
 
 
-class Models(Mapping[str, ObservedModel]):
+class Models(Mapping[str, ResilientModel]):
     """The configured models by reference, in order of preference. Built once a process."""
 
-    def __init__(self, by_ref: Mapping[str, ObservedModel], http: Http) -> None:
+    def __init__(self, by_ref: Mapping[str, ResilientModel], http: Http) -> None:
         self._by_ref = by_ref
         self._http = http
 
-    def __getitem__(self, ref: str) -> ObservedModel:
+    def __getitem__(self, ref: str) -> ResilientModel:
         return self._by_ref[ref]
 
     def __iter__(self) -> Iterator[str]:
@@ -44,10 +45,10 @@ class Models(Mapping[str, ObservedModel]):
         return len(self._by_ref)
 
     @property
-    def primary(self) -> ObservedModel:
+    def primary(self) -> ResilientModel:
         return next(iter(self._by_ref.values()))
 
-    def find(self, name: str | None, among: Sequence[str] = ()) -> ObservedModel:
+    def find(self, name: str | None, among: Sequence[str] = ()) -> ResilientModel:
         """The model a request asks for: by reference, or by the provider's name where only one has that; for
         None the first. `among` are the references of those that it may ask for; none: all. Raises NotFound."""
         if name is None:
@@ -57,7 +58,14 @@ class Models(Mapping[str, ObservedModel]):
             raise NotFound(f"There is no such model here; there is {', '.join(among or self._by_ref)}.")
         return found
 
-    def _only_one_called(self, name: str) -> ObservedModel | None:
+    def chain(self, name: str | None, among: Sequence[str] = ()) -> tuple[ResilientModel, ...]:
+        """The models that may answer a request, by preference: first the one that `find` finds, then the others of
+        `among`, or of all. Raises NotFound."""
+        first = self.find(name, among)
+        others = [model for ref in among or self._by_ref if (model := self._by_ref[ref]) is not first]
+        return (first, *others)
+
+    def _only_one_called(self, name: str) -> ResilientModel | None:
         same = [model for model in self._by_ref.values() if model.name == name]
         return same[0] if len(same) == 1 else None
 
@@ -81,8 +89,8 @@ def build_models(settings: Settings, tracing: Tracing | None = None) -> Models:
         )
     if unknown:
         log.warning("models.price_unknown", models=unknown)
-    observed = [ObservedModel(model, prices[model.ref] or FREE, tracing) for model in models]
-    return Models({model.ref: model for model in observed}, http)
+    resilient = [ResilientModel(ObservedModel(model, prices[model.ref] or FREE), tracing) for model in models]
+    return Models({model.ref: model for model in resilient}, http)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

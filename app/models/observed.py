@@ -1,12 +1,10 @@
-"""One model as runs call it: each of its calls is a span, a log line, metrics and a price, however it ends."""
+"""One attempt of a model call: a log line, metrics and a price, however it ends."""
 
 from collections.abc import Callable
 from time import perf_counter
 
 from msgspec import Struct
 from msgspec.structs import replace
-from opentelemetry.trace import SpanKind
-from opentelemetry.util.types import AttributeValue
 
 from app.errors import ModelError
 from app.messages import NANOS, Usage
@@ -16,7 +14,6 @@ from app.models.pace import Pace
 from app.models.prices import Price
 from app.models.protocol import Beside, Completion, Model, ModelRequest, OnBeside, OnText, unheard
 from app.telemetry import metrics
-from app.telemetry.traces import Tracing
 
 OnAttempt = Callable[[Attempt], None]
 """Told of each attempt as soon as it is over, and before what it raises is raised."""
@@ -43,16 +40,14 @@ class _Heard(Struct, frozen=True):
 class ObservedModel:
     """A provider's model with its price. Built once a process and shared by all runs."""
 
-    def __init__(self, model: Model, price: Price, tracing: Tracing | None = None) -> None:
+    def __init__(self, model: Model, price: Price) -> None:
         self.model = model
         self.price = price
         self.dearest = price
         """What a reservation has to reckon with."""
         self.ref, self.provider, self.name = model.ref, model.provider, model.name
-        self._span = f"chat {self.name}"
         self.pace = Pace()
         """Of its calls in this process."""
-        self._tracing = tracing or Tracing(None)
 
     @property
     def context_window(self) -> int | None:
@@ -92,32 +87,22 @@ class ObservedModel:
                     begin()
             on_beside(kind, text)
 
-        with self._tracing.span(self._span, self._attributes, request, SpanKind.CLIENT) as span:
-            try:
-                completion = await self.model.generate(request, hear, hear_beside)
-            except BaseException as error:
-                seconds = perf_counter() - started
-                heard = _Heard("".join(pieces), reasoned, seconds if silent is None else silent, seconds)
-                self._cut(request, heard, error, on_attempt)
-                raise
+        try:
+            completion = await self.model.generate(request, hear, hear_beside)
+        except BaseException as error:
             seconds = perf_counter() - started
-            attempt = Attempt(self.ref, completion.usage, self._nanos(completion.usage))
-            record_answer(attempt, completion, seconds, span)
+            heard = _Heard("".join(pieces), reasoned, seconds if silent is None else silent, seconds)
+            self._cut(request, heard, error, on_attempt)
+            raise
+        seconds = perf_counter() - started
+        attempt = Attempt(self.ref, completion.usage, self._nanos(completion.usage))
+        record_answer(attempt, seconds)
         self.pace.add(completion.usage.output_tokens, seconds)
         on_attempt(attempt)
         return replace(completion, model=self.ref, nanos=attempt.nanos)
 
     def _nanos(self, usage: Usage) -> int:
         return round(self.price.cost_usd(usage) * NANOS)
-
-    def _attributes(self, request: ModelRequest) -> dict[str, AttributeValue]:
-        return {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": self.provider,
-            "gen_ai.request.model": self.name,
-            "gen_ai.request.max_tokens": request.max_tokens,
-            "gen_ai.request.stream": request.stream,
-        }
 
     def _cut(self, request: ModelRequest, heard: _Heard, error: BaseException, on_attempt: OnAttempt) -> None:
         usage = self._used_when_cut(request, heard, error)

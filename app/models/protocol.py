@@ -9,6 +9,9 @@ from app.messages import NANOS, AssistantMessage, Extras, Message, ToolCall, Usa
 
 StopReason = Literal["stop", "max_tokens", "tool_calls", "refusal", "content_filter"]
 
+REFUSALS = frozenset({"refusal", "content_filter"})
+"""Stop reasons of answers that are none: the model, or its provider's rules for content, refused to answer."""
+
 
 class ToolSpec(Struct, frozen=True, eq=False):
     """A tool as a model is told of it; `parameters` is a JSON schema of type object. Made once, not once a request."""
@@ -64,6 +67,8 @@ class Completion(Struct, frozen=True):
     model: str = ""
     """The reference of the model that answered, and what that cost: said by ObservedModel."""
     nanos: int = 0
+    attempts: int = 1
+    """Calls that this took, those that failed included: said by ResilientModel."""
 
     @property
     def cost_usd(self) -> float:

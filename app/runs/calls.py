@@ -8,8 +8,10 @@ from app.errors import ContextTooLong, LimitsUnavailable, RateLimited
 from app.limits.allowance import Growth
 from app.messages import AssistantMessage, ToolCall, ToolMessage
 from app.models.call_records import Attempt
-from app.models.protocol import Beside, ModelRequest
+from app.models.protocol import REFUSALS, Beside, ModelRequest
 from app.runs.context import RunContext
+from app.runs.candidates import attempt_ends_at, larger_is_left, may_be_replaced
+from app.runs.fallback import Refused
 from app.runs.events import Reasoning, ToolCallRecord, ToolFinished, ToolStarted, UsageReported
 from app.runs.plan import CallModel, growth_beside_tools
 from app.runs.ration import Left
@@ -36,15 +38,17 @@ async def call_model(run: RunContext, call: CallModel) -> None:
     try:
         await _generate(run, call)
     except ContextTooLong:
-        if run.pieces or not _shorten(run):
+        if run.pieces or larger_is_left(run) or not _shorten(run):
             raise
         await _generate(run, call)
 
 
 async def _generate(run: RunContext, call: CallModel) -> None:
-    run.pieces.clear()
+    run.pieces[:] = [run.state.cut] if run.state.cut else ()
+    run.beside = None
 
     def on_beside(kind: Beside, text: str) -> None:
+        run.beside, run.beside_at = kind, len(run.pieces)
         if kind == "reasoning":
             run.emit(Reasoning(text))
 
@@ -52,9 +56,14 @@ async def _generate(run: RunContext, call: CallModel) -> None:
         run.record(Attempted(attempt.model, attempt.usage, attempt.nanos, attempt.uncertain))
         run.reservation.record(attempt.model, attempt.usage, attempt.cost_usd, uncertain=attempt.uncertain)
 
-    done = await run.model.generate(_request(run, call), run.tell, on_beside, on_attempt)
-    text = "".join(run.pieces) if done.text is None else done.text
-    run.record(ModelAnswered(text, done.tool_calls, done.stop_reason, done.extras, done.reasoning_tokens))
+    done = await run.model.generate(_request(run, call), run.tell, on_beside, on_attempt, attempt_ends_at(run))
+    text = "".join(run.pieces) if done.text is None else run.state.cut + done.text
+    answer = ModelAnswered(
+        text, done.tool_calls, done.stop_reason, done.extras, done.reasoning_tokens, done.attempts
+    )
+    if done.stop_reason in REFUSALS and may_be_replaced(run):
+        raise Refused(answer)
+    run.record(answer)
     run.emit(UsageReported(done.model, done.usage, done.cost_usd, run.state.iterations))
 
 

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from math import inf
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from app.access.principal import Principal
 from app.agents.definition import Agent, RunLimits
+from app.errors import AppError
 from app.limits.limiter import Limiter
 from app.limits.reservation import Reservation
 from app.models.catalog import Models
-from app.models.observed import ObservedModel
+from app.models.protocol import Beside
+from app.models.resilient import ResilientModel
 from app.runs.events import Event, Token
 from app.runs.memory import Memory
 from app.runs.plan import Costs
@@ -36,14 +39,27 @@ class Services:
     tracing: Tracing
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that may answer, and the run's limits with it."""
+
+    model: ResilientModel
+    limits: RunLimits
+
+
 class RunContext(Struct):
-    """One run's. What comes before `steps` is given once, what comes after it is how far the run is."""
+    """One run's. What comes before `steps` is given once, what comes after it is how far the run is.
+
+    `candidates` are the models that may answer, by preference; `model`, `limits` and `costs` are those of the one
+    whose turn it is.
+    """
 
     services: Services
     principal: Principal
     request: RunRequest
     agent: Agent
-    model: ObservedModel
+    candidates: tuple[Candidate, ...]
+    model: ResilientModel
     tools: Toolset
     limits: RunLimits
     costs: Costs
@@ -54,6 +70,9 @@ class RunContext(Struct):
     steps: list[Step] = []
     state: RunState = RunState()  # that the steps have come to
     pieces: list[str] = []  # of the text that the model is telling
+    beside: Beside | None = None  # what it wrote last beside them, and how many of them there were then
+    beside_at: int = 0
+    failures: list[AppError] = []  # of models, that the run went on after
     outside_seconds: float = 0.0  # spent in models and tools
     ends_at: float = inf  # on the event loop's clock
     admitted: bool = False
@@ -63,6 +82,18 @@ class RunContext(Struct):
         """Let the reader have a piece of the answer: the only way to one. What is shown is what is kept."""
         self.pieces.append(text)
         self.emit(Token(text))
+
+    def use(self, candidate: Candidate) -> None:
+        """Have this model answer from now on."""
+        self.model, self.limits = candidate.model, candidate.limits
+        self.costs = replace(self.costs, price=candidate.model.dearest)
+        self.memory.model = "" if candidate is self.candidates[0] else candidate.model.ref
+
+    @property
+    def fallback_from(self) -> str | None:
+        """The model that was meant to answer, where another one does."""
+        intended = self.candidates[0].model
+        return None if intended is self.model else intended.ref
 
     def record(self, step: Step) -> None:
         """Add a fact to the run."""

@@ -49,6 +49,10 @@ class Answer(Struct, frozen=True):
     cached: bool = False
     sources: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
+    fallback_from: str | None = None
+    """The model that was meant to answer, where another one did."""
+    attempts: int = 1
+    """Calls of models, those that failed included."""
     tool_calls: tuple[ToolCallRecord, ...] = ()
     iterations: int = 1
     suggestions: tuple[Suggestion, ...] = ()
@@ -96,6 +100,16 @@ class ToolFinished(Struct, frozen=True):
     error: str | None = None
 
 
+class ModelSwitched(Struct, frozen=True, rename={"from_": "from"}):
+    """A model failed, and another one goes on. What was sent before stays: the answer continues at that character."""
+
+    name: ClassVar[str] = "model.switched"
+    from_: str
+    to: str
+    at_char: int
+    reason: str
+
+
 class UsageReported(Struct, frozen=True):
     """What one model call used. Its text ends here: the run's answer is the text of its last iteration."""
 
@@ -116,4 +130,14 @@ class RunFailed(Struct, frozen=True):
     error: AppError
 
 
-Event = RunStarted | Token | Reasoning | ToolStarted | ToolFinished | UsageReported | RunFinished | RunFailed
+Event = (
+    RunStarted
+    | Token
+    | Reasoning
+    | ToolStarted
+    | ToolFinished
+    | ModelSwitched
+    | UsageReported
+    | RunFinished
+    | RunFailed
+)

@@ -2,16 +2,21 @@
 
 from time import perf_counter
 
+from app.errors import AppError
 from app.runs.calls import call_model, call_tools, settle
 from app.runs.context import RunContext
 from app.runs.events import FinishReason
+from app.runs.fallback import answer_of_refusal, fall_back, to_be_told
 from app.runs.plan import CallModel, CallTools, Fail, Finish, Reserve, answer_text, next_action
-from app.runs.ration import left_of
+from app.runs.ration import Left, left_of
 from app.runs.steps import Ended
 
 
 async def loop(run: RunContext) -> None:
     """Raises what a model call raises, and why not even the first could be made."""
+    for candidate in run.candidates if run.state.model else ():  # another process had switched to it
+        if candidate.model.ref == run.state.model:
+            run.use(candidate)
     while run.state.finish_reason is None:
         started = perf_counter()
         try:
@@ -34,8 +39,8 @@ async def _iterate(run: RunContext) -> None:
             case CallModel() | Reserve() if called:
                 return  # the model has said nothing: it is asked once more, in an iteration of its own
             case CallModel() as call:
-                called = True
-                await call_model(run, call)
+                called = await _call(run, call)
+                asked = asked and called
             case CallTools(calls):
                 await call_tools(run, calls, left)
                 return
@@ -46,9 +51,36 @@ async def _iterate(run: RunContext) -> None:
                 asked = True
                 await settle(run, growth)
             case Fail(error):
-                if error is left.refusal:
-                    run.reservation.refuse()
-                raise error
+                if not (run.failures and fall_back(run, error)):
+                    _fail(run, error, left)
+                asked = False
+
+
+async def _call(run: RunContext, call: CallModel) -> bool:
+    """False if the model failed, and another one is to be called. Raises what the caller is told of if none is."""
+    try:
+        await call_model(run, call)
+    except AppError as error:
+        if fall_back(run, error):
+            return False
+        _fail_after(run)
+    if run.failures:
+        run.failures.clear()
+    return True
+
+
+def _fail_after(run: RunContext) -> None:
+    """No model has answered: one that refused has had the last word."""
+    if (refused := answer_of_refusal(run.failures)) is None:
+        raise to_be_told(run.failures)
+    run.record(refused)
+
+
+def _fail(run: RunContext, error: AppError, left: Left) -> None:
+    """The run cannot call its model, nor another one."""
+    if error is left.refusal:
+        run.reservation.refuse()
+    raise error
 
 
 def _finish(run: RunContext, reason: FinishReason) -> None:

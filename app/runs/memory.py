@@ -12,7 +12,7 @@ from app.agents.definition import Agent
 from app.errors import StateUnavailable
 from app.messages import AssistantMessage, Message, Turn, UserMessage, size_of
 from app.models.estimates import BYTES_A_TOKEN, estimated_message_tokens
-from app.models.observed import ObservedModel
+from app.models.resilient import ResilientModel
 from app.runs.history import History, trim, turns_of
 from app.runs.shortening import shorten
 from app.runs.window import room_for_history
@@ -36,6 +36,8 @@ class Memory(Struct):
     message_id: str
     question: UserMessage
     degraded: list[str] = []
+    model: str = ""
+    """That answers, where it is not the one that was meant to."""
     history: list[Message] = []
     _turns: list[Turn] = []
     _size: int = 0
@@ -46,19 +48,19 @@ class Memory(Struct):
         """Ask for the session's turns; the question leaves now, the answer is for `recall`."""
         return self.sessions.recall(self.principal.user, self.session_id)
 
-    def recall(self, recalled: Recalled, model: ObservedModel, system: str, tool_bytes: int) -> None:
+    def recall(self, recalled: Recalled, model: ResilientModel, system: str, tool_bytes: int) -> None:
         """Use what was said before, as much as the agent and the model's window allow."""
         self._turns, self._began, self._size = recalled.turns, recalled.at, recalled.size
         self._created_at = recalled.at / _MICROS
         self._use_turns(model, system, tool_bytes)
 
-    def take(self, history: Sequence[Message], model: ObservedModel, system: str, tool_bytes: int) -> None:
+    def take(self, history: Sequence[Message], model: ResilientModel, system: str, tool_bytes: int) -> None:
         """Use what the caller says was said before."""
         self._turns = turns_of(history)
         self._size = sum(map(size_of, history))
         self._use_turns(model, system, tool_bytes)
 
-    def _use_turns(self, model: ObservedModel, system: str, tool_bytes: int) -> None:
+    def _use_turns(self, model: ResilientModel, system: str, tool_bytes: int) -> None:
         most, window = self.agent.history_max_tokens, model.context_window
         history = self._trim(most, model.ref)
         if window is not None and history.messages:
@@ -115,14 +117,14 @@ class Memory(Struct):
         """As much of it as a session may hold."""
         said: tuple[Message, ...] = (self.question, *messages)
         most = self.max_bytes
-        turn = Turn(self.message_id, self._created_at, said)
+        turn = Turn(self.message_id, self._created_at, said, self.model)
         if len(said) == _PLAIN and isinstance(answer := said[1], AssistantMessage) and not answer.tool_calls:
             chars = len(self.question.content) + len(answer.content)
             if answer.extras is None and _MOST_AS_JSON * chars < most:
                 return turn  # as most are
         tokens = most // BYTES_A_TOKEN
         while len(msgspec.json.encode(turn)) > most and tokens:
-            turn = Turn(self.message_id, self._created_at, shorten(said, tokens))
+            turn = Turn(self.message_id, self._created_at, shorten(said, tokens), self.model)
             tokens //= 2
         return turn
 

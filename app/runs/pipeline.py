@@ -15,6 +15,7 @@ from app.errors import (
     StateUnavailable,
 )
 from app.messages import Message
+from app.runs.candidates import stay
 from app.runs.context import RunContext
 from app.runs.events import Answer, RunFailed, RunFinished, RunStarted, Suggestion
 from app.runs.handle import RunHandle
@@ -81,6 +82,7 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
         except StateUnavailable as error:
             memory.not_recalled(error)
         else:
+            stay(run, recalled.turns)
             memory.recall(recalled, run.model, run.costs.system_prompt, run.costs.beside_tokens)
     elif run.request.history is not None:
         memory.take(run.request.history, run.model, run.costs.system_prompt, run.costs.beside_tokens)
@@ -136,6 +138,7 @@ def _answer(run: RunContext, span: Span, latency_ms: float) -> Answer:
                 "gen_ai.usage.output_tokens": state.usage.output_tokens,
                 "agent.cost_usd": state.cost_usd,
                 "agent.finish_reason": state.finish_reason or "",
+                "agent.attempts": state.attempts,
             }
         )
     ids = current.get()
@@ -145,6 +148,8 @@ def _answer(run: RunContext, span: Span, latency_ms: float) -> Answer:
         session_id=memory.session_id,
         message_id=memory.message_id,
         model=run.model.ref,
+        fallback_from=run.fallback_from,
+        attempts=state.attempts,
         finish_reason=state.finish_reason or "stop",
         usage=state.usage,
         tokens_used=state.usage.total,
@@ -204,6 +209,7 @@ def _account(run: RunContext, latency_ms: float) -> dict[str, object]:
         "user": run.principal.user,
         "session_id": run.memory.session_id,
         "model": run.model.ref,
+        "attempts": state.attempts,
         "iterations": state.iterations,
         "tokens": state.usage.total,
         "cost_usd": state.cost_usd,

@@ -93,14 +93,14 @@ def _finish_reason(state: RunState, reply: ModelAnswered, limits: RunLimits) -> 
 
 def _model_call(state: RunState, limits: RunLimits, left: Left, costs: Costs) -> CallModel | Reserve | Finish | Fail:
     insists = state.insisted or state.reply is not None
-    last = insists or state.iterations + 1 >= limits.max_iterations
+    last = insists or state.next_iteration >= limits.max_iterations
     system = costs.system_prompt
     if last and (insists or state.messages):
         system = f"{system}\n\n{ANSWER_NOW}".lstrip()
     read = most_input_tokens(system, state.all_messages(), costs.beside_tokens)
     answer = limits.max_tokens - _answered(state, limits)
     reasoning = max(0, limits.max_reasoning_tokens - state.reasoning_tokens)
-    ration = ration_of(costs.price, left, read, Ration(answer, reasoning, "max_tokens"), first=not state.iterations)
+    ration = ration_of(costs.price, left, read, Ration(answer, reasoning, "max_tokens"), first=state.next_iteration == 1)
     if isinstance(ration, Growth):
         return Reserve(ration)
     if isinstance(ration, AppError):
@@ -112,7 +112,7 @@ def _model_call(state: RunState, limits: RunLimits, left: Left, costs: Costs) ->
 
 
 def _give_up(state: RunState, bound: Bound) -> Finish | Fail:
-    if state.iterations > 0:
+    if state.next_iteration > 1:
         return Finish(bound)
     what = "cost more" if bound == "max_cost" else "take more tokens"
     return Fail(RequestTooExpensive(f"The request may {what} than a single run may. Send less at once."))

@@ -12,8 +12,8 @@ from app.errors import InvalidRequest, NotFound, ShuttingDown, Unauthorized
 from app.ids import new_id
 from app.limits.allowance import Amount, Growth
 from app.messages import UserMessage
-from app.models.observed import ObservedModel
-from app.runs.context import RunContext, Services
+from app.models.resilient import ResilientModel
+from app.runs.context import Candidate, RunContext, Services
 from app.runs.estimates import (
     least_of_call,
     most_format_tokens,
@@ -36,7 +36,7 @@ Pipeline = Callable[[RunContext, RunHandle], Coroutine[Any, Any, None]]
 
 _LAST_WORDS_SECONDS = 2.0
 _TOOLSETS = 256  # that are kept: the agents', and what requests choose of them
-_BOUNDS = 256  # likewise: a model's, and what requests choose of them
+_BOUNDS = 256  # likewise: of models, and what requests choose of them
 _OVERRIDES: tuple[Override, ...] = get_args(Override)
 
 
@@ -51,7 +51,7 @@ class Runner:
         self._pipeline = pipeline
         self._agents = agents
         self._toolset = lru_cache(_TOOLSETS)(lambda names: toolset(tools.subset(names)))
-        self._bounds = lru_cache(_BOUNDS)(_bounds_of)
+        self._candidates = lru_cache(_BOUNDS)(_candidates_of)
         self._going_on: set[RunHandle] = set()
 
     def start(self, principal: Principal, request: RunRequest) -> RunHandle:
@@ -64,10 +64,16 @@ class Runner:
         services = self._services
         agent = self._find(principal, request)
         tools = self._tools(principal, agent, request)
-        model = services.models.find(request.model, agent.models)
-        limits, most = self._bounds(
-            agent, model, request.max_iterations, request.max_cost_usd, request.max_tokens, model.reasons
+        models = services.models.chain(request.model, agent.models)
+        candidates, most = self._candidates(
+            agent,
+            models,
+            request.max_iterations,
+            request.max_cost_usd,
+            request.max_tokens,
+            tuple([model.reasons for model in models]),
         )
+        model, limits = models[0], candidates[0].limits
         system = agent.system_prompt if request.system is None else request.system
         costs = Costs(model.dearest, system, tools.most_tokens + most_format_tokens(request.response_format))
         message_id, session_id = new_id(), request.session_id or new_id()
@@ -78,6 +84,7 @@ class Runner:
             principal,
             request,
             agent,
+            candidates,
             model,
             tools,
             limits,
@@ -148,24 +155,35 @@ def _not_allowed(field: Override, agent: Agent) -> InvalidRequest:
     return InvalidRequest(f"{field}: {problem}", [{"field": field, "problem": problem}])
 
 
-def _bounds_of(
+def _candidates_of(
     agent: Agent,
-    model: ObservedModel,
+    models: tuple[ResilientModel, ...],
     max_iterations: int | None,
     max_cost_usd: float | None,
     max_tokens: int | None,
-    reasons: bool,
-) -> tuple[RunLimits, Amount]:
-    """The limits of a run, and the most that it may come to."""
-    most = agent.limits
-    limits = RunLimits(
+    reason: tuple[bool, ...],
+) -> tuple[tuple[Candidate, ...], Amount]:
+    """The models that may answer a run with its limits, and the most that it may come to with the dearest of them."""
+    candidates = tuple(
+        [
+            Candidate(model, _limits_of(agent.limits, max_iterations, max_cost_usd, max_tokens, reasons))
+            for model, reasons in zip(models, reason, strict=True)
+        ]
+    )
+    amounts = [most_of_run(candidate.model.dearest, candidate.limits) for candidate in candidates]
+    return candidates, (max(tokens for tokens, _ in amounts), max(nanos for _, nanos in amounts))
+
+
+def _limits_of(
+    most: RunLimits, max_iterations: int | None, max_cost_usd: float | None, max_tokens: int | None, reasons: bool
+) -> RunLimits:
+    return RunLimits(
         max_iterations=min(max_iterations or most.max_iterations, most.max_iterations),
         max_tokens=min(max_tokens or most.max_tokens, most.max_tokens),
         max_run_tokens=most.max_run_tokens,
         max_cost_usd=min(max_cost_usd or most.max_cost_usd, most.max_cost_usd),
         max_reasoning_tokens=most.max_reasoning_tokens if reasons else 0,
     )
-    return limits, most_of_run(model.dearest, limits)
 
 
 def _first_call(request: RunRequest, agent: Agent, limits: RunLimits, costs: Costs) -> Growth:

@@ -2,18 +2,24 @@
 
 from collections.abc import Collection, Mapping
 
+from app.agents.definition import least_seconds
 from app.errors import ConfigurationError
 from app.limits.tiers import parse
 from app.messages import NANOS, UserMessage
-from app.models.observed import ObservedModel
+from app.models.resilient import ResilientModel
 from app.runs.estimates import most_input_tokens, most_of_output, most_tool_tokens
 from app.settings import Settings
 from app.tools.registry import Registry
 
 
-def check_settings(settings: Settings, models: Mapping[str, ObservedModel], tools: Registry) -> None:
+def check_settings(settings: Settings, models: Mapping[str, ResilientModel], tools: Registry) -> None:
     """Raises ConfigurationError for limits that no model call fits, and limits of tools that are not there."""
     _check_limits(settings, tools)
+    if settings.run_timeout_seconds < (needed := least_seconds(len(models))):
+        raise ConfigurationError(
+            f"RUN_TIMEOUT_SECONDS: is too short for the last of MODELS to be reached when the others fall silent; set "
+            f"{needed:g} or more"
+        )
     read = most_input_tokens(settings.system_prompt, [UserMessage("?")], most_tool_tokens(tools.values()))
     for ref, model in models.items():
         tokens, nanos = most_of_output(model.dearest, read, 1)

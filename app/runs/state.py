@@ -7,7 +7,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.messages import NANOS, AssistantMessage, Message, ToolCall, ToolMessage, Usage
+from app.messages import NANOS, AssistantMessage, Message, ToolCall, ToolMessage, Usage, UserMessage
+from app.models.protocol import REFUSALS
 from app.runs.events import FinishReason, ToolCallRecord
 from app.runs.steps import (
     Asked,
@@ -17,9 +18,16 @@ from app.runs.steps import (
     ModelAsked,
     Shortened,
     Step,
+    Switched,
     ToolAnswered,
     ToolsCalled,
 )
+
+GO_ON = (
+    "Your answer was cut off by a technical fault. Go on exactly where it ends, from the next character on: repeat "
+    "nothing, explain nothing, do not begin anew."
+)
+"""Told to a model that goes on with the answer of another."""
 
 
 class RunState(Struct, frozen=True):
@@ -50,6 +58,16 @@ class RunState(Struct, frozen=True):
     """The model had said nothing, neither text nor calls, and was asked once more."""
     results_shortened: bool = False
     """Of tools: they did not fit into the model's context window."""
+    failed: tuple[str, ...] = ()
+    """References of the models that failed: each is tried once."""
+    model: str = ""
+    """That the run has switched to; empty: the first."""
+    switched: bool = False
+    """The next model call is for the answer that another model failed to give."""
+    cut: str = ""
+    """Of that answer: what the reader has of it."""
+    attempts: int = 0
+    """Calls of models, those that failed included."""
 
     @property
     def cost_usd(self) -> float:
@@ -57,15 +75,22 @@ class RunState(Struct, frozen=True):
 
     @property
     def refused(self) -> bool:
-        return self.finish_reason in ("refusal", "content_filter")
+        return self.finish_reason in REFUSALS
 
     @property
     def said(self) -> str:
         """By the model in its last call, whether or not anything has been made of it."""
         return self.text if self.reply is None else self.reply.text
 
+    @property
+    def next_iteration(self) -> int:
+        """The number of the model call that is next. One that is made again has the number of the first."""
+        return self.iterations if self.switched else self.iterations + 1
+
     def all_messages(self) -> list[Message]:
         """What the model is given next."""
+        if self.cut:
+            return [*self.conversation, *self.messages, AssistantMessage(self.cut), UserMessage(GO_ON)]
         return [*self.conversation, *self.messages]
 
     def interrupted(self, text: str) -> list[Message]:
@@ -89,7 +114,8 @@ def _after_asking(state: RunState, step: Asked) -> RunState:
 def _after_a_question(state: RunState, step: ModelAsked) -> RunState:
     return replace(
         state,
-        iterations=state.iterations + 1,
+        iterations=state.next_iteration,
+        switched=False,
         last=step.last,
         bound=step.bound,
         insisted=state.insisted or state.reply is not None,
@@ -111,7 +137,24 @@ def _after_shortening(state: RunState, step: Shortened) -> RunState:
 
 
 def _after_a_reply(state: RunState, step: ModelAnswered) -> RunState:
-    return replace(state, reply=step, reasoning_tokens=state.reasoning_tokens + step.reasoning_tokens)
+    return replace(
+        state,
+        reply=step,
+        cut="",
+        reasoning_tokens=state.reasoning_tokens + step.reasoning_tokens,
+        attempts=state.attempts + step.attempts,
+    )
+
+
+def _after_switching(state: RunState, step: Switched) -> RunState:
+    return replace(
+        state,
+        failed=(*state.failed, step.model),
+        model=step.to,
+        switched=True,
+        cut=step.said,
+        attempts=state.attempts + step.attempts,
+    )
 
 
 def _after_calling(state: RunState, step: ToolsCalled) -> RunState:
@@ -154,6 +197,7 @@ _AFTER: dict[type[Step], Callable[[RunState, Any], RunState]] = {
     Attempted: _after_an_attempt,
     Shortened: _after_shortening,
     ModelAnswered: _after_a_reply,
+    Switched: _after_switching,
     ToolsCalled: _after_calling,
     ToolAnswered: _after_a_result,
     Ended: _after_the_end,

@@ -45,6 +45,18 @@ class ModelAnswered(Struct, frozen=True, tag=True):
     stop_reason: StopReason
     extras: Extras | None = None
     reasoning_tokens: int = 0
+    attempts: int = 1
+    """Of this model call, those that failed included."""
+
+
+class Switched(Struct, frozen=True, tag=True):
+    """A model failed, and another one goes on with the run. `said` is what the reader has of its answer."""
+
+    model: str
+    to: str
+    reason: str
+    attempts: int
+    said: str = ""
 
 
 class ToolsCalled(Struct, frozen=True, tag=True):
@@ -67,4 +79,4 @@ class Ended(Struct, frozen=True, tag=True):
     text: str
 
 
-Step = Asked | ModelAsked | Attempted | Shortened | ModelAnswered | ToolsCalled | ToolAnswered | Ended
+Step = Asked | ModelAsked | Attempted | Shortened | ModelAnswered | Switched | ToolsCalled | ToolAnswered | Ended

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.messages import Message
 from app.models.estimates import BYTES_A_TOKEN, estimated_message_tokens
-from app.models.observed import ObservedModel
+from app.models.resilient import ResilientModel
 from app.runs.events import Suggestion
 from app.runs.state import RunState
 from app.tools.registry import Registry
@@ -23,8 +23,8 @@ class Ran:
 
     state: RunState
     history: Sequence[Message]
-    model: ObservedModel
-    models: Mapping[str, ObservedModel]
+    model: ResilientModel
+    models: Mapping[str, ResilientModel]
     tools: Registry
 
 

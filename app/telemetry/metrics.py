@@ -28,6 +28,7 @@ TOKENS = Counter("agent_tokens", "Tokens by the provider's count", ["model", "ty
 UNCERTAIN_TOKENS = Counter("agent_uncertain_tokens", "Tokens estimated for calls that were cut", ["model", "type"])
 COST = Counter("agent_cost_usd", "Cost of model calls in US dollars", ["model"])
 MODEL_REQUESTS = Counter("agent_model_requests", "Model calls by their outcome", ["model", "outcome"])
+FALLBACKS = Counter("agent_fallbacks", "Runs that went on with another model", ["from", "to"])
 TOOL_CALLS = Counter("agent_tool_calls", "Tool calls", ["tool", "status"])
 TOOL_LATENCY = Histogram("agent_tool_latency_seconds", "Time of a tool call", ["tool"], buckets=LATENCY_BUCKETS)
 RATE_LIMITED = Counter("agent_rate_limited", "Requests refused by a limit", ["scope"])

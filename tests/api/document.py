@@ -45,6 +45,8 @@ ANSWER_FIELDS = {
     "message_id",
     "sources",
     "model",
+    "fallback_from",
+    "attempts",
     "finish_reason",
     "usage",
     "tokens_used",

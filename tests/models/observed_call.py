@@ -7,11 +7,10 @@ from prometheus_client import REGISTRY
 
 from app.messages import ToolCall, Usage, UserMessage
 from app.models.call_records import Attempt
-from app.models.observed import ObservedModel
 from app.models.protocol import Beside, ModelRequest, StopReason
 from app.runs.events import Event, Reasoning, Token, UsageReported
 from app.telemetry.traces import Tracing
-from tests.doubles import CHEAP, ScriptedModel, Step
+from tests.doubles import CHEAP, ScriptedModel, Step, resilient
 
 _numbers = count()
 
@@ -31,7 +30,7 @@ class Stage:
 
     def __init__(self, *script: Step, tracing: Tracing | None = None) -> None:
         self.model = ScriptedModel(script, name=f"model-call-{next(_numbers)}")
-        self.priced = ObservedModel(self.model, CHEAP, tracing)
+        self.priced = resilient(self.model, CHEAP, tracing)
         self.events: list[Event] = []
         self.used: list[tuple[Usage, float]] = []
         self.uncertain: list[bool] = []

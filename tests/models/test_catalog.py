@@ -31,7 +31,7 @@ async def test_the_models_in_their_order() -> None:
     assert len(models) == 4
     assert models.primary is models["ollama/qwen2.5:3b"]
     for ref, priced in models.items():
-        model = priced.model
+        model = priced.observed.model
         assert model.ref == ref
         assert ref in (model.name, f"{model.provider}/{model.name}")
         cost = priced.price.cost_usd(Usage(1000, 1000))
@@ -41,7 +41,7 @@ async def test_the_models_in_their_order() -> None:
 
 async def test_names_with_slashes_are_kept() -> None:
     models = build("openai/meta-llama/Llama-3", openai_base_url="http://vllm/v1", unknown_price="allow")
-    assert models.primary.model.name == "meta-llama/Llama-3"
+    assert models.primary.observed.model.name == "meta-llama/Llama-3"
     await models.aclose()
 
 
@@ -63,7 +63,7 @@ def test_anthropic_needs_its_key(key: str | None) -> None:
 async def test_the_line_end_of_a_key_file_is_no_part_of_the_key(provider: Provider) -> None:
     provider.will(Reply([b"{}"]))
     models = build("openai/a", openai_base_url=f"{provider.url}/v1", openai_api_key="sk-x\n", unknown_price="allow")
-    await models.primary.model.probe()
+    await models.primary.observed.model.probe()
     assert provider.received[0].headers["authorization"] == "Bearer sk-x"
     await models.aclose()
 

@@ -176,6 +176,7 @@ async def test_a_sampled_call_is_a_client_span_of_the_conventions(
         "gen_ai.usage.cache_read.input_tokens": 30,
         "gen_ai.usage.cache_creation.input_tokens": 40,
         "agent.cost_usd": CHEAP.cost_usd(Usage(100, 20, 30, 40)),
+        "agent.attempts": 1,
     }
 
 

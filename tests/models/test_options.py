@@ -93,19 +93,19 @@ async def test_windows_and_whether_a_model_reasons() -> None:
     refs = ("openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5", "ollama/b")
     keys = {"openai_api_key": "sk-x", "anthropic_api_key": "sk-ant-x"}
     models = build("", *refs, **keys)
-    assert [priced.model.context_window for priced in models.values()] == [128_000, 200_000, 8192]
-    assert not any(priced.model.reasons for priced in models.values())
+    assert [priced.observed.model.context_window for priced in models.values()] == [128_000, 200_000, 8192]
+    assert not any(priced.observed.model.reasons for priced in models.values())
     await models.aclose()
     options = ", ".join(f'"{ref}": {{"context_window": 4096, "reasons": true}}' for ref in refs)
     models = build(f"{{{options}}}", *refs, **keys)
-    assert [priced.model.context_window for priced in models.values()] == [4096, 4096, 4096]
-    assert all(priced.model.reasons for priced in models.values())
+    assert [priced.observed.model.context_window for priced in models.values()] == [4096, 4096, 4096]
+    assert all(priced.observed.model.reasons for priced in models.values())
     await models.aclose()
 
 
 async def test_elsewhere_a_window_is_not_known() -> None:
     models = build("", "openai/gpt-4o-mini", openai_base_url="http://vllm/v1", unknown_price="allow")
-    assert models.primary.model.context_window is None
+    assert models.primary.observed.model.context_window is None
     await models.aclose()
 
 

@@ -10,7 +10,7 @@ from app.limits.limiter import CHAT, Limiter
 from app.limits.reservation import Reservation
 from app.messages import NANOS, Message, Usage, UserMessage
 from app.models.prices import FREE, Price
-from app.runs.context import RunContext, Services
+from app.runs.context import Candidate, RunContext, Services
 from app.runs.events import Event, FinishReason, ToolCallRecord
 from app.runs.loop import loop
 from app.runs.memory import Memory
@@ -151,15 +151,17 @@ class Rehearsal:
         offered = toolset(Registry(self.tools))
         memory = Forgetful(sessions, settings.session_max_bytes, agent, ADA, "s", "m", UserMessage("Hello"))
         memory.less = self.less
+        limits = RunLimits(self.max_iterations, self.max_tokens, AMPLE, self.max_cost_usd)
         reserved = (self.reserved_tokens, round(self.reserved_usd * NANOS))
         return RunContext(
             Services(settings, known, sessions, limiter, Tracing(None)),
             ADA,
             RunRequest("Hello", stream=self.stream),
             agent,
+            (Candidate(known.primary, limits),),
             known.primary,
             offered,
-            RunLimits(self.max_iterations, self.max_tokens, AMPLE, self.max_cost_usd),
+            limits,
             Costs(self.price, self.system, offered.most_tokens),
             limiter.reservation(ADA, CHAT, "a-run", reserved),
             memory,

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from app.messages import NANOS, AssistantMessage, Message, Usage, UserMessage
-from app.models.observed import ObservedModel
 from app.models.prices import FREE, Price, Rates
 from app.runs.events import ToolCallRecord
 from app.runs.state import RunState
@@ -15,12 +14,12 @@ from app.runs.suggestions import Ran, suggest
 from app.tools import tool
 from app.tools.registry import Registry
 from tests.conftest import Serve
-from tests.doubles import CHEAP, ScriptedModel
+from tests.doubles import CHEAP, ScriptedModel, resilient
 
 DEAR = Price((Rates(0, 10.0, 20.0, 5.0, 15.0),))
 MODELS = {
-    "double/dear": ObservedModel(ScriptedModel(name="dear"), DEAR),
-    "double/cheap": ObservedModel(ScriptedModel(), CHEAP),
+    "double/dear": resilient(ScriptedModel(name="dear"), DEAR),
+    "double/cheap": resilient(ScriptedModel(), CHEAP),
 }
 
 
@@ -40,7 +39,7 @@ def kinds(
     ran = RunState(
         usage=usage, nanos=round(price.cost_usd(usage) * NANOS), **{"iterations": 1, "finish_reason": "stop", **state}
     )
-    model = ObservedModel(ScriptedModel(), price)
+    model = resilient(ScriptedModel(), price)
     models = {"double/scripted": model, **MODELS}
     return [one.kind for one in suggest(Ran(ran, history, model, models, tools or Registry()))]
 

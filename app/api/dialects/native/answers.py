@@ -15,6 +15,10 @@ class ChatAnswer(Struct, frozen=True):
     message_id: str
     sources: tuple[str, ...]
     model: str
+    fallback_from: str | None
+    """The model that was meant to answer, where another one did."""
+    attempts: int
+    """Calls of models, those that failed included."""
     finish_reason: FinishReason
     usage: Usage
     tokens_used: int
@@ -42,6 +46,8 @@ def chat_answer(answer: Answer) -> ChatAnswer:
         answer.message_id,
         answer.sources,
         answer.model,
+        answer.fallback_from,
+        answer.attempts,
         answer.finish_reason,
         answer.usage,
         answer.tokens_used,

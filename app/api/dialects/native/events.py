@@ -25,6 +25,7 @@ _SAYS = {
     "reasoning": "a piece of what the model thinks before it answers; no part of the answer",
     "tool.started": "a tool is called",
     "tool.finished": "what came of it",
+    "model.switched": "a model failed, and another goes on: with the text so far, at this character of it",
     "usage": "what one model call used",
     "run.finished": "the last event: the answer, as the plain request has it",
     "run.failed": "the last event instead: a problem",
