@@ -33,6 +33,11 @@ class ResilientModel:
         return self.observed.reasons
 
     @property
+    def healthy(self) -> bool:
+        """Whether its next call can be expected to be let through: it neither rests nor is its breaker open."""
+        return True
+
+    @property
     def pace(self) -> Pace:
         return self.observed.pace
 

@@ -9,10 +9,10 @@ from app.limits.allowance import Growth
 from app.messages import AssistantMessage, ToolCall, ToolMessage
 from app.models.call_records import Attempt
 from app.models.protocol import REFUSALS, Beside, ModelRequest
-from app.runs.context import RunContext
 from app.runs.candidates import attempt_ends_at, larger_is_left, may_be_replaced
-from app.runs.fallback import Refused
+from app.runs.context import RunContext
 from app.runs.events import Reasoning, ToolCallRecord, ToolFinished, ToolStarted, UsageReported
+from app.runs.fallback import Refused
 from app.runs.plan import CallModel, growth_beside_tools
 from app.runs.ration import Left
 from app.runs.shortening import shorten_results
@@ -58,9 +58,7 @@ async def _generate(run: RunContext, call: CallModel) -> None:
 
     done = await run.model.generate(_request(run, call), run.tell, on_beside, on_attempt, attempt_ends_at(run))
     text = "".join(run.pieces) if done.text is None else run.state.cut + done.text
-    answer = ModelAnswered(
-        text, done.tool_calls, done.stop_reason, done.extras, done.reasoning_tokens, done.attempts
-    )
+    answer = ModelAnswered(text, done.tool_calls, done.stop_reason, done.extras, done.reasoning_tokens, done.attempts)
     if done.stop_reason in REFUSALS and may_be_replaced(run):
         raise Refused(answer)
     run.record(answer)

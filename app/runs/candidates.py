@@ -9,6 +9,7 @@ from app.messages import Turn
 from app.models.resilient import ResilientModel
 from app.runs.context import Candidate, RunContext
 
+
 def untried(run: RunContext) -> Iterator[Candidate]:
     """Those that come after the run's model, by preference: each answers or fails once."""
     tried = (run.model.ref, *run.state.failed)

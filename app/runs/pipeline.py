@@ -209,6 +209,7 @@ def _account(run: RunContext, latency_ms: float) -> dict[str, object]:
         "user": run.principal.user,
         "session_id": run.memory.session_id,
         "model": run.model.ref,
+        "fallback_from": run.fallback_from,
         "attempts": state.attempts,
         "iterations": state.iterations,
         "tokens": state.usage.total,

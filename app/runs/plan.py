@@ -100,7 +100,9 @@ def _model_call(state: RunState, limits: RunLimits, left: Left, costs: Costs) ->
     read = most_input_tokens(system, state.all_messages(), costs.beside_tokens)
     answer = limits.max_tokens - _answered(state, limits)
     reasoning = max(0, limits.max_reasoning_tokens - state.reasoning_tokens)
-    ration = ration_of(costs.price, left, read, Ration(answer, reasoning, "max_tokens"), first=state.next_iteration == 1)
+    ration = ration_of(
+        costs.price, left, read, Ration(answer, reasoning, "max_tokens"), first=state.next_iteration == 1
+    )
     if isinstance(ration, Growth):
         return Reserve(ration)
     if isinstance(ration, AppError):

@@ -1,4 +1,4 @@
-"""A model that fails is followed by the next: at most once through the list, and nothing that was sent is taken back."""
+"""A model that fails is followed by the next, at most once through the list. What was sent is never taken back."""
 
 import asyncio
 from typing import Any
@@ -73,7 +73,11 @@ async def test_without_a_failure_nothing_is_switched() -> None:
 
 
 async def test_each_model_is_tried_once_and_the_soonest_retry_is_told() -> None:
-    slow, soon, never = down("overloaded", retry_after=30), ModelRateLimited("", reason="rate_limited", retry_after=7), down()
+    slow, soon, never = (
+        down("overloaded", retry_after=30),
+        ModelRateLimited("", reason="rate_limited", retry_after=7),
+        down(),
+    )
     models = first([slow]), second([soon]), third([never])
     error = failure_of(await Stage(*models, model_retries=0).events())
     assert (error.status, error.retry_after) == (429, 7)
@@ -227,7 +231,8 @@ async def test_a_dearer_model_is_called_once_its_price_is_reserved() -> None:
         budget_user_day_usd=1,
     )
     answer = await stage.answer()
-    assert (answer.model, answer.cost_usd) == (SECOND, pytest.approx(10e-6 + 10e-6))
+    assert answer.model == SECOND
+    assert answer.cost_usd == pytest.approx(20e-6)
 
 
 async def test_a_budget_that_does_not_cover_a_dearer_model_means_the_next_one_or_429() -> None:
@@ -255,12 +260,14 @@ async def test_a_stream_that_has_begun_may_take_all_of_the_time() -> None:
 
     wait = asyncio.Event()
     asyncio.get_running_loop().call_later(1.5, wait.set)
-    stage = Stage(first(["Slowly ", wait, "but surely.", Completion("stop", Usage(1, 1))]), second(), run_timeout_seconds=3)
+    stage = Stage(
+        first(["Slowly ", wait, "but surely.", Completion("stop", Usage(1, 1))]), second(), run_timeout_seconds=3
+    )
     assert (await stage.answer(stream=True)).model == FIRST
 
 
 def test_a_deadline_that_leaves_no_time_for_the_last_model_stops_the_start() -> None:
     settings = load(None, models=("demo", "openai/x"), openai_base_url="http://127.0.0.1:9/v1", unknown_price="allow")
     assert default_agent(settings, ()).timeout_seconds == 120
-    with pytest.raises(ConfigurationError, match="RUN_TIMEOUT_SECONDS: .* set 3 or more"):
+    with pytest.raises(ConfigurationError, match=r"RUN_TIMEOUT_SECONDS: .* set 3 or more"):
         create_app(settings.model_copy(update={"run_timeout_seconds": 2}))
