@@ -7,12 +7,10 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from tests import redis_server
-from tests.redis_server import RedisServer
+from bench import valkey
 from tests.resilience.burst import burst
 from tests.resilience.flaky import flaky
 from tests.resilience.goals import Sheet
@@ -38,21 +36,11 @@ async def _burst(folder: Path) -> list[Sheet]:
 
 
 async def _quota(folder: Path) -> list[Sheet]:
-    with running(folder) as redis:
-        return [await shared_quota(folder, redis, allowed=60, window=60, windows=3)]
-
-
-@contextmanager
-def running(folder: Path) -> Iterator[RedisServer]:
-    if redis_server.BINARY is None:
-        raise SystemExit(redis_server.MISSING)
-    folder.mkdir()
-    redis = RedisServer(folder)
-    redis.start()
+    store, port, _ = valkey.start()
     try:
-        yield redis
+        return [await shared_quota(folder, f"redis://127.0.0.1:{port}/0", allowed=60, window=60, windows=3)]
     finally:
-        redis.stop()
+        store.stop()
 
 
 RUNS: Mapping[str, Callable[[Path], Awaitable[list[Sheet]]]] = {

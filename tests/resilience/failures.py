@@ -1,4 +1,4 @@
-"""Failures by their names. A model of that name fails so, and any other answers."""
+"""Failures by their names. A model called so, or so with anything after a `~`, fails so; any other answers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,10 +8,15 @@ from time import time
 from tests.resilience.acts import Act, Call, answer, broken_off, ended_by, error, in_arguments, in_reasoning, silent
 
 Doing = Callable[[Call], Act]
-WAIT_SECONDS = 3
+WAIT_SECONDS = 1
 """A Retry-After that is short enough to be waited for."""
 
 _HTML = {"Content-Type": "text/html"}
+
+
+def _date() -> str:
+    """That long from now, and what is lost by whole seconds."""
+    return formatdate(time() + WAIT_SECONDS + 1, usegmt=True)
 
 
 def always(act: Act) -> Doing:
@@ -35,7 +40,9 @@ FAILURES: Mapping[str, Doing] = {
     "html": always(Act([(b"<html><body>Welcome</body></html>", 0)], headers=_HTML)),
     "429": always(error(429, "rate_limit_exceeded")),
     "429-seconds": always(error(429, "rate_limit_exceeded", Retry_After=str(WAIT_SECONDS))),
-    "429-date": lambda _: error(429, "rate_limit_exceeded", Retry_After=formatdate(time() + WAIT_SECONDS, usegmt=True)),
+    "429-date": lambda _: error(
+        429, "rate_limit_exceeded", Retry_After=formatdate(time() + 1 + WAIT_SECONDS, usegmt=True)
+    ),
     "429-zero": always(error(429, "rate_limit_exceeded", Retry_After="0")),
     "429-hour": always(error(429, "rate_limit_exceeded", Retry_After="3600")),
     "insufficient-quota": always(error(429, "insufficient_quota", "You exceeded your current quota")),
@@ -59,4 +66,4 @@ FAILURES: Mapping[str, Doing] = {
 
 
 def failing_like(name: str) -> Doing:
-    return FAILURES.get(name, answer)
+    return FAILURES.get(name.partition("~")[0], answer)

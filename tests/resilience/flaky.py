@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.resilience.asking import Callers
-from tests.resilience.books import answered_tokens, by_usage, differences, summed
+from tests.resilience.books import Metrics, Usage, answered_tokens, differences
 from tests.resilience.goals import Sheet, percentile, share
 from tests.resilience.provider import Provider
 from tests.resilience.schedules import at_random
@@ -27,7 +27,7 @@ async def flaky(folder: Path, *, requests: int, at_once: int = 32) -> Sheet:
             statuses = Counter(outcome.status for outcome in outcomes)
             sheet.at_least("answered", share(outcomes, lambda one: one.status == 200) * 100, 99.95, " %")
             sheet.at_most("calls of the primary a request", provider.accounts[PRIMARY].calls / requests, 1.2)
-            sheet.at_most("open breakers", summed([service], "agent_breaker_state"), 0)
+            sheet.at_most("open breakers", Metrics([service]).sum("agent_breaker_state"), 0)
             opened = service.log("model.breaker", state="open")
             sheet.none("times a breaker opened", [line.get("model") for line in opened])
             sheet.tell("calls of the fallback a request", f"{provider.accounts[FALLBACK].calls / requests:.3f}")
@@ -35,7 +35,7 @@ async def flaky(folder: Path, *, requests: int, at_once: int = 32) -> Sheet:
             sheet.tell("requests a second", f"{requests * at_once / sum(outcomes_seconds):.0f}")
             sheet.none("other statuses", [f"{status}: {count}" for status, count in statuses.items() if status != 200])
             sheet.none("accounts that differ", differences(provider, [service], (PRIMARY, FALLBACK)))
-            used = sum(by_usage([service], f"openai/{model}")[0] for model in (PRIMARY, FALLBACK))
+            used = sum(Usage(service).of(f"openai/{model}").tokens for model in (PRIMARY, FALLBACK))
             failed = [one for one in outcomes if one.status != 200]
             answered = answered_tokens(outcomes)
             sheet.at_most("tokens of answers beyond /usage", answered - used, 0)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from tests.resilience.asking import Callers, Outcome
-from tests.resilience.books import differences, summed
+from tests.resilience.books import Metrics, differences
 from tests.resilience.failures import FAILURES
 from tests.resilience.goals import Sheet, percentile, share
 from tests.resilience.provider import Provider
@@ -54,8 +54,8 @@ class _Calls:
 
     async def watch(self) -> None:
         while True:
-            calls = await asyncio.to_thread(summed, [self._service], "agent_model_requests_total")
-            self.samples.append((time.monotonic(), calls))
+            metrics = await asyncio.to_thread(Metrics, [self._service])
+            self.samples.append((time.monotonic(), metrics.sum("agent_model_requests_total")))
             await asyncio.sleep(0.1)
 
     def between(self, start: float, end: float) -> float:

@@ -1,7 +1,7 @@
 """Services whose models are the misbehaving provider's, with prices, and nothing that would limit the load."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.resilience.books import PRICE
@@ -17,18 +17,33 @@ _UNLIMITED = {
 }
 
 
+NO_WINDOWS: Mapping[str, int] = {}
+
+
+def _window(tokens: int | None) -> Mapping[str, int]:
+    return {} if tokens is None else {"context_window": tokens}
+
+
 def refs(models: Sequence[str]) -> list[str]:
     return [model if "/" in model else f"openai/{model}" for model in models]
 
 
-def service_of(folder: Path, provider: Provider, models: Sequence[str], **settings: object) -> Service:
-    """Its `models` are OpenAI's where they name no other provider."""
+def service_of(
+    folder: Path,
+    provider: Provider,
+    models: Sequence[str],
+    *,
+    windows: Mapping[str, int] = NO_WINDOWS,
+    **settings: object,
+) -> Service:
+    """Its `models` are OpenAI's where they name no other provider; `windows` are context windows by reference."""
     all_refs = refs(models)
+    options = {ref: {"price": PRICE, "reasons": False, **_window(windows.get(ref))} for ref in all_refs}
     service = Service(
         folder,
         **{
             "models": ",".join(all_refs),
-            "model_options": json.dumps({ref: {"price": PRICE, "reasons": False} for ref in all_refs}),
+            "model_options": json.dumps(options),
             "openai_base_url": f"{provider.url}/v1",
             "openai_api_key": "sk-of-the-service",
             **_UNLIMITED,

@@ -5,9 +5,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.redis_server import RedisServer
 from tests.resilience.asking import Callers
-from tests.resilience.books import answered_tokens, by_usage, differences
+from tests.resilience.books import Usage, answered_tokens, differences
 from tests.resilience.goals import Sheet, share
 from tests.resilience.provider import Provider
 from tests.resilience.quota import Quota
@@ -18,7 +17,7 @@ MODEL = "rationed"
 PROCESSES = 3
 
 
-async def shared_quota(folder: Path, redis: RedisServer, *, allowed: int, window: float, windows: int) -> Sheet:
+async def shared_quota(folder: Path, redis_url: str, *, allowed: int, window: float, windows: int) -> Sheet:
     """Each process is asked as often as the upstream allows all of them."""
     sheet = Sheet(
         f"{PROCESSES} processes, an upstream of {allowed} requests in {window:g} s, asked {PROCESSES} times that"
@@ -26,7 +25,7 @@ async def shared_quota(folder: Path, redis: RedisServer, *, allowed: int, window
     with Provider() as provider:
 
         def start(number: int) -> Service:
-            return service_of(folder / str(number), provider, (MODEL,), redis_url=redis.url)
+            return service_of(folder / str(number), provider, (MODEL,), redis_url=redis_url)
 
         with ThreadPoolExecutor() as pool:
             services = list(pool.map(start, range(PROCESSES)))
@@ -44,8 +43,8 @@ async def shared_quota(folder: Path, redis: RedisServer, *, allowed: int, window
             sheet.at_least("refused with Retry-After", share(plain, lambda one: bool(one.retry_after)) * 100, 100, " %")
             sheet.tell("requests, calls, answered", f"{len(outcomes)}, {calls}, {calls - quota.refused}")
             await asyncio.sleep(1)
-            sheet.none("accounts that differ", differences(provider, services, (MODEL,), services[:1]))
-            beyond = by_usage(services[:1], f"openai/{MODEL}")[0] - answered_tokens(outcomes)
+            sheet.none("accounts that differ", differences(provider, services, (MODEL,)))
+            beyond = Usage(services[0]).of(f"openai/{MODEL}").tokens - answered_tokens(outcomes)
             sheet.at_most("tokens of /usage beyond the answers", abs(beyond), 0)
         finally:
             for service in services:
