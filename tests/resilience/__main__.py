@@ -14,6 +14,7 @@ from bench import valkey
 from tests.resilience.burst import burst
 from tests.resilience.flaky import flaky
 from tests.resilience.goals import Sheet
+from tests.resilience.leaving import leaving
 from tests.resilience.outage import Outage, outages
 from tests.resilience.shared_quota import shared_quota
 
@@ -35,6 +36,10 @@ async def _burst(folder: Path) -> list[Sheet]:
     ]
 
 
+async def _leaving(folder: Path) -> list[Sheet]:
+    return [await leaving(folder)]
+
+
 async def _quota(folder: Path) -> list[Sheet]:
     store, port, _ = valkey.start()
     try:
@@ -48,6 +53,7 @@ RUNS: Mapping[str, Callable[[Path], Awaitable[list[Sheet]]]] = {
     "outages": _outages,
     "burst": _burst,
     "quota": _quota,
+    "leaving": _leaving,
 }
 
 

@@ -17,7 +17,6 @@ from tests.resilience.serving import resident_mib, service_of
 from tests.service import Service
 
 MODEL = "only"
-PER_SECOND = 50
 BEFORE_SECONDS, AFTER_SECONDS = 3.0, 5.0
 ONSET_SECONDS = 2.0
 """The breaker may take that long to see that nothing is answered."""
@@ -32,13 +31,25 @@ class Outage:
     way: Way
 
 
-async def outages(folder: Path, each: Sequence[Outage]) -> list[Sheet]:
-    """One after the other, of one service."""
+@dataclass(frozen=True)
+class Stage:
+    provider: Provider
+    service: Service
+    callers: Callers
+    per_second: float
+    noise_seconds: float
+
+
+async def outages(
+    folder: Path, each: Sequence[Outage], *, per_second: float = 50, noise_seconds: float = 0
+) -> list[Sheet]:
+    """One after the other, of one service. `noise_seconds` is what a busy machine may add to a delay."""
     with Provider() as provider:
         service = service_of(folder, provider, (MODEL,))
         try:
             async with Callers() as callers:
-                sheets = [await _outage(outage, provider, service, callers) for outage in each]
+                stage = Stage(provider, service, callers, per_second, noise_seconds)
+                sheets = [await _outage(outage, stage) for outage in each]
             sheets[-1].none("accounts that differ", differences(provider, [service], (MODEL,)))
         finally:
             service.end()
@@ -63,8 +74,9 @@ class _Calls:
         return within[-1] - within[0] if within else 0.0
 
 
-async def _outage(outage: Outage, provider: Provider, service: Service, callers: Callers) -> Sheet:
-    sheet = Sheet(f"{outage.seconds:g} s away ({outage.way}), {PER_SECOND} requests a second, one model")
+async def _outage(outage: Outage, stage: Stage) -> Sheet:
+    provider, service = stage.provider, stage.service
+    sheet = Sheet(f"{outage.seconds:g} s away ({outage.way}), {stage.per_second:g} requests a second, one model")
     down = False
     accounts = provider.accounts[MODEL]
     if outage.way != "refused":
@@ -72,7 +84,7 @@ async def _outage(outage: Outage, provider: Provider, service: Service, callers:
     calls = _Calls(service)
     watching = asyncio.create_task(calls.watch())
     until = time.monotonic() + BEFORE_SECONDS + outage.seconds + AFTER_SECONDS
-    load = asyncio.create_task(callers.at_rate(service.url, PER_SECOND, until))
+    load = asyncio.create_task(stage.callers.at_rate(service.url, stage.per_second, until))
     await asyncio.sleep(BEFORE_SECONDS)
     gone = time.monotonic()
     if outage.way == "refused":
@@ -92,16 +104,21 @@ async def _outage(outage: Outage, provider: Provider, service: Service, callers:
     outcomes = await load
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
-    _tell(sheet, outcomes, calls.between, gone, back)
+    _tell(sheet, outcomes, calls.between, (gone, back), stage.noise_seconds)
     sheet.tell("calls that the provider saw while away", str(sum(gone <= at < back for at in accounts.begun[before:])))
     sheet.at_most("memory grown while away", grown, FLAT_MIB, " MiB")
     return sheet
 
 
 def _tell(
-    sheet: Sheet, outcomes: Sequence[Outcome], calls: Callable[[float, float], float], gone: float, back: float
+    sheet: Sheet,
+    outcomes: Sequence[Outcome],
+    calls: Callable[[float, float], float],
+    away_between: tuple[float, float],
+    noise: float,
 ) -> None:
-    onset = gone + ONSET_SECONDS
+    gone, back = away_between
+    onset = gone + ONSET_SECONDS + noise
     away = [one for one in outcomes if gone <= one.at and one.ended_at < back]
     failed = [one for one in away if one.status != 200]
     plain = [one for one in failed if not one.events]
@@ -111,7 +128,7 @@ def _tell(
     sheet.at_most("calls a request, first 2 s", calls(gone, onset) / in_onset, 1.2)
     sheet.at_most("calls a second after that", calls(onset, back) / (back - onset), 1)
     answered = [one.ended_at for one in outcomes if one.status == 200 and one.ended_at >= back]
-    sheet.at_most("first success after its return", min(answered, default=back + 999) - back, 2, " s")
-    late = [one for one in outcomes if one.at >= back + 2]
+    sheet.at_most("first success after its return", min(answered, default=back + 999) - back, 2 + noise, " s")
+    late = [one for one in outcomes if one.at >= back + 2 + noise]
     sheet.at_least("answered from 2 s after its return", share(late, lambda one: one.status == 200) * 100, 100, " %")
     sheet.tell("99th percentile while away", f"{percentile((one.seconds for one in failed), 0.99) * 1000:.0f} ms")

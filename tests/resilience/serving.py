@@ -14,6 +14,7 @@ _UNLIMITED = {
     "refused_per_minute": "off",
     "budget_anonymous_share": "off",
     "budget_global_day_usd": 10_000,
+    "budget_user_day_usd": 10_000,
 }
 
 

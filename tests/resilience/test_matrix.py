@@ -172,6 +172,6 @@ def test_answers_count_the_calls_that_failed_before_them(played: Played) -> None
 
 def test_the_budget_has_what_usage_has_and_holds_nothing_back(played: Played) -> None:
     told = played.usage.told
-    (budget,) = (standing for standing in told["budgets"] if standing["budget"] == "global")
+    (budget,) = (standing for standing in told["budgets"] if standing["budget"] == "user")
     assert budget["usd"]["reserved"] == 0
     assert budget["usd"]["spent"] == pytest.approx(told["cost_usd"], abs=1e-6)
