@@ -206,9 +206,15 @@ class ModelRateLimited(ModelError):
 
 
 class ModelUnavailable(ModelError):
-    """Reasons: `unreachable`, `disconnected` before it answered, `timeout`, `overloaded`, `server_error`,
-    `broken_answer`, `cut_stream`; and those that only the operator can mend: `auth`, `quota`, `certificate`,
-    `not_found`, `bad_request`."""
+    """Reasons, each of which is a row of app/models/failure_table.py:
+
+    - no connection: `unreachable`, `dns`, `connect_timeout`, `tls`
+    - no answer: `disconnected` before it began, `silent` until the deadline of its first content, `timeout` of a plain
+      call or by the provider's own word, `overloaded`, `shared_overload` by all its customers, `server_error`
+    - no whole answer: `stalled` within its content, `cut_stream`, `broken_answer`, `wrong_content_type`, `empty_answer`
+    - what only the operator can mend: `auth`, `quota`, `certificate`, `not_found`, `bad_request`
+    - not called at all: `breaker_open`, `busy`, `resting`
+    """
 
 
 class IdentityUnavailable(AppError):

@@ -24,6 +24,7 @@ from app.background import supervise
 from app.limits.gate import Gate
 from app.limits.limiter import Limiter
 from app.models.catalog import build_models
+from app.models.failure_table import RETRIED
 from app.runs.context import Services
 from app.runs.runner import Runner
 from app.runs.start_checks import check_settings
@@ -64,7 +65,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     proxies = Proxies(settings.trusted_proxies)
     entrance = Entrance(gate, proxies, anonymous=identity.everyone)
     callers = Callers(identity, entrance)
-    metrics.start_at_zero(models, registry)
+    metrics.start_at_zero(models, registry, RETRIED)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -96,7 +97,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     tools.routes(app, registry, limiter, lifecycle, tracing)
     sessions.routes(app, history, limiter)
     usage.routes(app, limiter)
-    health.routes(app, lifecycle, prober)
+    health.routes(app, lifecycle, prober, {})
     docs.routes(app, pages=settings.docs)
     if not identity.everyone:
         app.amend(document_authentication)

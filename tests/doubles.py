@@ -102,7 +102,7 @@ def models(
 
 
 def resilient(model: ScriptedModel, price: Price = FREE, tracing: Tracing | None = None) -> ResilientModel:
-    return ResilientModel(ObservedModel(model, price), tracing)
+    return ResilientModel(ObservedModel(model, price), tracing=tracing)
 
 
 class AbsentStore:

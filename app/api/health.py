@@ -1,6 +1,8 @@
 """`/live`, `/ready` and `/health`: three questions, none of which costs I/O to answer."""
 
 import time
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
 
 import msgspec
 from starlette.responses import Response
@@ -9,11 +11,31 @@ from app import __version__
 from app.api.framework import Api
 from app.api.lifecycle import Lifecycle
 from app.api.openapi import json_response
-from app.api.schemas import Checks, Health, ModelHealth, Status
+from app.api.schemas import Checks, Health, ModelHealth, ModelRest, Status
 from app.telemetry.prober import Prober
 
 
-def routes(api: Api, lifecycle: Lifecycle, prober: Prober) -> None:
+class Breaker(Protocol):
+    @property
+    def state(self) -> Literal["closed", "half-open", "open"]: ...
+
+
+class Resting(Protocol):
+    def state(self) -> tuple[str, float] | None:
+        """Why the model rests, and for how many seconds yet."""
+
+
+class Gated(Protocol):
+    """A model with what may keep calls from it."""
+
+    @property
+    def breaker(self) -> Breaker | None: ...
+
+    @property
+    def resting(self) -> Resting | None: ...
+
+
+def routes(api: Api, lifecycle: Lifecycle, prober: Prober, gated: Mapping[str, Gated]) -> None:
     alive = msgspec.json.encode(Status("alive"))
     status, whole = (json_response(api.schemas.refer(kind)) for kind in (Status, Health))
 
@@ -35,15 +57,31 @@ def routes(api: Api, lifecycle: Lifecycle, prober: Prober) -> None:
     @api.get("/health", tags=["health"], responses={200: whole})
     async def health() -> Response:
         """From the last background probes; always 200, for people and dashboards, not for the kubelet."""
-        models = {name: ModelHealth(**seen) for name, seen in prober.models().items()}
+        models = {ref: model_health(seen, gated.get(ref)) for ref, seen in prober.models().items()}
         return _json(
             Health(
-                "ok" if prober.all_up else "degraded",
+                "ok" if prober.all_up and all(map(_is_callable, models.values())) else "degraded",
                 __version__,
                 round(time.monotonic() - lifecycle.started_at, 1),
                 Checks("ok", prober.redis(), models, prober.redis_reason()),
             )
         )
+
+
+def model_health(seen: Mapping[str, Any], model: Gated | None) -> ModelHealth:
+    """How a model is: what its probe has `seen`, and what keeps calls from it."""
+    breaker = model.breaker if model is not None else None
+    resting = model.resting if model is not None else None
+    rest = resting.state() if resting is not None else None
+    return ModelHealth(
+        **seen,
+        breaker=None if breaker is None else breaker.state,
+        resting=None if rest is None else ModelRest(rest[0], round(time.time() + rest[1], 1)),
+    )
+
+
+def _is_callable(model: ModelHealth) -> bool:
+    return model.breaker != "open" and model.resting is None
 
 
 def _json(body: Status | Health, status: int = 200) -> Response:

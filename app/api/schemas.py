@@ -72,11 +72,21 @@ class Status(Struct, frozen=True):
     status: str
 
 
+class ModelRest(Struct, frozen=True):
+    reason: str
+    until: float
+    """Seconds since the epoch."""
+
+
 class ModelHealth(Struct, frozen=True):
     status: Literal["unknown", "up", "down"]
     last_ok_seconds: float | None
     """Since its last sign of life."""
     reason: str | None
+    breaker: Literal["closed", "half-open", "open"] | None
+    """`open`: it kept failing and is not called; `half-open`: the next call tries it; null: there is no breaker."""
+    resting: ModelRest | None
+    """Its provider's limit is reached, and it is not called until then."""
 
 
 class Checks(Struct, frozen=True, omit_defaults=True):

@@ -6,6 +6,7 @@ from math import ceil
 from app.limits.allowance import Growth
 from app.limits.budgets import Budget
 from app.limits.checks import Checks, mark_key
+from app.limits.model_rest import rest_key
 from app.limits.reservation import Reservation
 from app.limits.tiers import Rule
 from app.state.store import Argument
@@ -28,10 +29,13 @@ class Calls:
 
     def admission(self, reservation: Reservation) -> Call:
         checks, allowance = reservation.checks, reservation.allowance
-        keys = (*checks.rate_keys, *checks.running_keys, *checks.budget_keys)
+        keys: tuple[str, ...] = (*checks.rate_keys, *checks.running_keys, *checks.budget_keys)
+        news = ""
+        if (model := reservation.model) is not None:
+            keys, news = (*keys, rest_key(model)), model.news()
         terms = _terms(self._lease_ms, checks.rules.rates, checks.rules.concurrent, checks.budgets)
         amounts = (allowance.tokens, allowance.nanos, *reservation.least)
-        return keys, (reservation.run_id, "admit", terms, *amounts, "")
+        return keys, (reservation.run_id, "admit", terms, *amounts, "", news)
 
     def renewal(self, reservation: Reservation, *, resumes: bool = False) -> Call:
         """With `resumes`, it is another process that goes on with what the run holds."""
@@ -39,10 +43,11 @@ class Calls:
         keys = (*checks.running_keys, *checks.budget_keys, mark_key(reservation.run_id))
         terms = _terms(self._lease_ms, (), checks.rules.concurrent, checks.budgets)
         left = (allowance.tokens, allowance.nanos)
-        return keys, (reservation.run_id, "resume" if resumes else "renew", terms, *left, *left, reservation.day)
+        return keys, (reservation.run_id, "resume" if resumes else "renew", terms, *left, *left, reservation.day, "")
 
     def settlement(self, reservation: Reservation, growth: Growth | None = None) -> Call:
-        checks = reservation.checks
+        checks, model = reservation.checks, reservation.model
+        news = "" if model is None else model.news(unmade=reservation.unmade)
         arguments: tuple[Argument, ...] = (
             reservation.run_id,
             *((0, _MARK_SECONDS) if reservation.ended else (self._lease_ms, _STEP_MARK_SECONDS)),
@@ -52,10 +57,14 @@ class Calls:
             reservation.day,
             checks.units,
             "" if growth is None else _growth(growth, checks),
+            news,
         )
         for step in reservation.unsettled:
             arguments += step
-        return (mark_key(reservation.run_id), *checks.settled_keys), arguments
+        keys: tuple[str, ...] = (mark_key(reservation.run_id), *checks.settled_keys)
+        if model is not None and news:
+            keys = (*keys, rest_key(model))
+        return keys, arguments
 
 
 def _growth(growth: Growth, checks: Checks) -> str:

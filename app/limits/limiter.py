@@ -14,6 +14,7 @@ from app.limits.calls import Calls
 from app.limits.checks import Checks, checks
 from app.limits.headers import of_admission
 from app.limits.heartbeat import Heartbeat, OnLost
+from app.limits.model_rest import ModelRest
 from app.limits.reservation import Held, Reservation, now
 from app.limits.scripts import ADMIT, SETTLE
 from app.limits.usage import UsageBook
@@ -57,16 +58,18 @@ class Limiter:
         first: Callable[[], Growth] | None = None,
         *,
         within_run: bool = False,
+        model: ModelRest | None = None,
     ) -> Reservation:
         """For a run that may use at most so many tokens and nano-dollars. Nothing is asked of the store yet.
 
         `first` tells what it begins with, and is asked only where a budget has to be; without it, that is all of
         `most`. Where a budget is short, the run's allowance is smaller. `operation` is `chat`, `agent`, `tool:NAME` or
-        one of READS; `within_run`: it is part of a run that was admitted.
+        one of READS; `within_run`: it is part of a run that was admitted. `model` is the one that the run asks
+        first: it is told where its provider's limit stands in all processes.
         """
         found = self._find_checks(principal, operation, most, within_run=within_run)
         growth = first() if first is not None and found.budgets else Growth(most, most)
-        return Reservation.begin(run_id, operation, found, growth, most)
+        return Reservation.begin(run_id, operation, found, growth, most, model)
 
     def resume(self, principal: Principal, held: Held) -> Reservation:
         """The reservation of a run that another process began, to be reserved here and then like any other."""
@@ -171,7 +174,8 @@ class Limiter:
         """Whether there is something to record or to release."""
         if reservation.settled:
             return False
-        return reservation.checks.holds or (self._calls.records and len(reservation.steps) > reservation.sent)
+        unrecorded = self._calls.records and len(reservation.steps) > reservation.sent
+        return reservation.checks.holds or unrecorded or reservation.unmade
 
     async def _settle_ended(self, reservation: Reservation) -> None:
         """For the heartbeat. Raises StateUnavailable."""

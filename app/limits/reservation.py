@@ -10,6 +10,7 @@ from app.errors import AppError, BudgetExceeded, LimitsUnavailable, RateLimited
 from app.limits.allowance import Allowance, Amount, Growth
 from app.limits.budgets import WARN_AT, Budget
 from app.limits.checks import Checks
+from app.limits.model_rest import ModelRest
 from app.limits.wire import Admission, Settlement, Spent, refused
 from app.messages import NANOS, Usage
 from app.telemetry import metrics
@@ -62,15 +63,27 @@ class Reservation(Struct, eq=False):
     """time.monotonic() from which on others may have been given what this holds."""
     degraded: bool = False
     """Whether it was admitted without the store's answer."""
+    model: ModelRest | None = None
+    """The model that the run asks first."""
+    counted: bool = False
+    """Whether a request to it was counted at the admission."""
     ended: bool = False
     settled: bool = False
     """Ended, and nothing is left to settle."""
 
     @classmethod
-    def begin(cls, run_id: str, operation: str, checks: Checks, first: Growth, most: Amount) -> Self:
+    def begin(
+        cls,
+        run_id: str,
+        operation: str,
+        checks: Checks,
+        first: Growth,
+        most: Amount,
+        model: ModelRest | None = None,
+    ) -> Self:
         """For a run that begins with `first`, of the `most` that its own limits allow."""
         allowance = Allowance(*(first.wanted if checks.budgets else most), *most)
-        return cls(run_id, operation, checks, allowance, first.least, most)
+        return cls(run_id, operation, checks, allowance, first.least, most, model=model)
 
     @classmethod
     def resume(cls, held: Held, checks: Checks) -> Self:
@@ -92,6 +105,12 @@ class Reservation(Struct, eq=False):
     @property
     def unsettled(self) -> Sequence[Step]:
         return self.steps[self.sent :] if self.sent else self.steps
+
+    @property
+    def unmade(self) -> bool:
+        """Whether the run is over without the request to its model that was counted."""
+        model = self.model
+        return self.ended and self.counted and model is not None and all(step[1] != model.ref for step in self.steps)
 
     def record(self, model: str, usage: Usage, cost_usd: float, *, uncertain: bool = False) -> None:
         """A model call's use, to be settled with the next settlement. `uncertain`: nobody counted it."""
@@ -119,6 +138,10 @@ class Reservation(Struct, eq=False):
             self.refuse()
         self.expires_at = lease_ends_at
         self.day = admission.day
+        if self.model is not None and (rest := admission.rest) is not None:
+            if rest.wait_ms:
+                self.model.told(rest.wait_ms / 1000, rest.reason)
+            self.counted = not rest.wait_ms
         if self.checks.budgets:
             self._hold(admission.tokens, admission.nanos, (self.allowance.tokens, self.allowance.nanos))
 

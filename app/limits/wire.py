@@ -30,6 +30,13 @@ class Spent(Struct, frozen=True):
     nanos: int
 
 
+class Rest(Struct, frozen=True):
+    """Of the run's model, as all processes know it. Without a wait, the run's request was counted."""
+
+    wait_ms: int = 0
+    reason: str = ""
+
+
 class Admission(Struct, frozen=True):
     """The reply of admit.lua."""
 
@@ -42,6 +49,7 @@ class Admission(Struct, frozen=True):
     rates: tuple[RateLeft, ...] = ()
     running: tuple[int, ...] = ()
     budgets: tuple[Spent, ...] = ()
+    rest: Rest | None = None
 
 
 class Settlement(Struct, frozen=True):

@@ -7,8 +7,9 @@ import msgspec
 from msgspec import Struct
 from prometheus_client import Counter
 
-from app.errors import AppError, ModelError
+from app.errors import ModelError
 from app.messages import NANOS, Usage
+from app.models.failure_table import TABLE, class_of
 from app.telemetry import metrics
 from app.telemetry.logs import log
 
@@ -32,20 +33,28 @@ def _milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 1)
 
 
-def record_answer(attempt: Attempt, seconds: float) -> None:
+def record_answer(attempt: Attempt, seconds: float, number: int, error: Exception | None = None) -> None:
+    """Of an answer that the provider counted. `number` is the attempt's within its call; `error` is what the answer is
+    no good for."""
     usage, cost_usd = attempt.usage, attempt.cost_usd
-    fields = {
+    fields: dict[str, Any] = {
         "model": attempt.model,
         "tokens": usage.total,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
         "latency_ms": _milliseconds(seconds),
         "cost_usd": cost_usd,
-        "success": True,
+        "success": error is None,
+        **_numbered(number),
     }
-    log.note("llm_call", fields)
     requests, cost, tokens = _series(attempt.model)
-    requests.inc()
+    if error is None:
+        log.note("llm_call", fields)
+        requests.inc()
+    else:
+        outcome = class_of(error)
+        log.warning("llm_call", **fields, error=outcome)
+        metrics.MODEL_REQUESTS.labels(attempt.model, outcome).inc()
     if cost_usd:
         cost.inc(cost_usd)
     for series, count in zip(tokens, msgspec.structs.astuple(usage), strict=True):
@@ -59,27 +68,25 @@ def _series(ref: str) -> tuple[Counter, Counter, tuple[Counter, ...]]:
     return metrics.MODEL_REQUESTS.labels(ref, "ok"), metrics.COST.labels(ref), tokens
 
 
-def record_failure(ref: str, error: BaseException, seconds: float, attempt: Attempt | None) -> None:
-    match error:
-        case ModelError():
-            outcome, cause = error.reason, error.cause
-        case AppError():
-            outcome, cause = error.slug, ""
-        case Exception():
-            outcome, cause = "error", ""
-        case _:
-            outcome, cause = "cancelled", ""
+def record_failure(ref: str, error: BaseException, seconds: float, attempt: Attempt | None, number: int) -> None:
+    """Of an attempt that came to no answer; `attempt` is what it can have used."""
+    outcome = class_of(error)
     metrics.MODEL_REQUESTS.labels(ref, outcome).inc()
-    write = log.error if outcome == "quota" else log.warning  # until the operator acts, no call succeeds
+    write = log.error if TABLE[outcome].alert else log.warning  # until the operator acts, it does not heal
     write(
         "llm_call",
         model=ref,
         latency_ms=_milliseconds(seconds),
         success=False,
         error=outcome,
-        cause=cause,
+        cause=error.cause if isinstance(error, ModelError) else "",
+        **_numbered(number),
         **({} if attempt is None else _record_estimate(attempt)),
     )
+
+
+def _numbered(number: int) -> dict[str, Any]:
+    return {"attempt": number} if number > 1 else {}
 
 
 def _record_estimate(attempt: Attempt) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from app.models.providers.http import Http
 from app.models.providers.ollama.model import OllamaModel
 from app.models.providers.openai.model import OpenAIModel
 from app.models.resilient import ResilientModel
+from app.models.retries import Retries
+from app.models.retry_budget import RetryBudget
+from app.models.silence import Deadlines
 from app.settings import Settings
 from app.telemetry.logs import log
 from app.telemetry.traces import Tracing
@@ -77,7 +80,7 @@ class Models(Mapping[str, ResilientModel]):
 
 def build_models(settings: Settings, tracing: Tracing | None = None) -> Models:
     """The models of MODELS; nothing is connected yet. Raises ConfigurationError."""
-    http = Http(tls=_tls(settings))
+    http = Http(settings.connect_timeout_seconds, tls=_tls(settings))
     options = parse(settings.model_options, settings.models)
     models = [_build(ref, settings, options.get(ref, NO_OPTIONS), http) for ref in settings.models]
     prices = {model.ref: _price(model.ref, settings, options.get(model.ref, NO_OPTIONS)) for model in models}
@@ -89,8 +92,19 @@ def build_models(settings: Settings, tracing: Tracing | None = None) -> Models:
         )
     if unknown:
         log.warning("models.price_unknown", models=unknown)
-    resilient = [ResilientModel(ObservedModel(model, prices[model.ref] or FREE), tracing) for model in models]
-    return Models({model.ref: model for model in resilient}, http)
+    return Models(
+        {model.ref: _resilient(model, prices[model.ref] or FREE, settings, tracing) for model in models}, http
+    )
+
+
+def _resilient(model: Model, price: Price, settings: Settings, tracing: Tracing | None) -> ResilientModel:
+    deadlines = Deadlines(
+        settings.first_content_timeout_seconds,
+        settings.first_content_timeout_per_1000_tokens,
+        settings.content_gap_timeout_seconds,
+    )
+    retries = Retries(model.ref, settings.model_retries, settings.retry_after_max_seconds, RetryBudget())
+    return ResilientModel(ObservedModel(model, price, deadlines), retries, tracing)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
@@ -137,7 +151,13 @@ def _anthropic(name: str, settings: Settings, options: ModelOptions, _: Http) ->
 
     window = context_window_of("anthropic", name) if is_anthropic(settings.anthropic_base_url) else None
     return AnthropicModel(
-        name, settings.anthropic_base_url, key, options=options, context_window=window, tls=_tls(settings)
+        name,
+        settings.anthropic_base_url,
+        key,
+        connect_seconds=settings.connect_timeout_seconds,
+        options=options,
+        context_window=window,
+        tls=_tls(settings),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from app.errors import AppError, ModelError
+from app.errors import AppError, ModelError, ModelRateLimited
 from app.models.protocol import Completion
 
 NextModel = Literal["no", "yes", "larger_window"]
@@ -23,7 +23,7 @@ class Rule(Struct, frozen=True):
     breaker: bool = False
     """Whether it counts as bad for the model's breaker."""
     rest: bool = False
-    """Whether the model is left alone until the time that its provider names."""
+    """Whether the model is left alone for the Retry-After, or after a 429 without one for a backoff."""
     pays: Pays = "nobody"
     """`caller`: what the provider counted; `uncertain`: an estimate, since it may have been billed."""
     alert: bool = False
@@ -57,15 +57,15 @@ TABLE: Mapping[str, Rule] = {
     "stalled": _too_slow("stream: silence within the content, CONTENT_GAP_TIMEOUT_SECONDS long"),
     "timeout": _too_slow("plain call not answered in time; HTTP 408, 504, 522, 524"),
     "broken_answer": _again("broken JSON, no HTTP, an endless line", "uncertain"),
-    "empty_answer": _again("an answer that ends well and says nothing", "uncertain"),
+    "empty_answer": _again("an answer that ends with `stop` and says nothing", "caller"),
     "wrong_content_type": Rule("HTTP 200 with what is no JSON and no event stream, as a page of HTML", breaker=True),
     "rate_limited": Rule(
         "HTTP 429: retried after its Retry-After, or after a backoff where it has none", True, rest=True
     ),
     "quota": _misconfigured("`insufficient_quota`, HTTP 402: the account is used up"),
     "server_error": _again("HTTP 500, 502 and other 5xx; an error within the answer"),
-    "overloaded": _again("HTTP 503: this server is overloaded"),
-    "shared_overload": Rule("HTTP 529: the provider is overloaded for all its customers", breaker=True),
+    "overloaded": Rule("HTTP 503: this server is overloaded", retry=True, breaker=True, rest=True),
+    "shared_overload": Rule("HTTP 529: the provider is overloaded for all its customers", breaker=True, rest=True),
     "bad_request": Rule("HTTP 400 and other 4xx", alert=True),
     "auth": _misconfigured("HTTP 401, 403"),
     "not_found": _misconfigured("HTTP 404: no such model"),
@@ -84,8 +84,10 @@ TABLE: Mapping[str, Rule] = {
 def class_of(error: BaseException) -> str:
     """The error's class: a key of TABLE, and the `outcome` of its call in the metrics and the log."""
     match error:
+        case ModelRateLimited():  # reasons of providers in other packages may be their own
+            word = error.reason if error.reason in TABLE else "rate_limited"
         case ModelError():
-            word = error.reason
+            word = error.reason if error.reason in TABLE else "server_error"
         case AppError():
             word = error.slug.replace("-", "_")
         case Exception():
@@ -98,6 +100,10 @@ def class_of(error: BaseException) -> str:
 def rule_of(error: BaseException) -> Rule:
     """What follows from the error."""
     return TABLE[class_of(error)]
+
+
+RETRIED = tuple(word for word, rule in TABLE.items() if rule.retry)
+"""The classes after which the same model is called again."""
 
 
 def is_refusal(completion: Completion) -> bool:

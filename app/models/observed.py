@@ -1,18 +1,20 @@
 """One attempt of a model call: a log line, metrics and a price, however it ends."""
 
 from collections.abc import Callable
+from math import inf
 from time import perf_counter
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from app.errors import ModelError
+from app.errors import ModelUnavailable
 from app.messages import NANOS, Usage
 from app.models.call_records import Attempt, record_answer, record_failure
-from app.models.estimates import estimated_input_tokens, estimated_tokens
+from app.models.cut_calls import Heard, used_when_cut
 from app.models.pace import Pace
 from app.models.prices import Price
 from app.models.protocol import Beside, Completion, Model, ModelRequest, OnBeside, OnText, unheard
+from app.models.providers.failures import unavailable
+from app.models.silence import Deadlines, Silence, WaitLoaded
 from app.telemetry import metrics
 
 OnAttempt = Callable[[Attempt], None]
@@ -23,24 +25,14 @@ def unpaid(_: Attempt) -> None:
     """For callers that keep no accounts."""
 
 
-_CUT = frozenset({"timeout", "disconnected", "cut_stream", "broken_answer"})
-"""Failures of calls that a provider may charge for."""
-
-
-class _Heard(Struct, frozen=True):
-    """What a model had written when its call was cut."""
-
-    written: str
-    reasoned: bool
-    silent_seconds: float
-    """Until its first text or reasoning."""
-    seconds: float
+def _nothing() -> None:
+    """For callers that do not care when an answer begins."""
 
 
 class ObservedModel:
     """A provider's model with its price. Built once a process and shared by all runs."""
 
-    def __init__(self, model: Model, price: Price) -> None:
+    def __init__(self, model: Model, price: Price, deadlines: Deadlines | None = None) -> None:
         self.model = model
         self.price = price
         self.dearest = price
@@ -48,6 +40,8 @@ class ObservedModel:
         self.ref, self.provider, self.name = model.ref, model.provider, model.name
         self.pace = Pace()
         """Of its calls in this process."""
+        self._deadlines = deadlines or Deadlines()
+        self._wait_loaded: WaitLoaded | None = getattr(model, "wait_loaded", None)
 
     @property
     def context_window(self) -> int | None:
@@ -58,13 +52,27 @@ class ObservedModel:
         return self.model.reasons
 
     async def generate(
-        self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard, on_attempt: OnAttempt = unpaid
+        self,
+        request: ModelRequest,
+        on_text: OnText,
+        on_beside: OnBeside = unheard,
+        on_attempt: OnAttempt = unpaid,
+        ends_at: float = inf,
+        *,
+        on_content: Callable[[], None] = _nothing,
+        number: int = 1,
     ) -> Completion:
-        """As Model.generate; the completion says which model answered and what it cost."""
+        """As Model.generate; the completion says which model answered and what it cost.
+
+        Raises ModelUnavailable as well when the model is silent for too long, or answers nothing. `on_content` is told
+        before the first piece, of text or beside it. `number` is the attempt's within its call.
+        """
         started = perf_counter()
+        silence = Silence(request, self._deadlines, ends_at, self._wait_loaded)
+        clock = silence.clock
         pieces: list[str] = []
         silent: float | None = None
-        reasoned = False
+        reasoned = said = False
 
         def begin() -> None:
             nonlocal silent
@@ -73,13 +81,24 @@ class ObservedModel:
                 metrics.TIME_TO_FIRST_TOKEN.labels(self.ref).observe(silent)
 
         def hear(text: str) -> None:
-            if silent is None:
-                begin()
+            nonlocal said
+            silence.heard_at = clock()
+            if not said:
+                if silent is None:
+                    begin()
+                if not pieces:
+                    on_content()
+                said = not text.isspace()
             pieces.append(text)
             on_text(text)
 
         def hear_beside(kind: Beside, text: str) -> None:
             nonlocal reasoned
+            silence.heard_at = clock()
+            if not text:
+                return
+            if not pieces:
+                on_content()
             pieces.append(text)
             if kind == "reasoning":
                 reasoned = True
@@ -88,49 +107,44 @@ class ObservedModel:
             on_beside(kind, text)
 
         try:
-            completion = await self.model.generate(request, hear, hear_beside)
+            with silence:
+                completion = await self.model.generate(request, hear, hear_beside)
         except BaseException as error:
             seconds = perf_counter() - started
-            heard = _Heard("".join(pieces), reasoned, seconds if silent is None else silent, seconds)
-            self._cut(request, heard, error, on_attempt)
+            heard = Heard("".join(pieces), reasoned, seconds if silent is None else silent, seconds)
+            self._cut(request, heard, error, on_attempt, number)
             raise
+        empty = None if said else _empty(completion)
         seconds = perf_counter() - started
         attempt = Attempt(self.ref, completion.usage, self._nanos(completion.usage))
-        record_answer(attempt, seconds)
+        record_answer(attempt, seconds, number, empty)
         self.pace.add(completion.usage.output_tokens, seconds)
         on_attempt(attempt)
-        return replace(completion, model=self.ref, nanos=attempt.nanos)
+        if empty is not None:
+            raise empty
+        return replace(completion, model=self.ref, nanos=attempt.nanos, attempts=number)
 
     def _nanos(self, usage: Usage) -> int:
         return round(self.price.cost_usd(usage) * NANOS)
 
-    def _cut(self, request: ModelRequest, heard: _Heard, error: BaseException, on_attempt: OnAttempt) -> None:
-        usage = self._used_when_cut(request, heard, error)
+    def _cut(
+        self, request: ModelRequest, heard: Heard, error: BaseException, on_attempt: OnAttempt, number: int
+    ) -> None:
+        usage = used_when_cut(request, heard, error, self.pace, reasons=self.reasons)
         attempt = None if usage is None else Attempt(self.ref, usage, self._nanos(usage), uncertain=True)
-        record_failure(self.ref, error, heard.seconds, attempt)
+        record_failure(self.ref, error, heard.seconds, attempt, number)
         if attempt is not None:
             on_attempt(attempt)
-
-    def _used_when_cut(self, request: ModelRequest, heard: _Heard, error: BaseException) -> Usage | None:
-        """Estimated usage of a failed or cancelled call, or None if it never reached its provider or was refused.
-
-        A stream tells what the model wrote, except for reasoning that its provider keeps to itself. A plain call tells
-        nothing: the time it took, at the pace of the model's other calls, is what it can have written.
-        """
-        cancelled = not isinstance(error, Exception)
-        cut = isinstance(error, ModelError) and error.reason in _CUT
-        told = estimated_tokens(heard.written)
-        if not (cancelled or cut or told):
-            return None
-        maximum = request.max_tokens + request.max_reasoning_tokens
-        if not request.stream:
-            told = max(told, self.pace.written(heard.seconds))
-        elif self.reasons and not heard.reasoned:
-            told += min(self.pace.written(heard.silent_seconds), request.max_reasoning_tokens)
-        return Usage(estimated_input_tokens(request), min(told, maximum))
 
     async def probe(self) -> None:
         await self.model.probe()
 
     async def aclose(self) -> None:
         await self.model.aclose()
+
+
+def _empty(completion: Completion) -> ModelUnavailable | None:
+    """The failure that an answer without a word is, unless it says why."""
+    if completion.stop_reason != "stop" or completion.tool_calls:
+        return None
+    return unavailable("empty_answer", f"{completion.usage.output_tokens} tokens of output")

@@ -81,7 +81,8 @@ OnText = Callable[[str], None]
 Beside = Literal["reasoning", "arguments"]
 
 OnBeside = Callable[[Beside, str], None]
-"""Told what the model writes beside its answer, as it comes: its reasoning, and the arguments of tool calls."""
+"""Told what the model writes beside its answer, as it comes: its reasoning, and the arguments of tool calls. An empty
+piece says that it wrote what cannot be told yet; ObservedModel keeps that to itself."""
 
 
 def unheard(_: Beside, __: str) -> None:

@@ -1,26 +1,56 @@
-"""One model call as runs make it: a span, the gates before the model, a first attempt and its retries."""
+"""One model call as runs make it: the gates before the model, a first attempt, and after a failure its retries."""
 
+import asyncio
 from math import inf
 
+from msgspec import Struct
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
+from app.errors import AppError, ModelRateLimited
+from app.models.failure_table import rule_of
+from app.models.gates import Breaker, Bulkhead, Entered, Resting
 from app.models.observed import ObservedModel, OnAttempt, unpaid
-from app.models.pace import Pace
 from app.models.prices import Price
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
+from app.models.retries import Retries, again
 from app.telemetry.traces import Tracing
 
 
-class ResilientModel:
-    """A model as runs call it. Built once a process and shared by all runs."""
+class _Call(Struct):
+    """One call of a model: what is asked, and how far it is."""
 
-    def __init__(self, observed: ObservedModel, tracing: Tracing | None = None) -> None:
+    request: ModelRequest
+    on_text: OnText
+    on_beside: OnBeside
+    on_attempt: OnAttempt
+    ends_at: float
+    entered: Entered | None = None  # the attempt of now
+    begun: bool = False  # content has gone out
+
+    def begin(self) -> None:
+        self.begun = True
+        if self.entered is not None:
+            self.entered.good()
+
+
+class ResilientModel:
+    """A model as runs call it. Built once a process and shared by all runs.
+
+    Each attempt passes the gates that there are: `resting`, `breaker`, `bulkhead`. What they refuse is no attempt.
+    """
+
+    def __init__(self, observed: ObservedModel, retries: Retries | None = None, tracing: Tracing | None = None) -> None:
         self.observed = observed
         self.ref, self.provider, self.name = observed.ref, observed.provider, observed.name
         self.price: Price = observed.price
         self.dearest: Price = observed.dearest
         """What a reservation has to reckon with."""
+        self.pace = observed.pace
+        self.resting: Resting | None = None
+        self.breaker: Breaker | None = None
+        self.bulkhead: Bulkhead | None = None
+        self._retries = retries
         self._span = f"chat {self.name}"
         self._tracing = tracing or Tracing(None)
 
@@ -34,12 +64,10 @@ class ResilientModel:
 
     @property
     def healthy(self) -> bool:
-        """Whether its next call can be expected to be let through: it neither rests nor is its breaker open."""
-        return True
-
-    @property
-    def pace(self) -> Pace:
-        return self.observed.pace
+        """Whether its next call can be expected to be let through: it neither rests nor keeps failing."""
+        if self.resting is not None and self.resting.state() is not None:
+            return False
+        return self.breaker is None or self.breaker.admits
 
     async def generate(
         self,
@@ -49,13 +77,87 @@ class ResilientModel:
         on_attempt: OnAttempt = unpaid,
         ends_at: float = inf,
     ) -> Completion:
-        """As Model.generate; the completion says which model answered and what it cost. `on_attempt` is told of each
-        attempt. No attempt begins after `ends_at`, on the event loop's clock."""
+        """As Model.generate; the completion says which model answered, at which attempt, and what that one cost.
+
+        `on_attempt` is told of each attempt. Nothing is tried again once content has gone out. `ends_at`, on the event
+        loop's clock, is when the first content has to be there, or the whole answer of a plain call.
+        """
+        call = _Call(request, on_text, on_beside, on_attempt, ends_at)
         with self._tracing.span(self._span, self._attributes, request, SpanKind.CLIENT) as span:
-            completion = await self.observed.generate(request, on_text, on_beside, on_attempt)
+            try:
+                completion = await self._attempt(call, 1)
+            except Exception as error:
+                retries = self._retries
+                if retries is None or call.begun or not retries.may_help(error, 1):
+                    raise
+                completion = await self._again(call, error, retries)
             if span.is_recording():
                 _describe(span, completion)
+        if self._retries is not None:
+            self._retries.earn()
         return completion
+
+    async def _again(self, call: _Call, error: Exception, retries: Retries) -> Completion:
+        clock = asyncio.get_running_loop().time
+
+        def wait(error: BaseException, failed: int) -> float | None:
+            if call.begun:
+                return None
+            rest = None if self.resting is None else self.resting.state()
+            return retries.wait(error, failed, call.ends_at - clock(), 0.0 if rest is None else rest[1])
+
+        return await again(error, lambda number: self._attempt(call, number), wait)
+
+    async def _attempt(self, call: _Call, number: int) -> Completion:
+        if self.resting is not None:
+            self.resting.check()
+        entered = call.entered = None if self.breaker is None else self.breaker.enter()
+        try:
+            completion = await self._placed(call, number)
+        except BaseException as error:
+            self._failed(error, entered)
+            raise
+        else:
+            if entered is not None:
+                entered.good()
+            if self.resting is not None:
+                self.resting.answered()
+            return completion
+        finally:
+            if entered is not None:
+                entered.leave()
+
+    def _failed(self, error: BaseException, entered: Entered | None) -> None:
+        """Tell the gates what concerns them."""
+        rule = rule_of(error)
+        if entered is not None and rule.breaker:
+            entered.bad()
+        if self.resting is None or not rule.rest or not isinstance(error, AppError):
+            return
+        if isinstance(error, ModelRateLimited):
+            self.resting.rest(error.retry_after)
+        elif error.retry_after is not None:
+            self.resting.rest(error.retry_after, "overloaded")
+
+    async def _placed(self, call: _Call, number: int) -> Completion:
+        if self.bulkhead is None:
+            return await self._observed(call, number)
+        await self.bulkhead.enter(call.ends_at)
+        try:
+            return await self._observed(call, number)
+        finally:
+            self.bulkhead.leave()
+
+    async def _observed(self, call: _Call, number: int) -> Completion:
+        return await self.observed.generate(
+            call.request,
+            call.on_text,
+            call.on_beside,
+            call.on_attempt,
+            call.ends_at,
+            on_content=call.begin,
+            number=number,
+        )
 
     def _attributes(self, request: ModelRequest) -> dict[str, AttributeValue]:
         return {
@@ -67,9 +169,11 @@ class ResilientModel:
         }
 
     async def probe(self) -> None:
-        await self.observed.probe()
+        await (self.observed if self.breaker is None else self.breaker).probe()
 
     async def aclose(self) -> None:
+        if self.breaker is not None:
+            await self.breaker.aclose()
         await self.observed.aclose()
 
 

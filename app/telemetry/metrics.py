@@ -28,7 +28,12 @@ TOKENS = Counter("agent_tokens", "Tokens by the provider's count", ["model", "ty
 UNCERTAIN_TOKENS = Counter("agent_uncertain_tokens", "Tokens estimated for calls that were cut", ["model", "type"])
 COST = Counter("agent_cost_usd", "Cost of model calls in US dollars", ["model"])
 MODEL_REQUESTS = Counter("agent_model_requests", "Model calls by their outcome", ["model", "outcome"])
+MODEL_RESTING = Gauge(
+    "agent_model_resting", "1 while the model is left alone because of its provider's limit", ["model"]
+)
+MODEL_RESTS = Counter("agent_model_rests", "Times that a model was put to rest", ["model", "reason"])
 FALLBACKS = Counter("agent_fallbacks", "Runs that went on with another model", ["from", "to"])
+RETRIES = Counter("agent_retries", "Retries of model calls by what had failed", ["model", "reason"])
 TOOL_CALLS = Counter("agent_tool_calls", "Tool calls", ["tool", "status"])
 TOOL_LATENCY = Histogram("agent_tool_latency_seconds", "Time of a tool call", ["tool"], buckets=LATENCY_BUCKETS)
 RATE_LIMITED = Counter("agent_rate_limited", "Requests refused by a limit", ["scope"])
@@ -37,17 +42,33 @@ BUDGET_USED = Gauge(
     "agent_budget_used_ratio", "Spent share of the fullest budget of a scope that was lately used", ["scope"]
 )
 DEPENDENCY_UP = Gauge("agent_dependency_up", "1 if the dependency answered its last probe, else 0", ["dependency"])
+BREAKER_STATE = Gauge(
+    "agent_breaker_state", "Whether a model that keeps failing is left alone: 0 no, 1 on trial, 2 yes", ["model"]
+)
+MODEL_CALLS_OPEN = Gauge("agent_model_calls_open", "Calls under MAX_CONCURRENT_CALLS that are open", ["model"])
+MODEL_QUEUE_DEPTH = Gauge("agent_model_queue_depth", "Calls that wait for MAX_CONCURRENT_CALLS", ["model"])
 
 TOKEN_TYPES = ("input", "output", "cache_read", "cache_write")
 UNCERTAIN_TYPES = ("input", "output")
+REST_REASONS = ("rate_limited", "used_up", "overloaded")
 
 
-def start_at_zero(models: Iterable[str], tools: Iterable[str]) -> None:
-    """Make the series that are known in advance, so that a rate over their first increase is seen."""
+def start_at_zero(models: Iterable[str], tools: Iterable[str], retried: Iterable[str] = ()) -> None:
+    """Make the series that are known in advance, so that a rate over their first increase is seen.
+    `retried` are the reasons for which model calls are retried."""
+    reasons = tuple(retried)
     for model in models:
         TIME_TO_FIRST_TOKEN.labels(model)
         COST.labels(model)
         MODEL_REQUESTS.labels(model, "ok")
+        for reason in reasons:
+            RETRIES.labels(model, reason)
+        BREAKER_STATE.labels(model)
+        MODEL_CALLS_OPEN.labels(model)
+        MODEL_QUEUE_DEPTH.labels(model)
+        MODEL_RESTING.labels(model)
+        for reason in REST_REASONS:
+            MODEL_RESTS.labels(model, reason)
         for kind in TOKEN_TYPES:
             TOKENS.labels(model, kind)
         for kind in UNCERTAIN_TYPES:

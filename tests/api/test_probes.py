@@ -27,8 +27,12 @@ def test_health_tells_the_version_the_age_and_what_the_service_depends_on(demo: 
     assert body["checks"].keys() == {"api", "redis", "models"}
     assert body["checks"]["api"] == "ok"
     assert body["checks"]["redis"] == "in-process"
-    assert body["checks"]["models"]["demo"]["status"] == "up"
-    assert body["checks"]["models"]["demo"]["last_ok_seconds"] >= 0
+    model = body["checks"]["models"]["demo"]
+    assert model.keys() == {"status", "last_ok_seconds", "reason", "breaker", "resting"}
+    assert model["status"] == "up"
+    assert model["last_ok_seconds"] >= 0
+    assert model["reason"] is None
+    assert model["resting"] is None
 
 
 def test_metrics_are_never_on_the_public_port(demo: Service) -> None:

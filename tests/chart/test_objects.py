@@ -79,6 +79,19 @@ def test_requests_in_flight_are_a_metric_behind_a_switch(render: Render) -> None
     assert metric["target"] == {"type": "AverageValue", "averageValue": "7"}
 
 
+def test_model_calls_that_wait_are_a_metric_behind_a_switch(render: Render) -> None:
+    queue = {"enabled": True, "averageValue": 3}
+    rendered = render(autoscaling={"enabled": True, "queueDepth": queue}, maxConcurrentCalls=8)
+    metric = rendered.one("HorizontalPodAutoscaler")["spec"]["metrics"][1]
+    assert metric == {
+        "type": "Pods",
+        "pods": {
+            "metric": {"name": "agent_model_queue_depth"},
+            "target": {"type": "AverageValue", "averageValue": "3"},
+        },
+    }
+
+
 @pytest.mark.parametrize(
     ("values", "made"),
     [

@@ -67,6 +67,8 @@ def test_the_cpu_can_be_left_out_where_something_else_is_scaled_on(render: Rende
     alone = {"enabled": True, "targetCPUUtilizationPercentage": None}
     metrics = render(autoscaling={**alone, "activeRequests": {"enabled": True}})
     assert [one["type"] for one in metrics.one("HorizontalPodAutoscaler")["spec"]["metrics"]] == ["Pods"]
+    metrics = render(autoscaling={**alone, "queueDepth": {"enabled": True}}, maxConcurrentCalls=8)
+    assert [one["type"] for one in metrics.one("HorizontalPodAutoscaler")["spec"]["metrics"]] == ["Pods"]
     with pytest.raises(RenderError, match="nothing else is scaled on"):
         render(autoscaling=alone)
 
@@ -78,6 +80,14 @@ def test_the_cpu_can_be_left_out_where_something_else_is_scaled_on(render: Rende
         (
             {"autoscaling": {"enabled": True, "activeRequests": {"enabled": True}, "keda": {"enabled": True}}},
             "give a trigger of type prometheus",
+        ),
+        (
+            {"autoscaling": {"enabled": True, "queueDepth": {"enabled": True}, "keda": {"enabled": True}}},
+            "give a trigger of type prometheus",
+        ),
+        (
+            {"autoscaling": {"enabled": True, "queueDepth": {"enabled": True}}},
+            "autoscaling.queueDepth.enabled needs maxConcurrentCalls",
         ),
         (
             {"strategy": {"type": "Recreate", "rollingUpdate": {"maxSurge": 1}}},

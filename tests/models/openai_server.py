@@ -60,7 +60,8 @@ class Heard:
     end: Completion | None = None
 
     def hear(self, kind: str, text: str) -> None:
-        (self.reasoning if kind == "reasoning" else self.arguments).append(text)
+        if text:
+            (self.reasoning if kind == "reasoning" else self.arguments).append(text)
 
     @property
     def text(self) -> str:

@@ -131,7 +131,7 @@ async def test_stop_reasons(provider: Provider, model: AnthropicModel, given: st
 @pytest.mark.parametrize(
     ("kind", "error", "reason"),
     [
-        ("overloaded_error", ModelUnavailable, "overloaded"),
+        ("overloaded_error", ModelUnavailable, "shared_overload"),
         ("api_error", ModelUnavailable, "server_error"),
         ("timeout_error", ModelUnavailable, "timeout"),
         ("rate_limit_error", ModelRateLimited, "rate_limited"),

@@ -154,7 +154,7 @@ async def test_a_context_that_is_full_before_the_answer_is_too_long(provider: Pr
         (stream({"object": "error", "message": "oops", "code": 502}, last=DONE), "server_error"),
         (stream(start(), text("Hal")), "cut_stream"),
         (stream(start(), last=DONE), "cut_stream"),
-        (Reply([b'{"type": "error", "error": {"type": "overloaded_error", "message": "no"}}']), "overloaded"),
+        (Reply([b'{"type": "error", "error": {"type": "overloaded_error", "message": "no"}}']), "shared_overload"),
         (Reply([b'{"error": "oops"}']), "server_error"),
         (Reply([b'{"code": 1113, "msg": "Insufficient balance", "success": false}']), "quota"),
         (Reply([b'{"detail": "oops"}']), "server_error"),

@@ -45,7 +45,7 @@ async def heard(model: AnthropicModel, request: ModelRequest) -> tuple[Completio
     texts: list[str] = []
     beside: list[tuple[str, str]] = []
     completion = await model.generate(request, texts.append, lambda kind, piece: beside.append((kind, piece)))
-    return completion, "".join(texts), beside
+    return completion, "".join(texts), [(kind, piece) for kind, piece in beside if piece]
 
 
 def after(answer: AssistantMessage, *results: Message) -> ModelRequest:

@@ -34,7 +34,7 @@ class Outcome:
     received: Sequence[Received] = ()
 
     def hear(self, kind: str, text: str) -> None:
-        if kind == "reasoning":
+        if kind == "reasoning" and text:
             self.reasoning.append(text)
 
     @property

@@ -45,7 +45,7 @@ def test_a_refusal_in_a_stream_is_the_same(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ('{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}', "overloaded"),
+        ('{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}', "shared_overload"),
         ('{"type": "error", "error": {"type": "rate_limit_error", "message": "slow down"}}', "rate_limited"),
         ('{"error": {"message": "Rate limit exceeded", "code": 429}}', "rate_limited"),
         ('{"error": {"message": "Rate limit exceeded", "code": "rate_limit_exceeded"}}', "rate_limited"),

@@ -82,6 +82,6 @@ def test_any_exception_of_aiohttp_has_a_reason(answering: bool) -> None:
     assert from_exception(aiohttp.ClientPayloadError(), answering).reason == "cut_stream"
     assert from_exception(ConnectionResetError(), answering).reason == ("cut_stream" if answering else "disconnected")
     assert from_exception(aiohttp.SocketTimeoutError(), answering).reason == "timeout"
-    assert from_exception(aiohttp.ConnectionTimeoutError(), answering).reason == "unreachable"
+    assert from_exception(aiohttp.ConnectionTimeoutError(), answering).reason == "connect_timeout"
     reason = from_exception(aiohttp.ServerDisconnectedError(), answering).reason
     assert reason == ("cut_stream" if answering else "disconnected")

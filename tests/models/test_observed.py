@@ -71,8 +71,8 @@ async def test_a_call_is_logged_without_what_was_said() -> None:
     ("error", "outcome"),
     [
         (lambda: ModelUnavailable("Try again.", reason="overloaded", cause="their words"), "overloaded"),
-        (lambda: ModelRateLimited("Try again.", reason="rate_limit"), "rate_limit"),
-        (lambda: ContextTooLong("Too long."), "context-too-long"),
+        (lambda: ModelRateLimited("Try again.", reason="rate_limited"), "rate_limited"),
+        (lambda: ContextTooLong("Too long."), "context_too_long"),
         (lambda: LookupError("a defect"), "error"),
     ],
     ids=["overloaded", "rate limit", "context too long", "a defect"],

@@ -33,7 +33,7 @@ async def heard(model: OllamaModel, request: ModelRequest) -> tuple[Completion, 
     texts: list[str] = []
     beside: list[tuple[str, str]] = []
     completion = await model.generate(request, texts.append, lambda kind, piece: beside.append((kind, piece)))
-    return completion, "".join(texts), beside
+    return completion, "".join(texts), [(kind, piece) for kind, piece in beside if piece or kind == "arguments"]
 
 
 @pytest.mark.parametrize(

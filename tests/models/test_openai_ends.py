@@ -105,7 +105,7 @@ LOW = "Rate limit exceeded: free-models-per-min"
             "server_error",
         ),
         ({"message": "oops", "type": "internal_error"}, ModelUnavailable, "server_error"),
-        ({"type": "error", "error": {"type": "overloaded_error", "message": "x"}}, ModelUnavailable, "overloaded"),
+        ({"type": "error", "error": {"type": "overloaded_error", "message": "x"}}, ModelUnavailable, "shared_overload"),
         ({"detail": "oops"}, ModelUnavailable, "server_error"),
         ({"code": 50501, "message": "busy", "data": None}, ModelUnavailable, "server_error"),
     ],

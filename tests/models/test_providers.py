@@ -107,7 +107,7 @@ async def test_tool_results_go_back(dialect: Dialect, provider: Provider, model:
         (500, "oh no", ModelUnavailable, "server_error"),
         (502, "bad gateway", ModelUnavailable, "server_error"),
         (503, "busy", ModelUnavailable, "overloaded"),
-        (529, "too much", ModelUnavailable, "overloaded"),
+        (529, "too much", ModelUnavailable, "shared_overload"),
         (504, "timed out", ModelUnavailable, "timeout"),
         (401, "bad key", ModelUnavailable, "auth"),
         (402, "no money", ModelUnavailable, "quota"),
@@ -288,12 +288,14 @@ async def test_a_server_that_is_not_there(dialect: Dialect, provider: Provider, 
     await model.aclose()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://no-such-host.invalid"])
-async def test_an_address_that_is_none(dialect: Dialect, http: Http, url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "reason"), [("http://127.0.0.1:99999", "unreachable"), ("http://no-such-host.invalid", "dns")]
+)
+async def test_an_address_that_is_none(dialect: Dialect, http: Http, url: str, reason: str) -> None:
     model = dialect.model(url, http)
     with pytest.raises(ModelUnavailable) as caught:
         await whole_answer(model, ask())
-    assert caught.value.reason == "unreachable"
+    assert caught.value.reason == reason
     await model.aclose()
 
 

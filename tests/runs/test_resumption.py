@@ -9,7 +9,7 @@ from app.agents.definition import RunLimits
 from app.messages import AssistantMessage, ToolCall, ToolMessage, Usage, UserMessage
 from app.models.prices import FREE
 from app.models.protocol import Completion
-from app.runs.context import RunContext
+from app.runs.context import Candidate, RunContext
 from app.runs.events import ToolCallRecord
 from app.runs.loop import loop
 from app.runs.plan import CallModel, CallTools, Costs, Fail, Finish, Reserve, next_action
@@ -22,11 +22,12 @@ from app.runs.steps import (
     ModelAnswered,
     ModelAsked,
     Step,
+    Switched,
     ToolAnswered,
     ToolsCalled,
 )
 from app.tools import tool
-from tests.doubles import Script, ScriptedModel, answers, asks_for
+from tests.doubles import Script, ScriptedModel, answers, asks_for, resilient
 from tests.runs.rehearsal import Rehearsal
 
 
@@ -152,3 +153,19 @@ def test_what_is_next_keeps_the_bounds_whatever_the_run_has_come_to(
             assert state.reply is not None
         case Finish(reason):
             assert reason != "stop" or (state.reply is not None and state.reply.text.strip())
+
+
+async def test_a_run_that_has_switched_goes_on_elsewhere_with_the_model_it_has_switched_to() -> None:
+    failed, spare = ScriptedModel(name="failed"), ScriptedModel(answers("me there was."), name="spare")
+    run = Rehearsal(failed)
+    steps = [
+        Asked((UserMessage("A tale"),)),
+        ModelAsked(last=False, bound="max_tokens"),
+        Attempted(failed.ref, Usage(4, 2), 0, uncertain=True),
+        Switched(failed.ref, spare.ref, "cut_stream", 1, "Once upon a ti"),
+    ]
+    context = run.context = run.prepared(state_of(msgspec.json.decode(msgspec.json.encode(steps), type=list[Step])))
+    context.candidates += (Candidate(resilient(spare), context.limits),)
+    await loop(context)
+    assert (context.state.text, context.model.ref, failed.requests) == ("Once upon a time there was.", spare.ref, [])
+    assert (context.state.iterations, context.state.attempts) == (1, 2)

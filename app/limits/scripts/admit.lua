@@ -1,13 +1,14 @@
 -- Admit a run, all of it or nothing; as a renewal, keep what an admitted run holds; or resume it in another process, also
 -- after it was settled as if it were over.
--- KEYS: rates, running sets, budgets (the period is added here), the run's settlement mark.
+-- KEYS: rates, running sets, budgets (the period is added here); last the model's rest, of an admission that has one,
+--   or the run's settlement mark, of a renewal.
 -- ARGV: run, 'admit', 'renew' or 'resume', terms; tokens and nanos to reserve, and the minimum of each that the run can begin
---   with where a budget is short (see `share`); the day the run was admitted, if known.
+--   with where a budget is short (see `share`); the day the run was admitted, if known; news of the model's rest.
 -- Terms are words in one text, which is the same for many runs: lease in ms, number of rates, of running sets, of
 --   budgets; a limit for each rate; one for each running set; for each budget 'day' or 'month', limit of tokens, limit of
 --   nanos (-1: no limit).
 -- Returns JSON, whose amounts are text: {day, tokens, nanos held, rates: [{left, resets_ms}], running: [places left],
---   budgets: [{tokens, nanos spent}]} without what is empty; or {refusal: see `refuse`}.
+--   budgets: [{tokens, nanos spent}], rest: see `claim_rest`} without what is empty; or {refusal: see `refuse`}.
 
 local WINDOW = 60000 -- ms
 local MOST_DROPPED = 500 -- old entries of one rate, at a time; the others wait for the next admission
@@ -24,6 +25,10 @@ local tokens, nanos = tonumber(ARGV[4]), tonumber(ARGV[5])
 local least_tokens, least_nanos = tonumber(ARGV[6]), tonumber(ARGV[7])
 local expiry = now + lease
 local answer = {}
+local rest_key = not renewal and KEYS[rates + sets + budgets + 1]
+if ARGV[9] ~= '' then
+  learn_rest(rest_key, ARGV[9])
+end
 
 local function refuse(by, place, wait, resets)
   return cjson.encode({ refusal = { by = by, place = place - 1, wait_ms = wait, resets_ms = resets } })
@@ -90,6 +95,9 @@ for i = 1, budgets do
 end
 
 -- Nothing is in the way.
+if rest_key then
+  answer.rest = claim_rest(rest_key)
+end
 for i = 1, rates do
   redis.call('RPUSH', KEYS[i], whole(now))
   redis.call('PEXPIRE', KEYS[i], WINDOW + 1000)

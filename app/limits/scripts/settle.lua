@@ -1,10 +1,10 @@
 -- Record what a run has used and, when it is over, release what it still holds; while it goes on, reserve what its next
 -- model call needs. Steps are numbered, and the mark says which are recorded: sent twice, they count once. What is to be
 -- held is told as a whole: asked twice, it is reserved once.
--- KEYS: the run's mark, running sets, budgets (the period is added here), usage.
+-- KEYS: the run's mark, running sets, budgets (the period is added here), usage; with news, the model's rest.
 -- ARGV: run, lease in ms or 0 if the run is over, seconds the mark is kept, number of running sets, seconds usage is kept
 --   (0: none), user, the day the run was admitted or '', units ('day' or 'month' of each budget, with a space between),
---   growth; then for each step: number, model, input, output, cache read, cache write tokens, nanos, tokens that are
+--   growth; news of the model's rest or ''; then for each step: number, model, input, output, cache read, cache write tokens, nanos, tokens that are
 --   estimated.
 -- Growth is '' or words in one text: tokens and nanos to hold then, the minimum of each, and for each budget the limit of
 --   tokens, the limit of nanos (-1: no limit).
@@ -18,15 +18,17 @@ local mark = KEYS[1]
 local recorded = redis.call('GET', mark) or 0
 recorded = (recorded - recorded % 2) / 2
 local last, tokens, nanos = recorded, 0, 0
+local news = ARGV[10]
+local usage_key = KEYS[news == '' and #KEYS or #KEYS - 1]
 
-for at = 10, #ARGV, 8 do
+for at = 11, #ARGV, 8 do
   local number = tonumber(ARGV[at])
   if number > recorded then
     last = math.max(last, number)
     tokens = tokens + ARGV[at + 2] + ARGV[at + 3]
     nanos = nanos + ARGV[at + 6]
     if usage_seconds > 0 then
-      count_call(KEYS[#KEYS] .. ':' .. date(), user, at + 1, usage_seconds)
+      count_call(usage_key .. ':' .. date(), user, at + 1, usage_seconds)
     end
   end
 end
@@ -66,6 +68,10 @@ local function grow(words)
     hold(budget, wanted_tokens, wanted_nanos)
   end
   answer.held_tokens, answer.held_nanos = whole(wanted_tokens), whole(wanted_nanos)
+end
+
+if news ~= '' then
+  learn_rest(KEYS[#KEYS], news)
 end
 
 if ARGV[9] ~= '' and not over then

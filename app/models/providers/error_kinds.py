@@ -137,7 +137,7 @@ _REASONS: Mapping[int, str] = {
     504: "timeout",
     522: "timeout",
     524: "timeout",
-    529: "overloaded",
+    529: "shared_overload",
 }
 
 STATUSES: Mapping[str, int] = {

@@ -2,6 +2,7 @@
 
 import math
 import re
+import ssl
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -16,9 +17,9 @@ from app.tls import certificate_problem
 
 CAUSE_CHARS = 500
 _PERMANENT = frozenset({"auth", "not_found", "bad_request", "quota", "certificate"})
-_DOWN = frozenset(
-    {"auth", "quota", "certificate", "unreachable", "disconnected", "timeout", "overloaded", "server_error"}
-)
+_NO_CONNECTION = frozenset({"unreachable", "dns", "connect_timeout", "tls", "certificate"})
+_NO_ANSWER = frozenset({"disconnected", "timeout", "overloaded", "shared_overload", "server_error"})
+_DOWN = frozenset({"auth", "quota"}) | _NO_CONNECTION | _NO_ANSWER
 
 
 def from_status(status: int, headers: Mapping[str, str], body: bytes) -> AppError:
@@ -59,7 +60,13 @@ def from_exception(error: BaseException, answering: bool) -> ModelUnavailable:
         return unavailable("certificate", problem)
     cause = f"{type(error).__name__}: {error}"
     match error:
-        case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
+        case aiohttp.ConnectionTimeoutError():
+            return unavailable("connect_timeout", cause)
+        case aiohttp.ClientConnectorDNSError():
+            return unavailable("dns", cause)
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return unavailable("cut_stream" if answering else "tls", cause)
+        case aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
             return unavailable("unreachable", cause)
         case TimeoutError():  # aiohttp's ServerTimeoutError is one
             return unavailable("timeout", cause)
@@ -88,8 +95,14 @@ def is_alive(error: AppError, model: str | None = None) -> bool:
 
 _DETAILS = {
     "unreachable": "The model's provider cannot be reached. Try again later.",
+    "dns": "The name of the model's provider is not resolved. Try again later.",
+    "connect_timeout": "The model's provider takes no connection in time. Try again later.",
+    "tls": "No secure connection to the model's provider can be made. Try again later.",
     "disconnected": "The model's provider closed the connection before it answered. Try again later.",
     "timeout": "The model's provider did not answer in time. Try again later.",
+    "silent": "The model did not begin to answer in time. Try again later.",
+    "stalled": "The model stopped in its answer. Try again.",
+    "shared_overload": "The model's provider is overloaded for all who use it. Try again later.",
     "overloaded": "The model's provider is overloaded. Try again later.",
     "server_error": "The model's provider failed. Try again later.",
     "auth": "The model's provider refused this service's credentials, which its operator has to mend.",
@@ -98,6 +111,8 @@ _DETAILS = {
     "not_found": "The model's provider does not have this model. Choose another, or tell the operator.",
     "bad_request": "The model's provider refused the request. The operator finds the reason in the log.",
     "broken_answer": "The model's provider sent what cannot be read as an answer. Try again.",
+    "wrong_content_type": "The model's provider sent something else than an answer. Try again later.",
+    "empty_answer": "The model's answer was empty. Try again, or ask in another way.",
     "cut_stream": "The model's answer broke off before its end. Try again.",
 }
 

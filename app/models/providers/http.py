@@ -13,9 +13,11 @@ import msgspec
 from msgspec import Struct
 
 from app.errors import AppError, ModelError
+from app.models.providers.content_types import mistaken
 from app.models.providers.demo.echo import without_echo
 from app.models.providers.failures import from_exception, from_status, unavailable
 from app.models.providers.refusals import Said
+from app.models.resting import Resting
 from app.telemetry.propagation import trace_headers
 
 CONNECT_SECONDS = 5.0
@@ -57,15 +59,19 @@ class Http:
         )
         self._session: aiohttp.ClientSession | None = None
 
-    def call(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> "_Call":
+    def call(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], resting: Resting | None = None
+    ) -> "_Call":
         """A successful answer, for `async with`. Leaving the block before the answer's end closes the connection.
 
         aiohttp's exceptions in the block become ModelUnavailable, another status what `from_status` makes. The server
-        is told the request being served; what it repeats of the body in an error is taken out of that.
+        is told the request being served; what it repeats of the body in an error is taken out of that. `resting` hears
+        the answer's headers.
         """
         if traced := trace_headers():
             headers = {**headers, **traced}
-        return _Call(self._open().request(method, url, data=body, headers=headers, allow_redirects=False), body)
+        request = self._open().request(method, url, data=body, headers=headers, allow_redirects=False)
+        return _Call(request, body, resting)
 
     async def aclose(self) -> None:
         if self._session:
@@ -88,11 +94,14 @@ class _Call(Struct):
 
     _request: Awaitable[aiohttp.ClientResponse]
     _body: bytes | None
+    _resting: Resting | None
     _response: Any = None  # the answer, as soon as it has begun
 
     async def __aenter__(self) -> aiohttp.ClientResponse:
         try:
             response = self._response = await self._request
+            if self._resting is not None:
+                self._resting.heard(response.headers)
             if not 200 <= response.status < 300:
                 async with response:
                     said = await read(response)
@@ -107,12 +116,14 @@ class _Call(Struct):
     ) -> None:
         try:
             await self._response.__aexit__(kind, error, stack)
-        except aiohttp.ClientError as another:
-            error = another
+        except aiohttp.ClientError as broken:
+            error = broken
         if isinstance(error, _BROKEN):
             raise self._told(from_exception(error, answering=True)) from error
         if isinstance(error, ModelError):
             self._told(error)
+            if another := mistaken(error, self._response.headers.get("Content-Type", "")):
+                raise another from error
 
     def _told(self, error: E) -> E:
         if isinstance(error, ModelError) and self._body:

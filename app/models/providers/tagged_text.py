@@ -45,7 +45,10 @@ class TaggedText(Struct):
         splitter = self._splitter
         if splitter is not None:
             if not splitter.plain or "<" in text or "[" in text or "◁" in text:
-                return self._tell(*splitter.feed(text))
+                thought, answer = splitter.feed(text)
+                if not (thought or answer):
+                    self._on_beside("reasoning", "")
+                return self._tell(thought, answer)
             splitter.previous = text
         self._pieces.append(text)
         self._on_text(text)

@@ -61,6 +61,7 @@ rollingUpdate:
 {{- define "agent-api.validateScale" -}}
 {{- $v := .Values -}}
 {{- $keda := $v.autoscaling.keda | default dict -}}
+{{- $queueDepth := $v.autoscaling.queueDepth | default dict -}}
 {{- if and (include "agent-api.modelsOnOneNode" .) (include "agent-api.severalPods" .) -}}
 {{- fail (printf "ollama.persistence.accessMode is %s, which one node alone may mount, but more than one replica is asked for: use ReadWriteMany, or leave persistence off so that each pod pulls its own models." $v.ollama.persistence.accessMode) -}}
 {{- end -}}
@@ -71,17 +72,23 @@ rollingUpdate:
 {{- if not $v.autoscaling.enabled -}}
 {{- fail "autoscaling.keda.enabled needs autoscaling.enabled=true as well." -}}
 {{- end -}}
+{{- if $queueDepth.enabled -}}
+{{- fail "autoscaling.queueDepth is a metric of the HorizontalPodAutoscaler's own: with KEDA, give a trigger of type prometheus in autoscaling.keda.triggers." -}}
+{{- end -}}
 {{- if $v.autoscaling.activeRequests.enabled -}}
 {{- fail "autoscaling.activeRequests is a metric of the HorizontalPodAutoscaler's own: with KEDA, give a trigger of type prometheus in autoscaling.keda.triggers." -}}
 {{- end -}}
+{{- end -}}
+{{- if and $queueDepth.enabled (eq (toString ($v.maxConcurrentCalls | default "off")) "off") (not (or $v.extraEnv $v.extraEnvFrom)) -}}
+{{- fail "autoscaling.queueDepth.enabled needs maxConcurrentCalls: without a maximum no model call ever waits." -}}
 {{- end -}}
 {{- if $v.autoscaling.enabled -}}
 {{- if gt (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas) -}}
 {{- fail (printf "autoscaling.minReplicas (%d) is above autoscaling.maxReplicas (%d)." (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
 {{- end -}}
 {{- if kindIs "invalid" $v.autoscaling.targetCPUUtilizationPercentage -}}
-{{- if not (or $v.autoscaling.activeRequests.enabled (and $keda.enabled $keda.triggers)) -}}
-{{- fail "autoscaling.targetCPUUtilizationPercentage is null and nothing else is scaled on: set it, or autoscaling.activeRequests.enabled, or autoscaling.keda.triggers." -}}
+{{- if not (or $v.autoscaling.activeRequests.enabled $queueDepth.enabled (and $keda.enabled $keda.triggers)) -}}
+{{- fail "autoscaling.targetCPUUtilizationPercentage is null and nothing else is scaled on: set it, or autoscaling.activeRequests.enabled, or autoscaling.queueDepth.enabled, or autoscaling.keda.triggers." -}}
 {{- end -}}
 {{- else if not (dig "requests" "cpu" "" $v.resources) -}}
 {{- fail "autoscaling.enabled needs resources.requests.cpu: the target is a percentage of it." -}}

@@ -28,6 +28,8 @@ from app.models.providers.demo.echo import without_echo
 from app.models.providers.failures import is_alive
 from app.models.providers.http import CONNECT_SECONDS, SILENCE_SECONDS
 from app.models.providers.think_tags import Splitter
+from app.models.quota_headers import ANTHROPIC
+from app.models.resting import Resting, credential
 from app.telemetry.logs import log
 from app.telemetry.propagation import trace_headers
 
@@ -61,18 +63,20 @@ class AnthropicModel(Adjusted):
         api_key: str,
         silence_seconds: float = SILENCE_SECONDS,
         *,
+        connect_seconds: float = CONNECT_SECONDS,
         options: ModelOptions = NO_OPTIONS,
         context_window: int | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.name = name
         self.ref = f"anthropic/{name}"
+        self.resting = Resting(self.ref, credential(base_url, api_key), ANTHROPIC)
         self._options = options
         self._adjusting = Adjusting(self.ref, options, context_window, FORMAT)
         self._splits = not is_anthropic(base_url)
         self._opened = False
         self._warned = False
-        timeout = httpx2.Timeout(silence_seconds, connect=CONNECT_SECONDS, pool=None)
+        timeout = httpx2.Timeout(silence_seconds, connect=connect_seconds, pool=None)
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
             base_url=base_url,
@@ -84,7 +88,7 @@ class AnthropicModel(Adjusted):
                 verify=tls or _default_tls(os.getenv("SSL_CERT_FILE"), os.getenv("SSL_CERT_DIR")),
                 timeout=timeout,
                 limits=httpx2.Limits(max_connections=UNLIMITED, keepalive_expiry=KEEP_ALIVE_SECONDS),
-                event_hooks={"response": [raise_for_status]},
+                event_hooks={"response": [self._hear, raise_for_status]},
             ),
         )
 
@@ -155,6 +159,10 @@ class AnthropicModel(Adjusted):
             self._warned = True
             log.warning("model.usage_missing", model=self.ref)
         return usage
+
+    async def _hear(self, response: httpx2.Response) -> None:
+        """A hook for responses, errors as well."""
+        self.resting.heard(response.headers)
 
     def _sends_thinking(self, request: ModelRequest) -> bool:
         return any(

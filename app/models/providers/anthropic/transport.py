@@ -10,6 +10,7 @@ import httpx2
 
 from app.errors import AppError, ModelUnavailable
 from app.models.providers.anthropic.answer import AnthropicAnswer
+from app.models.providers.content_types import mistaken
 from app.models.providers.failures import from_exception, from_status, unavailable
 from app.models.providers.http import DRAIN_SECONDS, LATE_SECONDS, MAX_ANSWER_BYTES, QUIET_SECONDS, is_json
 from app.models.providers.refusals import Said
@@ -21,7 +22,16 @@ _BROKEN = (httpx2.RequestError, aiohttp.ClientError)
 
 async def read_answer(response: httpx2.Response, answer: AnthropicAnswer, stream: bool) -> None:
     """Read until the answer has ended, in whichever of the two forms it comes: some servers do not stream when asked
-    to, others always do. `stream` is what was asked for."""
+    to, others always do. `stream` is what was asked for. Raises AppError, and the transport's errors."""
+    try:
+        await _read(response, answer, stream)
+    except AppError as error:
+        if another := mistaken(error, response.headers.get("Content-Type", "")):
+            raise another from error
+        raise
+
+
+async def _read(response: httpx2.Response, answer: AnthropicAnswer, stream: bool) -> None:
     async with aclosing(response.aiter_bytes()) as chunks:
         start = await _start(chunks)
         if not (is_events(start) if start else stream):
@@ -110,7 +120,9 @@ def _connection(error: BaseException, *, answering: bool) -> ModelUnavailable:
     match error:
         case aiohttp.ClientError():
             return from_exception(error, answering)
-        case httpx2.ConnectTimeout() | httpx2.ConnectError() | httpx2.UnsupportedProtocol() | httpx2.ProxyError():
+        case httpx2.ConnectTimeout():
+            return unavailable("connect_timeout", cause)
+        case httpx2.ConnectError() | httpx2.UnsupportedProtocol() | httpx2.ProxyError():
             return unavailable("unreachable", cause)
         case httpx2.InvalidURL():
             return unavailable("unreachable", cause)

@@ -10,8 +10,10 @@ from app.models.providers.changes import Changes
 from app.models.providers.failures import is_alive, unavailable
 from app.models.providers.http import Http, drain, read
 from app.models.providers.ollama.answer import OllamaAnswer, is_end
+from app.models.providers.ollama.loading import wait_loaded
 from app.models.providers.ollama.wire import FORMAT, encode_request
 from app.models.providers.think_tags import Splitter
+from app.models.resting import Resting, credential
 from app.telemetry.logs import log
 
 _HEADERS = {"Content-Type": "application/json"}
@@ -33,6 +35,7 @@ class OllamaModel(Adjusted):
     ) -> None:
         self.name = name
         self.ref = f"ollama/{name}"
+        self.resting = Resting(self.ref, credential(base_url, None))
         self._base_url = base_url
         self._num_ctx = num_ctx
         self._keep_alive = int(keep_alive) if keep_alive.lstrip("-").isdecimal() else keep_alive
@@ -67,7 +70,7 @@ class OllamaModel(Adjusted):
         body = encode_request(
             request, self.name, self.ref, max_tokens, self._num_ctx, self._keep_alive, self._options, changes
         )
-        async with self._http.call("POST", f"{self._base_url}/api/chat", body, _HEADERS) as response:
+        async with self._http.call("POST", f"{self._base_url}/api/chat", body, _HEADERS, self.resting) as response:
             if request.stream if changes.stream is None else changes.stream:
                 readany = response.content.readany
                 while not answer.done and (data := await readany()):
@@ -90,6 +93,13 @@ class OllamaModel(Adjusted):
             if isinstance(error, ModelUnavailable) and error.reason == "not_found":
                 raise self._missing(error) from error
             raise
+
+    async def wait_loaded(self) -> bool:
+        """Returns when the server has loaded the model, or is not alive; True if it was loading until now."""
+        body = {"model": self.name, "stream": False, "keep_alive": self._keep_alive}
+        own = self._options.parameters.get("options")  # with others it would be loaded once more
+        options = {**(own if isinstance(own, dict) else {}), "num_ctx": self._num_ctx}
+        return await wait_loaded(self._http, self._base_url, {**body, "options": options})
 
     async def aclose(self) -> None:
         """The session is shared: whoever made it closes it."""

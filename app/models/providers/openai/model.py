@@ -15,6 +15,7 @@ from app.models.providers.openai.answer import OpenAIAnswer
 from app.models.providers.openai.request import FORMAT, encode_request
 from app.models.providers.openai.stream import read_answer
 from app.models.providers.think_tags import Splitter
+from app.models.resting import Resting, credential
 from app.telemetry.logs import log
 
 _OPENED = (
@@ -46,6 +47,7 @@ class OpenAIModel(Adjusted):
     ) -> None:
         self.name = name
         self.ref = f"openai/{name}"
+        self.resting = Resting(self.ref, credential(base_url, api_key))
         self._adjusting = Adjusting(self.ref, options, context_window, FORMAT)
         self._options = options
         self._base_url = base_url
@@ -71,7 +73,7 @@ class OpenAIModel(Adjusted):
     async def _send(self, request: ModelRequest, answer: OpenAIAnswer, changes: Changes, max_tokens: int) -> None:
         limit = (self._max_tokens_field, max_tokens)
         body = encode_request(request, self.name, self.ref, limit, self._options, changes)
-        async with self._http.call("POST", self._url, body, self._headers) as response:
+        async with self._http.call("POST", self._url, body, self._headers, self.resting) as response:
             await read_answer(response, answer, request.stream if changes.stream is None else changes.stream)
 
     def _splitter(self) -> Splitter | None:
