@@ -58,13 +58,15 @@ class Act:
 
 
 def answer(call: Call, texts: Sequence[str] = TEXTS, calls: Sequence[ToolCall] = ()) -> Act:
-    """A whole answer, of one token for each of its texts."""
+    """A whole answer, of one token for each of its texts; of one without a text."""
     dialect = DIALECTS[call.api]
-    script = Script(texts, calls, usage=Usage(call.input_tokens, len(texts)))
+    billed = max(1, len(texts))
+    script = Script(texts, calls, usage=Usage(call.input_tokens, billed))
     if not call.stream:
-        return Act([(dialect.plain(script).whole(), len(texts))], told=True)
+        return Act([(dialect.plain(script).whole(), billed)], told=True)
     reply, before = dialect.streamed(script), _BEFORE_TEXT[call.api]
     tokens = [int(before <= place < before + len(texts)) for place in range(len(reply.pieces))]
+    tokens[-1] += billed - len(texts)
     return Act(list(zip(reply.pieces, tokens, strict=True)), headers=reply.headers or _SSE, told=True)
 
 
