@@ -97,7 +97,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     tools.routes(app, registry, limiter, lifecycle, tracing)
     sessions.routes(app, history, limiter)
     usage.routes(app, limiter)
-    health.routes(app, lifecycle, prober, {})
+    health.routes(app, lifecycle, prober, models)
     docs.routes(app, pages=settings.docs)
     if not identity.everyone:
         app.amend(document_authentication)

@@ -55,6 +55,10 @@ class Breaker:
         """Seconds after which a call may be let in; 0 if one may now. A probe can make it sooner."""
         return self._circuit.opens_in
 
+    def check(self) -> None:
+        """For a call that has to wait for something else before it can `enter`. Raises as that does."""
+        self._circuit.check()
+
     def enter(self) -> Call:
         """Let a call in; tell it `good` or `bad`, and `leave` in any case.
 

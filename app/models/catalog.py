@@ -7,6 +7,8 @@ from importlib.metadata import entry_points
 from pydantic import SecretStr
 
 from app.errors import ConfigurationError, NotFound
+from app.models.breaker import Breaker
+from app.models.bulkhead import Bulkhead
 from app.models.observed import ObservedModel
 from app.models.options import NO_OPTIONS, ModelOptions, parse
 from app.models.prices import FREE, Price, context_window_of, flat_price, is_anthropic, is_openai, price_of
@@ -104,7 +106,15 @@ def _resilient(model: Model, price: Price, settings: Settings, tracing: Tracing 
         settings.content_gap_timeout_seconds,
     )
     retries = Retries(model.ref, settings.model_retries, settings.retry_after_max_seconds, RetryBudget())
-    return ResilientModel(ObservedModel(model, price, deadlines), retries, tracing)
+    most = settings.max_concurrent_calls
+    return ResilientModel(
+        ObservedModel(model, price, deadlines),
+        retries,
+        tracing,
+        resting=getattr(model, "resting", None),
+        breaker=Breaker(model.ref, model.probe) if settings.breaker else None,
+        bulkhead=None if most is None else Bulkhead(model.ref, most, settings.max_queued_calls),
+    )
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -26,11 +26,8 @@ from app.models.verdicts import Slice, Verdicts
 
 State = Literal["closed", "half-open", "open"]
 
-FIRST_WAIT_SECONDS = 1.0
-LONGEST_WAIT_SECONDS = 30.0
-JITTER = 0.25
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, JITTER = 1.0, 30.0, 0.25
 _LIVE_CALL_SECONDS = 1.0  # Retry-After while the live call decides
-
 _OVER = -1  # the epoch of a call that has nothing more to say
 
 
@@ -65,10 +62,8 @@ class Circuit:
 
     def __init__(self, clock: Callable[[], float], jitter: Callable[[], float], on_change: Callable[[], None]) -> None:
         self.state: State = "closed"
-        self.epoch = 0
-        """Grows with each change and each live call; calls of an earlier one have no say."""
-        self.until = 0.0
-        """End of the wait, while open."""
+        self.epoch = 0  # grows with each change and each live call; calls of an earlier one have no say
+        self.until = 0.0  # the end of the wait, while open
         self._clock = clock
         self._jitter = jitter
         self._on_change = on_change
@@ -89,15 +84,19 @@ class Circuit:
             return max(0.0, self.until - self._clock())
         return 0.0 if self.admits else _LIVE_CALL_SECONDS
 
+    def check(self) -> None:
+        """Raises ModelUnavailable if `enter` would."""
+        if not self.admits:
+            raise ModelUnavailable(
+                "The model keeps failing and is left alone for a moment. Try again later.",
+                reason="breaker_open",
+                retry_after=self.opens_in,
+            )
+
     def enter(self) -> Call:
         """Let a call in. Raises ModelUnavailable."""
         if self.state != "closed":
-            if not self.admits:
-                raise ModelUnavailable(
-                    "The model keeps failing and is left alone for a moment. Try again later.",
-                    reason="breaker_open",
-                    retry_after=self.opens_in,
-                )
+            self.check()
             self._live = True
             self.epoch += 1
         return Call(self, self.epoch)
@@ -114,13 +113,12 @@ class Circuit:
     def bad(self, call: Call) -> None:
         """A call of this epoch failed."""
         now = self._clock()
-        if self.state == "half-open":
-            self._open(now)
-            return
-        if call.counted is not None:
-            self._verdicts.take_back(call.counted, now)
-        if self._verdicts.add_bad(now):
-            self._open(now)
+        if self.state == "closed":
+            if call.counted is not None:
+                self._verdicts.take_back(call.counted, now)
+            if not self._verdicts.add_bad(now):
+                return
+        self._open(now)
 
     def left(self) -> None:
         """A call of this epoch ended without a verdict."""

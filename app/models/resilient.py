@@ -8,11 +8,14 @@ from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from app.errors import AppError, ModelRateLimited
+from app.models.breaker import Breaker
+from app.models.bulkhead import Bulkhead
+from app.models.circuit import Call as Entered
 from app.models.failure_table import rule_of
-from app.models.gates import Breaker, Bulkhead, Entered, Resting
 from app.models.observed import ObservedModel, OnAttempt, unpaid
 from app.models.prices import Price
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
+from app.models.resting import Resting
 from app.models.retries import Retries, again
 from app.telemetry.traces import Tracing
 
@@ -25,6 +28,7 @@ class _Call(Struct):
     on_beside: OnBeside
     on_attempt: OnAttempt
     ends_at: float
+    attempts: int = 0  # that passed the gates
     entered: Entered | None = None  # the attempt of now
     begun: bool = False  # content has gone out
 
@@ -40,16 +44,25 @@ class ResilientModel:
     Each attempt passes the gates that there are: `resting`, `breaker`, `bulkhead`. What they refuse is no attempt.
     """
 
-    def __init__(self, observed: ObservedModel, retries: Retries | None = None, tracing: Tracing | None = None) -> None:
+    def __init__(
+        self,
+        observed: ObservedModel,
+        retries: Retries | None = None,
+        tracing: Tracing | None = None,
+        *,
+        resting: Resting | None = None,
+        breaker: Breaker | None = None,
+        bulkhead: Bulkhead | None = None,
+    ) -> None:
         self.observed = observed
         self.ref, self.provider, self.name = observed.ref, observed.provider, observed.name
         self.price: Price = observed.price
         self.dearest: Price = observed.dearest
         """What a reservation has to reckon with."""
         self.pace = observed.pace
-        self.resting: Resting | None = None
-        self.breaker: Breaker | None = None
-        self.bulkhead: Bulkhead | None = None
+        self.resting = resting
+        self.breaker = breaker
+        self.bulkhead = bulkhead
         self._retries = retries
         self._span = f"chat {self.name}"
         self._tracing = tracing or Tracing(None)
@@ -86,18 +99,26 @@ class ResilientModel:
         with self._tracing.span(self._span, self._attributes, request, SpanKind.CLIENT) as span:
             try:
                 completion = await self._attempt(call, 1)
-            except Exception as error:
-                retries = self._retries
-                if retries is None or call.begun or not retries.may_help(error, 1):
-                    raise
-                completion = await self._again(call, error, retries)
+            except AppError as error:
+                completion = await self._again_or_raise(call, error)
             if span.is_recording():
                 _describe(span, completion)
         if self._retries is not None:
             self._retries.earn()
         return completion
 
-    async def _again(self, call: _Call, error: Exception, retries: Retries) -> Completion:
+    async def _again_or_raise(self, call: _Call, error: AppError) -> Completion:
+        """Raises errors that say how many attempts there were."""
+        retries = self._retries
+        try:
+            if retries is None or call.begun or not retries.may_help(error, 1):
+                raise error
+            return await self._again(call, error, retries)
+        except AppError as last:
+            last.attempts = call.attempts
+            raise
+
+    async def _again(self, call: _Call, error: AppError, retries: Retries) -> Completion:
         clock = asyncio.get_running_loop().time
 
         def wait(error: BaseException, failed: int) -> float | None:
@@ -149,6 +170,7 @@ class ResilientModel:
             self.bulkhead.leave()
 
     async def _observed(self, call: _Call, number: int) -> Completion:
+        call.attempts += 1
         return await self.observed.generate(
             call.request,
             call.on_text,

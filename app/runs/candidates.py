@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from math import inf
 
 from app.agents.definition import RESERVE_SECONDS
 from app.messages import Turn
@@ -18,10 +17,10 @@ def untried(run: RunContext) -> Iterator[Candidate]:
 
 def attempt_ends_at(run: RunContext) -> float:
     """When the run's model has to have begun its answer, on the event loop's clock, such that each that is left has its
-    share of the run's time; the last one has all of it."""
+    share of the run's time. The last one has all of it, and the run's own deadline has the word before this."""
     left = 0 if len(run.candidates) < 2 else sum(1 for _ in untried(run))
     if not left:
-        return inf
+        return run.ends_at + RESERVE_SECONDS
     now = asyncio.get_running_loop().time()
     return now + (run.ends_at - now - RESERVE_SECONDS) / (left + 1)
 

@@ -89,7 +89,7 @@ class Runner:
             tools,
             limits,
             costs,
-            services.limiter.reservation(principal, request.operation, message_id, most, first),
+            services.limiter.reservation(principal, request.operation, message_id, most, first, model=model.resting),
             Memory(
                 services.sessions,
                 services.settings.session_max_bytes,

@@ -43,7 +43,7 @@ BUDGET_USED = Gauge(
 )
 DEPENDENCY_UP = Gauge("agent_dependency_up", "1 if the dependency answered its last probe, else 0", ["dependency"])
 BREAKER_STATE = Gauge(
-    "agent_breaker_state", "Whether a model that keeps failing is left alone: 0 no, 1 on trial, 2 yes", ["model"]
+    "agent_breaker_state", "A model's breaker: 0 closed, 1 half-open, 2 open, so that it is not called", ["model"]
 )
 MODEL_CALLS_OPEN = Gauge("agent_model_calls_open", "Calls under MAX_CONCURRENT_CALLS that are open", ["model"])
 MODEL_QUEUE_DEPTH = Gauge("agent_model_queue_depth", "Calls that wait for MAX_CONCURRENT_CALLS", ["model"])
