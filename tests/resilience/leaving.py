@@ -11,10 +11,12 @@ from tests.resilience.books import differences
 from tests.resilience.goals import Sheet
 from tests.resilience.provider import Provider
 from tests.resilience.schedules import in_turn
-from tests.resilience.serving import service_of
+from tests.resilience.serving import service_of, write_agents
 from tests.service import Service
 
-RETRIED, QUEUED, PROBED = "retried", "queued", "probed"
+MODELS = RETRIED, QUEUED, PROBED = "retried", "queued", "probed"
+"""Each is the only model of an agent of its name."""
+
 LEFT_SECONDS = 1.0
 LATER_SECONDS = 2.0
 _RETRY_AFTER = 2
@@ -24,19 +26,20 @@ _SILENT = Act(head="none", ending="silent")
 async def leaving(folder: Path) -> Sheet:
     sheet = Sheet("clients that leave while their run waits")
     with Provider() as provider:
-        service = service_of(folder, provider, (RETRIED, QUEUED, PROBED), max_concurrent_calls=2)
+        agents = write_agents(folder / "agents", {model: [f"openai/{model}"] for model in MODELS})
+        service = service_of(folder, provider, MODELS, max_concurrent_calls=2, agents_dir=agents)
         try:
             async with Callers() as callers:
                 for scenario in (_in_a_retry, _in_a_queue, _in_a_probe):
                     await scenario(sheet, provider, service, callers)
-            sheet.none("accounts that differ", differences(provider, [service], (RETRIED, QUEUED, PROBED)))
+            sheet.none("accounts that differ", differences(provider, [service], MODELS))
         finally:
             service.end()
     return sheet
 
 
-def _ask(callers: Callers, service: Service, model: str, *, stream: bool = False) -> asyncio.Task[Outcome]:
-    return asyncio.create_task(callers.ask(service.url, stream=stream, model=f"openai/{model}"))
+def _ask(callers: Callers, service: Service, agent: str, *, stream: bool = False) -> asyncio.Task[Outcome]:
+    return asyncio.create_task(callers.ask(service.url, stream=stream, agent=agent))
 
 
 async def _leave(*asked: asyncio.Task[Outcome]) -> None:

@@ -18,6 +18,8 @@ _UNLIMITED = {
 }
 
 
+RUN_SECONDS = 20.0
+NO_SECONDS: Mapping[str, float] = {}
 NO_WINDOWS: Mapping[str, int] = {}
 
 
@@ -53,6 +55,17 @@ def service_of(
     )
     service.may_log_errors = True
     return service
+
+
+def write_agents(folder: Path, agents: Mapping[str, Sequence[str]], seconds: Mapping[str, float] = NO_SECONDS) -> Path:
+    """Agents by name, each with the references of its models; `seconds` are deadlines by the agents' names."""
+    folder.mkdir(parents=True)
+    for name, all_refs in agents.items():
+        models = "\n".join(f"  - {ref!r}" for ref in all_refs)
+        timeout = seconds.get(name, RUN_SECONDS)
+        text = f"prompt: Count.\ntools: [calculator]\ntimeout_seconds: {timeout}\nmodels:\n{models}\n"
+        (folder / f"{name}.yaml").write_text(text)
+    return folder
 
 
 def resident_mib(service: Service) -> float:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,7 @@ from tests.resilience.asking import Callers, Outcome
 from tests.resilience.books import Metrics, Usage, by_provider
 from tests.resilience.matrix import FALLBACK, RETRIES, Case, cases
 from tests.resilience.provider import Account, Provider
-from tests.resilience.serving import service_of
+from tests.resilience.serving import service_of, write_agents
 from tests.service import Service
 
 CASES = list(cases())
@@ -39,14 +38,6 @@ class Played:
         return self.provider.accounts[case.model]
 
 
-def _write_agents(folder: Path) -> Path:
-    folder.mkdir()
-    for case in CASES:
-        models = "\n".join(f"  - {ref!r}" for ref in case.refs)
-        (folder / f"{case.name}.yaml").write_text(AGENT.format(seconds=case.row.timeout_seconds, models=models))
-    return folder
-
-
 async def _ask_all(service: Service) -> dict[str, Outcome]:
     slots = asyncio.Semaphore(AT_ONCE)
 
@@ -62,6 +53,8 @@ async def _ask_all(service: Service) -> dict[str, Outcome]:
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     folder = tmp_path_factory.mktemp("matrix")
     all_refs = [FALLBACK, *(case.ref for case in CASES)]
+    agents = {case.name: case.refs for case in CASES}
+    seconds = {case.name: case.row.timeout_seconds for case in CASES}
     windows = {case.ref: 8192 for case in CASES}
     start = time.monotonic()
     with Provider() as provider:
@@ -70,7 +63,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
             provider,
             all_refs,
             windows=windows,
-            agents_dir=_write_agents(folder / "agents"),
+            agents_dir=write_agents(folder / "agents", agents, seconds),
             ollama_api_base=provider.url,
             anthropic_base_url=provider.url,
             anthropic_api_key="sk-ant-of-the-service",
