@@ -21,6 +21,7 @@ _PATHS: dict[bytes, Api] = {
 }
 _MODELS = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n{"object":"list","data":[]}'
 _AWAY = b"HTTP/1.1 503 Away\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+_TLS_HANDSHAKE = b"\x16"
 _BYTES_A_TOKEN = 4
 _READING_SECONDS = 0.01
 """For what was written to be read before a reset discards it."""
@@ -52,6 +53,10 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
+        if self._buffer.startswith(_TLS_HANDSHAKE):
+            self._transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            self._transport.close()
+            return
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
             return

@@ -36,6 +36,11 @@ class Row:
     ways: Sequence[Way] = ("plain", "stream")
 
     @property
+    def judged(self) -> str:
+        """A model that fails so often that its breaker has to judge it."""
+        return f"{self.api}/{self.failure}~judged-{self.ways[-1]}"
+
+    @property
     def timeout_seconds(self) -> float:
         return RUN_SECONDS if self.seconds[0] == RUN_SECONDS else 10.0
 
@@ -157,6 +162,10 @@ class Case:
 
     def __str__(self) -> str:
         return self.name
+
+
+JUDGED = [one for one in ROWS if one.seconds[0] != RUN_SECONDS and one.failure != "503-seconds"]
+"""All but those that take as long as a run may, and the one whose model rests before its breaker has seen enough."""
 
 
 def cases() -> Iterator[Case]:

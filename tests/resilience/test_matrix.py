@@ -12,13 +12,16 @@ import pytest
 from tests.resilience.acts import WHOLE
 from tests.resilience.asking import Callers, Outcome
 from tests.resilience.books import Metrics, Usage, by_provider
-from tests.resilience.matrix import FALLBACK, RETRIES, Case, cases
+from tests.resilience.matrix import FALLBACK, JUDGED, RETRIES, Case, Row, cases
 from tests.resilience.provider import Account, Provider
 from tests.resilience.serving import service_of, write_agents
 from tests.service import Service
 
 CASES = list(cases())
 AT_ONCE = 24
+ENOUGH = 24
+"""Calls; a breaker judges 20."""
+
 AGENT = (
     "prompt: Count.\ntools: [calculator]\nhistory: {{max_tokens: 0}}\ntimeout_seconds: {seconds}\nmodels:\n{models}\n"
 )
@@ -38,6 +41,22 @@ class Played:
         return self.provider.accounts[case.model]
 
 
+async def _ask_often(service: Service) -> None:
+    """Each of the models so many times at once that its breaker has seen enough."""
+    async with Callers() as callers:
+        for some in (JUDGED[:12], JUDGED[12:24], JUDGED[24:36], JUDGED[36:]):
+            asked = (
+                callers.ask(service.url, stream=row.ways[-1] == "stream", agent=_agent_of(row))
+                for row in some
+                for _ in range(ENOUGH)
+            )
+            await asyncio.gather(*asked)
+
+
+def _agent_of(row: Row) -> str:
+    return row.judged.translate(str.maketrans("/~", "--"))
+
+
 async def _ask_all(service: Service) -> dict[str, Outcome]:
     slots = asyncio.Semaphore(AT_ONCE)
 
@@ -52,8 +71,9 @@ async def _ask_all(service: Service) -> dict[str, Outcome]:
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     folder = tmp_path_factory.mktemp("matrix")
-    all_refs = [FALLBACK, *(case.ref for case in CASES)]
+    all_refs = [FALLBACK, *(case.ref for case in CASES), *(row.judged for row in JUDGED)]
     agents = {case.name: case.refs for case in CASES}
+    agents |= {_agent_of(row): [row.judged] for row in JUDGED}
     seconds = {case.name: case.row.timeout_seconds for case in CASES}
     windows = {case.ref: 8192 for case in CASES}
     start = time.monotonic()
@@ -79,7 +99,9 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
         outcomes = asyncio.run(_ask_all(service))
         provider.wait_until(lambda _: provider.open_calls == 0)
         print(f"{len(outcomes)} cases in {time.monotonic() - start:.1f} s")
-        yield Played(provider, service, outcomes, Metrics([service]), Usage(service))
+        played = Played(provider, service, outcomes, Metrics([service]), Usage(service))
+        asyncio.run(_ask_often(service))
+        yield played
         service.end()
 
 
@@ -168,3 +190,15 @@ def test_the_budget_has_what_usage_has_and_holds_nothing_back(played: Played) ->
     (budget,) = (standing for standing in told["budgets"] if standing["budget"] == "user")
     assert budget["usd"]["reserved"] == 0
     assert budget["usd"]["spent"] == pytest.approx(told["cost_usd"], abs=1e-6)
+
+
+@pytest.mark.parametrize("row", JUDGED, ids=lambda row: row.judged.replace("/", "-"))
+def test_the_breaker_opens_where_the_model_is_at_fault(played: Played, row: Row) -> None:
+    opened = {line["model"] for line in played.service.log("model.breaker", state="open")}
+    assert (row.judged in opened) == row.bad
+
+
+def test_health_names_the_models_that_are_left_alone(played: Played) -> None:
+    models = played.service.client.get("/health").json()["checks"]["models"]
+    resting = {ref for ref, told in models.items() if told.get("resting")}
+    assert {row.judged for row in JUDGED if row.failure == "429-hour"} <= resting
