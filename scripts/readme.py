@@ -1,16 +1,15 @@
-"""Writes the table of settings in README.md from app/settings; with --check, only says whether it is stale."""
+"""Writes the generated tables of README.md and docs/models.md; with --check, only says whether they are stale."""
 
-import re
 import sys
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
+from app.models import failure_table
 from app.settings import Settings
 
-README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- settings -->", "<!-- /settings -->"
+ROOT = Path(__file__).parent.parent
 
 
 def table() -> str:
@@ -34,14 +33,31 @@ def _text(field: FieldInfo) -> str:
     return text.replace("|", "\\|")
 
 
+TABLES = {"settings": table, "failures": failure_table.markdown}
+"""What stands between `<!-- NAME -->` and `<!-- /NAME -->`, by that name."""
+
+
+def filled(text: str) -> str:
+    """The text with each of its tables made anew."""
+    for name, make in TABLES.items():
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if begin in text:
+            head, _, rest = text.partition(begin)
+            text = f"{head}{begin}\n{make().strip()}\n{end}{rest.partition(end)[2]}"
+    return text
+
+
 def main() -> int:
-    old = README.read_text()
-    new = re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{table()}\n{END}", old, flags=re.DOTALL)
-    if "--check" in sys.argv[1:]:
-        if new != old:
-            print("README.md: the table of settings is stale; run `make docs`", file=sys.stderr)
-        return int(new != old)
-    README.write_text(new)
+    stale = []
+    for path in (ROOT / "README.md", ROOT / "docs" / "models.md"):
+        old = path.read_text()
+        if (new := filled(old)) != old:
+            stale.append(path)
+            if "--check" not in sys.argv[1:]:
+                path.write_text(new)
+    if stale and "--check" in sys.argv[1:]:
+        print(f"{', '.join(path.name for path in stale)}: a table is stale; run `make docs`", file=sys.stderr)
+        return 1
     return 0
 
 

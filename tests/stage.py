@@ -38,12 +38,13 @@ class Stage:
         tracing: Tracing | None = None,
         agents: Mapping[str, Mapping[str, Any]] = {},
         pipeline: Pipeline = execute,
+        bounds: Bounds = Bounds(ttl_seconds=60, max_turns=100),  # noqa: B008 - immutable
         **settings: Any,
     ) -> None:
         """`agents` are further ones, by name, in what they differ from the default agent."""
         self.settings = load(None, **(NO_LIMITS | settings))
         self.store = store or InProcessStore()
-        self.sessions = Sessions(self.store, Bounds(ttl_seconds=60, max_turns=100))
+        self.sessions = Sessions(self.store, bounds)
         self.limiter = Limiter(self.settings, self.store)
         self.model = scripted[0]
         registry = Registry(tools)

@@ -45,8 +45,9 @@ def record_answer(attempt: Attempt, seconds: float, number: int, error: Exceptio
         "latency_ms": _milliseconds(seconds),
         "cost_usd": cost_usd,
         "success": error is None,
-        **_numbered(number),
     }
+    if number > 1:
+        fields["attempt"] = number
     requests, cost, tokens = _series(attempt.model)
     if error is None:
         log.note("llm_call", fields)
@@ -72,6 +73,9 @@ def record_failure(ref: str, error: BaseException, seconds: float, attempt: Atte
     """Of an attempt that came to no answer; `attempt` is what it can have used."""
     outcome = class_of(error)
     metrics.MODEL_REQUESTS.labels(ref, outcome).inc()
+    further = {} if attempt is None else _record_estimate(attempt)
+    if number > 1:
+        further["attempt"] = number
     write = log.error if TABLE[outcome].alert else log.warning  # until the operator acts, it does not heal
     write(
         "llm_call",
@@ -80,13 +84,8 @@ def record_failure(ref: str, error: BaseException, seconds: float, attempt: Atte
         success=False,
         error=outcome,
         cause=error.cause if isinstance(error, ModelError) else "",
-        **_numbered(number),
-        **({} if attempt is None else _record_estimate(attempt)),
+        **further,
     )
-
-
-def _numbered(number: int) -> dict[str, Any]:
-    return {"attempt": number} if number > 1 else {}
 
 
 def _record_estimate(attempt: Attempt) -> dict[str, Any]:

@@ -111,7 +111,6 @@ def _resilient(model: Model, price: Price, settings: Settings, tracing: Tracing 
         ObservedModel(model, price, deadlines),
         retries,
         tracing,
-        resting=getattr(model, "resting", None),
         breaker=Breaker(model.ref, model.probe) if settings.breaker else None,
         bulkhead=None if most is None else Bulkhead(model.ref, most, settings.max_queued_calls),
     )
@@ -125,7 +124,7 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 def _price(ref: str, settings: Settings, options: ModelOptions) -> Price | None:
     if given := options.price:
         return flat_price(given.input, given.output, given.cache_read, given.cache_write)
-    return price_of(ref, settings.openai_base_url)
+    return price_of(ref, settings.openai_base_url, settings.prompt_cache_ttl)
 
 
 def _build(ref: str, settings: Settings, options: ModelOptions, http: Http) -> Model:
@@ -168,6 +167,7 @@ def _anthropic(name: str, settings: Settings, options: ModelOptions, _: Http) ->
         options=options,
         context_window=window,
         tls=_tls(settings),
+        cache_ttl=settings.prompt_cache_ttl,
     )
 
 

@@ -14,7 +14,7 @@ from app.models.pace import Pace
 from app.models.prices import Price
 from app.models.protocol import Beside, Completion, Model, ModelRequest, OnBeside, OnText, unheard
 from app.models.providers.failures import unavailable
-from app.models.silence import Deadlines, Silence, WaitLoaded
+from app.models.silence import Deadlines, Silence, Watch
 from app.telemetry import metrics
 
 OnAttempt = Callable[[Attempt], None]
@@ -40,8 +40,7 @@ class ObservedModel:
         self.ref, self.provider, self.name = model.ref, model.provider, model.name
         self.pace = Pace()
         """Of its calls in this process."""
-        self._deadlines = deadlines or Deadlines()
-        self._wait_loaded: WaitLoaded | None = getattr(model, "wait_loaded", None)
+        self._watch = Watch(deadlines or Deadlines(), getattr(model, "wait_loaded", None))
 
     @property
     def context_window(self) -> int | None:
@@ -58,7 +57,6 @@ class ObservedModel:
         on_beside: OnBeside = unheard,
         on_attempt: OnAttempt = unpaid,
         ends_at: float = inf,
-        *,
         on_content: Callable[[], None] = _nothing,
         number: int = 1,
     ) -> Completion:
@@ -68,7 +66,7 @@ class ObservedModel:
         before the first piece, of text or beside it. `number` is the attempt's within its call.
         """
         started = perf_counter()
-        silence = Silence(request, self._deadlines, ends_at, self._wait_loaded)
+        silence = Silence(self._watch, request, ends_at)
         clock = silence.clock
         pieces: list[str] = []
         silent: float | None = None

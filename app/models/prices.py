@@ -59,8 +59,9 @@ def flat_price(input_: float, output: float, cache_read: float | None, cache_wri
     return Price((Rates(0, input_, output, read, write),))
 
 
-def price_of(ref: str, openai_base_url: str = OPENAI_BASE_URL) -> Price | None:
-    """The price of the model that `provider/name` stands for; None: not known.
+def price_of(ref: str, openai_base_url: str = OPENAI_BASE_URL, cache_ttl: str = "5m") -> Price | None:
+    """The price of the model that `provider/name` stands for, with Anthropic's cache written for so long; None: not
+    known.
 
     `demo` and `ollama/…` are free. `openai/…` has OpenAI's price only at OpenAI: elsewhere the same name says
     nothing about the cost. A price that changes on a date in the list does so at the next start.
@@ -69,7 +70,7 @@ def price_of(ref: str, openai_base_url: str = OPENAI_BASE_URL) -> Price | None:
     if provider in ("demo", "ollama"):
         return FREE
     if provider == "anthropic" or (provider == "openai" and is_openai(openai_base_url)):
-        return _listed_price(_listed(provider, name))
+        return _listed_price(_listed(provider, name), cache_ttl if provider == "anthropic" else "5m")
     return None
 
 
@@ -105,14 +106,15 @@ def _listed(provider: str, name: str) -> Any:
         return None
 
 
-def _listed_price(model: Any) -> Price | None:
+def _listed_price(model: Any, cache_ttl: str) -> Price | None:
     if model is None:
         return None
     prices = model.get_prices(datetime.now(UTC))
     if prices.input_mtok is None or prices.output_mtok is None:
         return None
     read = prices.input_mtok if prices.cache_read_mtok is None else prices.cache_read_mtok
-    write = prices.input_mtok if prices.cache_write_mtok is None else prices.cache_write_mtok
+    write = prices.cache_write_1h_mtok if cache_ttl == "1h" else prices.cache_write_mtok
+    write = prices.input_mtok if write is None else write
     listed = (prices.input_mtok, prices.output_mtok, read, write)
     starts = {0} | {tier.start for price in listed for tier in getattr(price, "tiers", ())}
     return Price(

@@ -24,7 +24,7 @@ WHOLE_SECONDS_MARGIN = 1.0
 UNTOLD_RESET_SECONDS = 60.0
 """Where a limit is told without its reset: providers' shortest windows are minutes."""
 
-LOW_REQUESTS = 50
+LOW_REQUESTS = 100
 LOW_SHARE = 0.2
 """Requests left, and their share of the limit, below which other processes have to know."""
 

@@ -1,15 +1,16 @@
 """One model call as runs make it: the gates before the model, a first attempt, and after a failure its retries."""
 
 import asyncio
+from functools import partial
 from math import inf
 
 from msgspec import Struct
-from opentelemetry.trace import Span, SpanKind
-from opentelemetry.util.types import AttributeValue
+from opentelemetry.trace import SpanKind
 
 from app.errors import AppError, ModelRateLimited
 from app.models.breaker import Breaker
 from app.models.bulkhead import Bulkhead
+from app.models.call_spans import of_answer, of_request
 from app.models.circuit import Call as Entered
 from app.models.failure_table import rule_of
 from app.models.observed import ObservedModel, OnAttempt, unpaid
@@ -50,7 +51,6 @@ class ResilientModel:
         retries: Retries | None = None,
         tracing: Tracing | None = None,
         *,
-        resting: Resting | None = None,
         breaker: Breaker | None = None,
         bulkhead: Bulkhead | None = None,
     ) -> None:
@@ -60,11 +60,12 @@ class ResilientModel:
         self.dearest: Price = observed.dearest
         """What a reservation has to reckon with."""
         self.pace = observed.pace
-        self.resting = resting
+        self.resting: Resting = getattr(observed.model, "resting", None) or Resting(self.ref)
         self.breaker = breaker
         self.bulkhead = bulkhead
         self._retries = retries
         self._span = f"chat {self.name}"
+        self._describe = partial(of_request, self.provider, self.name)
         self._tracing = tracing or Tracing(None)
 
     @property
@@ -78,9 +79,7 @@ class ResilientModel:
     @property
     def healthy(self) -> bool:
         """Whether its next call can be expected to be let through: it neither rests nor keeps failing."""
-        if self.resting is not None and self.resting.state() is not None:
-            return False
-        return self.breaker is None or self.breaker.admits
+        return self.resting.state() is None and (self.breaker is None or self.breaker.admits)
 
     async def generate(
         self,
@@ -96,13 +95,13 @@ class ResilientModel:
         loop's clock, is when the first content has to be there, or the whole answer of a plain call.
         """
         call = _Call(request, on_text, on_beside, on_attempt, ends_at)
-        with self._tracing.span(self._span, self._attributes, request, SpanKind.CLIENT) as span:
+        with self._tracing.span(self._span, self._describe, request, SpanKind.CLIENT) as span:
             try:
                 completion = await self._attempt(call, 1)
             except AppError as error:
                 completion = await self._again_or_raise(call, error)
             if span.is_recording():
-                _describe(span, completion)
+                span.set_attributes(of_answer(completion))
         if self._retries is not None:
             self._retries.earn()
         return completion
@@ -124,25 +123,38 @@ class ResilientModel:
         def wait(error: BaseException, failed: int) -> float | None:
             if call.begun:
                 return None
-            rest = None if self.resting is None else self.resting.state()
+            rest = self.resting.state()
             return retries.wait(error, failed, call.ends_at - clock(), 0.0 if rest is None else rest[1])
 
         return await again(error, lambda number: self._attempt(call, number), wait)
 
     async def _attempt(self, call: _Call, number: int) -> Completion:
-        if self.resting is not None:
-            self.resting.check()
+        self.resting.check()
+        if self.bulkhead is None:
+            return await self._let_in(call, number)
+        if self.breaker is not None:
+            self.breaker.check()
+        await self.bulkhead.enter(call.ends_at)
+        try:
+            self.resting.check()  # what was right before the queue may be wrong after it
+            return await self._let_in(call, number)
+        finally:
+            self.bulkhead.leave()
+
+    async def _let_in(self, call: _Call, number: int) -> Completion:
         entered = call.entered = None if self.breaker is None else self.breaker.enter()
         try:
-            completion = await self._placed(call, number)
+            call.attempts += 1
+            completion = await self.observed.generate(
+                call.request, call.on_text, call.on_beside, call.on_attempt, call.ends_at, call.begin, number
+            )
         except BaseException as error:
             self._failed(error, entered)
             raise
         else:
+            self.resting.answered()
             if entered is not None:
                 entered.good()
-            if self.resting is not None:
-                self.resting.answered()
             return completion
         finally:
             if entered is not None:
@@ -153,42 +165,12 @@ class ResilientModel:
         rule = rule_of(error)
         if entered is not None and rule.breaker:
             entered.bad()
-        if self.resting is None or not rule.rest or not isinstance(error, AppError):
+        if not rule.rest or not isinstance(error, AppError):
             return
         if isinstance(error, ModelRateLimited):
             self.resting.rest(error.retry_after)
         elif error.retry_after is not None:
             self.resting.rest(error.retry_after, "overloaded")
-
-    async def _placed(self, call: _Call, number: int) -> Completion:
-        if self.bulkhead is None:
-            return await self._observed(call, number)
-        await self.bulkhead.enter(call.ends_at)
-        try:
-            return await self._observed(call, number)
-        finally:
-            self.bulkhead.leave()
-
-    async def _observed(self, call: _Call, number: int) -> Completion:
-        call.attempts += 1
-        return await self.observed.generate(
-            call.request,
-            call.on_text,
-            call.on_beside,
-            call.on_attempt,
-            call.ends_at,
-            on_content=call.begin,
-            number=number,
-        )
-
-    def _attributes(self, request: ModelRequest) -> dict[str, AttributeValue]:
-        return {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": self.provider,
-            "gen_ai.request.model": self.name,
-            "gen_ai.request.max_tokens": request.max_tokens,
-            "gen_ai.request.stream": request.stream,
-        }
 
     async def probe(self) -> None:
         await (self.observed if self.breaker is None else self.breaker).probe()
@@ -197,18 +179,3 @@ class ResilientModel:
         if self.breaker is not None:
             await self.breaker.aclose()
         await self.observed.aclose()
-
-
-def _describe(span: Span, completion: Completion) -> None:
-    usage = completion.usage
-    span.set_attributes(
-        {
-            "gen_ai.response.finish_reasons": [completion.stop_reason],
-            "gen_ai.usage.input_tokens": usage.input_tokens,
-            "gen_ai.usage.output_tokens": usage.output_tokens,
-            "gen_ai.usage.cache_read.input_tokens": usage.cache_read_tokens,
-            "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
-            "agent.cost_usd": completion.cost_usd,
-            "agent.attempts": completion.attempts,
-        }
-    )

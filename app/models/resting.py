@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Literal, get_args
 
-from app.errors import AppError, ModelError, ModelRateLimited, ModelUnavailable
+from app.errors import ModelError, ModelRateLimited, ModelUnavailable
 from app.models.quota_headers import COMPATIBLE, Format, Quota, low_quotas, remaining_names
 from app.telemetry import metrics
 from app.telemetry.logs import log
@@ -54,7 +54,7 @@ class Resting:
         self._reason: Reason = "rate_limited"
         self._backoff = 0.0
         self._new_until = 0.0  # not yet told to the store
-        self._new_quota: tuple[int, float] | None = None  # likewise: requests left, and until when
+        self._new_quota: tuple[int, int, float] | None = None  # likewise: requests left, of how many, and until when
         metrics.MODEL_RESTING.labels(ref).set_function(lambda: float(self.state() is not None))
 
     def check(self) -> None:
@@ -90,12 +90,12 @@ class Resting:
             return ""
         now = self._clock()
         rests = max(0, round((self._new_until - now) * 1000))
-        left, until = self._new_quota or (-1, now)
+        left, limit, until = self._new_quota or (-1, 0, now)
         resets = max(0, round((until - now) * 1000))
         self._new_until, self._new_quota = 0.0, None
         if not resets:
             left = -1
-        return f"{rests} {self._reason} {left} {resets} {int(unmade)}" if rests or resets or unmade else ""
+        return f"{rests} {self._reason} {left} {limit} {resets} {int(unmade)}" if rests or resets or unmade else ""
 
     def told(self, seconds: float, reason: str) -> None:
         """The store says that it rests for so long yet."""
@@ -111,7 +111,7 @@ class Resting:
         requests = [quota for quota in quotas if quota.unit == "requests"]
         if requests:
             fewest = min(requests, key=lambda quota: quota.remaining)
-            self._new_quota = (fewest.remaining, now + fewest.resets_in)
+            self._new_quota = (fewest.remaining, fewest.limit, now + fewest.resets_in)
 
     def _next_backoff(self) -> float:
         if self._until <= self._clock():  # else it is of the same burst as the one before
@@ -128,16 +128,6 @@ class Resting:
                 log.warning("model.resting", model=self.ref, reason=reason, seconds=round(until - now, 3))
             self._until, self._reason = until, reason
         return until
-
-
-def earliest(errors: Sequence[AppError]) -> AppError:
-    """What a caller gets whose models have all failed with these: the error after which another try makes sense first.
-    Where none names a time, the first that is not permanent, else the first."""
-
-    def wait(error: AppError) -> tuple[bool, float]:
-        return error.permanent, math.inf if error.retry_after is None else error.retry_after
-
-    return min(errors, key=wait)
 
 
 def _error(reason: Reason, seconds: float) -> ModelError:

@@ -12,40 +12,32 @@ A_SECOND = 3.0
 BURST = 10.0
 """Retries that can be saved up. A thousand calls that fail at once are so retried 190 times in the next 60 s."""
 
-_AHEAD_SECONDS = 1.0
-
 
 class RetryBudget:
     """A token bucket for one model in this process, filled by its good calls, or by time where they earn less.
 
-    In any t seconds in which n calls end well, at most BURST + A_SECOND * t + SHARE * n retries are taken. That shares
-    and time are not added up keeps a busy model at 1.2 calls for each that is asked of it.
+    In any t seconds in which n calls end well, at most BURST + A_SECOND * t + SHARE * n retries are taken.
     """
 
-    __slots__ = ("_clock", "_filled_until", "_tokens")
+    __slots__ = ("_clock", "_filled_at", "_good", "_tokens")
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._tokens = BURST
-        self._filled_until = clock()  # up to here the time has earned its tokens, or calls have earned them for it
+        self._filled_at = clock()
+        self._good = 0  # calls since then
 
     def earn(self) -> None:
         """A call has ended well."""
-        now = self._fill()
-        self._tokens = min(self._tokens + SHARE, BURST)
-        self._filled_until = min(self._filled_until + SHARE / A_SECOND, now + _AHEAD_SECONDS)
+        self._good += 1
 
     def take(self) -> bool:
         """Whether there is a retry left; then it is taken: when it is scheduled, not when it is sent."""
-        self._fill()
+        now = self._clock()
+        earned = max(SHARE * self._good, A_SECOND * (now - self._filled_at))
+        self._tokens = min(self._tokens + earned, BURST)
+        self._filled_at, self._good = now, 0
         if self._tokens < 1:
             return False
         self._tokens -= 1
         return True
-
-    def _fill(self) -> float:
-        now = self._clock()
-        if now > self._filled_until:
-            self._tokens = min(self._tokens + A_SECOND * (now - self._filled_until), BURST)
-            self._filled_until = now
-        return now

@@ -8,12 +8,12 @@ from app.errors import ContextTooLong, LimitsUnavailable, RateLimited
 from app.limits.allowance import Growth
 from app.messages import AssistantMessage, ToolCall, ToolMessage
 from app.models.call_records import Attempt
-from app.models.protocol import REFUSALS, Beside, ModelRequest
+from app.models.protocol import REFUSALS, Beside, ModelRequest, ToolSpec, Withdrawn
 from app.runs.candidates import attempt_ends_at, larger_is_left, may_be_replaced
 from app.runs.context import RunContext
 from app.runs.events import Reasoning, ToolCallRecord, ToolFinished, ToolStarted, UsageReported
 from app.runs.fallback import Refused
-from app.runs.plan import CallModel, growth_beside_tools
+from app.runs.plan import ANSWER_NOW, CallModel, growth_beside_tools
 from app.runs.ration import Left
 from app.runs.shortening import shorten_results
 from app.runs.steps import Attempted, ModelAnswered, ModelAsked, Shortened, ToolAnswered, ToolsCalled
@@ -73,8 +73,29 @@ def _request(run: RunContext, call: CallModel) -> ModelRequest:
     tools, asked = () if call.last else run.tools.specs, run.request
     temperature = run.agent.temperature if asked.temperature is None else asked.temperature
     return ModelRequest(
-        call.system, messages, tools, answer, asked.stream, reasoning, temperature, asked.response_format
+        call.system,
+        messages,
+        tools,
+        answer,
+        asked.stream,
+        reasoning,
+        temperature,
+        asked.response_format,
+        _conversation(run, tools),
+        _withdrawn(run, call),
     )
+
+
+def _conversation(run: RunContext, tools: Sequence[ToolSpec]) -> str:
+    """Empty where most likely nothing continues it: a question without tools and without a session."""
+    goes_on = tools or run.request.session_id is not None or run.request.history is not None
+    return run.memory.session_id if goes_on else ""
+
+
+def _withdrawn(run: RunContext, call: CallModel) -> Withdrawn | None:
+    if not (call.last and run.tools.specs) or call.system == run.costs.system_prompt:
+        return None
+    return Withdrawn(run.costs.system_prompt, run.tools.specs, ANSWER_NOW)
 
 
 def _shorten(run: RunContext) -> bool:

@@ -1,19 +1,22 @@
-"""From a session's turns to the messages a model is given: repaired, then trimmed by whole turns."""
+"""From a session's turns to the messages a model is given: repaired, then trimmed by whole turns.
+
+A provider's cache reads a prompt as far as it begins like the one before. So the history grows until it is full, and is
+then cut to half: between two cuts it only gets longer. Where it is cut follows from the turns alone.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from msgspec.structs import replace
+from msgspec import Struct
 
-from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, Turn, UserMessage
+from app.messages import AssistantMessage, Message, Turn, UserMessage
 from app.models.estimates import BYTES_A_TOKEN, estimated_message_tokens
+from app.runs.repair import is_plain, repair
 from app.runs.shortening import shorten, without_extras
 from app.runs.valid_calls import with_distinct_ids
 
-UNANSWERED = "[This was not answered: the run was interrupted.]"
-"""Stands for the answer of a turn that has none: conversations of some models have to alternate."""
-
-_LOST = "The result of this call was lost."
+_TOKENS_OF_AN_ID = 4
+"""That a call may grow by where its id is taken."""
 
 
 class History(NamedTuple):
@@ -22,6 +25,14 @@ class History(NamedTuple):
     """Older turns did not fit."""
     shortened: bool = False
     """Not even the newest turn did, and it is not all there."""
+
+
+class _Told(Struct, gc=False):
+    """A turn as a model may be told of it, and its size, which depends on nothing but the turn and the model."""
+
+    messages: tuple[Message, ...]
+    tokens: int
+    plain: bool = True
 
 
 def turns_of(messages: Iterable[Message]) -> list[Turn]:
@@ -34,109 +45,61 @@ def turns_of(messages: Iterable[Message]) -> list[Turn]:
     return [Turn("", 0.0, tuple(turn)) for turn in turns]
 
 
-def repair(turn: Turn) -> tuple[Message, ...]:
-    """The turn's messages such that every provider accepts them.
-
-    A turn starts with its user's message; every tool call is followed by its result; no result stands without its
-    call; the turn ends with an answer, if only with a note that there is none. A turn without a question is left out:
-    the result is empty.
-    """
-    messages = turn.messages
-    if _is_plain(turn) or not messages:
-        return messages
-    return _repaired(messages) if isinstance(messages[0], UserMessage) else ()
-
-
-def _is_plain(turn: Turn) -> bool:
-    """Whether it is as most are: a question and an answer that is all there."""
-    if len(turn.messages) != 2:
-        return False
-    question, answer = turn.messages
-    if type(question) is not UserMessage or type(answer) is not AssistantMessage:
-        return False
-    if answer.tool_calls or answer.interrupted or answer.extras is not None:
-        return False
-    return answer.content != "" and not answer.content.isspace()
-
-
-def _says(message: Message) -> bool:
-    return bool(message.content) and not message.content.isspace()
-
-
-def _repaired(messages: Iterable[Message]) -> tuple[Message, ...]:
-    repaired: list[Message] = []
-    open_calls: dict[str, str] = {}  # id → name
-
-    def close() -> None:
-        repaired.extend(ToolMessage(id_, name, _LOST, is_error=True) for id_, name in open_calls.items())
-        open_calls.clear()
-
-    for message in messages:
-        match message:
-            case ToolMessage():
-                if open_calls.pop(message.tool_call_id, None) is not None:
-                    repaired.append(message)
-            case UserMessage():
-                close()
-                if repaired and not _is_answer(repaired[-1]):
-                    repaired.append(AssistantMessage(UNANSWERED))
-                repaired.append(message)
-            case AssistantMessage(tool_calls=()) if not _says(message):
-                pass
-            case AssistantMessage():
-                close()
-                calls = _first_of_each_id(message.tool_calls)
-                repaired.append(replace(message, tool_calls=calls, interrupted=False))
-                open_calls.update((call.id, call.name) for call in calls)
-    close()
-    if not _is_answer(repaired[-1]):
-        repaired.append(AssistantMessage(UNANSWERED))
-    return tuple(repaired)
-
-
-def _is_answer(message: Message) -> bool:
-    return isinstance(message, AssistantMessage) and not message.tool_calls
-
-
-def _first_of_each_id(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
-    by_id: dict[str, ToolCall] = {}
-    for call in calls:
-        by_id.setdefault(call.id, call)
-    return tuple(by_id.values())
-
-
 def trim(
     turns: Sequence[Turn], max_tokens: int, *, question: str = "", model: str = "", size: int | None = None
 ) -> History:
-    """The messages of as many of the last turns as fit into `max_tokens`, by the estimate of `sizes`.
+    """The messages of the last turns, in at most `max_tokens` by the estimate of `estimates`.
 
-    `size` is that of the turns in JSON, if it is known: what is small enough so need not be measured again.
-    The newest is shortened to what fits. A turn is without its extras where they are another model's, or do not fit.
+    Turns are added until they are more than that; then the oldest go until the rest takes half, and what is kept goes
+    without its extras. The newest always stays, shortened to what fits.
+    `size` is that of the turns in JSON, if it is known: what is small enough so need not be measured.
     Left out is a question that was not answered and then asked again, as clients do after a failure.
     """
-    if size is not None and size <= max_tokens * BYTES_A_TOKEN and all(map(_is_plain, turns)):
+    if size is not None and size <= max_tokens * BYTES_A_TOKEN and all(map(is_plain, turns)):
         return History([message for turn in turns for message in turn.messages])
-    kept: list[tuple[Message, ...]] = []
-    used: set[str] = set()  # ids of calls
-    left, asked_next, left_out, shortened = max_tokens, question, False, False
+    told = _told(turns, max_tokens, question, model)
+    first = _cut(told, max_tokens)
+    messages = _with_distinct_ids(told[first:])
+    if first == len(told) - 1 and told[first].tokens > max_tokens:
+        shortened = list(shorten(tuple(messages), max_tokens)) if max_tokens else []
+        return History(shortened, left_out=True, shortened=max_tokens > 0)
+    return History(messages, left_out=first > 0)
+
+
+def _cut(told: list[_Told], max_tokens: int) -> int:
+    """The place of the first turn that is kept. Takes the extras from the turns that were kept at the last cut."""
+    first = total = 0
+    for place, turn in enumerate(told):
+        total += turn.tokens
+        if total > max_tokens:
+            _bare(told, first, place)
+            before, first, total = first, place, turn.tokens
+            while first > before and total + told[first - 1].tokens <= max_tokens // 2:
+                first -= 1
+                total += told[first].tokens
+    return first
+
+
+def _bare(told: list[_Told], first: int, end: int) -> None:
+    for place in range(first, end):
+        turn = told[place]
+        if not turn.plain and (messages := without_extras(turn.messages)) is not turn.messages:
+            told[place] = _measured(messages)
+
+
+def _told(turns: Sequence[Turn], max_tokens: int, question: str, model: str) -> list[_Told]:
+    told: list[_Told] = []
+    asked_next = question
     for turn in reversed(turns):
-        messages = turn.messages
-        if _is_plain(turn):
-            size = estimated_message_tokens(messages)
+        if is_plain(turn):
+            told.append(_Told(turn.messages, estimated_message_tokens(turn.messages)))
         elif _asked_again(turn, asked_next) or not (messages := repair(turn)):
             continue
         else:
-            messages, size = _fitted(with_distinct_ids(messages, used), left, model)
-        asked_next = messages[0].content
-        if size > left:
-            left_out = True
-            if not kept and left > 0:
-                messages, shortened = shorten(messages, left), True
-                kept.append(messages)
-            break
-        left -= size
-        kept.append(messages)
-    return History([message for messages in reversed(kept) for message in messages], left_out, shortened)
+            told.append(_fitted(messages, max_tokens // 2, model))
+        asked_next = told[-1].messages[0].content
+    told.reverse()
+    return told
 
 
 def _asked_again(turn: Turn, question: str) -> bool:
@@ -148,10 +111,23 @@ def _asked_again(turn: Turn, question: str) -> bool:
     return False
 
 
-def _fitted(messages: tuple[Message, ...], tokens: int, model: str) -> tuple[tuple[Message, ...], int]:
-    """The messages with those extras that the model may be given and that fit, and their size."""
-    messages = without_extras(messages, but_of=model)
-    size = estimated_message_tokens(messages)
-    if size > tokens and (bare := without_extras(messages)) is not messages:
-        return bare, estimated_message_tokens(bare)
-    return messages, size
+def _fitted(messages: tuple[Message, ...], max_tokens: int, model: str) -> _Told:
+    """With those extras that the model may be given, unless they alone would fill what a cut leaves."""
+    told = _measured(without_extras(messages, but_of=model))
+    if told.tokens > max_tokens and (bare := without_extras(messages)) is not messages:
+        return _measured(bare)
+    return told
+
+
+def _measured(messages: tuple[Message, ...]) -> _Told:
+    calls = sum([len(message.tool_calls) for message in messages if type(message) is AssistantMessage])
+    return _Told(messages, estimated_message_tokens(messages) + calls * _TOKENS_OF_AN_ID, plain=False)
+
+
+def _with_distinct_ids(told: Iterable[_Told]) -> list[Message]:
+    """From the oldest on: a turn that is added changes none before it."""
+    used: set[str] = set()
+    messages: list[Message] = []
+    for turn in told:
+        messages.extend(turn.messages if turn.plain else with_distinct_ids(turn.messages, used))
+    return messages

@@ -62,12 +62,13 @@ class Memory(Struct):
 
     def _use_turns(self, model: ResilientModel, system: str, tool_bytes: int) -> None:
         most, window = self.agent.history_max_tokens, model.context_window
-        history = self._trim(most, model.ref)
-        if window is not None and history.messages:
+        if window is not None and self._turns:
             room = room_for_history(window, self.agent.limits.max_tokens, system, self.question, tool_bytes)
-            if room < most and estimated_message_tokens(history.messages) > room:
-                history = self._trim(room, model.ref)._replace(shortened=True)
-        self._use(history)
+            if room < most:
+                history = self._trim(room, model.ref)
+                self._use(history._replace(shortened=history.left_out or history.shortened))
+                return
+        self._use(self._trim(most, model.ref))
 
     def not_recalled(self, error: StateUnavailable) -> None:
         """Go on without what was said before."""

@@ -8,11 +8,18 @@ from app.models.estimates import BYTES_A_TOKEN, estimated_message_tokens
 _LEAST_SHARE = 4
 """A quarter of the window at most is kept free for an answer that may be longer, before the history has to go."""
 
+_STEPS = 16
+"""Of the lengths that questions are rounded up to, in a window."""
+
 
 def room_for_history(window: int, answer: int, system: str, question: Message, tool_bytes: int) -> int:
-    """Tokens that are left for messages before the question; by the estimate of `sizes`."""
-    fixed = _fixed(system, tool_bytes) + estimated_message_tokens([question])
-    return max(0, window - fixed - min(answer, window // _LEAST_SHARE))
+    """Tokens that are left for messages before the question; by the estimate of `estimates`.
+
+    Questions of about the same length leave the same room: what is kept of the history would change with each.
+    """
+    step = max(1, window // _STEPS)
+    asked = -(-estimated_message_tokens([question]) // step) * step
+    return max(0, window - _fixed(system, tool_bytes) - asked - min(answer, window // _LEAST_SHARE))
 
 
 def within_window(

@@ -40,5 +40,8 @@ class RunSettings(BaseModel):
         description="Maximum characters of a tool's result, or error, that callers are shown; 0 shows none",
     )
     history_max_tokens: int = Field(
-        4096, ge=0, le=MAX_TOKENS, description="Maximum of a session's history that a run is given, in tokens"
+        4096,
+        ge=0,
+        le=MAX_TOKENS,
+        description="Maximum of a session's history that a run is given, in tokens; it is cut to half when it is full",
     )

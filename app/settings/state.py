@@ -23,13 +23,14 @@ class StateSettings(BaseModel):
     )
     session_ttl_seconds: int = Field(604_800, ge=1, le=10 * YEAR, description="How long an unused session is kept")
     session_max_turns: int = Field(
-        100, ge=1, le=1_000_000, description="Maximum turns kept of a session; the oldest go first"
+        100, ge=1, le=1_000_000, description="Maximum turns kept of a session; with one more the older half goes"
     )
     session_max_bytes: int = Field(
         262_144,
         ge=4_096,
         le=GIB // 4,
-        description="Maximum bytes kept of a session; the oldest turns go first, and a larger turn is shortened",
+        description="Maximum bytes kept of a session; with more its oldest turns go until half is left, and a larger "
+        "turn is shortened",
     )
     sessions_per_user: int = Field(
         1_000,

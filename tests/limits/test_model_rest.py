@@ -54,8 +54,8 @@ class Process:
             reservation.record(self.resting.ref, Usage(1, 1), 0.0)
         await self.limiter.settle(reservation)
 
-    def hear(self, remaining: int, reset: str = "20.0") -> None:
-        told = {"limit": "60", "remaining": str(remaining), "reset": reset}
+    def hear(self, remaining: int, reset: str = "20.0", limit: int = 60) -> None:
+        told = {"limit": str(limit), "remaining": str(remaining), "reset": reset}
         self.resting.heard(CIMultiDict({f"x-ratelimit-{part}-requests": value for part, value in told.items()}))
 
     @property
@@ -143,13 +143,23 @@ async def test_a_used_up_limit_is_probed_by_one_request_until_a_header_tells_mor
     assert [(await two.begin()).counted for _ in range(3)] == [True, True, False]
 
 
-async def test_a_limit_that_was_not_used_up_is_forgotten_at_its_reset(processes: tuple[Process, Process]) -> None:
+async def test_all_of_a_small_limit_is_there_after_its_reset(processes: tuple[Process, Process]) -> None:
     one, two = processes
-    one.hear(2, "0.05")
+    one.hear(2, "0.05", limit=5)
     await one.begin()
     await asyncio.sleep(0.1)
-    for _ in range(5):
-        assert not (await two.begin()).counted
+    assert [(await two.begin()).counted for _ in range(6)] == [True] * 5 + [False]
+    one.hear(0, limit=5)
+    await one.begin()
+    assert one.rests == ("used_up", 20)
+
+
+async def test_a_large_limit_is_not_counted_after_its_reset(processes: tuple[Process, Process]) -> None:
+    one, two = processes
+    one.hear(2, "0.05", limit=500)
+    await one.begin()
+    await asyncio.sleep(0.1)
+    assert not any([(await two.begin()).counted for _ in range(5)])
     assert two.rests is None
 
 

@@ -15,7 +15,6 @@ from tests.models.servers import Provider, Reply
 from tests.models.whole_answer import CALCULATOR, CLOCK, ask, whole_answer
 
 dialect = AnthropicDialect()
-CACHED = {"cache_control": {"type": "ephemeral"}}
 
 
 @pytest.fixture
@@ -51,8 +50,8 @@ async def test_what_is_sent(provider: Provider, model: AnthropicModel) -> None:
         "model": "claude-test",
         "max_tokens": 100,
         "stream": True,
-        "system": [{"type": "text", "text": "Be brief.", **CACHED}],
-        "tools": [first, {**second, **CACHED}],
+        "system": [{"type": "text", "text": "Be brief."}],
+        "tools": [first, second],
         "messages": [
             {"role": "user", "content": [user("1 + 2, and the time?")]},
             {
@@ -72,7 +71,6 @@ async def test_what_is_sent(provider: Provider, model: AnthropicModel) -> None:
                         "tool_use_id": "functions_clock_0",
                         "content": "no clock",
                         "is_error": True,
-                        **CACHED,
                     },
                 ],
             },
@@ -84,7 +82,7 @@ async def test_an_empty_answer_in_the_history_is_left_out(provider: Provider, mo
     provider.will(dialect.streamed(Script()))
     await whole_answer(model, ModelRequest("", [UserMessage("one"), AssistantMessage("\n"), UserMessage("two")]))
     sent = provider.received[0].body
-    assert sent["messages"] == [{"role": "user", "content": [user("one"), {**user("two"), **CACHED}]}]
+    assert sent["messages"] == [{"role": "user", "content": [user("one"), user("two")]}]
     assert "tools" not in sent
 
 

@@ -48,9 +48,11 @@ async def test_tools_that_are_refused_are_left_out_from_then_on(provider: Provid
 async def test_marks_for_the_cache_that_are_refused_are_left_out(provider: Provider, model: AnthropicModel) -> None:
     refusal = dialect.error(400, "system.0.cache_control: Extra inputs are not permitted")
     provider.will(refusal, HI)
-    assert (await whole_answer(model, ask(tools=(CALCULATOR,)))).text == "Hi"
-    assert "cache_control" not in str(provider.received[-1].body)
-    assert provider.received[-1].body["system"] == "Be brief."
+    system = "Be brief. " * 1000
+    request = ModelRequest(system, [UserMessage("hello")], (CALCULATOR,))
+    assert (await whole_answer(model, request)).text == "Hi"
+    assert ["cache_control" in str(request.body) for request in provider.received] == [True, False]
+    assert provider.received[-1].body["system"] == system
 
 
 async def test_the_answer_is_cut_to_the_room_that_is_left(provider: Provider, model: AnthropicModel) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from app.messages import Usage
 from app.models.prices import FREE, MILLION, price_of
+from app.runs.estimates import most_input_usd
 
 MODELS = [
     (provider.id, model.id)
@@ -47,6 +48,22 @@ def _requests(prices: object) -> Decimal:
     """A price a call, which models that search the web have."""
     price = getattr(prices, "requests_kcount", None)
     return price / 1000 if price else Decimal(0)
+
+
+@pytest.mark.parametrize("name", [name for provider, name in MODELS if provider == "anthropic"])
+def test_writing_to_the_cache_for_an_hour_costs_twice_the_input_and_is_reserved(name: str) -> None:
+    price = price_of(f"anthropic/{name}", cache_ttl="1h")
+    assert price
+    for rates in price.tiers:
+        if rates.cache_read != rates.input:  # else the model has no cache
+            assert rates.cache_write == pytest.approx(2 * rates.input)
+            tokens = rates.above + 1000
+            assert most_input_usd(price, tokens) == pytest.approx(tokens * 2 * rates.input / MILLION)
+
+
+def test_how_long_anthropic_keeps_a_prompt_changes_no_other_price() -> None:
+    assert price_of("openai/gpt-5.6", cache_ttl="1h") == price_of("openai/gpt-5.6")
+    assert price_of("demo", cache_ttl="1h") is FREE
 
 
 def test_there_are_prices() -> None:

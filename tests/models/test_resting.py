@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from prometheus_client import REGISTRY
 
-from app.errors import AppError, ModelRateLimited, ModelUnavailable
-from app.models.providers.failures import rate_limited, unavailable
-from app.models.resting import MAX_REST_SECONDS, Resting, credential, earliest
+from app.errors import ModelRateLimited, ModelUnavailable
+from app.models.resting import MAX_REST_SECONDS, REASONS, Resting, credential
+from app.telemetry import metrics
 from tests.logged import capture_logs
 
 
@@ -114,14 +114,14 @@ def test_each_kind_of_limit_counts(resting: Resting, kind: str) -> None:
 def test_what_is_new_is_told_once_and_as_it_is_then(resting: Resting, clock: Clock) -> None:
     hear(resting, 7)
     clock.now += 1
-    assert resting.news() == "0 rate_limited 7 4000 0"
+    assert resting.news() == "0 rate_limited 7 60 4000 0"
     assert resting.news() == ""
     resting.rest(2.5)
     hear(resting, 0)
     clock.now += 1
-    assert resting.news(unmade=True) == "1500 used_up 0 4000 1"
+    assert resting.news(unmade=True) == "1500 used_up 0 60 4000 1"
     hear(resting, 0, kind="tokens")
-    assert resting.news() == "5000 used_up -1 0 0"
+    assert resting.news() == "5000 used_up -1 0 0 0"
 
 
 def test_what_is_over_is_no_news(resting: Resting, clock: Clock) -> None:
@@ -129,11 +129,12 @@ def test_what_is_over_is_no_news(resting: Resting, clock: Clock) -> None:
     resting.rest(1)
     clock.now += 10
     assert resting.news() == ""
-    assert resting.news(unmade=True) == "0 rate_limited -1 0 1"
+    assert resting.news(unmade=True) == "0 rate_limited -1 0 0 1"
 
 
 def test_plenty_left_is_no_news(resting: Resting) -> None:
-    hear(resting, 59)
+    told = {"limit": "600", "remaining": "599", "reset": "1s"}
+    resting.heard(CIMultiDict({f"x-ratelimit-{part}-requests": value for part, value in told.items()}))
     assert resting.news() == ""
 
 
@@ -168,24 +169,12 @@ def test_each_rest_is_logged_and_counted_once(clock: Clock) -> None:
     assert series("agent_model_rests_total", model="openai/counted", reason="rate_limited") == 2
 
 
+def test_every_reason_has_its_series_from_the_start() -> None:
+    assert metrics.REST_REASONS == REASONS
+
+
 def test_accounts_are_told_apart_without_their_keys() -> None:
     accounts = {credential(url, key) for url in ("https://a", "https://b") for key in (None, "", "sk-1", "sk-2")}
     assert len(accounts) == 6
     assert not any("sk" in account for account in accounts)
     assert "secret" not in Resting("openai/m", credential("https://a", "secret")).key
-
-
-def test_the_earliest_error_is_the_one_that_another_try_is_told_by() -> None:
-    soon, late = rate_limited("", 2), unavailable("overloaded", "", 9)
-    never, unknown = unavailable("quota"), unavailable("unreachable")
-    assert earliest([late, never, soon, unknown]) is soon
-    assert earliest([soon, rate_limited("", 0)]).retry_after == 0
-    assert earliest([never, unknown]) is unknown
-    assert earliest([never]) is never
-
-
-@given(st.lists(st.one_of(st.none(), st.floats(0, 1e6)), min_size=1))
-def test_the_earliest_is_never_later_than_another(waits: list[float | None]) -> None:
-    errors: list[AppError] = [rate_limited("", wait) for wait in waits]
-    told = [wait for wait in waits if wait is not None]
-    assert earliest(errors).retry_after == (min(told) if told else None)

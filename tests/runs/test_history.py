@@ -1,5 +1,6 @@
 """What a model is given of a session: whole turns, as many as fit, each such that every provider accepts it."""
 
+import itertools
 from collections.abc import Sequence
 
 import msgspec
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from app.messages import AssistantMessage, Extras, Message, ToolCall, ToolMessage, Turn, UserMessage
 from app.models.estimates import estimated_message_tokens
 from app.runs.estimates import most_history_tokens, most_input_tokens
-from app.runs.history import UNANSWERED, repair, trim
+from app.runs.history import trim
+from app.runs.repair import UNANSWERED, repair
 from tests.runs.acceptable import assert_acceptable
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -55,6 +57,10 @@ def damaged_turns(draw: st.DrawFn) -> Turn:
 
 def whole(said: Sequence[Message]) -> Turn:
     return Turn("id", 0.0, tuple(said))
+
+
+def asked_and_answered(question: str, answer: str, extras: Extras | None = None) -> Turn:
+    return whole([UserMessage(question), AssistantMessage(answer, (), extras)])
 
 
 @given(turns | damaged_turns())
@@ -131,7 +137,7 @@ histories = st.lists(turns | damaged_turns() | whole_messages().map(whole), max_
 
 
 @given(histories, st.integers(0, 300))
-def test_trimming_keeps_the_last_whole_turns_that_fit(history: list[Turn], budget: int) -> None:
+def test_trimming_keeps_the_last_whole_turns_and_as_much_as_was_reserved(history: list[Turn], budget: int) -> None:
     kept, left_out, shortened = trim(history, budget)
     assert estimated_message_tokens(kept) <= budget
     whole_turns = [said for said in map(repair, history) if said]
@@ -144,10 +150,30 @@ def test_trimming_keeps_the_last_whole_turns_that_fit(history: list[Turn], budge
         given_users = [message.content for message in kept if isinstance(message, UserMessage)]
         assert given_users == users[len(users) - len(given_users) :]
         assert left_out == (len(given_users) < len(users))
+        assert bool(kept) == bool(whole_turns) or budget == 0
     if kept:
         assert_acceptable(kept)
         asked = [call.id for m in kept if isinstance(m, AssistantMessage) for call in m.tool_calls]
         assert len(set(asked)) == len(asked), "no two calls of a conversation share an id"
+
+
+sessions = st.lists(st.builds(asked_and_answered, filled, filled, extras) | whole_messages().map(whole), max_size=40)
+
+
+def shared(one: Sequence[Message], other: Sequence[Message]) -> bool:
+    return list(other[: len(one)]) == list(one)
+
+
+@given(sessions, st.integers(100, 1000), st.sampled_from(["m", "n", "o"]))
+def test_a_history_only_grows_between_two_cuts(session: list[Turn], budget: int, model: str) -> None:
+    session = [turn for turn in session if estimated_message_tokens(turn.messages) * 2 + 100 < budget]
+    told = [trim(session[:end], budget, model=model).messages for end in range(len(session) + 1)]
+    cuts = [end for end in range(len(session)) if not shared(told[end], told[end + 1])]
+    for cut in cuts:
+        assert estimated_message_tokens(told[cut + 1]) <= budget // 2
+    for cut, after in itertools.pairwise(cuts):
+        new = [message for turn in session[cut + 1 : after + 1] for message in turn.messages]
+        assert estimated_message_tokens(new) > budget // 2 - 100, "half of it is new"
 
 
 @given(histories, st.integers(0, 2000))
@@ -168,10 +194,6 @@ def test_the_newest_turn_is_never_lost(turn: Turn, budget: int) -> None:
 def test_what_is_kept_never_takes_more_than_was_reserved_for_it(history: list[Turn], budget: int) -> None:
     nothing = most_input_tokens("", [], 0)
     assert most_input_tokens("", trim(history, budget).messages, 0) - nothing <= most_history_tokens(budget)
-
-
-def asked_and_answered(question: str, answer: str, extras: Extras | None = None) -> Turn:
-    return whole([UserMessage(question), AssistantMessage(answer, (), extras)])
 
 
 def test_an_answer_as_long_as_the_history_may_be_is_cut_in_the_middle() -> None:
@@ -202,8 +224,11 @@ def test_extras_go_back_to_the_model_that_wrote_them_where_they_fit() -> None:
     with_extras = AssistantMessage("d", (), REASONED)
     assert trim(turns, 1000, model="m").messages == [said[0], AssistantMessage("b", (), REASONED), said[2], with_extras]
     assert trim(turns, 1000, model="n").messages == said
-    assert trim(turns, 60, model="m") == ([*said[:3], with_extras], False, False)
-    assert trim(turns, 21, model="m") == (said, False, False)
+    assert trim(turns, 60, model="m") == (said, False, False), "they would fill what a cut leaves"
+    more = [*turns, asked_and_answered("e", "f", REASONED)]
+    full = estimated_message_tokens(trim(more, 1000, model="m").messages)
+    last = [UserMessage("e"), AssistantMessage("f", (), REASONED)]
+    assert trim(more, full - 1, model="m") == ([*said, *last], False, False), "a cut takes them from what it leaves"
 
 
 @pytest.mark.parametrize("partial", [(), (AssistantMessage("", interrupted=True),)])
@@ -222,7 +247,7 @@ def test_calls_of_turns_that_went_on_at_once_have_ids_of_their_own() -> None:
     kept = trim([turn, turn], 1000).messages
     ids = [call.id for m in kept if isinstance(m, AssistantMessage) for call in m.tool_calls]
     results = [m.tool_call_id for m in kept if isinstance(m, ToolMessage)]
-    assert ids == results == ["a_2", "a"]
+    assert ids == results == ["a", "a_2"], "those before stay as they were"
 
 
 @given(messages, users | assistants | results)

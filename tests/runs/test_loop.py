@@ -9,7 +9,7 @@ from app.errors import ModelUnavailable
 from app.limits.allowance import Growth
 from app.messages import AssistantMessage, ToolCall, ToolMessage, Turn, Usage, UserMessage
 from app.runs.events import Token, ToolCallRecord, ToolFinished, ToolStarted, UsageReported
-from app.runs.history import repair
+from app.runs.repair import repair
 from app.tools import ToolContext, ToolError, tool
 from tests.doubles import CHEAP, USAGE, ScriptedModel, answers, asks_for
 from tests.runs.rehearsal import Rehearsal, rehearse

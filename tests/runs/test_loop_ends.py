@@ -8,7 +8,7 @@ from app.errors import RequestTooExpensive
 from app.messages import AssistantMessage, ToolCall, Turn, Usage, UserMessage
 from app.models.prices import FREE, Price, Rates
 from app.runs.events import Token, ToolStarted
-from app.runs.history import repair
+from app.runs.repair import repair
 from app.tools import tool
 from tests.doubles import CHEAP, Script, ScriptedModel, answers, asks_for
 from tests.runs.rehearsal import Rehearsal

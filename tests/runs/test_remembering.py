@@ -66,7 +66,7 @@ async def test_what_a_limit_ended_is_remembered_with_its_results() -> None:
     assert messages[1:4] == [AssistantMessage("", (CALL,)), ToolMessage("1", "double", "8"), AssistantMessage("It is")]
 
 
-@pytest.mark.parametrize(("window", "left"), [(None, 6), (100_000, 6), (600, 4), (400, 2), (150, 2), (20, 0)])
+@pytest.mark.parametrize(("window", "left"), [(None, 6), (100_000, 6), (900, 6), (600, 2), (400, 2), (150, 2), (20, 0)])
 async def test_history_is_trimmed_to_the_models_window(window: int | None, left: int) -> None:
     stage = Stage(ScriptedModel(answers("x" * 400)), max_tokens=200)
     for number in range(3):

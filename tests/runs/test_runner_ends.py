@@ -13,7 +13,7 @@ from app.errors import DeadlineExceeded, InternalError, ModelUnavailable, RateLi
 from app.messages import AssistantMessage, Message, ToolCall, UserMessage
 from app.runs.events import Event, RunFailed, RunFinished, RunStarted, Token
 from app.runs.handle import RunHandle
-from app.runs.history import repair
+from app.runs.repair import repair
 from app.runs.request import RunRequest
 from app.telemetry.context import RequestContext, current
 from app.telemetry.traces import Tracing

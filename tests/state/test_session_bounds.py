@@ -41,11 +41,33 @@ async def test_a_user_keeps_the_sessions_last_used(store: Store) -> None:
     assert len(await sessions.load("ada", "b")) == 2
 
 
-async def test_a_session_has_so_many_bytes(store: Store) -> None:
-    sessions = sessions_of(store, max_bytes=SIZE * 3)
-    for name in "abcd":
+async def kept_of_each(sessions: Sessions, names: str) -> list[str]:
+    """The turns that the session has after each of these."""
+    kept = []
+    for name in names:
         await sessions.append("ada", "s", turn(name))
-    assert [kept.message_id for kept in await sessions.load("ada", "s")] == ["b", "c", "d"]
+        kept.append("".join(turn.message_id for turn in await sessions.load("ada", "s")))
+    return kept
+
+
+async def test_a_session_with_too_many_turns_keeps_half_of_them_and_grows_again(store: Store) -> None:
+    sessions = sessions_of(store, max_turns=5)
+    assert await kept_of_each(sessions, "abcdefghi") == [
+        "a",
+        "ab",
+        "abc",
+        "abcd",
+        "abcde",
+        "def",
+        "defg",
+        "defgh",
+        "ghi",
+    ]
+
+
+async def test_a_session_has_so_many_bytes(store: Store) -> None:
+    sessions = sessions_of(store, max_bytes=SIZE * 4)
+    assert await kept_of_each(sessions, "abcdefgh") == ["a", "ab", "abc", "abcd", "de", "def", "defg", "gh"]
     await sessions.append("ada", "s", turn("e", "x" * SIZE * 9))
     assert [kept.message_id for kept in await sessions.load("ada", "s")] == ["e"]
     await sessions.append("ada", "s", turn("f"))

@@ -1,4 +1,6 @@
--- Keep a turn, unless its session was deleted since the turn's run began, and let the oldest go where there is too much.
+-- Keep a turn, unless its session was deleted since the turn's run began. Where there is too much the oldest go until half
+-- is left: a session that lost a turn with each new one would begin differently each time, and providers' caches read
+-- a prompt only as far as it begins like the one before.
 -- ARGV: the turn's id, the turn, when its run began (µs; '': now). `bounds` are set by sessions.py: most turns and bytes of
 --   a session, seconds it is kept; most sessions and bytes of each shelf.
 -- Returns 1, or 0 for a deleted session.
@@ -19,8 +21,10 @@ local turns = redis.call('HLEN', session) - 1
 if turns > most_turns or bytes > most_bytes then
   local fields = redis.call('HKEYS', session)
   table.sort(fields) -- `bytes` comes last
+  local left_turns = turns > most_turns and math.ceil(most_turns / 2) or most_turns
+  local left_bytes = bytes > most_bytes and most_bytes / 2 or most_bytes
   for place = 1, turns - 1 do
-    if turns <= most_turns and bytes <= most_bytes then
+    if turns <= left_turns and bytes <= left_bytes then
       break
     end
     bytes = redis.call('HINCRBY', session, 'bytes', '-' .. redis.call('HSTRLEN', session, fields[place]))

@@ -12,6 +12,7 @@ from typing import Any
 import anthropic
 import httpx2
 import msgspec
+from msgspec.structs import replace
 
 from app.errors import AppError, ModelError
 from app.messages import AssistantMessage, Usage
@@ -21,6 +22,7 @@ from app.models.prices import is_anthropic
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.models.providers.adjusting import Adjusted, Adjusting
 from app.models.providers.anthropic.answer import AnthropicAnswer
+from app.models.providers.anthropic.caching import Marks, Ttl
 from app.models.providers.anthropic.request import FORMAT, request_body
 from app.models.providers.anthropic.transport import raise_for_status, read_answer, translated
 from app.models.providers.changes import Changes
@@ -67,13 +69,15 @@ class AnthropicModel(Adjusted):
         options: ModelOptions = NO_OPTIONS,
         context_window: int | None = None,
         tls: ssl.SSLContext | None = None,
+        cache_ttl: Ttl = "5m",
     ) -> None:
         self.name = name
         self.ref = f"anthropic/{name}"
         self.resting = Resting(self.ref, credential(base_url, api_key), ANTHROPIC)
         self._options = options
         self._adjusting = Adjusting(self.ref, options, context_window, FORMAT)
-        self._splits = not is_anthropic(base_url)
+        self._own = is_anthropic(base_url)
+        self._marks = Marks.of(name, cache_ttl)
         self._opened = False
         self._warned = False
         timeout = httpx2.Timeout(silence_seconds, connect=connect_seconds, pool=None)
@@ -97,7 +101,7 @@ class AnthropicModel(Adjusted):
         tools = request.tool_names()
 
         def begin() -> AnthropicAnswer:
-            splitter = Splitter(opened=self._opened) if self._splits else None
+            splitter = Splitter(opened=self._opened) if not self._own else None
             return AnthropicAnswer(on_text, on_beside, splitter, tools)
 
         async def send(answer: AnthropicAnswer, changes: Changes, max_tokens: int) -> None:
@@ -125,7 +129,9 @@ class AnthropicModel(Adjusted):
 
     def _body(self, request: ModelRequest, ref: str, changes: Changes, max_tokens: int) -> dict[str, Any]:
         with_tools = self._options.tools and "tools" not in changes.left_out
-        body = request_body(request, self.name, ref, max_tokens, changes, with_tools=with_tools)
+        if not self._own and request.withdrawn is not None:
+            request = replace(request, withdrawn=None)  # not all compatible servers know how to forbid the use of tools
+        body = request_body(request, self.name, ref, max_tokens, self._marks, changes, with_tools=with_tools)
         body["stream"] = request.stream if changes.stream is None else changes.stream
         further = dict(self._options.parameters)
         if request.temperature is not None:

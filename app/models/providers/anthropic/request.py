@@ -8,16 +8,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
-from app.models.protocol import ModelRequest
+from app.models.protocol import ModelRequest, Withdrawn
 from app.models.providers.answer_format import system_prompt
 from app.models.providers.anthropic.blocks import placed
+from app.models.providers.anthropic.caching import Marks
 from app.models.providers.changes import NO_CHANGES, Changes
 
-CACHE = {"type": "ephemeral"}
-"""Marks the end of what is kept for five minutes: a prompt that begins the same costs a fraction up to here."""
-
+_NO_CALLS = {"type": "none"}
 FORMAT = "output_config"
 """The parameter with the schema of an answer."""
 
@@ -33,13 +33,17 @@ def request_body(
     model: str,
     ref: str,
     max_tokens: int,
+    marks: Marks,
     changes: Changes = NO_CHANGES,
     *,
     with_tools: bool = True,
 ) -> dict[str, Any]:
-    """The parameters of `messages.create`. Cached are the tools, with the system prompt, and the conversation,
-    which the next iteration and the next turn begin with. `ref` is the model's: it is given back its own thinking.
-    `changes` are what the server has asked for."""
+    """The parameters of `messages.create`. `ref` is the model's: it is given back its own thinking. `changes` are what
+    the server has asked for. A call without tools that were `withdrawn` keeps them, with the choice of none of them:
+    the tools and the system prompt are still read from the cache then, the messages are not."""
+    withdrawn = request.withdrawn if with_tools else None
+    if withdrawn is not None:
+        request = _with_its_prompt(request, withdrawn)
     with_tools = with_tools and bool(request.tools)
     ways = changes.ways
     system = system_prompt(request, FORMAT, changes.left_out)
@@ -47,11 +51,8 @@ def request_body(
     messages = _Conversation(ref, with_tools=with_tools).told(request.messages)
     body: dict[str, Any] = {"model": model, "max_tokens": max_tokens, "messages": messages}
     if system:
-        body["system"] = (
-            [{"type": "text", "text": system, "cache_control": CACHE}]
-            if cached and "system_prompt_as_text" not in ways
-            else system
-        )
+        as_text = "system_prompt_as_text" in ways or not cached
+        body["system"] = system if as_text else [{"type": "text", "text": system}]
     if request.response_format is not None and FORMAT not in changes.left_out:
         body[FORMAT] = {"format": {"type": "json_schema", "schema": request.response_format}}
     if with_tools:
@@ -59,17 +60,22 @@ def request_body(
             {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
             for tool in request.tools
         ]
+    if withdrawn is not None:
+        body["tool_choice"] = _NO_CALLS
     if "thinking_in_every_message" in ways:
         for message in messages:
             _begin_with_thinking(message)
     if cached:
-        messages[-1]["content"][-1]["cache_control"] = CACHE
-        if with_tools:
-            body["tools"][-1]["cache_control"] = CACHE
+        marks.set(body, request, messages=request.conversation != "" and withdrawn is None)
     if "content_as_text" in ways:
         for message in messages:
             message["content"] = _as_text(message["content"])
     return body
+
+
+def _with_its_prompt(request: ModelRequest, withdrawn: Withdrawn) -> ModelRequest:
+    messages = (*request.messages, UserMessage(withdrawn.told))
+    return replace(request, system=withdrawn.system, tools=withdrawn.tools, messages=messages)
 
 
 def _begin_with_thinking(message: dict[str, Any]) -> None:
