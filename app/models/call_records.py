@@ -33,29 +33,23 @@ def _milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 1)
 
 
-def record_answer(attempt: Attempt, seconds: float, number: int, error: Exception | None = None) -> None:
-    """Of an answer that the provider counted. `number` is the attempt's within its call; `error` is what the answer is
-    no good for."""
+def record_answer(attempt: Attempt, seconds: float, number: int) -> None:
+    """Of an attempt that came to an answer; `number` is its place among those of its call."""
     usage, cost_usd = attempt.usage, attempt.cost_usd
-    fields: dict[str, Any] = {
+    fields = {
         "model": attempt.model,
         "tokens": usage.total,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
         "latency_ms": _milliseconds(seconds),
         "cost_usd": cost_usd,
-        "success": error is None,
+        "success": True,
     }
     if number > 1:
         fields["attempt"] = number
+    log.note("llm_call", fields)
     requests, cost, tokens = _series(attempt.model)
-    if error is None:
-        log.note("llm_call", fields)
-        requests.inc()
-    else:
-        outcome = class_of(error)
-        log.warning("llm_call", **fields, error=outcome)
-        metrics.MODEL_REQUESTS.labels(attempt.model, outcome).inc()
+    requests.inc()
     if cost_usd:
         cost.inc(cost_usd)
     for series, count in zip(tokens, msgspec.structs.astuple(usage), strict=True):

@@ -6,14 +6,12 @@ from time import perf_counter
 
 from msgspec.structs import replace
 
-from app.errors import ModelUnavailable
 from app.messages import NANOS, Usage
 from app.models.call_records import Attempt, record_answer, record_failure
 from app.models.cut_calls import Heard, used_when_cut
 from app.models.pace import Pace
 from app.models.prices import Price
 from app.models.protocol import Beside, Completion, Model, ModelRequest, OnBeside, OnText, unheard
-from app.models.providers.failures import unavailable
 from app.models.silence import Deadlines, Silence, Watch
 from app.telemetry import metrics
 
@@ -62,7 +60,7 @@ class ObservedModel:
     ) -> Completion:
         """As Model.generate; the completion says which model answered and what it cost.
 
-        Raises ModelUnavailable as well when the model is silent for too long, or answers nothing. `on_content` is told
+        Raises ModelUnavailable as well when the model is silent for too long. `on_content` is told
         before the first piece, of text or beside it. `number` is the attempt's within its call.
         """
         started = perf_counter()
@@ -70,7 +68,7 @@ class ObservedModel:
         clock = silence.clock
         pieces: list[str] = []
         silent: float | None = None
-        reasoned = said = False
+        reasoned = False
 
         def begin() -> None:
             nonlocal silent
@@ -79,14 +77,11 @@ class ObservedModel:
                 metrics.TIME_TO_FIRST_TOKEN.labels(self.ref).observe(silent)
 
         def hear(text: str) -> None:
-            nonlocal said
             silence.heard_at = clock()
-            if not said:
-                if silent is None:
-                    begin()
-                if not pieces:
-                    on_content()
-                said = not text.isspace()
+            if silent is None:
+                begin()
+            if not pieces:
+                on_content()
             pieces.append(text)
             on_text(text)
 
@@ -112,14 +107,11 @@ class ObservedModel:
             heard = Heard("".join(pieces), reasoned, seconds if silent is None else silent, seconds)
             self._cut(request, heard, error, on_attempt, number)
             raise
-        empty = None if said else _empty(completion)
         seconds = perf_counter() - started
         attempt = Attempt(self.ref, completion.usage, self._nanos(completion.usage))
-        record_answer(attempt, seconds, number, empty)
+        record_answer(attempt, seconds, number)
         self.pace.add(completion.usage.output_tokens, seconds)
         on_attempt(attempt)
-        if empty is not None:
-            raise empty
         return replace(completion, model=self.ref, nanos=attempt.nanos, attempts=number)
 
     def _nanos(self, usage: Usage) -> int:
@@ -139,10 +131,3 @@ class ObservedModel:
 
     async def aclose(self) -> None:
         await self.model.aclose()
-
-
-def _empty(completion: Completion) -> ModelUnavailable | None:
-    """The failure that an answer without a word is, unless it says why."""
-    if completion.stop_reason != "stop" or completion.tool_calls:
-        return None
-    return unavailable("empty_answer", f"{completion.usage.output_tokens} tokens of output")

@@ -72,7 +72,7 @@ def next_action(state: RunState, limits: RunLimits, left: Left, costs: Costs) ->
         if reason != "stop" or reply.text.strip():
             return Finish(state.bound if reason == "max_tokens" else reason)
         if state.last:  # it said nothing, and has been asked once more or cannot be
-            return Fail(ModelUnavailable("The model gave an empty answer. Try again.", reason="broken_answer"))
+            return Fail(ModelUnavailable("The model gave an empty answer. Try again.", reason="empty_answer"))
     elif state.waiting:
         return CallTools(state.waiting)
     return _model_call(state, limits, left, costs)

@@ -48,10 +48,6 @@ def begun(ending: Literal["cut", "reset", "silent"], pieces: int) -> Misbehaving
     return reply
 
 
-def whole(script: Script) -> Misbehaving:
-    return lambda dialect, stream: dialect.streamed(script) if stream else dialect.plain(script)
-
-
 def page(dialect: Dialect, stream: bool) -> Reply:
     return Reply([b"<html><body>Sign in to the network</body></html>"], headers={"Content-Type": "text/html"})
 
@@ -66,7 +62,6 @@ CASES: Mapping[str, tuple[Misbehaving, str]] = {
     "silence before the content": (begun("silent", 0), "silent"),
     "silence within the content": (begun("silent", 1), "stalled"),
     "a page of HTML": (page, "wrong_content_type"),
-    "nothing said": (whole(Script(())), "empty_answer"),
     "429": (error(429), "rate_limited"),
     "429 with seconds": (error(429, Retry_After="7"), "rate_limited"),
     "429 with a date": (error(429, Retry_After=formatdate(time() + 60, usegmt=True)), "rate_limited"),

@@ -7,14 +7,13 @@ from typing import Any, cast
 import pytest
 
 from app.errors import AppError, ModelRateLimited, ModelUnavailable
-from app.messages import ToolCall
 from app.models.call_records import Attempt
 from app.models.observed import ObservedModel
 from app.models.protocol import Completion
 from app.models.resilient import ResilientModel
 from app.models.retries import Retries
 from app.models.retry_budget import RetryBudget
-from tests.doubles import CHEAP, USAGE, Script, ScriptedModel, Step, answers, asks_for
+from tests.doubles import CHEAP, USAGE, Script, ScriptedModel, Step, answers
 from tests.logged import capture_logs
 from tests.models.whole_answer import ask
 
@@ -83,24 +82,6 @@ async def test_content_of_a_retry_ends_the_retries() -> None:
     assert len(called.model.requests) == 2
 
 
-async def test_an_empty_answer_is_none() -> None:
-    called = Called(answers(), answers("Hello"))
-    completion = await called()
-    assert (completion.attempts, called.texts) == (2, ["Hello"])
-    assert [(attempt.usage, attempt.uncertain) for attempt in called.attempts] == [(USAGE, False)] * 2
-    for script in (answers(" \n"), answers()):
-        with pytest.raises(ModelUnavailable) as caught:
-            await Called(script, retries=0)()
-        assert caught.value.reason == "empty_answer"
-
-
-@pytest.mark.parametrize(
-    "script", [asks_for(ToolCall("1", "clock", {})), answers(reason="refusal"), answers(reason="max_tokens")]
-)
-async def test_an_answer_without_text_may_have_said_why(script: Script) -> None:
-    assert (await Called(script)()).attempts == 1
-
-
 async def test_cancelling_ends_the_retries() -> None:
     called = Called([unavailable(retry_after=5)], answers("Hello"))
     task = asyncio.create_task(called())
@@ -153,6 +134,9 @@ class _Breaker:
     def __init__(self, told: list[str]) -> None:
         self._told = told
 
+    def check(self) -> None:
+        self._told.append("closed")
+
     def enter(self) -> "_Breaker":
         self._told.append("enter")
         return self
@@ -191,7 +175,7 @@ async def test_a_call_passes_the_gates_in_their_order() -> None:
     gates, called = Gates(), Called(answers("Hello"))
     gates.put_before(called.resilient)
     await called()
-    assert gates.told == ["check", "enter", "place", "good", "good", "answered", "free", "leave"]
+    assert gates.told == ["check", "closed", "place", "check", "enter", "good", "answered", "good", "leave", "free"]
 
 
 async def test_the_breaker_hears_of_a_cut_after_the_first_content() -> None:
@@ -199,7 +183,7 @@ async def test_the_breaker_hears_of_a_cut_after_the_first_content() -> None:
     gates.put_before(called.resilient)
     with pytest.raises(ModelUnavailable):
         await called()
-    assert gates.told[2:] == ["place", "good", "bad", "free", "leave"]
+    assert gates.told[4:] == ["enter", "good", "bad", "leave", "free"]
 
 
 async def test_a_retry_passes_the_gates_again() -> None:
@@ -207,8 +191,8 @@ async def test_a_retry_passes_the_gates_again() -> None:
     gates.put_before(called.resilient)
     await called()
     assert gates.told == [
-        *("check", "enter", "place", "bad", "free", "leave"),
-        *("check", "enter", "place", "good", "good", "answered", "free", "leave"),
+        *("check", "closed", "place", "check", "enter", "bad", "leave", "free"),
+        *("check", "closed", "place", "check", "enter", "good", "answered", "good", "leave", "free"),
     ]
 
 
@@ -238,7 +222,7 @@ async def test_what_is_not_the_models_failure_is_no_verdict_for_the_breaker(reas
     gates.put_before(called.resilient)
     with pytest.raises(ModelUnavailable):
         await called()
-    assert gates.told[1:] == ["enter", "place", "free", "leave"]
+    assert gates.told[3:] == ["check", "enter", "leave", "free"]
 
 
 async def test_a_call_that_is_refused_is_no_attempt() -> None:
@@ -250,7 +234,7 @@ async def test_a_call_that_is_refused_is_no_attempt() -> None:
     assert (caught.value.reason, gates.told, called.model.requests, called.attempts) == ("resting", ["check"], [], [])
 
 
-async def test_a_call_without_a_place_gives_the_breakers_place_back() -> None:
+async def test_a_call_without_a_place_does_not_enter_the_breaker() -> None:
     gates, called = Gates(), Called(answers("Hello"))
     gates.put_before(called.resilient)
     bulkhead = _Bulkhead(gates.told)
@@ -258,7 +242,7 @@ async def test_a_call_without_a_place_gives_the_breakers_place_back() -> None:
     called.resilient.bulkhead = cast(Any, bulkhead)
     with pytest.raises(ModelUnavailable):
         await called()
-    assert gates.told == ["check", "enter", "leave"]
+    assert gates.told == ["check", "closed"]
 
 
 async def test_a_caller_who_leaves_gives_all_places_back() -> None:
@@ -269,7 +253,7 @@ async def test_a_caller_who_leaves_gives_all_places_back() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert gates.told == ["check", "enter", "place", "free", "leave"]
+    assert gates.told == ["check", "closed", "place", "check", "enter", "leave", "free"]
 
 
 async def test_a_retry_waits_until_the_model_has_rested() -> None:

@@ -75,7 +75,7 @@ async def test_an_empty_answer_is_never_one(max_iterations: int) -> None:
     run = rehearsal(asks_for(text=""), max_iterations=max_iterations)
     with pytest.raises(ModelUnavailable, match="empty answer") as caught:
         await run.run()
-    assert caught.value.reason == "broken_answer"
+    assert caught.value.reason == "empty_answer"
     assert len(run.model.requests) == min(max_iterations, 2)
 
 

@@ -112,7 +112,6 @@ _DETAILS = {
     "bad_request": "The model's provider refused the request. The operator finds the reason in the log.",
     "broken_answer": "The model's provider sent what cannot be read as an answer. Try again.",
     "wrong_content_type": "The model's provider sent something else than an answer. Try again later.",
-    "empty_answer": "The model's answer was empty. Try again, or ask in another way.",
     "cut_stream": "The model's answer broke off before its end. Try again.",
 }
 
