@@ -18,7 +18,7 @@ from tests.resilience.leaving import leaving
 from tests.resilience.outage import Outage, outages
 from tests.resilience.shared_quota import shared_quota
 
-LIMIT_SECONDS = 20 * 60
+LIMIT_SECONDS = 40 * 60
 
 
 async def _flaky(folder: Path) -> list[Sheet]:

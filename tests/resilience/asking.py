@@ -51,6 +51,8 @@ class Callers:
 
     def __init__(self) -> None:
         self._http: aiohttp.ClientSession | None = None
+        self.latest = 0.0
+        """Seconds by which a request was sent too late: what a busy machine adds to other delays as well."""
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(PATIENCE_SECONDS)
@@ -82,6 +84,7 @@ class Callers:
             due = time.monotonic()
             while due < until:
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
+                self.latest = max(self.latest, time.monotonic() - due)
                 asked.append(group.create_task(self.ask(url, stream=len(asked) % 2 == 1, **fields)))
                 due += 1 / per_second
         return [task.result() for task in asked]

@@ -29,9 +29,9 @@ async def leaving(folder: Path) -> Sheet:
         agents = write_agents(folder / "agents", {model: [f"openai/{model}"] for model in MODELS})
         service = service_of(folder, provider, MODELS, max_concurrent_calls=2, agents_dir=agents)
         try:
-            async with Callers() as callers:
+            async with Callers() as callers, asyncio.TaskGroup() as group:
                 for scenario in (_in_a_retry, _in_a_queue, _in_a_probe):
-                    await scenario(sheet, provider, service, callers)
+                    group.create_task(scenario(sheet, provider, service, callers))
             sheet.none("accounts that differ", differences(provider, [service], MODELS))
         finally:
             service.end()
@@ -55,7 +55,7 @@ async def _called(provider: Provider, model: str, times: int) -> None:
 async def _nothing_is_left(sheet: Sheet, provider: Provider, model: str, when: str) -> None:
     """A second after a client has left."""
     await asyncio.sleep(LEFT_SECONDS)
-    sheet.at_most(f"{when}: calls open 1 s later", provider.open_calls, 0)
+    sheet.at_most(f"{when}: calls open 1 s later", provider.open_calls(model), 0)
     before = provider.accounts[model].calls
     await asyncio.sleep(LATER_SECONDS)
     sheet.at_most(f"{when}: calls made after that", provider.accounts[model].calls - before, 0)
@@ -76,7 +76,7 @@ async def _in_a_queue(sheet: Sheet, provider: Provider, service: Service, caller
     await _called(provider, QUEUED, 2)
     queued = [_ask(callers, service, QUEUED, stream=stream) for stream in (False, True)]
     await asyncio.sleep(0.5)
-    sheet.at_most("calls open with a place for two", provider.open_calls, 2)
+    sheet.at_most("calls open with a place for two", provider.open_calls(QUEUED), 2)
     await _leave(*queued)
     await asyncio.sleep(0.2)
     await _leave(*first)
@@ -91,7 +91,7 @@ async def _in_a_probe(sheet: Sheet, provider: Provider, service: Service, caller
     provider.does(PROBED, lambda _, __: error(500))
     provider.may_probe = False
     end = time.monotonic() + 20
-    while not _is_open(service):
+    while not await asyncio.to_thread(_is_open, service):
         assert time.monotonic() < end, "the breaker does not open"
         await asyncio.gather(*(_ask(callers, service, PROBED) for _ in range(4)))
     provider.schedule(PROBED, lambda _, __: _SILENT)
@@ -102,7 +102,7 @@ async def _in_a_probe(sheet: Sheet, provider: Provider, service: Service, caller
     sheet.at_most("calls that a half-open breaker lets through", provider.accounts[PROBED].calls - before, 1)
     await _leave(live)
     await asyncio.sleep(LEFT_SECONDS)
-    sheet.at_most("in a probe: calls open 1 s later", provider.open_calls, 0)
+    sheet.at_most("in a probe: calls open 1 s later", provider.open_calls(PROBED), 0)
 
     def well(_: int, call: Call) -> Act:
         return answer(call)

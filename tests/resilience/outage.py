@@ -17,7 +17,7 @@ from tests.resilience.serving import resident_mib, service_of
 from tests.service import Service
 
 MODEL = "only"
-BEFORE_SECONDS, AFTER_SECONDS = 3.0, 5.0
+BEFORE_SECONDS, AFTER_SECONDS = 1.5, 4.0
 ONSET_SECONDS = 2.0
 """The breaker may take that long to see that nothing is answered."""
 
@@ -83,7 +83,7 @@ async def _outage(outage: Outage, stage: Stage) -> Sheet:
         provider.schedule(MODEL, while_down(lambda: down, FAILURES[outage.way]))
     calls = _Calls(service)
     watching = asyncio.create_task(calls.watch())
-    until = time.monotonic() + BEFORE_SECONDS + outage.seconds + AFTER_SECONDS
+    until = time.monotonic() + BEFORE_SECONDS + outage.seconds + AFTER_SECONDS + stage.noise_seconds
     load = asyncio.create_task(stage.callers.at_rate(service.url, stage.per_second, until))
     await asyncio.sleep(BEFORE_SECONDS)
     gone = time.monotonic()
@@ -106,6 +106,7 @@ async def _outage(outage: Outage, stage: Stage) -> Sheet:
     await asyncio.gather(watching, return_exceptions=True)
     _tell(sheet, outcomes, calls.between, (gone, back), stage.noise_seconds)
     sheet.tell("calls that the provider saw while away", str(sum(gone <= at < back for at in accounts.begun[before:])))
+    sheet.tell("longest delay of the load itself so far", f"{stage.callers.latest * 1000:.0f} ms")
     sheet.at_most("memory grown while away", grown, FLAT_MIB, " MiB")
     return sheet
 

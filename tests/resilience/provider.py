@@ -136,10 +136,10 @@ class Provider:
         act = failing_like(call.model)(call) if schedule is None else schedule(number, call)
         return act if self.quota is None else self.quota.apply(act)
 
-    @property
-    def open_calls(self) -> int:
-        """Calls that are being answered."""
-        return sum(connection.call is not None for connection in list(self.connections))
+    def open_calls(self, model: str | None = None) -> int:
+        """Calls that are being answered, of all models or of this one."""
+        called = [connection.call for connection in list(self.connections)]
+        return sum(call is not None and model in (None, call.model) for call in called)
 
     @property
     def calls(self) -> int:

@@ -97,7 +97,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
         print(f"started in {time.monotonic() - start:.1f} s")
         start = time.monotonic()
         outcomes = asyncio.run(_ask_all(service))
-        provider.wait_until(lambda _: provider.open_calls == 0)
+        provider.wait_until(lambda _: provider.open_calls() == 0)
         print(f"{len(outcomes)} cases in {time.monotonic() - start:.1f} s")
         played = Played(provider, service, outcomes, Metrics([service]), Usage(service))
         asyncio.run(_ask_often(service))

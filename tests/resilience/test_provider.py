@@ -26,7 +26,7 @@ def ask(provider: Provider, model: str, *, stream: bool, api: str = "openai", ti
 
 
 def over(provider: Provider, model: str) -> Account:
-    provider.wait_until(lambda _: provider.open_calls == 0)
+    provider.wait_until(lambda _: provider.open_calls() == 0)
     return provider.accounts[model]
 
 
@@ -66,7 +66,7 @@ def test_connections_break_as_they_should(provider: Provider, model: str, failur
 def test_a_caller_that_hangs_up_is_noticed_at_once(provider: Provider) -> None:
     with pytest.raises(httpx.ReadTimeout):
         ask(provider, "silent-at-once", stream=True, timeout=0.2)
-    assert provider.wait_until(lambda _: provider.open_calls == 0) < 0.5
+    assert provider.wait_until(lambda _: provider.open_calls() == 0) < 0.5
     assert provider.accounts["silent-at-once"].left == 1
 
 
