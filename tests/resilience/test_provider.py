@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.resilience.account import Account
 from tests.resilience.acts import WHOLE, answer, broken_off, error
-from tests.resilience.provider import Account, Provider
+from tests.resilience.provider import Provider
 from tests.resilience.schedules import in_turn
 
 PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages", "ollama": "/api/chat"}
