@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench import valkey
 from tests.resilience.burst import burst
+from tests.resilience.chaos import chaos
 from tests.resilience.flaky import flaky
 from tests.resilience.goals import Sheet
 from tests.resilience.leaving import leaving
@@ -36,6 +37,10 @@ async def _burst(folder: Path) -> list[Sheet]:
     ]
 
 
+async def _chaos(folder: Path) -> list[Sheet]:
+    return [await chaos(folder, requests=5_000)]
+
+
 async def _leaving(folder: Path) -> list[Sheet]:
     return [await leaving(folder)]
 
@@ -54,6 +59,7 @@ RUNS: Mapping[str, Callable[[Path], Awaitable[list[Sheet]]]] = {
     "burst": _burst,
     "quota": _quota,
     "leaving": _leaving,
+    "chaos": _chaos,
 }
 
 

@@ -26,6 +26,8 @@ class Outcome:
     text: str = ""
     events: Sequence[str] = ()
     """Names of its stream's events."""
+    switches: Sequence[Mapping[str, Any]] = ()
+    """From which model to which its stream went, and where in the text."""
 
     @property
     def slug(self) -> str:
@@ -109,4 +111,7 @@ def _streamed(start: float, seconds: float, headers: Mapping[str, str], text: st
     name, told = events[-1]
     said = "".join(data["text"] for kind, data in events if kind == "token")
     status = int(told["status"]) if name == "run.failed" else 200 if name == "run.finished" else 0
-    return Outcome(start, seconds, status, told, headers, said, [kind for kind, _ in events])
+    switches = [
+        {name: data[name] for name in ("from", "to", "at_char")} for kind, data in events if kind == "model.switched"
+    ]
+    return Outcome(start, seconds, status, told, headers, said, [kind for kind, _ in events], switches)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.redis_server import RedisServer
 from tests.resilience.burst import burst
+from tests.resilience.chaos import chaos
 from tests.resilience.flaky import flaky
 from tests.resilience.goals import Sheet
 from tests.resilience.leaving import leaving
@@ -40,3 +41,7 @@ def test_processes_that_share_a_store_keep_to_their_upstreams_quota(tmp_path: Pa
 
 def test_clients_that_leave_leave_nothing_behind(tmp_path: Path) -> None:
     reached(asyncio.run(leaving(tmp_path / "service")))
+
+
+def test_nothing_is_open_lost_or_counted_twice_after_failures_and_leaving_at_random(tmp_path: Path) -> None:
+    reached(asyncio.run(chaos(tmp_path / "service", requests=300)))
