@@ -25,11 +25,15 @@ from app.limits.gate import Gate
 from app.limits.limiter import Limiter
 from app.models.catalog import build_models
 from app.models.failure_table import RETRIED
+from app.models.router import build_router
+from app.models.tiers import AUTO
 from app.runs.context import Services
 from app.runs.runner import Runner
 from app.runs.start_checks import check_settings
 from app.settings import Settings
+from app.state.answer_cache import AnswerCache
 from app.state.bounds import Bounds
+from app.state.flights import Flights
 from app.state.redis import connect
 from app.state.sessions import Sessions
 from app.telemetry import metrics, traces
@@ -45,13 +49,20 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     tracing = traces.configure()
     models = build_models(settings, tracing)
     registry = tool_registry.load()
+    router = build_router(settings, models)
     check_settings(settings, models, registry)
     store = connect(settings.redis_url, settings.redis_ca_file, tls_strict=settings.tls_strict)
     history = Sessions(store, Bounds.of(settings), anonymous=settings.auth == ("none",))
+    answers = AnswerCache(store, settings)
     limiter = Limiter(settings, store)
-    agents = Agents(settings, models, tuple(registry))
+    agents = Agents(settings, models if router is None else [*models, AUTO], tuple(registry))
+    similar = None
+    if settings.similar_answers != "never":
+        from app.runs.similar import build_similar
+
+        similar = build_similar(settings, store, tracing)
     runner = Runner(
-        Services(settings, models, history, limiter, tracing),
+        Services(settings, models, history, limiter, tracing, Flights(answers), similar, router),
         agents=agents,
         tools=registry,
     )
@@ -85,6 +96,9 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         await asyncio.wait(watchers)
         await runner.aclose()
         await history.aclose()
+        await answers.aclose()
+        if similar is not None:
+            await similar.aclose()
         await limiter.close()
         await models.aclose()
         await store.aclose()

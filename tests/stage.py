@@ -9,13 +9,16 @@ from app.agents.catalog import DEFAULT, default_agent
 from app.limits.limiter import Limiter
 from app.messages import Turn
 from app.models.prices import FREE, Price
+from app.models.router import build_router
 from app.runs.context import Services
 from app.runs.events import Answer, Event, RunFinished
 from app.runs.pipeline import execute
 from app.runs.request import RunRequest
 from app.runs.runner import Pipeline, Runner
 from app.settings import load
+from app.state.answer_cache import AnswerCache
 from app.state.bounds import Bounds
+from app.state.flights import Flights
 from app.state.in_process import InProcessStore
 from app.state.sessions import Sessions
 from app.state.store import Store
@@ -45,6 +48,7 @@ class Stage:
         self.settings = load(None, **(NO_LIMITS | settings))
         self.store = store or InProcessStore()
         self.sessions = Sessions(self.store, bounds)
+        self.answers = AnswerCache(self.store, self.settings)
         self.limiter = Limiter(self.settings, self.store)
         self.model = scripted[0]
         registry = Registry(tools)
@@ -52,7 +56,15 @@ class Stage:
         tracing = tracing or Tracing(None)
         self.models = models(*scripted, price=price, prices=prices, tracing=tracing)
         self.runner = Runner(
-            Services(self.settings, self.models, self.sessions, self.limiter, tracing),
+            Services(
+                self.settings,
+                self.models,
+                self.sessions,
+                self.limiter,
+                tracing,
+                Flights(self.answers),
+                router=build_router(self.settings, self.models),
+            ),
             agents={
                 DEFAULT: dataclasses.replace(default, system_prompt="Be brief."),
                 "mute": dataclasses.replace(default, name="mute", system_prompt="Say nothing.", tools=()),

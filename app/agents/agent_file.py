@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from app.agents.definition import HARMLESS, Agent, Override, RunLimits, least_seconds
+from app.agents.definition import HARMLESS, Agent, Caching, Override, RunLimits, least_seconds
+from app.settings.kinds import DAY
 
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
 
@@ -26,6 +27,14 @@ class History(Struct, frozen=True, forbid_unknown_fields=True):
     max_tokens: Annotated[int, Meta(ge=0, description="Tokens of a session that the model is told; 0: none")]
 
 
+class Cache(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether equal requests are given the same answer; what is left out is the service's own setting."""
+
+    enabled: Annotated[bool, Meta(description="Whether answers are kept and given again")] | None = None
+    public: Annotated[bool, Meta(description="Whether users share them; if not, each has their own")] | None = None
+    ttl_seconds: Annotated[float, Meta(ge=0.1, le=DAY, description="How long an answer is given again")] | None = None
+
+
 class AgentFile(Struct, frozen=True, forbid_unknown_fields=True):
     """An agent. Only `prompt` has to be given."""
 
@@ -34,13 +43,17 @@ class AgentFile(Struct, frozen=True, forbid_unknown_fields=True):
     description: Annotated[str, Meta(max_length=1000, description="For people: what it is good for")] = ""
     models: Annotated[
         tuple[str, ...],
-        Meta(description="References of MODELS by preference; all of them, in their order, when left out"),
+        Meta(
+            description="References of MODELS by preference; all of them, in their order, when left out. `auto`, "
+            "first, has the question choose among those of MODEL_TIERS"
+        ),
     ] = ()
     temperature: Annotated[float, Meta(ge=0, le=2, description="The model's own when left out")] | None = None
     tools: Annotated[tuple[str, ...], Meta(description="Names of tools; all there are when left out")] | None = None
     limits: Limits = Limits()
     timeout_seconds: Annotated[float, Meta(ge=0.1, description="Deadline of a run")] | None = None
     history: History | None = None
+    cache: Cache = Cache()
     public: Annotated[
         bool, Meta(description="Whether every caller may use it; if not, it takes the scope `agents:NAME`")
     ] = True
@@ -98,6 +111,7 @@ def build(file: AgentFile, default: Agent, models: frozenset[str]) -> Agent:
         temperature=file.temperature,
         public=file.public,
         allows=frozenset(file.allow),
+        cache=_cache(file.cache, default.cache),
     )
 
 
@@ -122,6 +136,11 @@ def _limits(given: Limits, most: RunLimits) -> RunLimits:
         name: _at_most(f"limits.{name}", getattr(given, name), getattr(most, name)) for name in given.__struct_fields__
     }
     return RunLimits(**bounds)
+
+
+def _cache(given: Cache, default: Caching) -> Caching:
+    fields = {name: value for name in given.__struct_fields__ if (value := getattr(given, name)) is not None}
+    return msgspec.structs.replace(default, **fields)
 
 
 def _at_most(field: str, given: Any, most: Any) -> Any:

@@ -1,13 +1,13 @@
 """The agents of a process: `default`, made of the settings, and those of AGENTS_DIR, read anew when they change."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from app.agents.agent_file import build, parse
-from app.agents.definition import Agent, RunLimits
+from app.agents.definition import Agent, Caching, RunLimits
 from app.reloading import Reloading, read_bounded
 from app.settings import Settings
 from app.telemetry.logs import log
@@ -20,7 +20,7 @@ _MAX_FILE_BYTES = 1024 * 1024
 class Agents(Mapping[str, Agent]):
     """By name. A change of the files replaces them all at once; one that is refused replaces none."""
 
-    def __init__(self, settings: Settings, models: Mapping[str, object], tools: tuple[str, ...]) -> None:
+    def __init__(self, settings: Settings, models: Collection[str], tools: tuple[str, ...]) -> None:
         """Raises ConfigurationError for files that cannot be read or meant."""
         self._default = default_agent(settings, tools)
         self._models = frozenset(models)
@@ -76,6 +76,12 @@ def default_agent(settings: Settings, tools: tuple[str, ...]) -> Agent:
         timeout_seconds=settings.run_timeout_seconds,
         history_max_tokens=settings.history_max_tokens,
         description="The service's agent.",
+        cache=Caching(
+            settings.answer_cache,
+            settings.answer_cache_public,
+            settings.answer_cache_ttl_seconds,
+            settings.stale_if_error_seconds,
+        ),
     )
 
 

@@ -10,6 +10,8 @@ from app.agents.agent_file import json_schema
 from app.agents.catalog import default_agent, read_agents
 from app.errors import ConfigurationError
 from app.models.catalog import build_models
+from app.models.router import build_router
+from app.models.tiers import AUTO
 from app.settings import load
 from app.tools import registry
 
@@ -42,7 +44,8 @@ def _check(folder: Path | None) -> int:
     folder = folder or settings.agents_dir
     if folder is None:
         raise ConfigurationError("AGENTS_DIR: is not set; name a folder: python -m app agents check FOLDER")
-    models = frozenset(build_models(settings))
+    built = build_models(settings)
+    models = frozenset(built) if build_router(settings, built) is None else frozenset([*built, AUTO])
     try:
         agents = read_agents(folder, default_agent(settings, tuple(registry.load())), models)
     except OSError as error:

@@ -41,6 +41,20 @@ HARMLESS: frozenset[Override] = frozenset({"temperature", "max_tokens", "respons
 """What agents allow unless they say otherwise: all that does not change what the agent is."""
 
 
+class Caching(Struct, frozen=True):
+    """How an agent's answers are given again to equal requests."""
+
+    enabled: bool = False
+    public: bool = False
+    """Users share them."""
+    ttl_seconds: float = 3600
+    stale_seconds: float = 0
+    """How long after that they are given when no model can answer."""
+
+
+UNCACHED = Caching()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Agent:
     """Compared by identity: one that was read anew is another."""
@@ -60,3 +74,4 @@ class Agent:
     public: bool = True
     """Whether every caller may use it; if not, it takes the scope `agents:NAME`."""
     allows: frozenset[Override] = field(default=HARMLESS)
+    cache: Caching = UNCACHED

@@ -1,8 +1,10 @@
 """Answers a request for a run in its dialect: whole, or as a stream of events."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from fastapi import Request
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from app.api.body import receive_body
@@ -22,7 +24,8 @@ async def answer(request: Request, runner: Runner, dialect: Dialect) -> Response
     asked = dialect.request(await receive_body(request.receive))
     principal = principal_of(request, asked.user_id)
     principal.require("chat")
-    run = runner.start(principal, asked.run)
+    control = cache_control(request.scope["headers"])
+    run = runner.start(principal, replace(asked.run, cache_control=control) if control else asked.run)
     if asked.run.stream:
         return await _stream(run, dialect)
     try:
@@ -30,6 +33,15 @@ async def answer(request: Request, runner: Runner, dialect: Dialect) -> Response
     except ClientGone:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     return _Whole(dialect.whole(finished), headers)
+
+
+def cache_control(headers: Iterable[tuple[bytes, bytes]]) -> Literal["", "no-cache", "no-store"]:
+    """The stricter of the directives of `Cache-Control` that a run knows (RFC 9111, section 5.2.1)."""
+    given = [value for name, value in headers if name == b"cache-control"]
+    if not given:
+        return ""
+    directives = {directive.strip().lower() for value in given for directive in value.split(b",")}
+    return "no-store" if b"no-store" in directives else "no-cache" if b"no-cache" in directives else ""
 
 
 class _Whole(Response):

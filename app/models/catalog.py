@@ -21,6 +21,7 @@ from app.models.resilient import ResilientModel
 from app.models.retries import Retries
 from app.models.retry_budget import RetryBudget
 from app.models.silence import Deadlines
+from app.models.tiers import AUTO
 from app.settings import Settings
 from app.telemetry.logs import log
 from app.telemetry.traces import Tracing
@@ -58,6 +59,8 @@ class Models(Mapping[str, ResilientModel]):
         None the first. `among` are the references of those that it may ask for; none: all. Raises NotFound."""
         if name is None:
             return self._by_ref[among[0]] if among else self.primary
+        if name == AUTO:
+            raise NotFound(f"`{AUTO}` is not configured here: the operator has to set MODEL_TIERS.")
         found = self._by_ref.get(name) or self._only_one_called(name)
         if found is None or (among and found.ref not in among):
             raise NotFound(f"There is no such model here; there is {', '.join(among or self._by_ref)}.")
@@ -66,6 +69,8 @@ class Models(Mapping[str, ResilientModel]):
     def chain(self, name: str | None, among: Sequence[str] = ()) -> tuple[ResilientModel, ...]:
         """The models that may answer a request, by preference: first the one that `find` finds, then the others of
         `among`, or of all. Raises NotFound."""
+        if AUTO in among:  # which stands for the tiers, and is not asked for here
+            among = [ref for ref in among if ref != AUTO]
         first = self.find(name, among)
         others = [model for ref in among or self._by_ref if (model := self._by_ref[ref]) is not first]
         return (first, *others)
@@ -152,7 +157,7 @@ def _ollama(name: str, settings: Settings, options: ModelOptions, http: Http) ->
 
 
 def _anthropic(name: str, settings: Settings, options: ModelOptions, _: Http) -> Model:
-    key = _key("ANTHROPIC_API_KEY", settings.anthropic_api_key)
+    key = provider_key("ANTHROPIC_API_KEY", settings.anthropic_api_key)
     if key is None:
         raise ConfigurationError(f"ANTHROPIC_API_KEY: is not set, and MODELS has `anthropic/{name}`")
     # Costs 42 MB and more than a second, which a service without Anthropic's models need not spend.
@@ -172,7 +177,7 @@ def _anthropic(name: str, settings: Settings, options: ModelOptions, _: Http) ->
 
 
 def _openai(name: str, settings: Settings, options: ModelOptions, http: Http) -> Model:
-    key = _key("OPENAI_API_KEY", settings.openai_api_key)
+    key = provider_key("OPENAI_API_KEY", settings.openai_api_key)
     own = is_openai(settings.openai_base_url)
     if own and key is None:
         raise ConfigurationError(
@@ -183,7 +188,7 @@ def _openai(name: str, settings: Settings, options: ModelOptions, http: Http) ->
     return OpenAIModel(name, settings.openai_base_url, key, http, options, window)
 
 
-def _key(setting: str, secret: SecretStr | None) -> str | None:
+def provider_key(setting: str, secret: SecretStr | None) -> str | None:
     """Without the line end that keys get from files."""
     key = secret.get_secret_value().strip() if secret else ""
     if not (key.isascii() and key.isprintable()) or " " in key:

@@ -34,7 +34,7 @@ def estimated_input_tokens(request: ModelRequest) -> int:
     """Of the system prompt, the messages and the tools' descriptions."""
     tools = sum(
         estimated_tokens(tool.name + tool.description) + len(msgspec.json.encode(tool.parameters)) // BYTES_A_TOKEN
-        for tool in request.prompt_tools
+        for tool in request.tools
     )
     if request.response_format is not None:
         tools += tokens_of_bytes(len(msgspec.json.encode(request.response_format)))

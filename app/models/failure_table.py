@@ -57,9 +57,7 @@ TABLE: Mapping[str, Rule] = {
     "stalled": _too_slow("stream: silence within the content, CONTENT_GAP_TIMEOUT_SECONDS long"),
     "timeout": _too_slow("plain call not answered in time; HTTP 408, 504, 522, 524"),
     "broken_answer": _again("broken JSON, no HTTP, an endless line", "uncertain"),
-    "empty_answer": Rule(
-        "`stop` and nothing said, again after the run has asked the model once more", next_model="no", pays="caller"
-    ),
+    "empty_answer": Rule("`stop` and nothing said, again after the run has asked the model once more", pays="caller"),
     "wrong_content_type": Rule("HTTP 200 with what is no JSON and no event stream, as a page of HTML", breaker=True),
     "rate_limited": Rule(
         "HTTP 429: retried after its Retry-After, or after a backoff where it has none", True, rest=True

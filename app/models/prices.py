@@ -1,5 +1,6 @@
 """What a model call costs, by the maintained list of `genai-prices` as it is installed; never fetched."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -52,6 +53,22 @@ FREE = Price((Rates(0, 0.0, 0.0, 0.0, 0.0),))
 """Of what runs on one's own machines, and of a model that UNKNOWN_PRICE=allow lets in."""
 
 
+def dearest_of(prices: Sequence[Price]) -> Price:
+    """The least price that is nowhere below any of these."""
+    starts = sorted({rates.above for price in prices for rates in price.tiers}, reverse=True)
+    return Price(tuple(_dearest_rates(start, [price.rates(start + 1) for price in prices]) for start in starts))
+
+
+def _dearest_rates(above: int, rates: Sequence[Rates]) -> Rates:
+    return Rates(
+        above,
+        max(each.input for each in rates),
+        max(each.output for each in rates),
+        max(each.cache_read for each in rates),
+        max(each.cache_write for each in rates),
+    )
+
+
 def flat_price(input_: float, output: float, cache_read: float | None, cache_write: float | None) -> Price:
     """A price in US dollars a million tokens; cached tokens without one cost what other input does."""
     read = input_ if cache_read is None else cache_read
@@ -72,6 +89,16 @@ def price_of(ref: str, openai_base_url: str = OPENAI_BASE_URL, cache_ttl: str = 
     if provider == "anthropic" or (provider == "openai" and is_openai(openai_base_url)):
         return _listed_price(_listed(provider, name), cache_ttl if provider == "anthropic" else "5m")
     return None
+
+
+def embedding_price_of(ref: str, openai_base_url: str = OPENAI_BASE_URL) -> Price | None:
+    """The price of an embedding model, whose input alone is paid for; None: not known."""
+    provider, _, name = ref.partition("/")
+    if provider == "ollama":
+        return FREE
+    model = _listed(provider, name) if provider == "openai" and is_openai(openai_base_url) else None
+    rate = model.get_prices(datetime.now(UTC)).input_mtok if model else None
+    return None if rate is None else flat_price(_rate(rate, 0), 0.0, None, None)
 
 
 def context_window_of(provider: str, name: str) -> int | None:

@@ -21,15 +21,6 @@ class ToolSpec(Struct, frozen=True, eq=False):
     parameters: Mapping[str, Any]
 
 
-class Withdrawn(Struct, frozen=True):
-    """How a call that may use no tools any more was to be made with the prompt of the calls before it, which the
-    provider has in its cache: with the same system prompt and tools, and the rest said at the end."""
-
-    system: str
-    tools: tuple[ToolSpec, ...]
-    told: str
-
-
 class ModelRequest(Struct, frozen=True):
     """One call of a model.
 
@@ -50,13 +41,6 @@ class ModelRequest(Struct, frozen=True):
     """The JSON schema that the answer has to follow."""
     conversation: str = ""
     """Identifies what later calls may begin with, too: it is worth being kept in a provider's cache. Empty: nothing."""
-    withdrawn: Withdrawn | None = None
-    """Another way to say the same, for providers that know how to forbid the use of tools."""
-
-    @property
-    def prompt_tools(self) -> tuple[ToolSpec, ...]:
-        """The tools that may be in the prompt, whether or not they may be used."""
-        return self.tools if self.withdrawn is None else self.withdrawn.tools
 
     def tool_names(self) -> frozenset[str]:
         """The names of the tools that the model is told of."""

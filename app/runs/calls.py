@@ -7,16 +7,15 @@ from functools import partial
 from app.errors import ContextTooLong, LimitsUnavailable, RateLimited
 from app.limits.allowance import Growth
 from app.messages import AssistantMessage, ToolCall, ToolMessage
-from app.models.call_records import Attempt
-from app.models.protocol import REFUSALS, Beside, ModelRequest, ToolSpec, Withdrawn
+from app.models.protocol import REFUSALS, Beside, ModelRequest, ToolSpec
 from app.runs.candidates import attempt_ends_at, larger_is_left, may_be_replaced
 from app.runs.context import RunContext
 from app.runs.events import Reasoning, ToolCallRecord, ToolFinished, ToolStarted, UsageReported
 from app.runs.fallback import Refused
-from app.runs.plan import ANSWER_NOW, CallModel, growth_beside_tools
+from app.runs.plan import CallModel, growth_beside_tools
 from app.runs.ration import Left
 from app.runs.shortening import shorten_results
-from app.runs.steps import Attempted, ModelAnswered, ModelAsked, Shortened, ToolAnswered, ToolsCalled
+from app.runs.steps import ModelAnswered, ModelAsked, Shortened, ToolAnswered, ToolsCalled
 from app.runs.valid_calls import used_ids, valid_calls
 from app.runs.window import within_window
 from app.tools.call import call_tool
@@ -52,11 +51,7 @@ async def _generate(run: RunContext, call: CallModel) -> None:
         if kind == "reasoning":
             run.emit(Reasoning(text))
 
-    def on_attempt(attempt: Attempt) -> None:
-        run.record(Attempted(attempt.model, attempt.usage, attempt.nanos, attempt.uncertain))
-        run.reservation.record(attempt.model, attempt.usage, attempt.cost_usd, uncertain=attempt.uncertain)
-
-    done = await run.model.generate(_request(run, call), run.tell, on_beside, on_attempt, attempt_ends_at(run))
+    done = await run.model.generate(_request(run, call), run.tell, on_beside, run.pay, attempt_ends_at(run))
     text = "".join(run.pieces) if done.text is None else run.state.cut + done.text
     answer = ModelAnswered(text, done.tool_calls, done.stop_reason, done.extras, done.reasoning_tokens, done.attempts)
     if done.stop_reason in REFUSALS and may_be_replaced(run):
@@ -82,7 +77,6 @@ def _request(run: RunContext, call: CallModel) -> ModelRequest:
         temperature,
         asked.response_format,
         _conversation(run, tools),
-        _withdrawn(run, call),
     )
 
 
@@ -90,12 +84,6 @@ def _conversation(run: RunContext, tools: Sequence[ToolSpec]) -> str:
     """Empty where most likely nothing continues it: a question without tools and without a session."""
     goes_on = tools or run.request.session_id is not None or run.request.history is not None
     return run.memory.session_id if goes_on else ""
-
-
-def _withdrawn(run: RunContext, call: CallModel) -> Withdrawn | None:
-    if not (call.last and run.tools.specs) or call.system == run.costs.system_prompt:
-        return None
-    return Withdrawn(run.costs.system_prompt, run.tools.specs, ANSWER_NOW)
 
 
 def _shorten(run: RunContext) -> bool:

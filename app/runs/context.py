@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from app.agents.definition import Agent, RunLimits
 from app.errors import AppError
 from app.limits.limiter import Limiter
 from app.limits.reservation import Reservation
+from app.models.call_records import Attempt
 from app.models.catalog import Models
 from app.models.protocol import Beside
 from app.models.resilient import ResilientModel
@@ -21,11 +23,17 @@ from app.runs.memory import Memory
 from app.runs.plan import Costs
 from app.runs.request import RunRequest
 from app.runs.state import RunState, after
-from app.runs.steps import Step
+from app.runs.steps import Attempted, Step
 from app.runs.toolset import Toolset
 from app.settings import Settings
+from app.state.flights import Flight, Flights
 from app.state.sessions import Sessions
 from app.telemetry.traces import Tracing
+
+if TYPE_CHECKING:
+    from app.models.router import Router
+    from app.models.tiers import Tier
+    from app.runs.similar import SimilarQuestions
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,11 @@ class Services:
     sessions: Sessions
     limiter: Limiter
     tracing: Tracing
+    flights: Flights
+    similar: "SimilarQuestions | None" = None
+    """None: SIMILAR_ANSWERS is `never`."""
+    router: "Router | None" = None
+    """None: MODEL_TIERS is not set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,10 @@ class RunContext(Struct):
     failures: list[AppError] = []  # of models, that the run went on after
     outside_seconds: float = 0.0  # spent in models and tools
     ends_at: float = inf  # on the event loop's clock
+    flight: Flight | None = None
+    """The run's place among equal ones, where its agent's answers are cached."""
+    auto: bool = False  # the model is chosen by the question
+    earlier: "Tier | None" = None  # then: the session's tier so far
     admitted: bool = False
     kept: bool = False  # what was said is on its way to the session
 
@@ -99,6 +116,11 @@ class RunContext(Struct):
         """Add a fact to the run."""
         self.steps.append(step)
         self.state = after(self.state, step)
+
+    def pay(self, attempt: Attempt) -> None:
+        """Book what a call of a model has cost."""
+        self.record(Attempted(attempt.model, attempt.usage, attempt.nanos, attempt.uncertain))
+        self.reservation.record(attempt.model, attempt.usage, attempt.cost_usd, uncertain=attempt.uncertain)
 
     @property
     def latency_ms(self) -> float:

@@ -47,6 +47,8 @@ class Answer(Struct, frozen=True):
     trace_id: str
     request_id: str
     cached: bool = False
+    age_seconds: float | None = None
+    """Of a cached answer."""
     sources: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
     fallback_from: str | None = None

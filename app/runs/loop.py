@@ -2,7 +2,7 @@
 
 from time import perf_counter
 
-from app.errors import AppError
+from app.errors import AppError, ModelError
 from app.runs.calls import call_model, call_tools, settle
 from app.runs.context import RunContext
 from app.runs.events import FinishReason
@@ -51,7 +51,7 @@ async def _iterate(run: RunContext) -> None:
                 asked = True
                 await settle(run, growth)
             case Fail(error):
-                if not (run.failures and fall_back(run, error)):
+                if not ((run.failures or isinstance(error, ModelError)) and fall_back(run, error)):
                     _fail(run, error, left)
                 asked = False
 

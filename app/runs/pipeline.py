@@ -15,6 +15,8 @@ from app.errors import (
     StateUnavailable,
 )
 from app.messages import Message
+from app.models.tiers import AUTO
+from app.runs import cache, routing
 from app.runs.candidates import stay
 from app.runs.context import RunContext
 from app.runs.events import Answer, RunFailed, RunFinished, RunStarted, Suggestion
@@ -51,6 +53,9 @@ async def execute(run: RunContext, handle: RunHandle) -> None:
             log.exception("agent.request.crashed")
             _end_later(run)
             _report_failure(run, span, InternalError("Something went wrong on our side."))
+        finally:
+            if run.flight is not None:
+                run.flight.leave()
 
 
 def _attributes(run: RunContext) -> dict[str, str]:
@@ -67,6 +72,8 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
     """In one round trip to the store. Returns headers that tell the caller where they stand."""
     memory = run.memory
     asked = None if run.request.session_id is None or run.request.history is not None else memory.ask()
+    if run.agent.cache.enabled and asked is None and run.request.history is None:
+        cache.ask_early(run)
     try:
         headers = await run.services.limiter.reserve(run.reservation, handle.fail)
     except BaseException:
@@ -83,6 +90,8 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
             memory.not_recalled(error)
         else:
             stay(run, recalled.turns)
+            if run.auto:
+                run.earlier = routing.highest_tier(run, recalled.turns)
             memory.recall(recalled, run.model, run.costs.system_prompt, run.costs.beside_tokens)
     elif run.request.history is not None:
         memory.take(run.request.history, run.model, run.costs.system_prompt, run.costs.beside_tokens)
@@ -91,7 +100,8 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
 
 def _begin(run: RunContext, headers: Mapping[str, str]) -> None:
     memory, ids = run.memory, current.get()
-    run.emit(RunStarted(memory.session_id, memory.message_id, run.model.ref, ids.request_id, ids.trace_id, headers))
+    model = AUTO if run.auto else run.model.ref
+    run.emit(RunStarted(memory.session_id, memory.message_id, model, ids.request_id, ids.trace_id, headers))
     fields: dict[str, object] = {"user": run.principal.user, "session_id": memory.session_id}
     _log(run, "agent.request.start", fields, run.request.message)
     run.record(Asked(tuple(memory.conversation)))
@@ -103,7 +113,8 @@ async def _work(run: RunContext) -> None:
     run.ends_at = asyncio.get_running_loop().time() + seconds
     try:
         async with asyncio.timeout_at(run.ends_at) as deadline:
-            await loop(run)
+            work = routing.choose_and_loop if run.auto else loop
+            await (cache.answer(run, work) if run.agent.cache.enabled else work(run))
     except TimeoutError:
         if not deadline.expired():
             raise
@@ -147,8 +158,10 @@ def _answer(run: RunContext, span: Span, latency_ms: float) -> Answer:
         answer=state.text,
         session_id=memory.session_id,
         message_id=memory.message_id,
-        model=run.model.ref,
-        fallback_from=run.fallback_from,
+        model=run.model.ref if state.reused is None else state.reused.model,
+        cached=state.reused is not None,
+        age_seconds=None if state.reused is None else state.reused.age_seconds,
+        fallback_from=run.fallback_from if state.reused is None else None,
         attempts=state.attempts,
         finish_reason=state.finish_reason or "stop",
         usage=state.usage,

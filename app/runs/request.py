@@ -1,7 +1,7 @@
 """What a caller asks of a run."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -28,6 +28,8 @@ class RunRequest(Struct, frozen=True):
     max_tokens: int | None = None
     response_format: Mapping[str, Any] | None = None
     """The JSON schema of the answer."""
+    cache_control: Literal["", "no-cache", "no-store"] = ""
+    """`no-cache`: not answered from the cache; `no-store`: and the answer is not kept there."""
     operation: str = CHAT  # what the caller's limits know it as
 
     @property

@@ -64,7 +64,9 @@ class Runner:
         services = self._services
         agent = self._find(principal, request)
         tools = self._tools(principal, agent, request)
-        models = services.models.chain(request.model, agent.models)
+        router = services.router
+        auto = router is not None and router.answers(request.model, agent.models)
+        models = self._models(request, agent, auto=auto)
         candidates, most = self._candidates(
             agent,
             models,
@@ -100,6 +102,7 @@ class Runner:
                 UserMessage(request.message),
             ),
             feed.emit,
+            auto=auto,
         )
         return RunHandle(partial(self._pipeline, run), self._going_on, feed, principal.credential)
 
@@ -133,6 +136,12 @@ class Runner:
         if request.overrides:
             _check_overrides(request, agent)
         return agent
+
+    def _models(self, request: RunRequest, agent: Agent, *, auto: bool) -> tuple[ResilientModel, ...]:
+        models, router = self._services.models, self._services.router
+        if auto and router is not None:
+            return tuple([models[ref] for ref in router.order(agent.models)])
+        return models.chain(request.model, agent.models)
 
     def _tools(self, principal: Principal, agent: Agent, request: RunRequest) -> Toolset:
         if request.tools is None:

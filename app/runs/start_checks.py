@@ -15,6 +15,7 @@ from app.tools.registry import Registry
 def check_settings(settings: Settings, models: Mapping[str, ResilientModel], tools: Registry) -> None:
     """Raises ConfigurationError for limits that no model call fits, and limits of tools that are not there."""
     _check_limits(settings, tools)
+    _check_embedding_model(settings)
     if settings.run_timeout_seconds < (needed := least_seconds(len(models))):
         raise ConfigurationError(
             f"RUN_TIMEOUT_SECONDS: is too short for the last of MODELS to be reached when the others fall silent; set "
@@ -42,3 +43,16 @@ def _check_limits(settings: Settings, tools: Collection[str]) -> None:
             raise ConfigurationError(
                 f"LIMITS: tiers.{name}.tools: there is no tool {', '.join(unknown)}; known: {known}"
             )
+
+
+def _check_embedding_model(settings: Settings) -> None:
+    ref = settings.embedding_model
+    provider, _, name = ref.partition("/")
+    if ref and not (provider in ("ollama", "openai") and name and name.isprintable() and " " not in name):
+        raise ConfigurationError(
+            f"EMBEDDING_MODEL: `{ref}` is not a model that embeds; known are ollama/NAME and openai/NAME"
+        )
+    if settings.similar_answers != "never" and not ref:
+        raise ConfigurationError(
+            "SIMILAR_ANSWERS: needs EMBEDDING_MODEL, such as `ollama/nomic-embed-text`; or set it to never"
+        )

@@ -11,6 +11,7 @@ from app.messages import NANOS, AssistantMessage, Message, ToolCall, ToolMessage
 from app.models.protocol import REFUSALS
 from app.runs.events import FinishReason, ToolCallRecord
 from app.runs.steps import (
+    AnswerReused,
     Asked,
     Attempted,
     Ended,
@@ -58,6 +59,8 @@ class RunState(Struct, frozen=True):
     """The model had said nothing, neither text nor calls, and was asked once more."""
     results_shortened: bool = False
     """Of tools: they did not fit into the model's context window."""
+    reused: AnswerReused | None = None
+    """The cached answer that the run ended with."""
     failed: tuple[str, ...] = ()
     """References of the models that failed: each is tried once."""
     model: str = ""
@@ -152,6 +155,8 @@ def _after_switching(state: RunState, step: Switched) -> RunState:
         failed=(*state.failed, step.model),
         model=step.to,
         switched=True,
+        reply=None,
+        insisted=False,
         cut=step.said,
         attempts=state.attempts + step.attempts,
     )
@@ -191,6 +196,19 @@ def _after_the_end(state: RunState, step: Ended) -> RunState:
     return replace(state, messages=(*state.messages, answer), reply=None, text=step.text, finish_reason=step.reason)
 
 
+def _after_reuse(state: RunState, step: AnswerReused) -> RunState:
+    return replace(
+        state,
+        messages=(AssistantMessage(step.text),),
+        reply=None,
+        waiting=(),
+        text=step.text,
+        sources=step.sources,
+        finish_reason="stop",
+        reused=step,
+    )
+
+
 _AFTER: dict[type[Step], Callable[[RunState, Any], RunState]] = {
     Asked: _after_asking,
     ModelAsked: _after_a_question,
@@ -200,6 +218,7 @@ _AFTER: dict[type[Step], Callable[[RunState, Any], RunState]] = {
     Switched: _after_switching,
     ToolsCalled: _after_calling,
     ToolAnswered: _after_a_result,
+    AnswerReused: _after_reuse,
     Ended: _after_the_end,
 }
 """By kind: a `match` would try one after another."""

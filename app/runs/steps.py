@@ -72,6 +72,16 @@ class ToolAnswered(Struct, frozen=True, tag=True):
     """What the tool used, such as addresses of documents."""
 
 
+class AnswerReused(Struct, frozen=True, tag=True):
+    """The run is over with an answer that was kept from an earlier one. `stale`: no model could make a new one."""
+
+    text: str
+    model: str
+    age_seconds: float
+    sources: tuple[str, ...] = ()
+    stale: bool = False
+
+
 class Ended(Struct, frozen=True, tag=True):
     """The run is over, and this is its answer."""
 
@@ -79,4 +89,15 @@ class Ended(Struct, frozen=True, tag=True):
     text: str
 
 
-Step = Asked | ModelAsked | Attempted | Shortened | ModelAnswered | Switched | ToolsCalled | ToolAnswered | Ended
+Step = (
+    Asked
+    | ModelAsked
+    | Attempted
+    | Shortened
+    | ModelAnswered
+    | Switched
+    | ToolsCalled
+    | ToolAnswered
+    | AnswerReused
+    | Ended
+)

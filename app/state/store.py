@@ -43,6 +43,10 @@ class Script:
         """The reply, as `read` returns it."""
         return self._reply(self._store.call("EVALSHA", self._sha, len(keys), *keys, *arguments), keys, arguments, read)
 
+    def send(self, keys: tuple[str, ...], *arguments: Argument) -> asyncio.Future[Any]:
+        """As a call, without a task for who awaits no reply. A server that does not know the script refuses it."""
+        return self._store.call("EVALSHA", self._sha, len(keys), *keys, *arguments)
+
     async def _reply(
         self,
         reply: Awaitable[Any],
@@ -53,9 +57,13 @@ class Script:
         try:
             return read(await reply)
         except StateUnavailable as error:
-            if not str(error.__cause__).startswith("NOSCRIPT"):
+            if not unknown_script(error):
                 raise
             return read(await self._store.call("EVAL", self._source, len(keys), *keys, *arguments))
+
+
+def unknown_script(error: BaseException) -> bool:
+    return str(error.__cause__).startswith("NOSCRIPT")
 
 
 def under_way(call: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:

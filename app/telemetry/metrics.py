@@ -28,6 +28,7 @@ TOKENS = Counter("agent_tokens", "Tokens by the provider's count", ["model", "ty
 UNCERTAIN_TOKENS = Counter("agent_uncertain_tokens", "Tokens estimated for calls that were cut", ["model", "type"])
 COST = Counter("agent_cost_usd", "Cost of model calls in US dollars, those that were cut included", ["model"])
 MODEL_REQUESTS = Counter("agent_model_requests", "Model calls by their outcome", ["model", "outcome"])
+ROUTED = Counter("agent_routed", "Runs that asked for the model `auto`", ["tier", "reason"])
 MODEL_RESTING = Gauge(
     "agent_model_resting", "1 while the model is left alone because of its provider's limit", ["model"]
 )
@@ -36,6 +37,11 @@ FALLBACKS = Counter("agent_fallbacks", "Runs that went on with another model", [
 RETRIES = Counter("agent_retries", "Retries of model calls by what had failed", ["model", "reason"])
 TOOL_CALLS = Counter("agent_tool_calls", "Tool calls", ["tool", "status"])
 TOOL_LATENCY = Histogram("agent_tool_latency_seconds", "Time of a tool call", ["tool"], buckets=LATENCY_BUCKETS)
+CACHE_LOOKUPS = Counter(
+    "agent_cache_lookups",
+    "Runs by what the answer cache had for them; a stale answer is a look-up of its own, after a miss",
+    ["result"],
+)
 RATE_LIMITED = Counter("agent_rate_limited", "Requests refused by a limit", ["scope"])
 BUDGET_EXCEEDED = Counter("agent_budget_exceeded", "Requests refused by a budget", ["scope"])
 BUDGET_USED = Gauge(
@@ -48,8 +54,14 @@ BREAKER_STATE = Gauge(
 MODEL_CALLS_OPEN = Gauge("agent_model_calls_open", "Calls under MAX_CONCURRENT_CALLS that are open", ["model"])
 MODEL_QUEUE_DEPTH = Gauge("agent_model_queue_depth", "Calls that wait for MAX_CONCURRENT_CALLS", ["model"])
 
+SIMILAR_LOOKUPS = Counter(
+    "agent_similar_lookups", "Looks for the answer to a nearly equal question, by what came of them", ["result"]
+)
+
+SIMILAR_RESULTS = ("hit", "miss", "veto", "shadow_hit", "error")
 TOKEN_TYPES = ("input", "output", "cache_read", "cache_write")
 UNCERTAIN_TYPES = ("input", "output")
+CACHE_RESULTS = ("hit", "joined", "miss", "bypass", "stale", "error")
 REST_REASONS = ("rate_limited", "used_up", "overloaded")
 
 
@@ -73,11 +85,15 @@ def start_at_zero(models: Iterable[str], tools: Iterable[str], retried: Iterable
             TOKENS.labels(model, kind)
         for kind in UNCERTAIN_TYPES:
             UNCERTAIN_TOKENS.labels(model, kind)
+    for result in CACHE_RESULTS:
+        CACHE_LOOKUPS.labels(result)
     for scope in ("global", "peer", "peer-operation", "user", "operation", "address", "refused"):
         RATE_LIMITED.labels(scope)
     for scope in ("global", "peer", "user", "team"):
         BUDGET_EXCEEDED.labels(scope)
         BUDGET_USED.labels(scope)
+    for result in SIMILAR_RESULTS:
+        SIMILAR_LOOKUPS.labels(result)
     for tool in tools:
         TOOL_LATENCY.labels(tool)
         for status in ("ok", "error", "timeout"):

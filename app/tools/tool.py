@@ -43,6 +43,9 @@ class Tool(Generic[P, R]):
     """pydantic's, which calls the function."""
     contexts: tuple[str, ...] = ()
     """The parameters that are given the ToolContext."""
+    pure: bool = False
+    """Its result follows from its arguments alone, whoever calls it and whenever: an answer that took no other tools
+    may be given again."""
 
     def bind(self, arguments: Mapping[str, Any], context: ToolContext) -> Coroutine[Any, Any, Any]:
         """The coroutine to await. Raises pydantic's ValidationError for arguments that do not fit the schema."""
@@ -65,6 +68,7 @@ def tool(
     max_output_chars: int = 10_000,
     risk: Risk = "low",
     name: str | None = None,
+    pure: bool = False,
 ) -> Callable[[AsyncFunction[P, R]], Tool[P, R]]: ...
 
 
@@ -76,13 +80,15 @@ def tool(
     max_output_chars: int = 10_000,
     risk: Risk = "low",
     name: str | None = None,
+    pure: bool = False,
 ) -> Any:
     """Make a tool of an async function; the docstring is what models read about it.
 
     Parameters are described with `Annotated[str, pydantic.Field(description="...")]`. After `timeout_seconds`
     the call is cancelled; of the output the first `max_output_chars` are kept. `name` is the function's own
     unless given. `risk` says how much harm a wrong call can do. A parameter of the type ToolContext is filled
-    by the service, and models are not told of it.
+    by the service, and models are not told of it. `pure`: the result follows from the arguments alone, so that
+    answers that took the tool may be cached.
 
     The function shares the event loop with every other request: one that blocks (time.sleep, requests, a long
     computation) stops them all, and no timeout can end it. Put blocking work into `asyncio.to_thread`.
@@ -90,8 +96,8 @@ def tool(
     Raises TypeError for whatever cannot become a tool.
     """
     if function is None:
-        return lambda f: _tool(f, name, timeout_seconds, max_output_chars, risk)
-    return _tool(function, name, timeout_seconds, max_output_chars, risk)
+        return lambda f: _tool(f, name, timeout_seconds, max_output_chars, risk, pure)
+    return _tool(function, name, timeout_seconds, max_output_chars, risk, pure)
 
 
 def _tool(
@@ -100,6 +106,7 @@ def _tool(
     timeout_seconds: float,
     max_output_chars: int,
     risk: Risk,
+    pure: bool,
 ) -> Tool:
     name = _checked_name(function, name)
     if not timeout_seconds > 0 or not max_output_chars > 0 or risk not in get_args(Risk):
@@ -122,6 +129,7 @@ def _tool(
         function=function,
         validate=adapter.validator.validate_python,
         contexts=contexts,
+        pure=pure,
     )
 
 

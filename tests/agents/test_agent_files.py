@@ -12,6 +12,7 @@ from app import reloading
 from app.__main__ import command
 from app.agents.agent_file import json_schema
 from app.agents.catalog import Agents
+from app.agents.definition import Caching
 from app.errors import ConfigurationError
 from app.settings import load
 from tests.logged import capture_logs
@@ -27,6 +28,7 @@ WHOLE: dict[str, Any] = {
     "limits": {"max_iterations": 2, "max_tokens": 100, "max_run_tokens": 9_000, "max_cost_usd": 0.1},
     "timeout_seconds": 5,
     "history": {"max_tokens": 0},
+    "cache": {"enabled": True, "public": True, "ttl_seconds": 60},
     "public": False,
     "allow": ["system"],
 }
@@ -63,6 +65,7 @@ def test_a_file_says_everything_of_its_agent(tmp_path: Path) -> None:
     assert (agent.timeout_seconds, agent.history_max_tokens, agent.temperature) == (5, 0, 0)
     assert not agent.public
     assert agent.allows == {"system"}
+    assert agent.cache == Caching(enabled=True, public=True, ttl_seconds=60)
 
 
 def test_what_a_file_leaves_out_is_as_the_settings_say(tmp_path: Path) -> None:
@@ -71,6 +74,24 @@ def test_what_a_file_leaves_out_is_as_the_settings_say(tmp_path: Path) -> None:
     assert agents["poet"].limits == agents["default"].limits
     assert agents["poet"].tools == TOOLS
     assert agents["poet"].public
+
+
+def test_a_file_turns_the_cache_on_or_off_whatever_the_settings_say(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        on="prompt: p\ncache: {enabled: true}\n",
+        off="prompt: p\ncache: {enabled: false}\n",
+        as_set="prompt: p",
+    )
+    for setting in (True, False):
+        agents = agents_of(tmp_path, answer_cache=setting, answer_cache_ttl_seconds=7, stale_if_error_seconds=9)
+        assert [agents[name].cache.enabled for name in ("on", "off", "as_set", "default")] == [
+            True,
+            False,
+            setting,
+            setting,
+        ]
+        assert (agents["on"].cache.ttl_seconds, agents["on"].cache.stale_seconds) == (7, 9)
 
 
 def test_a_file_may_be_the_default_agent(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ ANSWER_FIELDS = {
     "cost_usd",
     "latency_ms",
     "cached",
+    "age_seconds",
     "degraded",
     "trace_id",
     "request_id",

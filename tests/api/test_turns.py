@@ -219,7 +219,7 @@ def test_a_session_keeps_so_many_bytes(serve: Serve, session_id: str) -> None:
     service = serve(session_max_bytes=8192, max_message_chars=20_000)
     for number in range(5):
         service.chat(f"{number}" + "x" * 2000, session_id=session_id)
-    assert [turn[0]["content"][0] for turn in turns_of(service, session_id)] == ["2", "3", "4"]
+    assert [turn[0]["content"][0] for turn in turns_of(service, session_id)] == ["3", "4"]
     service.chat("long" + "\u0001" * 15_000, session_id=session_id)
     turns = turns_of(service, session_id)
     assert turns[-1][0]["content"].startswith("long")

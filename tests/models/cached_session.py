@@ -52,6 +52,7 @@ class Shape:
     rounds: int = 0
     at_once: int = 1
     result: int = 600
+    thought: int = 0
 
     def script(self, body: dict[str, Any]) -> Script:
         """What the model answers, different each time."""
@@ -114,7 +115,7 @@ async def hold(
     **settings: Any,
 ) -> Held:
     """`pause` is how many seconds pass between two turns."""
-    async with CachingAnthropic(shape.script) as provider:
+    async with CachingAnthropic(shape.script, thought=words("Thinking", shape.thought)) as provider:
         model = AnthropicModel(MODEL, provider.url, "sk-ant-secret", cache_ttl=ttl)
         stage = Stage(
             model,  # type: ignore[arg-type]

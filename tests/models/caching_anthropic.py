@@ -13,7 +13,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from app.messages import Usage
-from tests.models.dialects import AnthropicDialect, Script
+from tests.models.anthropic_events import STOP, call, end, start, stream, text, thinking
+from tests.models.dialects import AnthropicDialect, Script, dump
 from tests.models.servers import Provider, Received, Reply
 
 MARKS = 4
@@ -48,8 +49,10 @@ class Bill:
 
 
 class CachingAnthropic(Provider):
-    def __init__(self, answering: Answering, minimum: int = 1024) -> None:
+    def __init__(self, answering: Answering, minimum: int = 1024, thought: str = "") -> None:
+        """`thought` is what it thinks before each answer."""
         super().__init__()
+        self._thought = thought
         self.now = 0.0
         self.bills: list[Bill] = []
         self._answering = answering
@@ -66,8 +69,7 @@ class CachingAnthropic(Provider):
         self.bills.append(bill)
         said = self._answering(body)
         bill.usage += Usage(0, said.usage.output_tokens)
-        script = Script(said.texts, said.calls, said.out_of_tokens, bill.usage)
-        return _dialect.streamed(script) if body["stream"] else _dialect.plain(script)
+        return _streamed(said, _dialect.usage(bill.usage), self._thought)
 
     def _bill(self, blocks: Sequence[Block]) -> Bill:
         shared = max((block.tokens for block in blocks if block.key in self._seen), default=0)
@@ -94,13 +96,20 @@ class CachingAnthropic(Provider):
         return ttl
 
 
+def _streamed(said: Script, usage: dict[str, Any], thought: str) -> Reply:
+    blocks = [thinking(0, thought, f"signature of {usage}")] if thought else []
+    blocks += [text("".join(said.texts), len(blocks))] if said.texts else []
+    blocks += [call(len(blocks) + at, one.id, one.name, dump(one.arguments)) for at, one in enumerate(said.calls)]
+    return stream(start(usage), blocks, end("tool_use" if said.calls else "end_turn", usage), STOP)
+
+
 def _blocks(body: dict[str, Any]) -> list[Block]:
     key = hashlib.sha256(body["model"].encode()).digest()
     blocks: list[Block] = []
     tokens = 0
-    for text, ttl in _told(body):
-        key = hashlib.sha256(key + text.encode()).digest()
-        tokens += -(-len(text.encode()) // BYTES_A_TOKEN)
+    for told, ttl in _told(body):
+        key = hashlib.sha256(key + told.encode()).digest()
+        tokens += -(-len(told.encode()) // BYTES_A_TOKEN)
         blocks.append(Block(key, tokens, ttl))
     return blocks
 

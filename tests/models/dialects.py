@@ -139,7 +139,7 @@ class AnthropicDialect:
         return f"event: {json.loads(data)['type']}\ndata: {data}\n\n".encode()
 
     def streamed(self, script: Script) -> Reply:
-        usage = {**self._usage(script.usage), "output_tokens": 1}
+        usage = {**self.usage(script.usage), "output_tokens": 1}
         message: dict[str, Any] = {
             "id": "msg_1",
             "role": "assistant",
@@ -169,7 +169,7 @@ class AnthropicDialect:
             {"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments} for call in script.calls
         ]
         message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-test", "content": content}
-        ending = {"stop_reason": self._reason(script), "stop_sequence": None, "usage": self._usage(script.usage)}
+        ending = {"stop_reason": self._reason(script), "stop_sequence": None, "usage": self.usage(script.usage)}
         return Reply([dump({**message, **ending}).encode()])
 
     def error(self, status: int, message: str) -> Reply:
@@ -184,7 +184,7 @@ class AnthropicDialect:
     def _delta(self, index: int, delta: dict[str, Any]) -> dict[str, Any]:
         return {"type": "content_block_delta", "index": index, "delta": delta}
 
-    def _usage(self, usage: Usage) -> dict[str, Any]:
+    def usage(self, usage: Usage) -> dict[str, Any]:
         return {
             "input_tokens": usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens,
             "output_tokens": usage.output_tokens,

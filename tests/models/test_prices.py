@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.messages import Usage
-from app.models.prices import FREE, MILLION, price_of
+from app.models.prices import FREE, MILLION, dearest_of, price_of
 from app.runs.estimates import most_input_usd
 
 MODELS = [
@@ -114,3 +114,11 @@ def test_the_list_is_not_loaded_where_nothing_is_paid() -> None:
         "import sys; from app.models.prices import price_of; price_of('demo'); assert 'genai_prices' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@given(st.lists(st.sampled_from(MODELS), min_size=1, max_size=4), st.integers(0, 400_000))
+def test_the_dearest_price_is_the_highest_of_each_rate(models: list[tuple[str, str]], read: int) -> None:
+    prices = [price for provider, name in models if (price := price_of(f"{provider}/{name}"))]
+    dearest = dearest_of(prices).rates(read)
+    for rate in ("input", "output", "cache_read", "cache_write"):
+        assert getattr(dearest, rate) == max(getattr(price.rates(read), rate) for price in prices)

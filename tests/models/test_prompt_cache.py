@@ -10,7 +10,6 @@ from app.messages import Usage, UserMessage
 from app.models.protocol import ModelRequest
 from app.models.providers.anthropic.caching import Marks, least_tokens
 from app.models.providers.anthropic.model import AnthropicModel
-from app.runs.plan import ANSWER_NOW
 from tests.models.cached_session import MODEL, SYSTEM, Held, Shape, hold
 from tests.models.caching_anthropic import Bill
 from tests.models.dialects import AnthropicDialect, Script
@@ -23,6 +22,8 @@ SHAPES = {
     "a tool in each turn": Shape(rounds=1),
     "long results": Shape(rounds=1, result=2500),
     "several rounds of calls": Shape(rounds=4),
+    "a limit of calls that each turn comes to": Shape(rounds=20),
+    "thoughts that have to go back": Shape(rounds=1, thought=400),
     "more calls at once than are looked back over": Shape(rounds=2, at_once=12, result=40, answer=200),
 }
 
@@ -32,7 +33,7 @@ SHAPES = {
 async def test_four_fifths_of_the_input_are_read_from_the_cache(shape: Shape, bounds: dict[str, Any]) -> None:
     held = await hold(shape, **bounds)
     assert held.share_read() >= 0.8
-    assert held.breaks() <= 12
+    assert held.breaks() <= 25
 
 
 async def test_a_history_that_is_not_full_is_never_written_twice() -> None:
@@ -89,27 +90,6 @@ def marked(held: Held, place: int) -> list[str]:
     blocks = [*body.get("tools", ()), *body["system"]]
     blocks += [block for message in body["messages"] for block in message["content"]]
     return [block.get("name") or block.get("text") or block["content"] for block in blocks if "cache_control" in block]
-
-
-async def test_the_last_call_keeps_its_prompt_and_may_call_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.models.providers.anthropic.model.is_anthropic", lambda _: True)
-    held = await hold(Shape(rounds=9), 6, max_iterations=3)
-    first, last = held.requests[0], held.requests[2]
-    assert (last["tools"], last["system"]) == (first["tools"], first["system"])
-    assert last["tool_choice"] == {"type": "none"}
-    assert last["messages"][-1]["content"][-1] == {"type": "text", "text": ANSWER_NOW}
-    assert marked(held, 2) == ["look_up_9", SYSTEM], "the messages are read in no other call"
-    for _, before, end in held.turns:
-        assert 0 < end.usage.cache_read_tokens < before.usage.cache_read_tokens
-        assert end.usage.cache_write_tokens == 0
-    assert held.share_read(2) > 0.6
-
-
-async def test_compatible_servers_are_not_relied_upon_to_forbid_calls() -> None:
-    held = await hold(Shape(rounds=9), 1, max_iterations=2)
-    last = held.requests[-1]
-    assert not {"tools", "tool_choice"} & last.keys()
-    assert last["system"][0]["text"].endswith(ANSWER_NOW)
 
 
 @pytest.mark.parametrize(

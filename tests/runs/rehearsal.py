@@ -20,7 +20,9 @@ from app.runs.state import RunState
 from app.runs.steps import Asked
 from app.runs.toolset import toolset
 from app.settings import load
+from app.state.answer_cache import AnswerCache
 from app.state.bounds import Bounds
+from app.state.flights import Flights
 from app.state.in_process import InProcessStore
 from app.state.sessions import Sessions
 from app.telemetry.traces import Tracing
@@ -154,7 +156,7 @@ class Rehearsal:
         limits = RunLimits(self.max_iterations, self.max_tokens, AMPLE, self.max_cost_usd)
         reserved = (self.reserved_tokens, round(self.reserved_usd * NANOS))
         return RunContext(
-            Services(settings, known, sessions, limiter, Tracing(None)),
+            Services(settings, known, sessions, limiter, Tracing(None), Flights(AnswerCache(store, settings))),
             ADA,
             RunRequest("Hello", stream=self.stream),
             agent,

@@ -205,6 +205,13 @@ async def test_the_rest_of_the_run_stays_with_the_model_that_answered_and_tools_
     assert len(failing.requests) == 2
 
 
+async def test_a_model_that_says_nothing_twice_is_followed_by_the_next() -> None:
+    silent = first([Completion("stop", Usage(10, 0))])
+    answer = await Stage(silent, second()).answer(stream=True)
+    assert (answer.answer, answer.model, answer.iterations) == ("From the second.", SECOND, 2)
+    assert len(silent.requests) == 2
+
+
 async def test_a_refusal_goes_to_the_next_model() -> None:
     refused = [Completion("refusal", Usage(10, 1))]
     answer = await Stage(first(refused), second()).answer(stream=True)

@@ -25,6 +25,10 @@ async def {name}(x: int) -> int:
 Install = Callable[[str, str, str], None]
 
 
+def test_of_the_built_in_tools_only_those_are_pure_that_always_say_the_same() -> None:
+    assert (calculator.pure, clock.pure) == (True, False)
+
+
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Installs a package of one module as an installer leaves it: the module and a dist-info directory."""

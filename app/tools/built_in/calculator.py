@@ -16,7 +16,7 @@ from app.tools.built_in.expression import MAX_CHARS, evaluate
 from app.tools.tool import tool
 
 
-@tool
+@tool(pure=True)
 async def calculator(
     expression: Annotated[
         str, Field(description="For example (1 + 2.5) * 3 ^ 2 / sqrt(16)", min_length=1, max_length=MAX_CHARS)

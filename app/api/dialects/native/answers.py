@@ -25,6 +25,8 @@ class ChatAnswer(Struct, frozen=True):
     cost_usd: float
     latency_ms: float
     cached: bool
+    age_seconds: float | None
+    """Since a cached answer was made; null where it is not cached."""
     degraded: tuple[str, ...]
     """Parts of the service that were away, such as `sessions`."""
     trace_id: str
@@ -54,6 +56,7 @@ def chat_answer(answer: Answer) -> ChatAnswer:
         answer.cost_usd,
         answer.latency_ms,
         answer.cached,
+        answer.age_seconds,
         answer.degraded,
         answer.trace_id,
         answer.request_id,

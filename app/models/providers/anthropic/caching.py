@@ -53,7 +53,7 @@ class Marks(Struct, frozen=True):
         end of them and where the call before ended: a round of calls may be more than 20 blocks."""
         size = 0
         if tools := body.get("tools"):
-            size += _size_of_tools(request.prompt_tools)
+            size += _size_of_tools(request.tools)
             self._mark(tools, size)
         if isinstance(system := body.get("system"), list):
             size += size_of_text(system[-1]["text"])

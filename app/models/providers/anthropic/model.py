@@ -12,7 +12,6 @@ from typing import Any
 import anthropic
 import httpx2
 import msgspec
-from msgspec.structs import replace
 
 from app.errors import AppError, ModelError
 from app.messages import AssistantMessage, Usage
@@ -129,8 +128,6 @@ class AnthropicModel(Adjusted):
 
     def _body(self, request: ModelRequest, ref: str, changes: Changes, max_tokens: int) -> dict[str, Any]:
         with_tools = self._options.tools and "tools" not in changes.left_out
-        if not self._own and request.withdrawn is not None:
-            request = replace(request, withdrawn=None)  # not all compatible servers know how to forbid the use of tools
         body = request_body(request, self.name, ref, max_tokens, self._marks, changes, with_tools=with_tools)
         body["stream"] = request.stream if changes.stream is None else changes.stream
         further = dict(self._options.parameters)

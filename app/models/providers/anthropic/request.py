@@ -8,16 +8,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
-from app.models.protocol import ModelRequest, Withdrawn
+from app.models.protocol import ModelRequest
 from app.models.providers.answer_format import system_prompt
 from app.models.providers.anthropic.blocks import placed
 from app.models.providers.anthropic.caching import Marks
 from app.models.providers.changes import NO_CHANGES, Changes
 
-_NO_CALLS = {"type": "none"}
 FORMAT = "output_config"
 """The parameter with the schema of an answer."""
 
@@ -39,11 +37,7 @@ def request_body(
     with_tools: bool = True,
 ) -> dict[str, Any]:
     """The parameters of `messages.create`. `ref` is the model's: it is given back its own thinking. `changes` are what
-    the server has asked for. A call without tools that were `withdrawn` keeps them, with the choice of none of them:
-    the tools and the system prompt are still read from the cache then, the messages are not."""
-    withdrawn = request.withdrawn if with_tools else None
-    if withdrawn is not None:
-        request = _with_its_prompt(request, withdrawn)
+    the server has asked for."""
     with_tools = with_tools and bool(request.tools)
     ways = changes.ways
     system = system_prompt(request, FORMAT, changes.left_out)
@@ -60,22 +54,15 @@ def request_body(
             {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
             for tool in request.tools
         ]
-    if withdrawn is not None:
-        body["tool_choice"] = _NO_CALLS
     if "thinking_in_every_message" in ways:
         for message in messages:
             _begin_with_thinking(message)
     if cached:
-        marks.set(body, request, messages=request.conversation != "" and withdrawn is None)
+        marks.set(body, request, messages=request.conversation != "")
     if "content_as_text" in ways:
         for message in messages:
             message["content"] = _as_text(message["content"])
     return body
-
-
-def _with_its_prompt(request: ModelRequest, withdrawn: Withdrawn) -> ModelRequest:
-    messages = (*request.messages, UserMessage(withdrawn.told))
-    return replace(request, system=withdrawn.system, tools=withdrawn.tools, messages=messages)
 
 
 def _begin_with_thinking(message: dict[str, Any]) -> None:
