@@ -116,7 +116,7 @@ ROWS: Sequence[Row] = (
     row("filtered-prompt", "content_filtered", status=422, slug="content-filtered", retry_after=False, bad=False),
     row("content-filter", "ok", status=200, bad=False, finish_reasons=frozenset({"refusal", "content_filter"})),
     row("refusal", "ok", status=200, bad=False, finish_reasons=frozenset({"refusal"}), api="anthropic"),
-    row("empty", "ok", frozenset({2}), fallback=False, bad=False),
+    row("empty", "ok", frozenset({2}), bad=False),
     unanswered("slow"),
     row("slow", "silent", uncertain=True, seconds=(0.5, 5), ways=("stream",)),
     row("cut-before-text", "cut_stream", AGAIN, uncertain=True, api="ollama"),
