@@ -27,11 +27,13 @@ class RunLimits(Struct, frozen=True):
 RESERVE_SECONDS = 1.0
 """Of a run's time, that no model but the last is given."""
 
+MINIMUM_SECONDS = 0.1
+"""Of a run's time, for each of its models: a connection and a refusal take no longer."""
+
 
 def least_seconds(models: int) -> float:
-    """The shortest deadline of a run that lets the last of so many models be reached when the others fall silent: each
-    has a second at least."""
-    return 0.0 if models < 2 else RESERVE_SECONDS + models
+    """The shortest deadline of a run that lets the last of so many models be reached when the others fall silent."""
+    return 0.0 if models < 2 else RESERVE_SECONDS + MINIMUM_SECONDS * models
 
 
 Override = Literal["system", "temperature", "max_tokens", "response_format"]

@@ -83,8 +83,9 @@ def record_failure(ref: str, error: BaseException, seconds: float, attempt: Atte
 
 
 def _record_estimate(attempt: Attempt) -> dict[str, Any]:
-    """Count the tokens that nobody counted; what the log says of them."""
+    """Count the tokens that nobody counted and their cost, which budgets have as well; what the log says of them."""
     usage = attempt.usage
+    metrics.COST.labels(attempt.model).inc(attempt.cost_usd)
     metrics.UNCERTAIN_TOKENS.labels(attempt.model, "input").inc(usage.input_tokens)
     metrics.UNCERTAIN_TOKENS.labels(attempt.model, "output").inc(usage.output_tokens)
     return {

@@ -67,13 +67,13 @@ class Models(Mapping[str, ResilientModel]):
         return found
 
     def chain(self, name: str | None, among: Sequence[str] = ()) -> tuple[ResilientModel, ...]:
-        """The models that may answer a request, by preference: first the one that `find` finds, then the others of
-        `among`, or of all. Raises NotFound."""
+        """The models that may answer a request, by preference: `among`, or all. One that is asked for by its name is
+        not answered for by another. Raises NotFound."""
         if AUTO in among:  # which stands for the tiers, and is not asked for here
             among = [ref for ref in among if ref != AUTO]
-        first = self.find(name, among)
-        others = [model for ref in among or self._by_ref if (model := self._by_ref[ref]) is not first]
-        return (first, *others)
+        if name is not None:
+            return (self.find(name, among),)
+        return tuple([self._by_ref[ref] for ref in among or self._by_ref])
 
     def _only_one_called(self, name: str) -> ResilientModel | None:
         same = [model for model in self._by_ref.values() if model.name == name]

@@ -141,4 +141,4 @@ def answer_text(state: RunState, reason: FinishReason) -> str:
 
 
 def _answered(state: RunState, limits: RunLimits) -> int:
-    return limits.answered(state.usage.output_tokens, state.reasoning_tokens)
+    return limits.answered(state.usage.output_tokens - state.lost_tokens, state.reasoning_tokens)

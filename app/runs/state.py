@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.messages import NANOS, AssistantMessage, Message, ToolCall, ToolMessage, Usage, UserMessage
+from app.models.estimates import estimated_tokens
 from app.models.protocol import REFUSALS
 from app.runs.events import FinishReason, ToolCallRecord
 from app.runs.steps import (
@@ -71,6 +72,8 @@ class RunState(Struct, frozen=True):
     """Of that answer: what the reader has of it."""
     attempts: int = 0
     """Calls of models, those that failed included."""
+    lost_tokens: int = 0
+    """What calls that failed had written, as estimated: it is paid for, and no part of the answer."""
 
     @property
     def cost_usd(self) -> float:
@@ -127,7 +130,13 @@ def _after_a_question(state: RunState, step: ModelAsked) -> RunState:
 
 
 def _after_an_attempt(state: RunState, step: Attempted) -> RunState:
-    return replace(state, usage=state.usage + step.usage, nanos=state.nanos + step.nanos)
+    lost = step.usage.output_tokens if step.uncertain else 0
+    return replace(
+        state,
+        usage=state.usage + step.usage,
+        nanos=state.nanos + step.nanos,
+        lost_tokens=state.lost_tokens + lost,
+    )
 
 
 def _after_shortening(state: RunState, step: Shortened) -> RunState:
@@ -159,6 +168,7 @@ def _after_switching(state: RunState, step: Switched) -> RunState:
         insisted=False,
         cut=step.said,
         attempts=state.attempts + step.attempts,
+        lost_tokens=max(0, state.lost_tokens - estimated_tokens(step.said)),
     )
 
 

@@ -11,7 +11,7 @@ class ModelSettings(BaseModel):
     models: Models = Field(
         ("demo",),
         description="Models by preference, comma-separated: `demo`, `ollama/NAME`, `anthropic/NAME`, `openai/NAME`. "
-        "The first answers unless a request names another",
+        "The first answers, the next ones when it fails; a request may name one",
     )
     ollama_api_base: ServerUrl = Field(
         "http://127.0.0.1:11434", description="Ollama server; a `/v1` or `/api` at its end is taken off"

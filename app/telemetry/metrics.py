@@ -26,7 +26,7 @@ TIME_TO_FIRST_TOKEN = Histogram(
 OVERHEAD = Histogram("agent_overhead_seconds", "A run's time outside models and tools", buckets=OVERHEAD_BUCKETS)
 TOKENS = Counter("agent_tokens", "Tokens by the provider's count", ["model", "type"])
 UNCERTAIN_TOKENS = Counter("agent_uncertain_tokens", "Tokens estimated for calls that were cut", ["model", "type"])
-COST = Counter("agent_cost_usd", "Cost of model calls in US dollars", ["model"])
+COST = Counter("agent_cost_usd", "Cost of model calls in US dollars, those that were cut included", ["model"])
 MODEL_REQUESTS = Counter("agent_model_requests", "Model calls by their outcome", ["model", "outcome"])
 ROUTED = Counter("agent_routed", "Runs that asked for the model `auto`", ["tier", "reason"])
 MODEL_RESTING = Gauge(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.events import parse_all
-from tests.conftest import Serve
+from tests.conftest import Failing, Serve
 from tests.models.servers import NO_ANSWER, Reply
 from tests.redis_server import free_port
 from tests.service import Service, problem_of
@@ -18,20 +18,20 @@ ROUTES = [("/chat", "message"), ("/agent/run", "query")]
 
 @pytest.mark.parametrize(("path", "field"), ROUTES)
 def test_the_providers_429_is_a_429_that_says_when_to_try_again(
-    relay: Service, upstream: Upstream, path: str, field: str
+    failing: Failing, upstream: Upstream, path: str, field: str
 ) -> None:
     upstream.will(refuses(429, Retry_After="7"))
-    response = relay.ask("POST", path, {field: "hi"})
+    response = failing.ask(path, {field: "hi"})
     problem_of(response, 429, "model-rate-limited")
     assert response.headers["retry-after"] == "7"
 
 
 @pytest.mark.parametrize("given", [None, "soon", "-5", "nan", "inf", "1e400", "Wed, 21 Oct 2015 07:28:00 GMT"])
 def test_a_429_says_when_to_try_again_even_if_the_provider_does_not(
-    relay: Service, upstream: Upstream, given: str | None
+    failing: Failing, upstream: Upstream, given: str | None
 ) -> None:
     upstream.will(refuses(429, **({} if given is None else {"Retry_After": given})))
-    response = relay.chat("hi")
+    response = failing.chat("hi")
     problem_of(response, 429, "model-rate-limited")
     assert 1 <= int(response.headers["retry-after"]) <= 3600
 
@@ -59,10 +59,10 @@ BROKEN: dict[str, Reply] = {
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_provider_that_fails_is_a_503_that_says_when_to_try_again(
-    relay: Service, upstream: Upstream, kind: str
+    failing: Failing, upstream: Upstream, kind: str
 ) -> None:
     upstream.will(BROKEN[kind])
-    response = relay.chat("hi")
+    response = failing.chat("hi")
     problem_of(response, 503, "model-unavailable")
     assert 1 <= int(response.headers["retry-after"]) <= 3600
     assert "words of the provider" not in response.text
@@ -87,7 +87,7 @@ def of_upstream(serve: Serve, upstream: Upstream, **settings: object) -> Service
 def test_a_refusal_that_lasts_is_told_to_the_operator_and_not_to_be_tried_again(
     serve: Serve, upstream: Upstream
 ) -> None:
-    service = of_upstream(serve, upstream)
+    service = of_upstream(serve, upstream, breaker=False)
     service.may_log_errors = True
     for kind, reply in PERMANENT.items():
         upstream.reset(reply)
@@ -95,8 +95,7 @@ def test_a_refusal_that_lasts_is_told_to_the_operator_and_not_to_be_tried_again(
         problem_of(response, 503, "model-unavailable")
         assert "retry-after" not in response.headers, kind
         assert "operator" in response.json()["detail"], kind
-        level = "error" if kind in ("402", "quota") else "warning"
-        service.wait_for_event("llm_call", request_id=response.headers["x-request-id"], level=level, success=False)
+        service.wait_for_event("llm_call", request_id=response.headers["x-request-id"], level="error", success=False)
 
 
 def test_content_that_the_provider_filters_is_the_callers(relay: Service, upstream: Upstream) -> None:
@@ -125,13 +124,13 @@ MARKER = "Zaunkoenig"
 )
 @pytest.mark.parametrize("path", ["/chat", "/chat/stream"])
 def test_what_a_provider_repeats_does_not_reach_the_log(
-    relay: Service, upstream: Upstream, status: int, body: Any, path: str
+    failing: Failing, upstream: Upstream, status: int, body: Any, path: str
 ) -> None:
     upstream.will(Reply([body.encode() if isinstance(body, str) else json.dumps(body).encode()], status))
-    response = relay.ask("POST", path, {"message": f"This is my {MARKER} 4711."})
-    line = relay.wait_for_event("llm_call", request_id=response.headers["x-request-id"])
+    response = failing.ask(path, {"message": f"This is my {MARKER} 4711."})
+    line = failing.service.wait_for_event("llm_call", request_id=response.headers["x-request-id"])
     assert line["cause"].startswith(f"HTTP {status}: ")
-    for told in (response.text, relay.raw_log()):
+    for told in (response.text, failing.service.raw_log()):
         assert MARKER.lower() not in told.lower()
         assert SECRET not in told
 

@@ -86,6 +86,7 @@ def answers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             anonymous_concurrent="off",
             refused_per_minute="off",
             max_tokens=1000,
+            model_retries=0,
         )
         service.may_log_errors = True
         with ThreadPoolExecutor(8) as pool:

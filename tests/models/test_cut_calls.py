@@ -23,13 +23,14 @@ async def test_a_plain_call_that_is_cut_has_written_what_its_model_writes_in_tha
     task.cancel()
     with capture_logs() as logs, pytest.raises(asyncio.CancelledError):
         await task
-    [(usage, _)] = stage.used
+    [(usage, cost_usd)] = stage.used
     assert written <= usage.output_tokens <= min(written + 20, max_tokens)
     assert usage.input_tokens > 0
     [line] = logs
     assert (line["uncertain"], line["output_tokens"], line["success"]) == (True, usage.output_tokens, False)
     assert stage.metric("agent_uncertain_tokens_total", type="output") == usage.output_tokens
     assert stage.metric("agent_tokens_total", type="output") is None
+    assert stage.metric("agent_cost_usd_total") == cost_usd
 
 
 async def test_before_any_call_has_ended_a_cut_call_books_little() -> None:

@@ -84,12 +84,11 @@ async def test_each_model_is_tried_once_and_the_soonest_retry_is_told() -> None:
     assert [len(model.requests) for model in models] == [1, 1, 1]
 
 
-async def test_a_model_that_was_asked_for_goes_first_and_the_others_follow_in_their_order() -> None:
-    models = first(), second([down()]), third([down()])
-    stage = Stage(ScriptedModel(answers("At last."), name="first"), *models[1:])
-    answer = await stage.answer(model=SECOND)
-    assert (answer.answer, answer.model, answer.fallback_from) == ("At last.", FIRST, SECOND)
-    assert len(models[2].requests) == 0
+async def test_a_model_that_was_asked_for_by_its_name_is_not_answered_for_by_another() -> None:
+    others = first(answers("Not asked.")), third()
+    error = failure_of(await Stage(others[0], second([down()]), others[1]).events(model=SECOND))
+    assert error.slug == "model-unavailable"
+    assert [model.requests for model in others] == [[], []]
 
 
 async def test_an_agent_falls_back_on_its_own_models_only() -> None:
@@ -205,6 +204,20 @@ async def test_the_rest_of_the_run_stays_with_the_model_that_answered_and_tools_
     assert len(failing.requests) == 2
 
 
+async def test_a_spare_model_answers_instead_of_one_that_asks_to_wait() -> None:
+    busy = first([ModelRateLimited("", reason="rate_limited", retry_after=5)])
+    answer = await Stage(busy, second()).answer()
+    assert (answer.model, answer.attempts) == (SECOND, 2)
+    assert answer.latency_ms < 4000
+
+
+async def test_what_failures_have_cost_is_no_fault_of_the_caller() -> None:
+    unpaid = second()
+    stage = Stage(first(["x" * 4000, down("cut_stream", retry_after=3)]), unpaid, max_run_tokens=360, max_tokens=100)
+    error = failure_of(await stage.events("a" * 200))
+    assert (error.slug, error.retry_after, unpaid.requests) == ("model-unavailable", 3, [])
+
+
 async def test_a_model_that_says_nothing_twice_is_followed_by_the_next() -> None:
     silent = first([Completion("stop", Usage(10, 0))])
     answer = await Stage(silent, second()).answer(stream=True)
@@ -276,5 +289,5 @@ async def test_a_stream_that_has_begun_may_take_all_of_the_time() -> None:
 def test_a_deadline_that_leaves_no_time_for_the_last_model_stops_the_start() -> None:
     settings = load(None, models=("demo", "openai/x"), openai_base_url="http://127.0.0.1:9/v1", unknown_price="allow")
     assert default_agent(settings, ()).timeout_seconds == 120
-    with pytest.raises(ConfigurationError, match=r"RUN_TIMEOUT_SECONDS: .* set 3 or more"):
-        create_app(settings.model_copy(update={"run_timeout_seconds": 2}))
+    with pytest.raises(ConfigurationError, match=r"RUN_TIMEOUT_SECONDS: .* set 1.2 or more"):
+        create_app(settings.model_copy(update={"run_timeout_seconds": 1}))

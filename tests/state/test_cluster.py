@@ -15,9 +15,11 @@ from app.limits.limiter import Limiter
 from app.messages import AssistantMessage, Turn, Usage, UserMessage
 from app.settings import load
 from app.state import scripts as state_scripts
+from app.state.answer_cache import AnswerCache, KeptAnswer
 from app.state.bounds import Bounds
 from app.state.redis import connect
 from app.state.sessions import Sessions
+from app.state.similar_answers import AnsweredQuestion, SimilarAnswers
 from app.state.store import Argument, Script, Store, unavailable
 from tests import redis_server as redis
 from tests.redis_server import RedisServer
@@ -99,9 +101,23 @@ async def test_every_script_stays_within_one_slot(store: StrictStore) -> None:
     for principal in PRINCIPALS:
         await _use_limits(store, principal)
         await _use_sessions(store, principal)
+    await _use_answers(store)
     left = {name for name, source in SCRIPTS.items() if not any(ran.endswith(source) for ran in store.ran)}
     assert not left, f"not run: {left}"
     assert len(SCRIPTS) >= 6
+
+
+async def _use_answers(store: Store) -> None:
+    answers, similar = AnswerCache(store, load(None, redis_url="redis://here")), SimilarAnswers(store, in_process=False)
+    assert (await answers.find("key", "run", 60)).status == "lead"
+    answers.renew("key", "run")
+    assert answers.keep("key", "run", KeptAnswer("Yes.", "demo"), 60)
+    similar.keep("scope", AnsweredQuestion("form", "Is it?", "key"), 60)
+    await answers.aclose()
+    await similar.aclose()
+    found = await answers.find("key", "another", 60)
+    assert found.answer == (await answers.read("key")).answer == KeptAnswer("Yes.", "demo")
+    assert [question.key for question in await similar.find("scope")] == ["key"]
 
 
 async def _use_limits(store: Store, principal: Principal) -> None:
