@@ -49,6 +49,12 @@ def counted(metrics: str) -> int:
     return round(float(found[1])) if found else 0
 
 
+def left_alone(url: str) -> dict[str, Any] | None:
+    """What `/health` says of Ollama, if its breaker is open."""
+    seen: dict[str, Any] = json.loads(fetch(f"{url}/health"))["checks"]["models"][OLLAMA]
+    return seen if seen["breaker"] == "open" else None
+
+
 def test_a_dead_ollama_is_answered_for_and_comes_back_by_itself(release: Callable[[str], Release]) -> None:
     one = release("spare")
     one.install(
@@ -79,7 +85,7 @@ def test_a_dead_ollama_is_answered_for_and_comes_back_by_itself(release: Callabl
 
             # Retries bridge one restart; after several the kubelet takes its time.
             eventually("the demo model answers instead", 60, answered_for)
-            seen = json.loads(fetch(f"{url}/health"))["checks"]["models"][OLLAMA]
+            seen = eventually("/health says that Ollama is left alone", 30, lambda: left_alone(url))
             away = len(asking.answers)
             eventually("Ollama answers again", 180, lambda: asking.since(away, OLLAMA))
             back = time.monotonic() - killed
@@ -92,6 +98,5 @@ def test_a_dead_ollama_is_answered_for_and_comes_back_by_itself(release: Callabl
     assert asking.failures == []
     assert fallbacks == len(instead) > 0
     assert all(answer["model"] == "demo" and answer["attempts"] >= 1 for answer in instead)
-    assert seen["status"] == "down" or seen["breaker"] in ("open", "half-open") or len(instead) < 5
     switched = [line for line in one.logs("agent-api").splitlines() if '"event":"model.switched"' in line]
     assert len(switched) == fallbacks
