@@ -128,8 +128,10 @@ async def written() -> AsyncIterator[None]:
     """What a test does in the background is done before its event loop ends."""
     yield
     async with asyncio.timeout(5):
+        await asyncio.sleep(0.01)
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(others)
+            await asyncio.sleep(0.01)  # for what follows from them
 
 
 @pytest.fixture

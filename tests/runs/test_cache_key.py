@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.access.principal import Principal
@@ -78,11 +78,13 @@ async def key(run: Mapping[str, Any]) -> str:
     return keys[0]
 
 
+@settings(deadline=None)
 @given(RUNS)
 async def test_equal_runs_have_equal_keys(run: Mapping[str, Any]) -> None:
     assert await key(run) == await key(run)
 
 
+@settings(deadline=None)
 @given(RUNS, st.sampled_from(sorted(SHAPING)), st.data())
 async def test_runs_that_differ_in_one_field_have_different_keys(
     run: Mapping[str, Any], field: str, data: st.DataObject
@@ -91,6 +93,7 @@ async def test_runs_that_differ_in_one_field_have_different_keys(
     assert await key(run) != await key({**run, field: value})
 
 
+@settings(deadline=None)
 @given(RUNS, RUNS)
 async def test_no_two_runs_share_a_key_by_what_one_field_lends_another(
     run: Mapping[str, Any], other: Mapping[str, Any]
