@@ -1,7 +1,8 @@
 """What tests share: the service in a process of its own, a provider that does as it is told, a real Redis."""
 
+import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,17 @@ def mortal_redis(tmp_path: Path) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+async def written() -> AsyncIterator[None]:
+    """What a test does in the background is done before its event loop ends."""
+    yield
+    async with asyncio.timeout(5):
+        await asyncio.sleep(0.01)
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)
+            await asyncio.sleep(0.01)  # for what follows from them
 
 
 @pytest.fixture

@@ -107,19 +107,6 @@ async def test_every_script_stays_within_one_slot(store: StrictStore) -> None:
     assert len(SCRIPTS) >= 6
 
 
-async def _use_answers(store: Store) -> None:
-    answers, similar = AnswerCache(store, load(None, redis_url="redis://here")), SimilarAnswers(store, in_process=False)
-    assert (await answers.find("key", "run", 60)).status == "lead"
-    answers.renew("key", "run")
-    assert answers.keep("key", "run", KeptAnswer("Yes.", "demo"), 60)
-    similar.keep("scope", AnsweredQuestion("form", "Is it?", "key"), 60)
-    await answers.aclose()
-    await similar.aclose()
-    found = await answers.find("key", "another", 60)
-    assert found.answer == (await answers.read("key")).answer == KeptAnswer("Yes.", "demo")
-    assert [question.key for question in await similar.find("scope")] == ["key"]
-
-
 async def _use_limits(store: Store, principal: Principal) -> None:
     made = Limiter(
         load(None, limits=LIMITS, budget_user_day_usd=9, budget_team_month_usd=9, budget_global_day_usd=9), store
@@ -138,6 +125,20 @@ async def _use_limits(store: Store, principal: Principal) -> None:
     (row,) = await made.usage.of_caller(principal, 1)
     assert row.calls == 2
     assert all(standing.usd.spent == 0.0002 for standing in await made.usage.standings(principal))
+
+
+async def _use_answers(store: Store) -> None:
+    cache, answer = AnswerCache(store, load(None, redis_url="redis://cluster")), KeptAnswer("42", "double/scripted")
+    assert (await cache.find("k", "ada", 60)).status == "lead"
+    assert (await cache.find("k", "bob", 60)).status == "wait"
+    assert await cache.awaited("k", "ada")
+    assert cache.keep("k", "ada", answer, 60)
+    await cache.aclose()
+    assert (await cache.read("k")).answer == answer
+    similar = SimilarAnswers(store, in_process=False)
+    similar.keep("s", AnsweredQuestion("form", "6 * 7?", "k"), 60)
+    await similar.aclose()
+    assert len(await similar.find("s")) == 1
 
 
 async def _use_sessions(store: Store, principal: Principal) -> None:
