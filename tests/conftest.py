@@ -1,10 +1,12 @@
 """What tests share: the service in a process of its own, a provider that does as it is told, a real Redis."""
 
+import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from app.settings import Settings
@@ -14,6 +16,8 @@ from tests.service import Service
 from tests.upstream import MODEL, Upstream
 
 Serve = Callable[..., Service]
+
+SPARE_MODELS = [f"openai/spare-{number}" for number in range(200)]
 
 _SECRET = re.compile(r"(?=[\w-]*[A-Z])(?=[\w-]*[0-9])[\w-]{20,}")  # differs from run to run, so no part of a name
 _ID_CHARS = 60
@@ -100,6 +104,40 @@ def relay(_relay: Service, upstream: Upstream) -> Service:
     return _relay
 
 
+class Failing:
+    """A service with so many models that each request has one of its own: a model that fails is left alone for a while,
+    and would not be asked by the next test."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.used = ""
+        """The model of the last request."""
+        self._unused = iter(SPARE_MODELS)
+
+    def ask(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        self.used = next(self._unused)
+        return self.service.ask("POST", path, {**body, "model": self.used})
+
+    def chat(self, message: str) -> httpx.Response:
+        return self.ask("/chat", {"message": message})
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory: pytest.TempPathFactory, _upstream: Upstream) -> Iterator[Failing]:
+    """Models that `upstream` answers for, each asked once."""
+    service = Service(
+        tmp_path_factory.mktemp("failing"),
+        models=",".join(SPARE_MODELS),
+        openai_base_url=f"{_upstream.url}/v1",
+        openai_api_key="sk-of-the-service",
+        unknown_price="allow",
+        model_retries=0,
+    )
+    service.may_log_errors = True
+    yield Failing(service)
+    service.end()
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A real server for every test that leaves it running. Flush it, or use names of your own."""
@@ -120,6 +158,17 @@ def mortal_redis(tmp_path: Path) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+async def written() -> AsyncIterator[None]:
+    """What a test does in the background is done before its event loop ends."""
+    yield
+    async with asyncio.timeout(5):
+        await asyncio.sleep(0.01)
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)
+            await asyncio.sleep(0.01)  # for what follows from them
 
 
 @pytest.fixture

@@ -38,6 +38,8 @@ async def whole_answer(run: RunHandle, request: Request) -> tuple[Answer, Mappin
     """The run's answer and its headers. Raises its error, or ClientGone when the client left before it was there."""
     with _DisconnectWatch(run, request.receive):
         events = await run.complete()
+    if run.left:
+        raise ClientGone
     first, last = (events[0], events[-1]) if events else (None, None)
     if isinstance(last, RunFinished):
         return last.answer, first.headers if isinstance(first, RunStarted) else {}
@@ -89,14 +91,14 @@ class EventStream(Response):
         self._dialect = dialect
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        metrics.ACTIVE_STREAMS.inc()
-        try:
-            async with self._run:
+        async with self._run:
+            metrics.ACTIVE_STREAMS.inc()
+            try:
                 with _DisconnectWatch(self._run, receive):
                     await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                     await self._send_events(send, self._dialect.frames(path_of(scope)))
-        finally:
-            metrics.ACTIVE_STREAMS.dec()
+            finally:
+                metrics.ACTIVE_STREAMS.dec()
 
     async def _send_events(self, send: Send, frame: Frame) -> None:
         run, events, sent = self._run, self._events, 0
@@ -105,7 +107,7 @@ class EventStream(Response):
                 if events:
                     body = b"".join([frame(number, event) for number, event in enumerate(events, sent + 1)])
                     sent += len(events)
-                elif run.over:  # cancelled: the client is gone
+                elif run.over:  # cancelled
                     return
                 else:
                     body = self._dialect.heartbeat
@@ -116,6 +118,8 @@ class EventStream(Response):
                 if whole:
                     return
                 await run.wait()
+                if run.left:
+                    return
                 events = run.take()
 
 

@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from time import perf_counter
 
-from app.errors import ModelError, StateUnavailable
+from app.errors import BudgetExceeded, ModelError, RequestTooExpensive, StateUnavailable
 from app.runs.cache_key import key_of, scope_of
 from app.runs.candidates import was_sent
 from app.runs.context import RunContext
+from app.runs.handle import RunHandle
 from app.runs.steps import AnswerReused
 from app.state.answer_cache import Found, KeptAnswer
 from app.state.flights import Flight
@@ -24,8 +25,9 @@ def ask_early(run: RunContext) -> None:
         _begin(run)
 
 
-async def answer(run: RunContext, work: Work) -> None:
-    """End the run with a cached answer, or by `work`, whose answer is kept if it may be.
+async def answer(run: RunContext, handle: RunHandle, work: Work) -> None:
+    """End the run with a cached answer, or by `work`, whose answer is kept if it may be: also when the reader has left
+    and others wait for it.
 
     Raises what `work` raises, unless that is for want of a model and a stale answer is kept.
     """
@@ -35,6 +37,8 @@ async def answer(run: RunContext, work: Work) -> None:
             run.flight.leave()
         await work(run)
     elif not (await _answered(run) or await _answered_similarly(run)):
+        if run.flight is not None:
+            handle.outlive = run.flight.outlive
         await _make(run, work)
 
 
@@ -89,7 +93,9 @@ async def _make(run: RunContext, work: Work) -> None:
     key = run.flight.key if run.flight is not None else key_of(run)
     try:
         await work(run)
-    except ModelError:
+    except (ModelError, BudgetExceeded, RequestTooExpensive) as error:
+        if not (isinstance(error, ModelError) or any(isinstance(failure, ModelError) for failure in run.failures)):
+            raise
         _land(run, key, None)
         if not (run.agent.cache.stale_seconds and not run.request.cache_control) or not await _give_stale(run, key):
             raise

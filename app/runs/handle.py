@@ -16,13 +16,17 @@ from app.telemetry.logs import log
 Work = Callable[["RunHandle"], Coroutine[Any, Any, None]]
 """What the run does; it emits events, and is cancelled to end it."""
 
+Outlive = Callable[[Callable[[], None]], bool]
+"""Asked when a run's reader leaves: whether the run goes on for others. It then calls what it is given as soon as they
+have left too."""
+
 
 class RunHandle(Struct, eq=False):
     """One run, for one reader.
 
     Either iterate over it in `async with`: the run then goes on in a task of its own, in the context it was begun in,
     and leaving the block before the last event cancels it. Or `await run.complete()`, which costs no task and no
-    switching between two.
+    switching between two. Either way the reader's task has the run until its end, also one that goes on for others.
     """
 
     _work: Work
@@ -32,8 +36,12 @@ class RunHandle(Struct, eq=False):
     credential: Credential = Credential()
     """What the run was begun with."""
     failed_by: AppError | None = None
+    left: bool = False
+    """The reader has left, or is to."""
+    outlive: Outlive | None = None
+    """Set by a run that others may wait for."""
     _task: asyncio.Task[Any] | None = None
-    _left: bool = False
+    _ended: bool = False
     _cancelled: bool = False
 
     def begin(self) -> Self:
@@ -53,7 +61,7 @@ class RunHandle(Struct, eq=False):
             await self._work(self)
         except asyncio.CancelledError as error:
             of_caller = not self._cancelled or self._take_back(task) > cancelled_before
-            self._left = self._left or of_caller
+            self._ended = self._ended or of_caller
             self._close(error)
             if of_caller:
                 raise
@@ -85,7 +93,7 @@ class RunHandle(Struct, eq=False):
 
     def _close(self, error: BaseException | None) -> None:
         """`error` is what the work raised."""
-        if error is not None and isinstance(error, asyncio.CancelledError) and self._told_to_end:
+        if error is not None and isinstance(error, asyncio.CancelledError) and self._ended:
             if self.failed_by is not None:
                 self.emit(RunFailed(self.failed_by))
         elif error is not None:
@@ -115,22 +123,21 @@ class RunHandle(Struct, eq=False):
         return self._feed.take_one()
 
     def cancel(self) -> None:
-        """End the run without another event: nobody is there to read it."""
-        told, self._left = self._told_to_end, True
-        if not told:
+        """End the run without another event, for nobody is there to read it. One that others wait for goes on."""
+        self.left = True
+        if not self._ended and (self.outlive is None or not self.outlive(self._end)):
             self._end()
+        self.wake()
 
     def fail(self, error: AppError) -> None:
         """End the run with `error` as its last event."""
-        told, self.failed_by = self._told_to_end, error
-        if not told:
-            self._end()
-
-    @property
-    def _told_to_end(self) -> bool:
-        return self._left or self.failed_by is not None
+        self.failed_by = error
+        self._end()
 
     def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
         if self._task is None:
             self._close(asyncio.CancelledError())
         elif not self._feed.closed:
@@ -143,7 +150,13 @@ class RunHandle(Struct, eq=False):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
     ) -> None:
-        if not self._feed.closed:
+        if isinstance(error, asyncio.CancelledError):
+            self._end()
+        elif not self._feed.closed:
             self.cancel()
         if self._task is not None and not self._task.done():
-            await asyncio.wait([self._task])
+            try:
+                await asyncio.wait([self._task])
+            except asyncio.CancelledError:
+                self._end()
+                raise

@@ -38,7 +38,7 @@ async def execute(run: RunContext, handle: RunHandle) -> None:
         try:
             headers = await _admit_and_recall(run, handle)
             _begin(run, headers)
-            await _work(run)
+            await _work(run, handle)
             await _settle_and_remember(run, () if run.state.refused else run.state.messages)
             run.emit(RunFinished(_answer(run, span, run.latency_ms)))
         except AppError as error:
@@ -107,14 +107,14 @@ def _begin(run: RunContext, headers: Mapping[str, str]) -> None:
     run.record(Asked(tuple(memory.conversation)))
 
 
-async def _work(run: RunContext) -> None:
+async def _work(run: RunContext, handle: RunHandle) -> None:
     """Raises DeadlineExceeded when it takes too long."""
     seconds = run.agent.timeout_seconds
     run.ends_at = asyncio.get_running_loop().time() + seconds
     try:
         async with asyncio.timeout_at(run.ends_at) as deadline:
             work = routing.choose_and_loop if run.auto else loop
-            await (cache.answer(run, work) if run.agent.cache.enabled else work(run))
+            await (cache.answer(run, handle, work) if run.agent.cache.enabled else work(run))
     except TimeoutError:
         if not deadline.expired():
             raise
@@ -141,7 +141,10 @@ async def _settle_and_remember(run: RunContext, messages: Sequence[Message]) -> 
 def _answer(run: RunContext, span: Span, latency_ms: float) -> Answer:
     state, memory = run.state, run.memory
     metrics.OVERHEAD.observe(max(latency_ms / 1000 - run.outside_seconds, 0.0))
-    _log(run, "agent.request.success", _account(run, latency_ms), state.text)
+    account = _account(run, latency_ms)
+    if state.reused is not None:
+        account |= {"cached": True, "age_seconds": state.reused.age_seconds}
+    _log(run, "agent.request.success", account, state.text)
     if span.is_recording():
         span.set_attributes(
             {
@@ -150,8 +153,13 @@ def _answer(run: RunContext, span: Span, latency_ms: float) -> Answer:
                 "agent.cost_usd": state.cost_usd,
                 "agent.finish_reason": state.finish_reason or "",
                 "agent.attempts": state.attempts,
+                "agent.fallback_from": run.fallback_from or "",
+                "gen_ai.response.model": run.model.name,
+                "agent.cached": state.reused is not None,
             }
         )
+        if state.reused is not None:
+            span.set_attribute("agent.cache.age_seconds", state.reused.age_seconds)
     ids = current.get()
     degraded = memory.degraded
     return Answer(
@@ -223,7 +231,7 @@ def _account(run: RunContext, latency_ms: float) -> dict[str, object]:
         "session_id": run.memory.session_id,
         "model": run.model.ref,
         "fallback_from": run.fallback_from,
-        "attempts": state.attempts,
+        "attempts": state.attempts + run.attempts_lost,
         "iterations": state.iterations,
         "tokens": state.usage.total,
         "cost_usd": state.cost_usd,

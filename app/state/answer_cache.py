@@ -54,8 +54,8 @@ _decode = msgspec.json.Decoder(KeptAnswer).decode
 
 
 class AnswerCache:
-    """Built once a process. `find` and `read` raise StateUnavailable when the store is away; all commands leave when
-    they are called."""
+    """Built once a process. `find`, `read` and `awaited` raise StateUnavailable when the store is away; all commands
+    leave when they are called."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._find = Script(store, FIND_ANSWER)
@@ -88,8 +88,12 @@ class AnswerCache:
     def renew(self, key: str, asker: str) -> None:
         self._write(self._lead, _keys(key), asker, "renew", round(LEAD_SECONDS * 1000))
 
+    def awaited(self, key: str, asker: str) -> Coroutine[Any, Any, bool]:
+        """Renew the lead. Whether other processes wait for the answer; False too if the lead is another's."""
+        return self._lead(_keys(key), asker, "renew", round(LEAD_SECONDS * 1000), read=bool)
+
     def release(self, key: str, asker: str, *, alone: bool = False) -> None:
-        """Give the lead to whoever asks next; `alone`: have them not wait for each other."""
+        """Give the lead to whoever asks next, or wait no longer; `alone`: have the others not wait for each other."""
         action = "alone" if alone else "release"
         self._write(self._lead, _keys(key), asker, action, round(ALONE_SECONDS * 1000))
 

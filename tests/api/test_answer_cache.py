@@ -2,9 +2,11 @@
 
 import asyncio
 import dataclasses
+import json
 import signal
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import aiohttp
 import pytest
 
 from app.api.answering import cache_control
+from tests.api import raw
 from tests.models.servers import NO_ANSWER
 from tests.redis_server import RedisServer
 from tests.service import Service
@@ -19,6 +22,9 @@ from tests.upstream import MODEL, Upstream, refuses, says, says_whole
 
 REQUESTS = 200
 ASKED = {"message": "What is 6 * 7?", "user_id": "ada"}
+LED = json.dumps(ASKED).encode()
+SECONDS = 1.0
+NOISE = 2.0  # what a busy machine may add
 
 
 @pytest.mark.parametrize(
@@ -179,3 +185,73 @@ async def test_when_the_process_that_makes_the_answer_is_killed_another_takes_ov
     assert len(answers) == REQUESTS
     assert len(upstream.calls) == 2
     assert sum(not answer["cached"] for answer in answers) == 1
+
+
+class TestALeadersClientLeaves:
+    """The upstream call goes on as long as others wait for its answer."""
+
+    SLOW = dataclasses.replace(says_whole("42"), pieces=[b" "] * 15 + [says_whole("42").whole()], pause=0.1)
+    SLOW_STREAM = dataclasses.replace(says("42"), pieces=[b": wait\n\n"] * 15 + [says("42").whole()], pause=0.1)
+
+    @pytest.mark.parametrize("path", ["/chat", "/chat/stream"])
+    @pytest.mark.parametrize("elsewhere", [False, True])
+    def test_those_who_wait_are_answered_by_its_one_call(
+        self, cluster: Cluster, upstream: Upstream, path: str, elsewhere: bool
+    ) -> None:
+        upstream.will(self.SLOW_STREAM if "stream" in path else self.SLOW)
+        leading, waiting = self._pods(cluster, elsewhere)
+        with raw.connected(leading.port) as connection, ThreadPoolExecutor() as pool:
+            connection.sendall(raw.post(path, LED))
+            upstream.wait_for_calls(1)
+            others = [pool.submit(waiting.ask, "POST", "/chat", ASKED) for _ in range(5)]
+            time.sleep(0.5)
+            connection.close()
+            answers = [other.result().json() for other in others]
+        assert [(answer["answer"], answer["cached"]) for answer in answers] == [("42", True)] * 5
+        assert len(upstream.calls) == 1
+        assert not upstream.left.is_set()
+        finished = leading.wait_for_event("agent.request.success", attempts=1)
+        left = leading.wait_for_event("request", request_id=finished["request_id"])
+        assert left["status"] == (200 if "stream" in path else 499)
+        assert self._usage(leading) == finished["tokens"]
+        session = leading.ask("GET", f"/sessions/{finished['session_id']}?user_id=ada").json()
+        assert [message["content"] for message in session["turns"][0]["messages"]] == [ASKED["message"], "42"]
+
+    @pytest.mark.parametrize("path", ["/chat", "/chat/stream"])
+    @pytest.mark.parametrize("elsewhere", [False, True])
+    def test_when_those_who_wait_leave_too_it_is_closed(
+        self, cluster: Cluster, upstream: Upstream, path: str, elsewhere: bool
+    ) -> None:
+        upstream.will(NO_ANSWER)
+        leading, waiting = self._pods(cluster, elsewhere)
+        with raw.connected(leading.port) as leader, raw.connected(waiting.port) as follower:
+            leader.sendall(raw.post(path, LED))
+            upstream.wait_for_calls(1)
+            follower.sendall(raw.post("/chat", LED))
+            time.sleep(0.5)
+            leader.close()
+            time.sleep(1)
+            assert not upstream.left.is_set()
+            follower.close()
+            upstream.wait_until_left(SECONDS + NOISE)
+        assert len(upstream.calls) == 1
+
+    @pytest.mark.parametrize("path", ["/chat", "/chat/stream"])
+    def test_when_nobody_waits_it_is_closed(self, cluster: Cluster, upstream: Upstream, path: str) -> None:
+        upstream.will(NO_ANSWER)
+        service = cluster.start()
+        with raw.connected(service.port) as connection:
+            connection.sendall(raw.post(path, LED))
+            upstream.wait_for_calls(1)
+            time.sleep(0.2)
+        upstream.wait_until_left(SECONDS + NOISE)
+        service.wait_for_event("agent.request.failed", error="cancelled")
+
+    def _pods(self, cluster: Cluster, elsewhere: bool) -> tuple[Service, Service]:
+        """The one that is asked first, and the one that is asked by others."""
+        first = cluster.start()
+        return first, cluster.start() if elsewhere else first
+
+    def _usage(self, service: Service) -> int:
+        tokens: int = service.ask("GET", "/usage?user_id=ada").json()["tokens"]
+        return tokens

@@ -1,22 +1,29 @@
 """The exact cache in a run: what is given again, what is not, and what it costs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import REGISTRY
 
 from app.agents.definition import UNCACHED, Caching
 from app.errors import ModelUnavailable
 from app.messages import AssistantMessage, ToolCall, Usage, UserMessage
 from app.runs.events import Answer, Event, RunFailed, RunFinished, RunStarted, Token
-from app.runs.request import RunRequest
+from app.telemetry.context import RequestContext, current
+from app.telemetry.traces import Tracing
 from app.tools import tool
-from tests.doubles import ADA, AbsentStore, ScriptedModel, answers, asks_for
+from tests.doubles import ADA, CHEAP, AbsentStore, ScriptedModel, answers, asks_for
+from tests.logged import capture_logs
 from tests.stage import Stage
 
 CACHED: Mapping[str, Any] = {"answer_cache": True}
+pytestmark = pytest.mark.usefixtures("written")
+
 DOWN = ModelUnavailable("Away.", reason="unreachable", retry_after=7)
 
 
@@ -32,14 +39,6 @@ async def double(number: int) -> int:
 async def today() -> str:
     """The day."""
     return "Monday"
-
-
-@pytest.fixture(autouse=True)
-async def written() -> AsyncIterator[None]:
-    """What is kept in the background is written before the test's event loop ends."""
-    yield
-    if others := asyncio.all_tasks() - {asyncio.current_task()}:
-        await asyncio.wait(others, timeout=5)
 
 
 def lookups() -> dict[str, float]:
@@ -97,6 +96,26 @@ async def test_an_equal_request_is_given_the_same_answer_for_nothing() -> None:
     [turn] = await stage.remembered("b")
     assert turn.messages == (UserMessage("6 * 7?"), AssistantMessage("forty-two"))
     assert counts == {"hit": 1, "miss": 1}
+
+
+async def test_the_log_and_the_span_say_that_an_answer_was_cached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OTEL_SDK_DISABLED", raising=False)
+    spans, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    current.set(RequestContext("request", "0" * 31 + "1", sampled=True))
+    stage = Stage(ScriptedModel(answers("42")), tracing=Tracing(provider), **CACHED)
+    with capture_logs() as logs:
+        await calls_of(stage, {}, {})
+    ends = [line for line in logs if line["event"] == "agent.request.success"]
+    assert ["cached" in line for line in ends] == [False, True]
+    assert ends[1]["cached"] is True
+    assert 0 <= ends[1]["age_seconds"] < 60
+    told = [dict(span.attributes or {}) for span in spans.get_finished_spans() if span.name.startswith("invoke_agent")]
+    assert [attributes["agent.cached"] for attributes in told] == [False, True]
+    assert "agent.cache.age_seconds" not in told[0]
+    assert told[1]["agent.cache.age_seconds"] == ends[1]["age_seconds"]
 
 
 async def test_it_is_off_unless_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,22 +273,6 @@ async def test_of_equal_requests_at_the_same_time_one_calls_the_model() -> None:
     assert counts == {"miss": 1, "joined": 19}
 
 
-async def test_when_the_leaders_client_leaves_the_next_goes_on_and_nothing_is_left_behind() -> None:
-    go = asyncio.Event()
-    stage = Stage(ScriptedModel([go, *answers("42")]), **CACHED)
-    runs = [stage.runner.start(ADA, RunRequest("Hello")).begin() for _ in range(3)]
-    await asyncio.sleep(0.1)
-    runs[0].cancel()
-    await asyncio.sleep(0.1)
-    assert (stage.model.open, len(stage.model.requests)) == (1, 2)
-    runs[1].cancel()
-    runs[2].cancel()
-    await asyncio.sleep(0.1)
-    await stage.answers.aclose()
-    assert stage.model.open == 0
-    assert await stage.store.call("KEYS", "answer*") == []
-
-
 async def test_a_refused_admission_gives_its_place_back() -> None:
     stage = Stage(ScriptedModel(answers("42")), **CACHED, limits='{"tiers": {"default": {"user": {"per_minute": 1}}}}')
     await stage.answer("one")
@@ -333,6 +336,27 @@ class TestStaleIfError:
         last = (await stage.events(**request_))[-1]
         assert isinstance(last, RunFailed)
         assert (last.error.status, last.error.retry_after) == (503, 7)
+
+    async def test_it_is_given_when_a_budget_does_not_cover_the_next_model(self) -> None:
+        budget: dict[str, Any] = {"budget_user_day_usd": 1e-9, "prices": {"double/b": CHEAP}}
+        primary = ScriptedModel(answers("42"), [DOWN])
+        stage = Stage(primary, ScriptedModel(answers("43"), name="b"), **self.SETTINGS, **budget)
+        await calls_of(stage, {})
+        await asyncio.sleep(0.15)
+        assert (await stage.answer()).degraded == ("stale",)
+        refused = (await stage.events("Unknown"))[-1]
+        assert isinstance(refused, RunFailed)
+        assert refused.error.slug == "budget-exceeded"
+
+    async def test_it_is_not_given_to_who_has_no_budget(self) -> None:
+        settings: dict[str, Any] = {**self.SETTINGS, "budget_user_day_usd": 1e-9, "price": CHEAP}
+        rich = Stage(ScriptedModel(answers("42")), **self.SETTINGS)
+        poor = Stage(ScriptedModel(answers("43")), store=rich.store, **settings)
+        await calls_of(rich, {})
+        await asyncio.sleep(0.15)
+        refused = (await poor.events())[-1]
+        assert isinstance(refused, RunFailed)
+        assert refused.error.slug == "budget-exceeded"
 
     async def test_without_the_setting_there_is_none(self) -> None:
         stage = Stage(ScriptedModel(answers("42"), [DOWN]), **{**self.SETTINGS, "stale_if_error_seconds": 0})

@@ -401,3 +401,76 @@ async def test_a_run_that_crashes_when_it_is_ended_leaves_its_caller_alone() -> 
     task = asyncio.current_task()
     assert task is not None
     assert not task.cancelling()
+
+
+class TestOutliving:
+    """A run that others wait for goes on when its reader leaves, until they have left as well."""
+
+    @pytest.fixture
+    def ends(self) -> list[Callable[[], None]]:
+        """What ends the run when nobody waits any more."""
+        return []
+
+    @pytest.fixture
+    def work(self) -> "Stuck":
+        return Stuck("a")
+
+    @pytest.fixture
+    def run(self, work: "Stuck", ends: list[Callable[[], None]]) -> RunHandle:
+        def outlive(end: Callable[[], None]) -> bool:
+            ends.append(end)
+            return True
+
+        return RunHandle(work, outlive=outlive)
+
+    @pytest.mark.parametrize("read_", [read, RunHandle.complete])
+    async def test_it_ends_when_it_is_told_that_nobody_waits(
+        self,
+        run: RunHandle,
+        work: "Stuck",
+        ends: list[Callable[[], None]],
+        read_: Callable[[RunHandle], Coroutine[Any, Any, list[Event]]],
+    ) -> None:
+        reading = asyncio.create_task(read_(run))
+        await work.began.wait()
+        run.cancel()
+        await asyncio.sleep(0.02)
+        assert run.left
+        assert not reading.done()
+        ends[0]()
+        ends[0]()
+        assert await asyncio.wait_for(reading, 5) == [Token("a")]
+        assert work.cancelled
+
+    @pytest.mark.parametrize("read_", [read, RunHandle.complete])
+    async def test_it_fails_as_any_other(
+        self, run: RunHandle, work: "Stuck", read_: Callable[[RunHandle], Coroutine[Any, Any, list[Event]]]
+    ) -> None:
+        reading = asyncio.create_task(read_(run))
+        await work.began.wait()
+        run.cancel()
+        error = ShuttingDown("bye")
+        run.fail(error)
+        assert await asyncio.wait_for(reading, 5) == [Token("a"), RunFailed(error)]
+
+    async def test_who_waits_for_events_is_told_that_the_reader_has_left(self, run: RunHandle, work: "Stuck") -> None:
+        async with run:
+            await work.began.wait()
+            run.take()
+            waiting = asyncio.create_task(run.wait())
+            await asyncio.sleep(0)
+            run.cancel()
+            await asyncio.wait_for(waiting, 5)
+            assert not run.over
+            run.fail(ShuttingDown("bye"))
+
+    async def test_a_reader_that_is_cancelled_takes_it_along(self, run: RunHandle, work: "Stuck") -> None:
+        async def leave() -> None:
+            async with run:
+                await asyncio.Event().wait()
+
+        reading = asyncio.create_task(leave())
+        await work.began.wait()
+        reading.cancel()
+        await asyncio.wait([reading], timeout=5)
+        assert work.cancelled

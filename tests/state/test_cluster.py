@@ -15,9 +15,11 @@ from app.limits.limiter import Limiter
 from app.messages import AssistantMessage, Turn, Usage, UserMessage
 from app.settings import load
 from app.state import scripts as state_scripts
+from app.state.answer_cache import AnswerCache, KeptAnswer
 from app.state.bounds import Bounds
 from app.state.redis import connect
 from app.state.sessions import Sessions
+from app.state.similar_answers import AnsweredQuestion, SimilarAnswers
 from app.state.store import Argument, Script, Store, unavailable
 from tests import redis_server as redis
 from tests.redis_server import RedisServer
@@ -99,6 +101,7 @@ async def test_every_script_stays_within_one_slot(store: StrictStore) -> None:
     for principal in PRINCIPALS:
         await _use_limits(store, principal)
         await _use_sessions(store, principal)
+    await _use_answers(store)
     left = {name for name, source in SCRIPTS.items() if not any(ran.endswith(source) for ran in store.ran)}
     assert not left, f"not run: {left}"
     assert len(SCRIPTS) >= 6
@@ -122,6 +125,20 @@ async def _use_limits(store: Store, principal: Principal) -> None:
     (row,) = await made.usage.of_caller(principal, 1)
     assert row.calls == 2
     assert all(standing.usd.spent == 0.0002 for standing in await made.usage.standings(principal))
+
+
+async def _use_answers(store: Store) -> None:
+    cache, answer = AnswerCache(store, load(None, redis_url="redis://cluster")), KeptAnswer("42", "double/scripted")
+    assert (await cache.find("k", "ada", 60)).status == "lead"
+    assert (await cache.find("k", "bob", 60)).status == "wait"
+    assert await cache.awaited("k", "ada")
+    assert cache.keep("k", "ada", answer, 60)
+    await cache.aclose()
+    assert (await cache.read("k")).answer == answer
+    similar = SimilarAnswers(store, in_process=False)
+    similar.keep("s", AnsweredQuestion("form", "6 * 7?", "k"), 60)
+    await similar.aclose()
+    assert len(await similar.find("s")) == 1
 
 
 async def _use_sessions(store: Store, principal: Principal) -> None:

@@ -13,6 +13,7 @@ from app.state.flights import Flight, Flights
 from app.state.store import Store
 from tests.doubles import AbsentStore
 
+pytestmark = pytest.mark.usefixtures("written")
 ANSWER = KeptAnswer("42", "double/scripted")
 Pod = Callable[[], Flights]
 
@@ -109,6 +110,68 @@ async def test_whoever_leaves_leaves_nothing_behind(pod: Pod, store: Store, afte
     await asyncio.sleep(0.2)
     assert await store.call("KEYS", "answer*") == []
     assert not first.heads
+
+
+@pytest.mark.parametrize("same", [True, False])
+async def test_a_leader_without_a_client_is_told_when_nobody_waits_any_more(pod: Pod, store: Store, same: bool) -> None:
+    first, ended = pod(), asyncio.Event()
+    leader = await leads(first)
+    others = [asks(first if same else pod(), f"follower-{number}") for number in range(2)]
+    await asyncio.sleep(0.1)
+    assert leader.outlive(ended.set)
+    assert leader.outlive(ended.set)
+    for flight, task in others:
+        await asyncio.sleep(0.6)
+        assert not ended.is_set()
+        task.cancel()
+        await asyncio.wait([task])
+        flight.leave()
+    await asyncio.wait_for(ended.wait(), 5)
+    leader.leave()
+    await asyncio.sleep(0.1)
+    assert await store.call("KEYS", "answer*") == []
+
+
+async def test_nobody_outlives_their_client_but_a_leader(pod: Pod) -> None:
+    first = pod()
+    leader, ended = await leads(first), asyncio.Event()
+    flight, task = asks(pod(), "follower")
+    await asyncio.sleep(0.05)
+    assert not flight.outlive(ended.set)
+    leader.land(ANSWER, 60)
+    assert not leader.outlive(ended.set)
+    assert (await task).answer == ANSWER
+
+
+async def test_a_follower_that_died_holds_a_leader_up_no_longer_than_a_lead(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer_cache, "LEAD_SECONDS", 1.0)
+    leader, ended = await leads(pod()), asyncio.Event()
+    _, task = asks(pod(), "follower")
+    await asyncio.sleep(0.1)
+    task.cancel()  # it never leaves, as if its process had been killed
+    monkeypatch.setattr(AnswerCache, "release", lambda *_, **__: None)
+    await asyncio.wait([task])
+    assert leader.outlive(ended.set)
+    await asyncio.wait_for(ended.wait(), 5)
+    monkeypatch.undo()
+    leader.leave()
+
+
+async def test_without_a_store_nobody_elsewhere_waits(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    leader, ended = await leads(pod()), asyncio.Event()
+    asked = asyncio.Event()
+
+    async def away(*_: object) -> bool:
+        asked.set()
+        raise StateUnavailable("away")
+
+    monkeypatch.setattr(leader._cache, "awaited", away)
+    assert leader.outlive(ended.set)
+    await asyncio.wait_for(ended.wait(), 5)
+    assert asked.is_set()
+    leader.leave()
 
 
 async def test_who_comes_while_another_asks_is_given_what_that_one_finds(pod: Pod) -> None:

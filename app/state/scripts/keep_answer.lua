@@ -5,7 +5,7 @@
 local key, answer = KEYS[1], ARGV[3]
 redis.call('HSET', key, 'at', string.format('%.0f', now), 'answer', answer)
 redis.call('PEXPIRE', key, ARGV[2])
-local leader = redis.call('GET', KEYS[2])
+local leader = redis.call('HGET', KEYS[2], 'by')
 if leader == ARGV[1] or leader == 'alone' then
   redis.call('DEL', KEYS[2])
 end
