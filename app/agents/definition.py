@@ -27,7 +27,7 @@ class RunLimits(Struct, frozen=True):
 RESERVE_SECONDS = 1.0
 """Of a run's time, that no model but the last is given."""
 
-MINIMUM_SECONDS = 0.1
+MINIMUM_SECONDS = 0.05
 """Of a run's time, for each of its models: a connection and a refusal take no longer."""
 
 
