@@ -120,7 +120,7 @@ def takes_object(name: str) -> bool:
 def schema(name: str) -> Json:
     """The setting's JSON schema, where the empty string or null stands for None."""
     if takes_object(name):
-        return {"type": "object", "additionalProperties": {"type": "object"}}
+        return {"type": "object", "additionalProperties": {"type": ["object", "string"]}}
     given = dict(Settings.model_json_schema()["properties"][name])
     choices = [one for one in given.pop("anyOf", [given]) if one.get("type") != "null"]
     found = {

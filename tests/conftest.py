@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from app.settings import Settings
@@ -15,6 +16,8 @@ from tests.service import Service
 from tests.upstream import MODEL, Upstream
 
 Serve = Callable[..., Service]
+
+SPARE_MODELS = [f"openai/spare-{number}" for number in range(200)]
 
 _SECRET = re.compile(r"(?=[\w-]*[A-Z])(?=[\w-]*[0-9])[\w-]{20,}")  # differs from run to run, so no part of a name
 _ID_CHARS = 60
@@ -99,6 +102,40 @@ def relay(_relay: Service, upstream: Upstream) -> Service:
     """One service whose model is `upstream`, which is asked once and whatever it did before; with default settings
     otherwise."""
     return _relay
+
+
+class Failing:
+    """A service with so many models that each request has one of its own: a model that fails is left alone for a while,
+    and would not be asked by the next test."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.used = ""
+        """The model of the last request."""
+        self._unused = iter(SPARE_MODELS)
+
+    def ask(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        self.used = next(self._unused)
+        return self.service.ask("POST", path, {**body, "model": self.used})
+
+    def chat(self, message: str) -> httpx.Response:
+        return self.ask("/chat", {"message": message})
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory: pytest.TempPathFactory, _upstream: Upstream) -> Iterator[Failing]:
+    """Models that `upstream` answers for, each asked once."""
+    service = Service(
+        tmp_path_factory.mktemp("failing"),
+        models=",".join(SPARE_MODELS),
+        openai_base_url=f"{_upstream.url}/v1",
+        openai_api_key="sk-of-the-service",
+        unknown_price="allow",
+        model_retries=0,
+    )
+    service.may_log_errors = True
+    yield Failing(service)
+    service.end()
 
 
 @pytest.fixture(scope="session")

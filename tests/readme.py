@@ -1,6 +1,10 @@
-"""The README's examples, compared with what the service answers."""
+"""The examples of the README and the docs: run, and compared with what the service answers."""
 
 import re
+import subprocess
+from collections.abc import Sequence
+
+from tests.service import Service
 
 ANYTHING = "…"
 
@@ -8,7 +12,8 @@ ANYTHING = "…"
 VOLATILE = [  # what differs from run to run
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "UUID"),
     (re.compile(r"\b(call_)?[0-9a-f]{32}\b"), "HEX"),
-    (re.compile(r'("(?:latency_ms|created_at|updated_at|uptime_seconds|last_ok_seconds)": ?)[0-9.e+-]+'), r"\1N"),
+    (re.compile(r'("(?:latency_ms|created_at|updated_at)": ?)[0-9.e+-]+'), r"\1N"),
+    (re.compile(r'("(?:uptime|last_ok|age)_seconds": ?)[0-9.e+-]+'), r"\1N"),
     (re.compile(r'("(?:input_tokens|output_tokens|tokens_used|tokens|calls)": ?)[0-9]+'), r"\1N"),
     (re.compile(r'("day": ?)"[0-9-]+"'), r"\1D"),
     (re.compile(r'("version": ?)"[^"]*"'), r"\1V"),
@@ -25,3 +30,21 @@ def normal(text: str) -> str:
 def matches(shown: str, got: str) -> bool:
     parts = [re.escape(part) for part in normal(shown).split(ANYTHING)]
     return re.fullmatch(".*".join(parts), normal(got)) is not None
+
+
+def examples(text: str) -> Sequence[tuple[str, str]]:
+    """Commands and what is shown below them, in the text's order."""
+    found = []
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        command, _, shown = part.partition("\n")
+        found.append((command, shown))
+    return found
+
+
+def check(command: str, shown: str, service: Service) -> None:
+    """The command succeeds, and prints what is shown."""
+    local = command.replace("localhost:8000", f"127.0.0.1:{service.port}")
+    local = local.replace("localhost:9090", f"127.0.0.1:{service.metrics_port}")
+    done = subprocess.run(["bash", "-c", local], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert matches(shown, done.stdout), f"{command}\nshown:\n{shown}\ngot:\n{done.stdout}"

@@ -3,7 +3,7 @@
 from fastapi import Request
 from starlette.responses import Response
 
-from app.api.answering import RUN_PROBLEMS, answer
+from app.api.answering import RUN_HEADERS, RUN_PROBLEMS, answer
 from app.api.chat import EITHER
 from app.api.dialects.native import dialect
 from app.api.dialects.native.answers import AgentAnswer
@@ -20,7 +20,12 @@ def routes(api: Api, runner: Runner, max_message_chars: int) -> None:
     either = also_json(agent_answer, documented(agent_answer, api.schemas.refer, EITHER))
 
     @api.fast_post(
-        "/agent/run", body=AgentRunRequest, dialect=native, tags=["agent"], responses={200: either, **RUN_PROBLEMS}
+        "/agent/run",
+        body=AgentRunRequest,
+        dialect=native,
+        headers=RUN_HEADERS,
+        tags=["agent"],
+        responses={200: either, **RUN_PROBLEMS},
     )
     async def agent_run(request: Request) -> Response:
         """Give the agent a task; the answer tells which tools it called and how many model calls it took.

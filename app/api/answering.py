@@ -1,7 +1,7 @@
 """Answers a request for a run in its dialect: whole, or as a stream of events."""
 
-from collections.abc import Iterable, Mapping
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 from fastapi import Request
 from msgspec.structs import replace
@@ -17,6 +17,16 @@ from app.runs.handle import RunHandle
 from app.runs.runner import Runner
 
 RUN_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503, 504)
+RUN_HEADERS: Sequence[Mapping[str, Any]] = (
+    {
+        "name": "Cache-Control",
+        "in": "header",
+        "required": False,
+        "description": "Where answers are cached: `no-cache` asks a model all the same, `no-store` also keeps nothing.",
+        "schema": {"type": "string", "examples": ["no-cache", "no-store"]},
+    },
+)
+"""That a request for a run may have, for the OpenAPI document."""
 
 
 async def answer(request: Request, runner: Runner, dialect: Dialect) -> Response:

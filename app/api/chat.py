@@ -3,7 +3,7 @@
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
-from app.api.answering import RUN_PROBLEMS, answer
+from app.api.answering import RUN_HEADERS, RUN_PROBLEMS, answer
 from app.api.dialects.native import dialect
 from app.api.dialects.native.answers import ChatAnswer
 from app.api.dialects.native.events import documented
@@ -39,6 +39,7 @@ def routes(api: Api, runner: Runner, max_message_chars: int) -> None:
             name=f"{named}chat",
             body=ChatRequest,
             dialect=whole,
+            headers=RUN_HEADERS,
             tags=["chat"],
             responses={200: also_json(chat_answer, documented(chat_answer, refer, EITHER)), **RUN_PROBLEMS},
         )(chat)
@@ -47,6 +48,7 @@ def routes(api: Api, runner: Runner, max_message_chars: int) -> None:
             name=f"{named}chat_stream",
             body=ChatRequest,
             dialect=streamed,
+            headers=RUN_HEADERS,
             tags=["chat"],
             response_class=StreamingResponse,  # what documents no JSON
             responses={200: documented(chat_answer, refer), **RUN_PROBLEMS},

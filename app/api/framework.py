@@ -6,7 +6,7 @@ three exit stacks and reads the body through `json`.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -72,11 +72,20 @@ class Api(FastAPI):
         self._slow = AsyncExitStackMiddleware(self.router)  # FastAPI's own routes need it
 
     def fast_post(
-        self, path: str, *, body: type[BaseModel], dialect: ErrorDialect | None = None, **options: Any
+        self,
+        path: str,
+        *,
+        body: type[BaseModel],
+        dialect: ErrorDialect | None = None,
+        headers: Sequence[Mapping[str, Any]] = (),
+        **options: Any,
     ) -> Callable[[Handler], Handler]:
-        """Declare a FastRoute. Its handler reads the body, which is documented as `body`; errors of the route are
-        written in `dialect`. The other options are those of FastAPI's `post`."""
+        """Declare a FastRoute. Its handler reads the body, which is documented as `body`, and the `headers`; errors of
+        the route are written in `dialect`. The other options are those of FastAPI's `post`."""
         content = {"application/json": {"schema": {"$ref": self.schemas.refer(body)}}}
+        documented: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
+        if headers:
+            documented["parameters"] = [*headers]
 
         def declare(handler: Handler) -> Handler:
             self.router.add_api_route(
@@ -84,7 +93,7 @@ class Api(FastAPI):
                 handler,
                 methods=["POST"],
                 route_class_override=FastRoute,
-                openapi_extra={"requestBody": {"required": True, "content": content}},
+                openapi_extra=documented,
                 **options,
             )
             route = self.router.routes[-1]

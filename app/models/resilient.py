@@ -29,6 +29,7 @@ class _Call(Struct):
     on_beside: OnBeside
     on_attempt: OnAttempt
     ends_at: float
+    spare: bool
     attempts: int = 0  # that passed the gates
     entered: Entered | None = None  # the attempt of now
     begun: bool = False  # content has gone out
@@ -88,13 +89,16 @@ class ResilientModel:
         on_beside: OnBeside = unheard,
         on_attempt: OnAttempt = unpaid,
         ends_at: float = inf,
+        *,
+        spare: bool = False,
     ) -> Completion:
         """As Model.generate; the completion says which model answered, at which attempt, and what that one cost.
 
         `on_attempt` is told of each attempt. Nothing is tried again once content has gone out. `ends_at`, on the event
-        loop's clock, is when the first content has to be there, or the whole answer of a plain call.
+        loop's clock, is when the first content has to be there, or the whole answer of a plain call. `spare`: another
+        model could answer instead of one that asks to wait.
         """
-        call = _Call(request, on_text, on_beside, on_attempt, ends_at)
+        call = _Call(request, on_text, on_beside, on_attempt, ends_at, spare)
         with self._tracing.span(self._span, self._describe, request, SpanKind.CLIENT) as span:
             try:
                 completion = await self._attempt(call, 1)
@@ -110,7 +114,7 @@ class ResilientModel:
         """Raises errors that say how many attempts there were."""
         retries = self._retries
         try:
-            if retries is None or call.begun or not retries.may_help(error, 1):
+            if retries is None or call.begun or not retries.may_help(error, 1, spare=call.spare):
                 raise error
             return await self._again(call, error, retries)
         except AppError as last:
@@ -124,7 +128,9 @@ class ResilientModel:
             if call.begun:
                 return None
             rest = self.resting.state()
-            return retries.wait(error, failed, call.ends_at - clock(), 0.0 if rest is None else rest[1])
+            return retries.wait(
+                error, failed, call.ends_at - clock(), 0.0 if rest is None else rest[1], spare=call.spare
+            )
 
         return await again(error, lambda number: self._attempt(call, number), wait)
 

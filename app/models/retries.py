@@ -29,19 +29,25 @@ class Retries:
         self._budget = budget
         self.earn = budget.earn
 
-    def may_help(self, error: BaseException, failed: int) -> bool:
-        """Whether another try makes sense after `failed` attempts, the budget and the time aside."""
+    def may_help(self, error: BaseException, failed: int, *, spare: bool = False) -> bool:
+        """Whether another try makes sense after `failed` attempts, the budget and the time aside. With a `spare` model
+        that could answer instead, no Retry-After is waited for."""
         if failed > self._retries or not rule_of(error).retry:
             return False
-        return not isinstance(error, AppError) or (error.retry_after or 0.0) <= self._retry_after_max
+        return not isinstance(error, AppError) or (error.retry_after or 0.0) <= self._patience(spare=spare)
 
-    def wait(self, error: BaseException, failed: int, seconds_left: float, rests_for: float = 0.0) -> float | None:
+    def _patience(self, *, spare: bool) -> float:
+        return FIRST_SECONDS if spare else self._retry_after_max
+
+    def wait(
+        self, error: BaseException, failed: int, seconds_left: float, rests_for: float = 0.0, *, spare: bool = False
+    ) -> float | None:
         """Seconds until the retry, which is then taken from the budget; None: there is none. `rests_for` is how long
         the model is left alone in any case.
 
         Full jitter spreads callers that failed together over the whole backoff. It comes on top of a Retry-After.
         """
-        if not self.may_help(error, failed) or rests_for > self._retry_after_max:
+        if not self.may_help(error, failed, spare=spare) or rests_for > self._patience(spare=spare):
             return None
         told = (error.retry_after if isinstance(error, AppError) else None) or 0.0
         backoff = min(FIRST_SECONDS * 2 ** (failed - 1), LONGEST_SECONDS)

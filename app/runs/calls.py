@@ -8,7 +8,7 @@ from app.errors import ContextTooLong, LimitsUnavailable, RateLimited
 from app.limits.allowance import Growth
 from app.messages import AssistantMessage, ToolCall, ToolMessage
 from app.models.protocol import REFUSALS, Beside, ModelRequest, ToolSpec
-from app.runs.candidates import attempt_ends_at, larger_is_left, may_be_replaced
+from app.runs.candidates import attempt_ends_at, larger_is_left, may_be_replaced, number_left
 from app.runs.context import RunContext
 from app.runs.events import Reasoning, ToolCallRecord, ToolFinished, ToolStarted, UsageReported
 from app.runs.fallback import Refused
@@ -51,7 +51,9 @@ async def _generate(run: RunContext, call: CallModel) -> None:
         if kind == "reasoning":
             run.emit(Reasoning(text))
 
-    done = await run.model.generate(_request(run, call), run.tell, on_beside, run.pay, attempt_ends_at(run))
+    left = number_left(run)
+    ends_at = attempt_ends_at(run, left)
+    done = await run.model.generate(_request(run, call), run.tell, on_beside, run.pay, ends_at, spare=left > 0)
     text = "".join(run.pieces) if done.text is None else run.state.cut + done.text
     answer = ModelAnswered(text, done.tool_calls, done.stop_reason, done.extras, done.reasoning_tokens, done.attempts)
     if done.stop_reason in REFUSALS and may_be_replaced(run):

@@ -15,10 +15,13 @@ def untried(run: RunContext) -> Iterator[Candidate]:
     return (candidate for candidate in run.candidates if candidate.model.ref not in tried)
 
 
-def attempt_ends_at(run: RunContext) -> float:
-    """When the run's model has to have begun its answer, on the event loop's clock, such that each that is left has its
-    share of the run's time. The last one has all of it, and the run's own deadline has the word before this."""
-    left = 0 if len(run.candidates) < 2 else sum(1 for _ in untried(run))
+def number_left(run: RunContext) -> int:
+    return 0 if len(run.candidates) < 2 else sum(1 for _ in untried(run))
+
+
+def attempt_ends_at(run: RunContext, left: int) -> float:
+    """When the run's model has to have begun its answer, on the event loop's clock, such that the others that are
+    `left` have their share of the run's time. The last one has all of it, and the run's own deadline comes first."""
     if not left:
         return run.ends_at + RESERVE_SECONDS
     now = asyncio.get_running_loop().time()

@@ -69,9 +69,11 @@ def answer_of_refusal(failures: Sequence[AppError]) -> ModelAnswered | None:
 
 def to_be_told(failures: Sequence[AppError]) -> AppError:
     """The failure that the caller is told of: one that they can do something about, else the one after which another
-    try makes sense soonest."""
+    try makes sense soonest. What the failures have cost, and left too little of the run's own limits, is no fault of
+    the caller."""
     for error in failures:
-        if isinstance(error, (ContextTooLong, *_UNAFFORDABLE)):
+        if isinstance(error, ContextTooLong | BudgetExceeded):
             return error
-    passing = [error for error in failures if not error.permanent]
-    return min(passing or failures, key=lambda error: inf if error.retry_after is None else error.retry_after)
+    models = [error for error in failures if not isinstance(error, RequestTooExpensive)] or failures
+    passing = [error for error in models if not error.permanent]
+    return min(passing or models, key=lambda error: inf if error.retry_after is None else error.retry_after)

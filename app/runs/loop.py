@@ -80,7 +80,7 @@ def _fail(run: RunContext, error: AppError, left: Left) -> None:
     """The run cannot call its model, nor another one."""
     if error is left.refusal:
         run.reservation.refuse()
-    raise error
+    raise to_be_told(run.failures) if run.failures else error
 
 
 def _finish(run: RunContext, reason: FinishReason) -> None:

@@ -2,49 +2,18 @@
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.api.events import parse_all
-from tests.conftest import Serve
+from tests.conftest import Failing, Serve
 from tests.models.servers import NO_ANSWER, Reply
 from tests.redis_server import free_port
 from tests.service import Service, problem_of
 from tests.upstream import MODEL, Upstream, asks, refuses, says, says_whole
 
 ROUTES = [("/chat", "message"), ("/agent/run", "query")]
-SPARE = [f"openai/spare-{number}" for number in range(200)]
-
-
-class Failing:
-    """A service with so many models that each test has one of its own: a model that fails is left alone for a while."""
-
-    def __init__(self, service: Service) -> None:
-        self.service = service
-        self._unused = iter(SPARE)
-
-    def ask(self, path: str, body: dict[str, Any]) -> httpx.Response:
-        return self.service.ask("POST", path, {**body, "model": next(self._unused)})
-
-    def chat(self, message: str) -> httpx.Response:
-        return self.ask("/chat", {"message": message})
-
-
-@pytest.fixture(scope="module")
-def failing(tmp_path_factory: pytest.TempPathFactory, _upstream: Upstream) -> Iterator[Failing]:
-    service = Service(
-        tmp_path_factory.mktemp("failing"),
-        models=",".join(SPARE),
-        openai_base_url=f"{_upstream.url}/v1",
-        unknown_price="allow",
-        model_retries=0,
-    )
-    service.may_log_errors = True
-    yield Failing(service)
-    service.end()
 
 
 @pytest.mark.parametrize(("path", "field"), ROUTES)

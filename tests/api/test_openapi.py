@@ -65,6 +65,15 @@ def test_a_stream_is_documented_as_one(document: Document) -> None:
         assert content.keys() == {"text/event-stream"}
 
 
+def test_requests_for_runs_and_no_others_may_go_past_the_answer_cache(document: Document) -> None:
+    told = {
+        path
+        for _, path, operation in document.operations()
+        if any(each["name"] == "Cache-Control" and each["in"] == "header" for each in operation.get("parameters", ()))
+    }
+    assert told == {"/chat", "/chat/stream", "/api/chat", "/api/chat/stream", "/agent/run"}
+
+
 def test_operations_have_names_of_their_own(document: Document) -> None:
     names = [operation["operationId"] for _, _, operation in document.operations()]
     assert len(set(names)) == len(names)

@@ -9,6 +9,7 @@ import pytest
 from app.api import streams
 from tests.api.events import DONE, blocks, parse, parse_all
 from tests.api.serving import serving
+from tests.conftest import Failing
 from tests.models.servers import Reply
 from tests.service import Service, problem_of
 from tests.upstream import MODEL, Upstream, refuses, says, says_whole
@@ -109,10 +110,10 @@ def test_a_run_that_fails_before_its_start_has_a_status_of_its_own(demo: Service
     ids=["429", "500", "cut", "broken"],
 )
 def test_a_run_that_fails_later_ends_its_stream_with_a_problem(
-    relay: Service, upstream: Upstream, reply: Reply, status: int, kind: str
+    failing: Failing, upstream: Upstream, reply: Reply, status: int, kind: str
 ) -> None:
     upstream.will(reply)
-    response = relay.ask("POST", "/chat/stream", {"message": "hi"})
+    response = failing.ask("/chat/stream", {"message": "hi"})
     assert response.status_code == 200
     events = parse_all(response.text)
     assert [event.name for event in events].count("run.finished") == 0

@@ -36,6 +36,15 @@ def test_each_install_of_the_guide_renders(helm: str, command: str) -> None:
     assert "kind: Deployment" in done.stdout
 
 
+def test_the_values_for_models_render(helm: str) -> None:
+    [values] = re.findall(r"```yaml\n# models\.yaml\n(.*?)```", GUIDE, re.DOTALL)
+    template = [helm, "template", "models", str(CHART), "--kube-version", "1.34.0", "--values", "-"]
+    done = subprocess.run(template, input=values, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RenderError(done.stderr)
+    assert "STREAM_RECOVERY: continue" in done.stdout
+
+
 def test_each_value_that_the_guide_names_exists() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     paths = re.findall(r"`([a-z][A-Za-z]+(?:\.[A-Za-z]+)+)(?:\.\*)?(?::[^`]*)?`", GUIDE)

@@ -42,6 +42,7 @@ def at(path: str) -> Any:
 
 
 OTHER: dict[str, Any] = {
+    "model_tiers": {"simple": "openai/s", "complex": "openai/c"},
     "model_options": {"openai/m": {"tools": False, "context_window": 8192, "price": {"input": 0.1, "output": 2}}},
     "unknown_price": "allow",
     "ollama_keep_alive": "1h30m",

@@ -204,6 +204,20 @@ async def test_the_rest_of_the_run_stays_with_the_model_that_answered_and_tools_
     assert len(failing.requests) == 2
 
 
+async def test_a_spare_model_answers_instead_of_one_that_asks_to_wait() -> None:
+    busy = first([ModelRateLimited("", reason="rate_limited", retry_after=5)])
+    answer = await Stage(busy, second()).answer()
+    assert (answer.model, answer.attempts) == (SECOND, 2)
+    assert answer.latency_ms < 4000
+
+
+async def test_what_failures_have_cost_is_no_fault_of_the_caller() -> None:
+    unpaid = second()
+    stage = Stage(first(["x" * 4000, down("cut_stream", retry_after=3)]), unpaid, max_run_tokens=360, max_tokens=100)
+    error = failure_of(await stage.events("a" * 200))
+    assert (error.slug, error.retry_after, unpaid.requests) == ("model-unavailable", 3, [])
+
+
 async def test_a_model_that_says_nothing_twice_is_followed_by_the_next() -> None:
     silent = first([Completion("stop", Usage(10, 0))])
     answer = await Stage(silent, second()).answer(stream=True)

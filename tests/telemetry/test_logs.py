@@ -26,7 +26,9 @@ QUESTION, ANSWER = "What-the-user-said", "What-the-model-said"
 def talkative(serve: Serve, upstream: Upstream) -> Serve:
     def start(**settings: object) -> Service:
         common = {"models": MODEL, "openai_base_url": f"{upstream.url}/v1", "unknown_price": "allow", **SECRETS}
-        return serve(**common, **settings)
+        service = serve(**common, model_retries=0, **settings)
+        service.may_log_errors = True
+        return service
 
     return start
 
@@ -80,9 +82,11 @@ def talk(service: Service, upstream: Upstream) -> None:
     headers = {"Authorization": "Bearer sk-of-the-user", "Cookie": "sk-of-the-user", "X-Api-Key": "sk-of-the-user"}
     body = {"message": QUESTION, "session_id": "said"}
     assert service.client.post("/chat", json=body, headers=headers).json()["answer"] == ANSWER
-    for status in (400, 401, 429, 500):
+    for status in (400, 401, 500):
         upstream.will(refuses(status))
         service.client.post("/chat", json=body, headers=headers)
+    upstream.will(refuses(429, Retry_After="0"))
+    service.client.post("/chat", json=body, headers=headers)
     service.client.post("/chat", json={"message": [QUESTION]}, headers=headers)
     service.client.post("/chat", content=QUESTION, headers=headers | {"Content-Type": "application/json"})
     service.client.post("/api/tools/calculator", json={"expression": QUESTION}, headers=headers)

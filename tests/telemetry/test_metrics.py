@@ -4,8 +4,9 @@ import re
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.conftest import Failing
 from tests.service import Service
-from tests.upstream import MODEL, Upstream, asks, refuses, says, says_whole
+from tests.upstream import Upstream, asks, refuses, says, says_whole
 
 AT_ZERO = {
     "agent_active_requests",
@@ -31,7 +32,20 @@ AT_ZERO = {
     'agent_rate_limited_total{scope="refused"}',
     'agent_budget_used_ratio{scope="global"}',
 }
-LABELS = {"endpoint", "method", "status", "model", "type", "tool", "outcome", "scope", "dependency", "le"}
+LABELS = {
+    "endpoint",
+    "method",
+    "status",
+    "model",
+    "type",
+    "tool",
+    "outcome",
+    "scope",
+    "dependency",
+    "le",
+    "reason",
+    "result",
+}
 
 
 def test_every_known_series_is_there_at_zero_before_the_first_request(fresh_service: Service) -> None:
@@ -81,15 +95,12 @@ def test_gauges_show_what_is_open(relay: Service, upstream: Upstream) -> None:
         assert metrics["agent_active_requests"] == metrics["agent_active_streams"] == 1
 
 
-def test_failed_calls_are_counted_by_their_outcome(relay: Service, upstream: Upstream) -> None:
-    def counted(outcome: str) -> float:
-        return relay.metrics().get(f'agent_model_requests_total{{model="{MODEL}",outcome="{outcome}"}}', 0)
-
+def test_failed_calls_are_counted_by_their_outcome(failing: Failing, upstream: Upstream) -> None:
     for reply, outcome in ((refuses(429), "rate_limited"), (refuses(500), "server_error"), (refuses(401), "auth")):
-        before = counted(outcome)
         upstream.will(reply)
-        relay.chat("hi")
-        assert counted(outcome) == before + 1
+        failing.chat("hi")
+        counted = f'agent_model_requests_total{{model="{failing.used}",outcome="{outcome}"}}'
+        assert failing.service.metrics()[counted] == 1
 
 
 def test_labels_hold_nothing_that_a_caller_chose(relay: Service, upstream: Upstream) -> None:
