@@ -59,7 +59,7 @@ class Models(Mapping[str, ResilientModel]):
         None the first. `among` are the references of those that it may ask for; none: all. Raises NotFound."""
         if name is None:
             return self._by_ref[among[0]] if among else self.primary
-        if name == AUTO:
+        if name == AUTO and not among:
             raise NotFound(f"`{AUTO}` is not configured here: the operator has to set MODEL_TIERS.")
         found = self._by_ref.get(name) or self._only_one_called(name)
         if found is None or (among and found.ref not in among):

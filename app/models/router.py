@@ -42,9 +42,9 @@ class Router:
         self._judge = build_judge()
 
     def answers(self, name: str | None, refs: Collection[str] = ()) -> bool:
-        """Whether `auto` answers a request that names this model, of an agent with this list: it is asked for, or
-        nothing is and the list is empty or begins with it."""
-        return name == AUTO or (name is None and (not refs or next(iter(refs)) == AUTO))
+        """Whether `auto` answers a request that names this model, of an agent with this list: it is asked for and on
+        the list, or nothing is and the list begins with it. An empty list is as one that begins with it."""
+        return not refs or AUTO in refs if name == AUTO else name is None and (not refs or next(iter(refs)) == AUTO)
 
     def among(self, refs: Collection[str]) -> tuple[TierModel, ...]:
         """The tiers whose models are in an agent's list; an empty one, and `auto` alone, has all. Raises NotFound."""

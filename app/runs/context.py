@@ -85,6 +85,7 @@ class RunContext(Struct):
     pieces: list[str] = []  # of the text that the model is telling
     beside: Beside | None = None  # what it wrote last beside them, and how many of them there were then
     beside_at: int = 0
+    attempts_lost: int = 0  # by the model that failed last, and was followed by none
     failures: list[AppError] = []  # of models, that the run went on after
     outside_seconds: float = 0.0  # spent in models and tools
     ends_at: float = inf  # on the event loop's clock

@@ -27,18 +27,23 @@ class Refused(ModelUnavailable):
 def fall_back(run: RunContext, error: AppError) -> bool:
     """Have the next model answer instead. False if there is none, or none may: what was sent cannot be taken back."""
     run.failures.append(error)
-    if len(run.candidates) < 2:
-        return False
+    if len(run.candidates) > 1 and (to := _next(run, error)) is not None:
+        _switch(run, to, error)
+        return True
+    run.attempts_lost = error.attempts
+    return False
+
+
+def _next(run: RunContext, error: AppError) -> Candidate | None:
     rule = None if isinstance(error, _UNAFFORDABLE) else rule_of(error)
     if rule is not None and rule.next_model == "no":
-        return False
+        return None
     if was_sent(run) and not _may_continue(run, rule):
-        return False
+        return None
     for candidate in untried(run):
         if rule is None or rule.next_model == "yes" or is_larger(candidate.model, run.model):
-            _switch(run, candidate, error)
-            return True
-    return False
+            return candidate
+    return None
 
 
 def _may_continue(run: RunContext, rule: Rule | None) -> bool:

@@ -2,6 +2,8 @@
 
 from time import perf_counter
 
+from msgspec.structs import replace
+
 from app.errors import AppError, ModelError
 from app.runs.calls import call_model, call_tools, settle
 from app.runs.context import RunContext
@@ -73,7 +75,8 @@ def _fail_after(run: RunContext) -> None:
     """No model has answered: one that refused has had the last word."""
     if (refused := answer_of_refusal(run.failures)) is None:
         raise to_be_told(run.failures)
-    run.record(refused)
+    run.record(replace(refused, attempts=run.attempts_lost))  # its own were counted when it was followed by another
+    run.attempts_lost = 0
 
 
 def _fail(run: RunContext, error: AppError, left: Left) -> None:

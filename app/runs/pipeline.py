@@ -153,6 +153,8 @@ def _answer(run: RunContext, span: Span, latency_ms: float) -> Answer:
                 "agent.cost_usd": state.cost_usd,
                 "agent.finish_reason": state.finish_reason or "",
                 "agent.attempts": state.attempts,
+                "agent.fallback_from": run.fallback_from or "",
+                "gen_ai.response.model": run.model.name,
                 "agent.cached": state.reused is not None,
             }
         )
@@ -229,7 +231,7 @@ def _account(run: RunContext, latency_ms: float) -> dict[str, object]:
         "session_id": run.memory.session_id,
         "model": run.model.ref,
         "fallback_from": run.fallback_from,
-        "attempts": state.attempts,
+        "attempts": state.attempts + run.attempts_lost,
         "iterations": state.iterations,
         "tokens": state.usage.total,
         "cost_usd": state.cost_usd,

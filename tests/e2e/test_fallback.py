@@ -1,5 +1,6 @@
 """The Ollama sidecar dies under load: answers come from the next model, and from Ollama again when it is back."""
 
+import contextlib
 import json
 import re
 import threading
@@ -7,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.e2e.cluster import Release, eventually, fetch, forwarded, kubectl
+from tests.e2e.cluster import CommandError, Release, eventually, fetch, forwarded, kubectl
 
 MODEL = "qwen2.5:0.5b"
 OLLAMA = f"ollama/{MODEL}"
@@ -48,6 +49,12 @@ def counted(metrics: str) -> int:
     return round(float(found[1])) if found else 0
 
 
+def left_alone(url: str) -> dict[str, Any] | None:
+    """What `/health` says of Ollama, if its breaker is open."""
+    seen: dict[str, Any] = json.loads(fetch(f"{url}/health"))["checks"]["models"][OLLAMA]
+    return seen if seen["breaker"] == "open" else None
+
+
 def test_a_dead_ollama_is_answered_for_and_comes_back_by_itself(release: Callable[[str], Release]) -> None:
     one = release("spare")
     one.install(
@@ -69,10 +76,16 @@ def test_a_dead_ollama_is_answered_for_and_comes_back_by_itself(release: Callabl
         try:
             eventually("Ollama answers", 120, lambda: asking.since(0, OLLAMA))
             before = len(asking.answers)
-            kubectl("exec", pod, "--container", "ollama", "--", "sh", "-c", "kill 1", namespace=one.namespace)
             killed = time.monotonic()
-            eventually("the demo model answers instead", 60, lambda: asking.since(before, "demo"))
-            seen = json.loads(fetch(f"{url}/health"))["checks"]["models"][OLLAMA]
+
+            def answered_for() -> bool:
+                with contextlib.suppress(CommandError):  # it is dead already
+                    kubectl("exec", pod, "--container", "ollama", "--", "sh", "-c", "kill 1", namespace=one.namespace)
+                return asking.since(before, "demo")
+
+            # Retries bridge one restart; after several the kubelet takes its time.
+            eventually("the demo model answers instead", 60, answered_for)
+            seen = eventually("/health says that Ollama is left alone", 30, lambda: left_alone(url))
             away = len(asking.answers)
             eventually("Ollama answers again", 180, lambda: asking.since(away, OLLAMA))
             back = time.monotonic() - killed
@@ -85,6 +98,5 @@ def test_a_dead_ollama_is_answered_for_and_comes_back_by_itself(release: Callabl
     assert asking.failures == []
     assert fallbacks == len(instead) > 0
     assert all(answer["model"] == "demo" and answer["attempts"] >= 1 for answer in instead)
-    assert seen["status"] == "down" or seen["breaker"] in ("open", "half-open") or len(instead) < 5
-    switched = [line for line in one.logs("api").splitlines() if '"event":"model.switched"' in line]
+    switched = [line for line in one.logs("agent-api").splitlines() if '"event":"model.switched"' in line]
     assert len(switched) == fallbacks

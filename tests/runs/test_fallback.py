@@ -79,8 +79,10 @@ async def test_each_model_is_tried_once_and_the_soonest_retry_is_told() -> None:
         down(),
     )
     models = first([slow]), second([soon]), third([never])
-    error = failure_of(await Stage(*models, model_retries=0).events())
+    with capture_logs() as lines:
+        error = failure_of(await Stage(*models, model_retries=0).events())
     assert (error.status, error.retry_after) == (429, 7)
+    assert [line["attempts"] for line in lines if line["event"] == "agent.request.failed"] == [3]
     assert [len(model.requests) for model in models] == [1, 1, 1]
 
 
@@ -239,7 +241,7 @@ async def test_a_refusal_by_every_model_is_the_answer() -> None:
 
 async def test_a_refusal_stands_where_the_next_model_is_down() -> None:
     answer = await Stage(first([Completion("refusal", Usage(10, 1))]), second([down()])).answer(stream=True)
-    assert answer.finish_reason == "refusal"
+    assert (answer.finish_reason, answer.attempts) == ("refusal", 2)
 
 
 async def test_a_dearer_model_is_called_once_its_price_is_reserved() -> None:

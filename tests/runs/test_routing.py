@@ -84,6 +84,8 @@ async def test_an_agent_is_routed_among_its_own_models() -> None:
     stage = routed(agents={"own": {"models": ("auto", LARGE)}, "fixed": {"models": (LARGE,)}})
     assert (await stage.answer(EASY, agent="own")).model == LARGE
     assert (await stage.answer(EASY, agent="fixed")).model == LARGE
+    with pytest.raises(NotFound):
+        await stage.answer(EASY, agent="fixed", model="auto")
 
 
 async def test_auto_that_is_not_configured_says_what_to_do() -> None:
