@@ -11,11 +11,14 @@ import resource
 import signal
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from bench import cells, litellm, report, rounds, targets, valkey
 from bench.outcome import Outcome
 from bench.process import OTHER_CPUS, SERVER_CPU
+
+_ALSO = (targets.RESILIENT, targets.UNRESILIENT, targets.CACHED)  # of the smoke run, which has one cell for them
 
 
 def options() -> argparse.Namespace:
@@ -85,6 +88,10 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="agent-api-bench-") as directory:
             rounds.run(work, outcome, Path(directory))
+            if chosen.smoke:
+                rounds.run(
+                    replace(work, names=_ALSO, cells=(cells.Cell("plain", 16),), held=0), outcome, Path(directory)
+                )
     except (RuntimeError, valkey.NotFoundError) as error:
         outcome.problems.append(str(error))
     except KeyboardInterrupt:

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 
 from bench.cells import Cell
 from bench.outcome import Outcome, cpu_per_token
-from bench.targets import AGENT_API, AIOHTTP, HTTPX, LIMITED, LITELLM, UNLIMITED
+from bench.targets import AGENT_API, AIOHTTP, CACHED, HTTPX, LIMITED, LITELLM, RESILIENT, UNLIMITED, UNRESILIENT
 
 _OF_AIOHTTP = {16: 0.5, 64: 0.5, 256: 0.4}
 _OF_LITELLM = 15
-_OF_UNLIMITED = 0.85
+_ON_TO_OFF = (
+    ("limits", LIMITED, UNLIMITED, 0.85),
+    ("resilience", RESILIENT, UNRESILIENT, 0.97),
+    ("the answer cache", CACHED, AGENT_API, 0.92),
+)
 _P99_TO_P50 = 3
 _TOKEN_MICROSECONDS = {"stream": 20, "paced": 80}
 _HELD_MEGABYTES = 50
@@ -56,9 +60,10 @@ def _throughput(outcome: Outcome, cell: Cell) -> Iterator[Goal]:
     share = outcome.ratio(AGENT_API, LITELLM, cell)
     if share is not None:
         yield _at_least(f"requests/s to LiteLLM, {cell}", share, _OF_LITELLM)
-    share = outcome.ratio(LIMITED, UNLIMITED, cell)
-    if share is not None:
-        yield _at_least(f"requests/s with limits to without, {cell}", share, _OF_UNLIMITED)
+    for what, target, to, goal in _ON_TO_OFF:
+        share = outcome.ratio(target, to, cell)
+        if share is not None:
+            yield _at_least(f"requests/s with {what} to without, {cell}", share, goal)
 
 
 def _at_least(what: str, value: float, goal: float) -> Goal:

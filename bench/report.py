@@ -15,12 +15,12 @@ def markdown(outcome: Outcome) -> str:
     parts = ["\n".join(f"- {name}: {value}" for name, value in outcome.setup.items()), *_figures(outcome)]
     if outcome.memory:
         parts.append(_memory(outcome))
+    if judged := list(goals.judge(outcome)):
+        head = ("goal", "at", "measured", "met")
+        rows = [(each.what, each.goal, each.measured, "yes" if each.met else "**no**") for each in judged]
+        met = sum(goal.met for goal in judged)
+        parts.append(f"### Goals: {met} of {len(judged)} met\n\n{_table(head, rows)}")
     if AGENT_API in outcome.results:
-        if judged := list(goals.judge(outcome)):
-            head = ("goal", "at", "measured", "met")
-            rows = [(each.what, each.goal, each.measured, "yes" if each.met else "**no**") for each in judged]
-            met = sum(goal.met for goal in judged)
-            parts.append(f"### Goals: {met} of {len(judged)} met\n\n{_table(head, rows)}")
         parts.append("\n".join(f"- {name}: {value}" for name, value in outcome.evidence.items()))
     if _disturbed(outcome):
         parts.append(

@@ -62,7 +62,7 @@ def _in_turns(plan: Plan, outcome: Outcome, neighbours: targets.Neighbours) -> N
         for name in plan.names:
             print(f"starting {name}", file=sys.stderr)
             running.append(target := targets.start(name, neighbours, stack))
-            for kind in cells.KINDS:
+            for kind in dict.fromkeys(cell.kind for cell in plan.cells):
                 cells.run(target, cells.Cell(kind, 2), seconds=0.3, warmup=0.3)
             target.child.pause()
         order = sorted(plan.cells, key=lambda cell: cell.connections)  # a client's pool remembers the largest so far

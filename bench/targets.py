@@ -16,11 +16,14 @@ from bench.wire import MODELS
 AGENT_API = "agent-api"
 LIMITED = "agent-api-limits"
 UNLIMITED = "agent-api-no-limits"
+RESILIENT = "agent-api-resilience"
+UNRESILIENT = "agent-api-no-resilience"
+CACHED = "agent-api-cache"
 AIOHTTP = "floor-aiohttp"
 HTTPX = "floor-httpx"
 LITELLM = "litellm"
 RAW = "raw"
-NAMES = (AGENT_API, LIMITED, UNLIMITED, AIOHTTP, HTTPX, LITELLM, RAW)
+NAMES = (AGENT_API, LIMITED, UNLIMITED, RESILIENT, UNRESILIENT, CACHED, AIOHTTP, HTTPX, LITELLM, RAW)
 PROVIDERS = ("openai", "ollama", "anthropic")
 _SERVER = frozenset({SERVER_CPU})
 _START_SECONDS = 120
@@ -55,7 +58,7 @@ class Target:
 
 def start(name: str, neighbours: Neighbours, stack: ExitStack) -> Target:
     """Starts one of `NAMES` on the server's core; it is ready when this returns and ends with `stack`."""
-    if name in _LIMITS:
+    if name in _SETTINGS:
         return _agent_api(name, neighbours, stack)
     if name == LITELLM:
         return _litellm(neighbours, stack)
@@ -84,7 +87,7 @@ def _completion(model: str, stream: bool) -> str:
 
 
 _NEVER_REACHED = {"per_minute": 1_000_000, "concurrent": 100_000}
-_LIMITS: dict[str, dict[str, str]] = {
+_SETTINGS: dict[str, dict[str, str]] = {
     AGENT_API: {},  # as it comes: usage is recorded; the models have no price, so no budget is asked
     LIMITED: {
         "LIMITS": json.dumps(
@@ -97,7 +100,11 @@ _LIMITS: dict[str, dict[str, str]] = {
         "BUDGET_GLOBAL_DAY_TOKENS": str(10**12),
     },
     UNLIMITED: {"USAGE_DAYS": "0"},
+    RESILIENT: {"MODELS": "%(provider)s/fast,%(provider)s/hold"},
+    UNRESILIENT: {"MODELS": "%(provider)s/fast", "MODEL_RETRIES": "0", "BREAKER": "false"},
+    CACHED: {"ANSWER_CACHE": "true"},
 }
+_FIRST_MODEL = (RESILIENT, UNRESILIENT)  # asked for no model by its name: such a request has no other to fall back to
 
 
 def _agent_api(name: str, neighbours: Neighbours, stack: ExitStack) -> Target:
@@ -126,7 +133,8 @@ def _agent_api(name: str, neighbours: Neighbours, stack: ExitStack) -> Target:
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
         "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
         "OTEL_TRACES_SAMPLER_ARG": "0.1",
-    } | _LIMITS[name]
+    }
+    env |= {setting: value % {"provider": provider} for setting, value in _SETTINGS[name].items()}
     log = neighbours.directory / f"agent-api-{port}.log"
     argv: list[str | Path] = [sys.executable, "-m", "app"]
     if neighbours.profile:
@@ -138,9 +146,8 @@ def _agent_api(name: str, neighbours: Neighbours, stack: ExitStack) -> Target:
         request = {
             "message": "Question %(turn)08d: what is the answer?",
             "session_id": "s%(session)08d",
-            "model": f"{provider}/{model}",
         }
-        return json.dumps(request)
+        return json.dumps(request if name in _FIRST_MODEL else request | {"model": f"{provider}/{model}"})
 
     return Target(name, child, port, "/chat", "/chat/stream", body, log=log, metrics_port=metrics_port)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from math import ceil
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -14,13 +13,12 @@ from starlette.types import Scope
 
 from app.api.dialects.native.problems import MEDIA_TYPE, NATIVE_PROBLEMS, TYPE_PREFIX
 from app.api.dialects.protocol import ErrorDialect
-from app.api.error_headers import headers_of
+from app.api.error_headers import headers_of, retry_after_seconds
 from app.api.invalid import invalid, printable
 from app.api.openapi import REFERENCE, Document
 from app.api.prefix import path_of, prefix_of
 from app.errors import AppError, BodyTooLarge, InternalError, NotFound
 
-_RETRY_AFTER_SECONDS = 5  # where nobody knows better
 MAX_PATH_CHARS = 200  # of a path that is repeated in a sentence
 CLIENT_CLOSED_REQUEST = 499  # nginx's name for it; nobody is there to read it
 _CLOSE = {"Connection": "close"}
@@ -84,10 +82,8 @@ def _refused_by_framework(error: HTTPException, scope: Scope) -> tuple[AppError,
 
 
 def _retry_after(error: AppError) -> dict[str, str]:
-    seconds = error.retry_after
-    if seconds is None and error.status in (429, 503) and not error.permanent:
-        seconds = _RETRY_AFTER_SECONDS
-    return {} if seconds is None else {"Retry-After": str(max(1, ceil(seconds)))}
+    seconds = retry_after_seconds(error)
+    return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 def _allowed(scope: Scope) -> list[str]:

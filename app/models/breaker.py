@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Final
 
-from app.models.circuit import Call, Circuit, State
+from app.models.circuit import Circuit, State
 from app.telemetry import metrics
 from app.telemetry.logs import log
 
@@ -37,6 +37,13 @@ class Breaker:
         self._probe = probe
         self._clock = clock
         self._circuit = Circuit(clock, jitter, self._changed)
+        self.check = self._circuit.check
+        """For a call that has to wait for something else before it can `enter`. Raises as that does."""
+        self.enter = self._circuit.enter
+        """Lets a call in; tell it `good` or `bad`, and `leave` in any case.
+
+        Raises ModelUnavailable with the reason `breaker_open`.
+        """
         self._gauge = metrics.BREAKER_STATE.labels(ref)
         self._opened_at: float | None = None
         self._probing: asyncio.Task[None] | None = None
@@ -54,17 +61,6 @@ class Breaker:
     def opens_in(self) -> float:
         """Seconds after which a call may be let in; 0 if one may now. A probe can make it sooner."""
         return self._circuit.opens_in
-
-    def check(self) -> None:
-        """For a call that has to wait for something else before it can `enter`. Raises as that does."""
-        self._circuit.check()
-
-    def enter(self) -> Call:
-        """Let a call in; tell it `good` or `bad`, and `leave` in any case.
-
-        Raises ModelUnavailable with the reason `breaker_open`.
-        """
-        return self._circuit.enter()
 
     async def probe(self) -> None:
         """As the model's own probe. Each answer in time is one that the breaker relies on when it opens."""

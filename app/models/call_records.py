@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from prometheus_client import Counter
+from prometheus_client import Counter, Histogram
 
 from app.errors import ModelError
 from app.messages import NANOS, Usage
@@ -61,6 +61,12 @@ def record_answer(attempt: Attempt, seconds: float, number: int) -> None:
 def _series(ref: str) -> tuple[Counter, Counter, tuple[Counter, ...]]:
     tokens = tuple(metrics.TOKENS.labels(ref, kind) for kind in metrics.TOKEN_TYPES)
     return metrics.MODEL_REQUESTS.labels(ref, "ok"), metrics.COST.labels(ref), tokens
+
+
+@lru_cache(maxsize=128)
+def first_token_series(ref: str) -> Histogram:
+    """Of a model's streamed calls: seconds until something is told."""
+    return metrics.TIME_TO_FIRST_TOKEN.labels(ref)
 
 
 def record_failure(ref: str, error: BaseException, seconds: float, attempt: Attempt | None, number: int) -> None:

@@ -7,13 +7,12 @@ from time import perf_counter
 from msgspec.structs import replace
 
 from app.messages import NANOS, Usage
-from app.models.call_records import Attempt, record_answer, record_failure
+from app.models.call_records import Attempt, first_token_series, record_answer, record_failure
 from app.models.cut_calls import Heard, used_when_cut
 from app.models.pace import Pace
 from app.models.prices import Price
 from app.models.protocol import Beside, Completion, Model, ModelRequest, OnBeside, OnText, unheard
 from app.models.silence import Deadlines, Silence, Watch
-from app.telemetry import metrics
 
 OnAttempt = Callable[[Attempt], None]
 """Told of each attempt as soon as it is over, and before what it raises is raised."""
@@ -74,7 +73,7 @@ class ObservedModel:
             nonlocal silent
             silent = perf_counter() - started
             if request.stream:
-                metrics.TIME_TO_FIRST_TOKEN.labels(self.ref).observe(silent)
+                first_token_series(self.ref).observe(silent)
 
         def hear(text: str) -> None:
             silence.heard_at = clock()

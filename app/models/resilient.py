@@ -1,8 +1,10 @@
 """One model call as runs make it: the gates before the model, a first attempt, and after a failure its retries."""
 
 import asyncio
+from collections.abc import Coroutine
 from functools import partial
 from math import inf
+from typing import Any
 
 from msgspec import Struct
 from opentelemetry.trace import SpanKind
@@ -71,11 +73,11 @@ class ResilientModel:
 
     @property
     def context_window(self) -> int | None:
-        return self.observed.context_window
+        return self.observed.model.context_window
 
     @property
     def reasons(self) -> bool:
-        return self.observed.reasons
+        return self.observed.model.reasons
 
     @property
     def healthy(self) -> bool:
@@ -134,18 +136,20 @@ class ResilientModel:
 
         return await again(error, lambda number: self._attempt(call, number), wait)
 
-    async def _attempt(self, call: _Call, number: int) -> Completion:
+    def _attempt(self, call: _Call, number: int) -> Coroutine[Any, Any, Completion]:
+        """No coroutine itself: each that is nested costs."""
         self.resting.check()
-        if self.bulkhead is None:
-            return await self._let_in(call, number)
+        return self._let_in(call, number) if self.bulkhead is None else self._in_turn(call, number, self.bulkhead)
+
+    async def _in_turn(self, call: _Call, number: int, bulkhead: Bulkhead) -> Completion:
         if self.breaker is not None:
             self.breaker.check()
-        await self.bulkhead.enter(call.ends_at)
+        await bulkhead.enter(call.ends_at)
         try:
             self.resting.check()  # what was right before the queue may be wrong after it
             return await self._let_in(call, number)
         finally:
-            self.bulkhead.leave()
+            bulkhead.leave()
 
     async def _let_in(self, call: _Call, number: int) -> Completion:
         entered = call.entered = None if self.breaker is None else self.breaker.enter()

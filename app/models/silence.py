@@ -21,6 +21,8 @@ as long for it as the process was late."""
 
 MAX_EXCUSE_SECONDS = 1.0
 
+_current_task = cast("Callable[[asyncio.AbstractEventLoop], asyncio.Task[object]]", asyncio.current_task)
+
 WaitLoaded = Callable[[], Awaitable[bool]]
 """Returns when the model is loaded: True if it was loading until now."""
 
@@ -50,10 +52,10 @@ class Watch:
 
     def begin(self, silence: "Silence") -> None:
         self.open.add(silence)
-        due = silence.ends_at
-        if silence.request.stream:
-            due = min(due, silence.since + self._first_look)
-        if due < self._at or self._at < silence.since:  # a loop that was closed has left its timer
+        since, due = silence.since, silence.ends_at
+        if silence.request.stream and since + self._first_look < due:
+            due = since + self._first_look
+        if not since <= self._at <= due:  # a loop that was closed has left its timer
             self.look_at(due)
 
     def look_at(self, due: float) -> None:
@@ -102,8 +104,8 @@ class Silence:
         self.request = request
         self.ends_at = ends_at
         loop = asyncio.get_running_loop()
-        self._task = task = cast("asyncio.Task[object]", asyncio.current_task(loop))
-        self._cancelling = task.cancelling()
+        self._task = _current_task(loop)
+        self._cancelling = self._task.cancelling()
         self.clock = loop.time
         self.since = self.clock()
         """When it began, or when the model was loaded."""

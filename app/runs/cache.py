@@ -1,6 +1,7 @@
 """The exact cache: an equal request is given the same answer again, and of those at the same time one makes it."""
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from time import perf_counter
 
 from app.errors import BudgetExceeded, ModelError, RequestTooExpensive, StateUnavailable
@@ -12,6 +13,8 @@ from app.runs.steps import AnswerReused
 from app.state.answer_cache import Found, KeptAnswer
 from app.state.flights import Flight
 from app.telemetry.metrics import CACHE_LOOKUPS
+
+_lookups = lru_cache(CACHE_LOOKUPS.labels)
 
 Work = Callable[[RunContext], Awaitable[None]]
 
@@ -29,7 +32,7 @@ async def answer(run: RunContext, handle: RunHandle, work: Work) -> None:
     Raises what `work` raises, unless that is for want of a model and a stale answer is kept.
     """
     if run.request.cache_control == "no-store" or run.memory.degraded:
-        CACHE_LOOKUPS.labels("bypass").inc()
+        _lookups("bypass").inc()
         if run.flight is not None:
             run.flight.leave()
         await work(run)
@@ -42,19 +45,19 @@ async def answer(run: RunContext, handle: RunHandle, work: Work) -> None:
 async def _answered(run: RunContext) -> bool:
     """Whether the cache had the answer."""
     if run.request.cache_control == "no-cache":
-        CACHE_LOOKUPS.labels("bypass").inc()
+        _lookups("bypass").inc()
         return False
     flight = run.flight or _begin(run)
     began = perf_counter()
     try:
         found = await flight.find()
     except StateUnavailable:
-        CACHE_LOOKUPS.labels("error").inc()
+        _lookups("error").inc()
         return False
     finally:
         run.outside_seconds += perf_counter() - began if flight.absent else 0.0
     usable = _usable(run, found)
-    CACHE_LOOKUPS.labels(("joined" if flight.absent else "hit") if usable else "miss").inc()
+    _lookups(("joined" if flight.absent else "hit") if usable else "miss").inc()
     if usable:
         _reuse(run, usable, found.age_seconds)
     return usable is not None
@@ -141,7 +144,7 @@ async def _give_stale(run: RunContext, key: str) -> bool:
     kept = _usable(run, found)
     if kept is None:
         return False
-    CACHE_LOOKUPS.labels("stale").inc()
+    _lookups("stale").inc()
     run.memory.degraded.append("stale")
     run.memory.model = ""  # the session's next turn begins with the first model again
     _reuse(run, kept, found.age_seconds, stale=True)

@@ -153,11 +153,12 @@ def _answer(run: RunContext, span: Span, latency_ms: float) -> Answer:
                 "agent.cost_usd": state.cost_usd,
                 "agent.finish_reason": state.finish_reason or "",
                 "agent.attempts": state.attempts,
-                "agent.fallback_from": run.fallback_from or "",
                 "gen_ai.response.model": run.model.name,
                 "agent.cached": state.reused is not None,
             }
         )
+        if run.fallback_from is not None:
+            span.set_attribute("agent.fallback_from", run.fallback_from)
         if state.reused is not None:
             span.set_attribute("agent.cache.age_seconds", state.reused.age_seconds)
     ids = current.get()

@@ -124,6 +124,7 @@ def test_a_run_that_fails_later_ends_its_stream_with_a_problem(
     assert failed.data["instance"] == "/chat/stream"
     assert failed.data["request_id"] == response.headers["x-request-id"]
     assert {"title", "detail"} <= failed.data.keys()
+    assert failed.data["retry_after_seconds"] == (7 if status == 429 else 5)
     assert "words of the provider" not in response.text
 
 

@@ -2,7 +2,7 @@ from bench import goals, report
 from bench.cells import Cell, Memory
 from bench.measurement import Result
 from bench.outcome import Outcome
-from bench.targets import AGENT_API, AIOHTTP, HTTPX, LITELLM
+from bench.targets import AGENT_API, AIOHTTP, CACHED, HTTPX, LITELLM, RESILIENT, UNRESILIENT
 
 
 def result(requests: int, *, cpu: float = 1.0, p50: float = 1.0, p99: float = 2.0) -> Result:
@@ -26,6 +26,18 @@ def test_throughput_is_judged_by_the_median_of_the_rounds_ratios() -> None:
         "requests/s to the httpx floor, plain 64": False,
         "requests/s to LiteLLM, plain 64": True,
         "p99 to p50, plain 64": True,
+    }
+
+
+def test_what_a_feature_costs_is_judged_by_the_ratio_of_on_to_off() -> None:
+    cell = Cell("plain", 16)
+    outcome = Outcome(cells=[cell])
+    for target, requests in ((RESILIENT, 970), (UNRESILIENT, 1000), (CACHED, 919), (AGENT_API, 1000)):
+        outcome.add(target, cell, result(requests))
+    assert verdicts(outcome) == {
+        "requests/s with resilience to without, plain 16": True,
+        "requests/s with the answer cache to without, plain 16": False,
+        "p99 to p50, plain 16": True,
     }
 
 

@@ -5,9 +5,11 @@ from typing import Any, get_args
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.api.dialects.native.problems import Problem, document
 from app.api.dialects.protocol import Frame
+from app.api.error_headers import retry_after_seconds
 from app.runs.events import Answer, Event, RunFailed, RunFinished, RunStarted, Token
 
 HEARTBEAT = b": still here\n\n"
@@ -61,7 +63,7 @@ def _frame(show: ShowAnswer, path: str, number: int, event: Event) -> bytes:
         case RunFinished(answer):
             data = show(answer)
         case RunFailed(error):
-            data = document(error, path)
+            data = replace(document(error, path), retry_after_seconds=retry_after_seconds(error))
         case _:
             data = event
     end = END_MARK if isinstance(event, RunFinished | RunFailed) else b""

@@ -38,6 +38,8 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     unit: str = ""
     resets_in_seconds: int | None = None
     finish_reason: str = ""
+    retry_after_seconds: int | None = None
+    """Of the last event of a stream, whose header was sent before: after how long another try makes sense."""
 
 
 class NativeProblems:
