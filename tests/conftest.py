@@ -8,12 +8,16 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import settings
 
 from app.settings import Settings
 from tests import redis_server as redis
 from tests.redis_server import RedisServer
 from tests.service import Service
 from tests.upstream import MODEL, Upstream
+
+settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+settings.load_profile("patient")
 
 Serve = Callable[..., Service]
 
