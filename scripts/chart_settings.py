@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from pydantic import SecretStr
 
+from app.models.tiers import TIERS
 from app.settings import Settings
 
 Json = dict[str, Any]
@@ -34,6 +35,15 @@ NAMED = {
     "jwt_scope_claim": "auth.jwt.scopeClaim",
     "jwt_team_claim": "auth.jwt.teamClaim",
     "jwt_tier_claim": "auth.jwt.tierClaim",
+}
+
+# Schemas of settings that the chart takes as maps, where the values of these are no maps.
+OBJECTS: dict[str, Json] = {
+    "model_tiers": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {tier: {"type": "string"} for tier in TIERS},
+    }
 }
 
 # Settings that the templates make from other values, or from what the pod is.
@@ -120,7 +130,7 @@ def takes_object(name: str) -> bool:
 def schema(name: str) -> Json:
     """The setting's JSON schema, where the empty string or null stands for None."""
     if takes_object(name):
-        return {"type": "object", "additionalProperties": {"type": ["object", "string"]}}
+        return OBJECTS.get(name, {"type": "object", "additionalProperties": {"type": "object"}})
     given = dict(Settings.model_json_schema()["properties"][name])
     choices = [one for one in given.pop("anyOf", [given]) if one.get("type") != "null"]
     found = {

@@ -25,6 +25,8 @@ class Row:
     """Whether the caller is told when to try again."""
     fallback: bool = True
     """Whether another model answers instead."""
+    waits: bool = False
+    """Whether the provider asks to wait: with another model that can answer, it is asked once."""
     uncertain: bool = False
     """Whether an estimate is charged."""
     bad: bool = True
@@ -96,16 +98,34 @@ ROWS: Sequence[Row] = (
     replace(after_text("silent-within", "stalled"), seconds=(0.5, 5)),
     row("broken-json", "broken_answer", AGAIN, uncertain=True),
     row("html", "wrong_content_type"),
-    row("429", "rate_limited", AGAIN, status=429, slug="model-rate-limited", bad=False),
-    row("429-seconds", "rate_limited", AGAIN, status=429, slug="model-rate-limited", bad=False, seconds=(1, 9)),
-    row("429-date", "rate_limited", AGAIN, status=429, slug="model-rate-limited", bad=False, seconds=(0.5, 9)),
+    row("429", "rate_limited", AGAIN, status=429, slug="model-rate-limited", bad=False, waits=True),
+    row(
+        "429-seconds",
+        "rate_limited",
+        AGAIN,
+        waits=True,
+        status=429,
+        slug="model-rate-limited",
+        bad=False,
+        seconds=(1, 9),
+    ),
+    row(
+        "429-date",
+        "rate_limited",
+        AGAIN,
+        waits=True,
+        status=429,
+        slug="model-rate-limited",
+        bad=False,
+        seconds=(0.5, 9),
+    ),
     row("429-zero", "rate_limited", AGAIN, status=429, slug="model-rate-limited", bad=False),
     row("429-hour", "rate_limited", status=429, slug="model-rate-limited", bad=False),
     lasting("insufficient-quota", "quota"),
     row("500", "server_error", AGAIN),
     row("502", "server_error", AGAIN),
     row("503", "overloaded", AGAIN),
-    row("503-seconds", "overloaded", AGAIN, seconds=(1, 9)),
+    row("503-seconds", "overloaded", AGAIN, waits=True, seconds=(1, 9)),
     row("504", "timeout", uncertain=True),
     row("529", "shared_overload", api="anthropic"),
     lasting("400", "bad_request"),
