@@ -4,7 +4,6 @@ A turn is written at once or not at all. All keys of a user share a hash tag, an
 callers say is under one tag, apart from the users who are known: a name that anybody may give proves nothing.
 """
 
-import asyncio
 import builtins
 from collections.abc import Awaitable, Coroutine
 from functools import lru_cache
@@ -17,6 +16,7 @@ from app.messages import Turn
 from app.state.bounds import Bounds
 from app.state.scripts import APPEND, DELETE, LIST
 from app.state.store import Script, Store, under_way
+from app.state.writes import BackgroundWrites
 from app.telemetry.logs import log
 
 _encode = msgspec.json.Encoder().encode
@@ -27,7 +27,6 @@ NEW = 0
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MICROS = 1_000_000
-_LAST_WORDS_SECONDS = 2.0
 
 
 class Recalled(Struct, frozen=True):
@@ -59,7 +58,7 @@ class Sessions:
         self._delete = Script(store, DELETE)
         self._list = Script(store, LIST)
         self._everywhere = ("sessions", "session-sizes") if bounds.in_process else ()
-        self._writing: set[asyncio.Future[bool]] = set()
+        self._writes = BackgroundWrites("session.turn_lost")
 
     async def load(self, user: str, session_id: str) -> builtins.list[Turn]:
         """The session's turns, oldest first; empty if there is no such session."""
@@ -83,19 +82,11 @@ class Sessions:
 
     def append_later(self, user: str, session_id: str, turn: Turn, *, began: int | None, address: str) -> None:
         """As `append`, in the background: for a run that was cancelled."""
-        task = under_way(self.append(user, session_id, turn, began=began, address=address))
-        self._writing.add(task)
-        task.add_done_callback(self._written)
-
-    def _written(self, task: asyncio.Future[bool]) -> None:
-        self._writing.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("session.turn_lost", error=repr(error.__cause__ or error))
+        self._writes.add(under_way(self.append(user, session_id, turn, began=began, address=address)))
 
     async def aclose(self) -> None:
         """Wait for what is being written."""
-        if self._writing:
-            await asyncio.wait(self._writing, timeout=_LAST_WORDS_SECONDS)
+        await self._writes.aclose()
 
     async def delete(self, user: str, session_id: str, *, address: str = "") -> bool:
         """Forget the session. False if there was none. Runs that are going on do not bring it back."""

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from app.state.scripts import KEEP_QUESTION
 from app.state.store import Script, Store, under_way
+from app.state.writes import BackgroundWrites
 from app.telemetry.logs import log
 
 MAX_QUESTIONS = 32
@@ -17,7 +18,6 @@ MAX_QUESTIONS = 32
 MAX_SCOPES_IN_PROCESS = 2_000
 """That a store in the process has; the one that was longest without a new question goes first."""
 
-_LAST_WORDS_SECONDS = 2.0
 _encode = msgspec.json.Encoder().encode
 
 
@@ -39,7 +39,7 @@ class SimilarAnswers:
         self._store = store
         self._keep = Script(store, KEEP_QUESTION)
         self._index = ("similar-scopes",) if in_process else ()
-        self._writing: set[asyncio.Future[Any]] = set()
+        self._writes = BackgroundWrites("similar_answers.unwritten")
 
     def find(self, scope: str) -> Coroutine[Any, Any, Sequence[AnsweredQuestion]]:
         """The scope's questions, newest first. Raises StateUnavailable."""
@@ -49,19 +49,11 @@ class SimilarAnswers:
         """Keep the question so long, in the background."""
         keys = (_key(scope), *self._index)
         bounds = (MAX_QUESTIONS, round(seconds * 1000), MAX_SCOPES_IN_PROCESS)
-        task = under_way(self._keep(keys, _encode(question), *bounds))
-        self._writing.add(task)
-        task.add_done_callback(self._written)
-
-    def _written(self, task: asyncio.Future[Any]) -> None:
-        self._writing.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("similar_answers.unwritten", error=repr(error.__cause__ or error))
+        self._writes.add(under_way(self._keep(keys, _encode(question), *bounds)))
 
     async def aclose(self) -> None:
         """Wait for what is being written."""
-        if self._writing:
-            await asyncio.wait(self._writing, timeout=_LAST_WORDS_SECONDS)
+        await self._writes.aclose()
 
 
 def _key(scope: str) -> str:
