@@ -42,7 +42,7 @@ def was_sent(run: RunContext) -> bool:
 def stay(run: RunContext, turns: Sequence[Turn]) -> None:
     """Have the model answer that answered the session's last turn, as long as the first one is not well."""
     last = turns[-1].model if turns else ""
-    if not last or run.auto or run.model.healthy:
+    if not last or run.router is not None or run.model.healthy:
         return
     for candidate in run.candidates:
         if candidate.model.ref == last:

@@ -91,7 +91,7 @@ class RunContext(Struct):
     ends_at: float = inf  # on the event loop's clock
     flight: Flight | None = None
     """The run's place among equal ones, where its agent's answers are cached."""
-    auto: bool = False  # the model is chosen by the question
+    router: "Router | None" = None  # where the model is chosen by the question
     earlier: "Tier | None" = None  # then: the session's tier so far
     admitted: bool = False
     kept: bool = False  # what was said is on its way to the session

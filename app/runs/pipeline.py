@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from opentelemetry.trace import Span
 
@@ -90,8 +91,8 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
             memory.not_recalled(error)
         else:
             stay(run, recalled.turns)
-            if run.auto:
-                run.earlier = routing.highest_tier(run, recalled.turns)
+            if run.router is not None:
+                run.earlier = routing.highest_tier(run.router, recalled.turns)
             memory.recall(recalled, run.model, run.costs.system_prompt, run.costs.beside_tokens)
     elif run.request.history is not None:
         memory.take(run.request.history, run.model, run.costs.system_prompt, run.costs.beside_tokens)
@@ -100,7 +101,7 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
 
 def _begin(run: RunContext, headers: Mapping[str, str]) -> None:
     memory, ids = run.memory, current.get()
-    model = AUTO if run.auto else run.model.ref
+    model = run.model.ref if run.router is None else AUTO
     run.emit(RunStarted(memory.session_id, memory.message_id, model, ids.request_id, ids.trace_id, headers))
     fields: dict[str, object] = {"user": run.principal.user, "session_id": memory.session_id}
     _log(run, "agent.request.start", fields, run.request.message)
@@ -113,7 +114,7 @@ async def _work(run: RunContext, handle: RunHandle) -> None:
     run.ends_at = asyncio.get_running_loop().time() + seconds
     try:
         async with asyncio.timeout_at(run.ends_at) as deadline:
-            work = routing.choose_and_loop if run.auto else loop
+            work = loop if run.router is None else partial(routing.choose_and_loop, run.router)
             await (cache.answer(run, handle, work) if run.agent.cache.enabled else work(run))
     except TimeoutError:
         if not deadline.expired():

@@ -17,22 +17,19 @@ from app.runs.loop import loop
 from app.telemetry.logs import log
 
 
-async def choose_and_loop(run: RunContext) -> None:
+async def choose_and_loop(router: Router, run: RunContext) -> None:
     """As `loop`, with the model that the question needs."""
-    router = run.services.router
-    if router is not None:
-        await _choose(run, router)
+    await _choose(router, run)
     await loop(run)
 
 
-def highest_tier(run: RunContext, turns: Sequence[Turn]) -> Tier | None:
+def highest_tier(router: Router, turns: Sequence[Turn]) -> Tier | None:
     """The strongest tier that has answered a turn of the session."""
-    router = run.services.router
-    tiers = {} if router is None else {model.ref: model.tier for model in router.tiers}
+    tiers = {model.ref: model.tier for model in router.tiers}
     return max((tier for turn in turns if (tier := tiers.get(turn.model))), key=rank, default=None)
 
 
-async def _choose(run: RunContext, router: Router) -> None:
+async def _choose(router: Router, run: RunContext) -> None:
     costs, refs = run.costs, run.agent.models
     read = most_input_tokens(costs.system_prompt, run.state.all_messages(), costs.beside_tokens)
     question = Question(run.request.message, read, bool(run.tools.specs), run.earlier)

@@ -13,6 +13,7 @@ from app.ids import new_id
 from app.limits.allowance import Amount, Growth
 from app.messages import UserMessage
 from app.models.resilient import ResilientModel
+from app.models.router import Router
 from app.runs.context import Candidate, RunContext, Services
 from app.runs.estimates import (
     least_of_call,
@@ -65,8 +66,9 @@ class Runner:
         agent = self._find(principal, request)
         tools = self._tools(principal, agent, request)
         router = services.router
-        auto = router is not None and router.answers(request.model, agent.models)
-        models = self._models(request, agent, auto=auto)
+        if router is not None and not router.answers(request.model, agent.models):
+            router = None
+        models = self._models(request, agent, router)
         candidates, most = self._candidates(
             agent,
             models,
@@ -102,7 +104,7 @@ class Runner:
                 UserMessage(request.message),
             ),
             feed.emit,
-            auto=auto,
+            router=router,
         )
         return RunHandle(partial(self._pipeline, run), self._going_on, feed, principal.credential)
 
@@ -137,11 +139,11 @@ class Runner:
             _check_overrides(request, agent)
         return agent
 
-    def _models(self, request: RunRequest, agent: Agent, *, auto: bool) -> tuple[ResilientModel, ...]:
-        models, router = self._services.models, self._services.router
-        if auto and router is not None:
-            return tuple([models[ref] for ref in router.order(agent.models)])
-        return models.chain(request.model, agent.models)
+    def _models(self, request: RunRequest, agent: Agent, router: Router | None) -> tuple[ResilientModel, ...]:
+        models = self._services.models
+        if router is None:
+            return models.chain(request.model, agent.models)
+        return tuple([models[ref] for ref in router.order(agent.models)])
 
     def _tools(self, principal: Principal, agent: Agent, request: RunRequest) -> Toolset:
         if request.tools is None:
