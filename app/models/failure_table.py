@@ -6,7 +6,6 @@ from typing import Literal
 from msgspec import Struct
 
 from app.errors import AppError, ModelError, ModelRateLimited
-from app.models.protocol import Completion
 
 NextModel = Literal["no", "yes", "larger_window"]
 Pays = Literal["nobody", "caller", "uncertain"]
@@ -104,11 +103,6 @@ def rule_of(error: BaseException) -> Rule:
 
 RETRIED = tuple(word for word, rule in TABLE.items() if rule.retry)
 """The classes after which the same model is called again."""
-
-
-def is_refusal(completion: Completion) -> bool:
-    """Whether TABLE's `refusal` is about this answer."""
-    return completion.stop_reason in ("refusal", "content_filter")
 
 
 def markdown() -> str:

@@ -39,14 +39,6 @@ class ObservedModel:
         """Of its calls in this process."""
         self._watch = Watch(deadlines or Deadlines(), getattr(model, "wait_loaded", None))
 
-    @property
-    def context_window(self) -> int | None:
-        return self.model.context_window
-
-    @property
-    def reasons(self) -> bool:
-        return self.model.reasons
-
     async def generate(
         self,
         request: ModelRequest,
@@ -119,7 +111,7 @@ class ObservedModel:
     def _cut(
         self, request: ModelRequest, heard: Heard, error: BaseException, on_attempt: OnAttempt, number: int
     ) -> None:
-        usage = used_when_cut(request, heard, error, self.pace, reasons=self.reasons)
+        usage = used_when_cut(request, heard, error, self.pace, reasons=self.model.reasons)
         attempt = None if usage is None else Attempt(self.ref, usage, self._nanos(usage), uncertain=True)
         record_failure(self.ref, error, heard.seconds, attempt, number)
         if attempt is not None:

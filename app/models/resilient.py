@@ -103,7 +103,7 @@ class ResilientModel:
         call = _Call(request, on_text, on_beside, on_attempt, ends_at, spare)
         with self._tracing.span(self._span, self._describe, request, SpanKind.CLIENT) as span:
             try:
-                completion = await self._attempt(call, 1)
+                completion = await self._attempt(call)
             except AppError as error:
                 completion = await self._again_or_raise(call, error)
             if span.is_recording():
@@ -134,29 +134,29 @@ class ResilientModel:
                 error, failed, call.ends_at - clock(), 0.0 if rest is None else rest[1], spare=call.spare
             )
 
-        return await again(error, lambda number: self._attempt(call, number), wait)
+        return await again(error, lambda _: self._attempt(call), wait)
 
-    def _attempt(self, call: _Call, number: int) -> Coroutine[Any, Any, Completion]:
+    def _attempt(self, call: _Call) -> Coroutine[Any, Any, Completion]:
         """No coroutine itself: each that is nested costs."""
         self.resting.check()
-        return self._let_in(call, number) if self.bulkhead is None else self._in_turn(call, number, self.bulkhead)
+        return self._let_in(call) if self.bulkhead is None else self._in_turn(call, self.bulkhead)
 
-    async def _in_turn(self, call: _Call, number: int, bulkhead: Bulkhead) -> Completion:
+    async def _in_turn(self, call: _Call, bulkhead: Bulkhead) -> Completion:
         if self.breaker is not None:
             self.breaker.check()
         await bulkhead.enter(call.ends_at)
         try:
             self.resting.check()  # what was right before the queue may be wrong after it
-            return await self._let_in(call, number)
+            return await self._let_in(call)
         finally:
             bulkhead.leave()
 
-    async def _let_in(self, call: _Call, number: int) -> Completion:
+    async def _let_in(self, call: _Call) -> Completion:
         entered = call.entered = None if self.breaker is None else self.breaker.enter()
         try:
             call.attempts += 1
             completion = await self.observed.generate(
-                call.request, call.on_text, call.on_beside, call.on_attempt, call.ends_at, call.begin, number
+                call.request, call.on_text, call.on_beside, call.on_attempt, call.ends_at, call.begin, call.attempts
             )
         except BaseException as error:
             self._failed(error, entered)

@@ -99,7 +99,7 @@ async def test_a_probe_that_crashes_is_one_that_has_not_answered() -> None:
     for _ in range(20):
         breaker.enter().bad()
     async with asyncio.timeout(30):
-        while breaker.state != "half-open":  # noqa: ASYNC110
+        while breaker.state != "half-open":  # noqa: ASYNC110 - a breaker tells nobody
             await asyncio.sleep(0.05)
     await breaker.aclose()
 

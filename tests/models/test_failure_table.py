@@ -12,9 +12,9 @@ import pytest
 
 from app.errors import AppError, ContextTooLong, DeadlineExceeded, InvalidRequest, ModelRateLimited, ModelUnavailable
 from app.models.call_records import Attempt
-from app.models.failure_table import RETRIED, TABLE, class_of, is_refusal, markdown, rule_of
+from app.models.failure_table import RETRIED, TABLE, class_of, markdown, rule_of
 from app.models.observed import ObservedModel
-from app.models.protocol import Completion
+from app.models.protocol import REFUSALS, Completion
 from app.models.providers.failures import _DETAILS
 from app.models.providers.http import Http
 from app.models.silence import Deadlines
@@ -197,7 +197,7 @@ async def test_a_refusal_is_an_answer_that_is_paid(reason: Literal["refusal", "c
         reply = dialect.streamed(Script(()))
         provider.will(reply.with_pieces([piece.replace(b'"stop"', f'"{reason}"'.encode()) for piece in reply.pieces]))
         completion = await calling()
-    assert is_refusal(completion)
+    assert completion.stop_reason in REFUSALS
     assert [attempt.uncertain for attempt in calling.attempts] == [False]
     assert TABLE["refusal"].pays == "caller"
 

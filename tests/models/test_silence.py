@@ -37,7 +37,7 @@ class TimedModel(ScriptedModel):
                 case str():
                     on_text(piece)
                 case (kind, text):
-                    on_beside(kind, text)  # type: ignore[arg-type]
+                    on_beside(kind, text)  # type: ignore[arg-type]  # a script says no other
         return Completion("stop", USAGE)
 
 
