@@ -16,10 +16,12 @@ RUN cd $VIRTUAL_ENV/lib/python3.13/site-packages \
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
 # The service is installed like any package, so that tools of one's own are found beside it by their entry points.
-# What it imports is compiled here, since a read-only image cannot keep what it compiles later.
+# What a start imports is compiled here, Python's own modules included, since a read-only image cannot keep what it
+# compiles later: without this a start takes four times the CPU.
+ENV PYTHONPYCACHEPREFIX=$VIRTUAL_ENV/compiled
 RUN --mount=type=cache,target=/root/.cache \
     /uv/bin/uv pip install --quiet --no-deps . \
-    && cd / && $VIRTUAL_ENV/bin/python -c 'import app.__main__, app.models.providers.anthropic.model, app.state.in_process, anthropic, jwt.algorithms, opentelemetry.exporter.otlp.proto.grpc.trace_exporter, opentelemetry.instrumentation.fastapi, opentelemetry.sdk.trace.export, fakeredis, lupa.lua51'
+    && cd / && $VIRTUAL_ENV/bin/python -c 'import app.__main__, app.main, app.server, app.models.providers.anthropic.model, app.state.in_process, anthropic, jwt.algorithms, opentelemetry.exporter.otlp.proto.grpc.trace_exporter, opentelemetry.instrumentation.fastapi, opentelemetry.sdk.trace.export, fakeredis, lupa.lua51'
 
 FROM python:3.13-slim
 ARG VERSION=0.1.0
@@ -29,7 +31,8 @@ LABEL org.opencontainers.image.title="agent-api" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-ENV PATH=/opt/agent-api/bin:$PATH HOST=0.0.0.0 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/agent-api/bin:$PATH HOST=0.0.0.0 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONPYCACHEPREFIX=/opt/agent-api/compiled
 WORKDIR /home/agent
 COPY --from=build /opt/agent-api /opt/agent-api
 # Any numeric user works: nothing is written to the image's file system.

@@ -60,6 +60,11 @@ NUMBERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "STALE_IF_ERROR_SECONDS": ("0", "2592000", ("-1", "2592001")),
     "SIMILAR_THRESHOLD": ("0.5", "1", ("0.4", "1.1")),
     "ROUTER_TIMEOUT_SECONDS": ("0.1", "86400", ("1e-9", "0", "86401")),
+    "LOG_FILE_MAX_BYTES": ("1024", str(2**30), ("1023", str(2**30 + 1))),
+    "LOG_FILE_BACKUPS": ("0", "1000", ("-1", "1001")),
+    "TRACE_SLOW_SECONDS": ("0.1", "86400", ("1e-9", "0", "86401")),
+    "TRACE_DEAR_USD": ("0", "10000", ("-1", "10001")),
+    "FEEDBACK_DAYS": ("0", "400", ("-1", "401")),
     "HISTORY_MAX_TOKENS": ("0", "100000000", ("-1", "100000001")),
 }
 """The smallest value, the largest, and some beyond them."""
@@ -93,6 +98,10 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "LOG_LEVEL": (" ", "trace"),
     "LOG_FORMAT": (" ", "text"),
     "LOG_CONTENT": (" ", "some"),
+    "TRACE_CONTENT": (" ", "some"),
+    "TRACE_LATE": (" ", "some"),
+    "TRACE_DIALECTS": (" ", ",", "zipkin", "otel,OTEL"),
+    "TRACE_HOSTS": ("a b", "https://a.example", "a.example:80", "*"),
 }
 """Values that the settings themselves refuse."""
 

@@ -14,11 +14,13 @@ from app.settings.process import ProcessSettings
 from app.settings.resilience import ResilienceSettings
 from app.settings.runs import RunSettings
 from app.settings.state import StateSettings
+from app.settings.telemetry import TelemetrySettings
 from app.urls import check_proxy
 
 
 class Settings(
     ProcessSettings,
+    TelemetrySettings,
     RunSettings,
     LimitSettings,
     AccessSettings,

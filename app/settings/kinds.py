@@ -15,6 +15,8 @@ from app.urls import base_url
 _SERVER_PATH = re.compile(r"/+(?:v1(?:/+messages|/+chat/+completions)?|api(?:/+chat)?)$")
 _OPENAI_PATH = re.compile(r"/(?:chat/completions|completions|responses|models|embeddings)$")
 _WAYS = {"api-key", "jwt"}
+_DIALECTS = {"otel", "openinference", "langfuse"}
+_HOST = re.compile(r"\.?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?").fullmatch
 _DURATION = re.compile(r"-?(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+|-?\d+").fullmatch
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|$)").findall
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
@@ -55,6 +57,18 @@ def _check_ways(ways: tuple[str, ...]) -> tuple[str, ...]:
     if ways != ("none",) and (not ways or not _WAYS.issuperset(ways)):
         raise ValueError("must be none, api-key, jwt or api-key,jwt")
     return ways
+
+
+def _check_dialects(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names or not _DIALECTS.issuperset(names):
+        raise ValueError("must be otel, openinference or langfuse, or several of them with commas between")
+    return names
+
+
+def _check_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    if any(not _HOST(host) for host in hosts):
+        raise ValueError("has something that is no host, such as tools.example, 10.0.0.7 or .internal")
+    return tuple(host.lower() for host in hosts)
 
 
 def _server(url: str) -> str:
@@ -109,6 +123,8 @@ Level = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(
 List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Models = Annotated[List, AfterValidator(_check_models)]
 Ways = Annotated[List, AfterValidator(_check_ways)]
+Dialects = Annotated[List, AfterValidator(_check_dialects)]
+Hosts = Annotated[List, AfterValidator(_check_hosts)]
 
 Word = Annotated[str, AfterValidator(_check_word)]
 Prompt = Annotated[str, AfterValidator(_check_prompt)]
