@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from opentelemetry.trace import Span
-
 from app.errors import (
     AppError,
     BudgetExceeded,
@@ -17,7 +15,7 @@ from app.errors import (
 )
 from app.messages import Message
 from app.models.tiers import AUTO
-from app.runs import cache, routing
+from app.runs import cache, routing, spans
 from app.runs.candidates import stay
 from app.runs.context import RunContext
 from app.runs.events import Answer, RunFailed, RunFinished, RunStarted, Suggestion
@@ -27,6 +25,7 @@ from app.runs.steps import Asked
 from app.runs.suggestions import Ran, suggest
 from app.telemetry import metrics
 from app.telemetry.context import current
+from app.telemetry.conventions import INVOKE_AGENT
 from app.telemetry.logs import log
 from app.telemetry.traces import fail
 
@@ -35,16 +34,16 @@ _REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
 
 async def execute(run: RunContext, handle: RunHandle) -> None:
     """Emit the run's events; what it used is settled, and what was said kept, however it ends."""
-    with run.services.tracing.span(f"invoke_agent {run.agent.name}", _attributes, run) as span:
+    with run.services.tracing.span(f"{INVOKE_AGENT} {run.agent.name}", spans.of_run, run) as run.span:
         try:
             headers = await _admit_and_recall(run, handle)
             _begin(run, headers)
             await _work(run, handle)
             await _settle_and_remember(run, () if run.state.refused else run.state.messages)
-            run.emit(RunFinished(_answer(run, span, run.latency_ms)))
+            run.emit(RunFinished(_answer(run, run.latency_ms)))
         except AppError as error:
             await _settle_and_remember(run, _interrupted(run, error))
-            _report_failure(run, span, error)
+            _report_failure(run, error)
         except asyncio.CancelledError:
             _end_later(run)
             reason = handle.failed_by.slug if handle.failed_by else "cancelled"
@@ -53,20 +52,12 @@ async def execute(run: RunContext, handle: RunHandle) -> None:
         except Exception:  # the client sees the request id, the log has the stack
             log.exception("agent.request.crashed")
             _end_later(run)
-            _report_failure(run, span, InternalError("Something went wrong on our side."))
+            _report_failure(run, InternalError("Something went wrong on our side."))
         finally:
             if run.flight is not None:
                 run.flight.leave()
-
-
-def _attributes(run: RunContext) -> dict[str, str]:
-    return {
-        "gen_ai.operation.name": "invoke_agent",
-        "gen_ai.agent.name": run.agent.name,
-        "gen_ai.provider.name": run.model.provider,
-        "gen_ai.request.model": run.model.name,
-        "gen_ai.conversation.id": run.memory.session_id,
-    }
+            if run.span.is_recording():
+                spans.end(run)
 
 
 async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, str]:
@@ -139,29 +130,13 @@ async def _settle_and_remember(run: RunContext, messages: Sequence[Message]) -> 
             run.memory.not_kept(error)
 
 
-def _answer(run: RunContext, span: Span, latency_ms: float) -> Answer:
+def _answer(run: RunContext, latency_ms: float) -> Answer:
     state, memory = run.state, run.memory
     metrics.OVERHEAD.observe(max(latency_ms / 1000 - run.outside_seconds, 0.0))
     account = _account(run, latency_ms)
     if state.reused is not None:
         account |= {"cached": True, "age_seconds": state.reused.age_seconds}
     _log(run, "agent.request.success", account, state.text)
-    if span.is_recording():
-        span.set_attributes(
-            {
-                "gen_ai.usage.input_tokens": state.usage.input_tokens,
-                "gen_ai.usage.output_tokens": state.usage.output_tokens,
-                "agent.cost_usd": state.cost_usd,
-                "agent.finish_reason": state.finish_reason or "",
-                "agent.attempts": state.attempts,
-                "gen_ai.response.model": run.model.name,
-                "agent.cached": state.reused is not None,
-            }
-        )
-        if run.fallback_from is not None:
-            span.set_attribute("agent.fallback_from", run.fallback_from)
-        if state.reused is not None:
-            span.set_attribute("agent.cache.age_seconds", state.reused.age_seconds)
     ids = current.get()
     degraded = memory.degraded
     return Answer(
@@ -208,9 +183,9 @@ def _end_later(run: RunContext) -> None:
         run.memory.keep_later(messages)
 
 
-def _report_failure(run: RunContext, span: Span, error: AppError) -> None:
-    if span.is_recording():
-        fail(span, error)
+def _report_failure(run: RunContext, error: AppError) -> None:
+    if run.span.is_recording():
+        fail(run.span, error)
     _log_failure(run, error.slug)
     run.emit(RunFailed(error))
 
