@@ -46,7 +46,10 @@ class Outgoing:
     def _look_at(self, method: str, url: str) -> Target:
         parts = urlsplit(url)
         shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-        port = parts.port or _PORTS.get(parts.scheme, 0)
+        try:
+            port = parts.port or _PORTS.get(parts.scheme, 0)
+        except ValueError:  # what nothing can be sent to is for the client to say
+            port = 0
         attributes: Mapping[str, AttributeValue] = {
             conventions.HTTP_METHOD: method,
             conventions.SERVER_ADDRESS: parts.hostname or "",
