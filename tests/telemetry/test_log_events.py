@@ -130,7 +130,7 @@ def test_every_line_of_a_mixed_load_is_valid(serve: Serve, upstream: Upstream, t
     for status in (400, 401, 500, 429):
         upstream.reset(refuses(status, Retry_After="0"))
         chat(service)
-    for path, body in (("/chat", {}), ("/chat", {"message": "hi", "model": "none"}), ("/nowhere", {}), ("/live", {})):
+    for path, body in (("/chat", {}), ("/chat", {"message": "hi", "model": "none"}), ("/nowhere", {}), ("/sessions", {})):
         service.client.post(path, json=body)
     for _ in range(2):
         service.client.post("/agent/run", json={"query": "hi", "model": "demo", "user_id": "ada"})
