@@ -134,4 +134,6 @@ class RunContext(Struct):
     def pay(self, attempt: Attempt) -> None:
         """Book what a call of a model has cost."""
         self.record(Attempted(attempt.model, attempt.usage, attempt.nanos, attempt.uncertain))
-        self.reservation.record(attempt.model, attempt.usage, attempt.cost_usd, uncertain=attempt.uncertain)
+        self.reservation.record(
+            attempt.model, attempt.usage, attempt.cost_usd, uncertain=attempt.uncertain, shared=attempt.shared
+        )

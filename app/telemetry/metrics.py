@@ -43,8 +43,14 @@ TIME_TO_FIRST_TOKEN = Histogram(
     buckets=LATENCY_BUCKETS,
 )
 OVERHEAD = Histogram("agent_overhead_seconds", "A run's time outside models and tools", buckets=OVERHEAD_BUCKETS)
-TOKENS = Counter("agent_tokens", "Tokens by the provider's count", ["model", "type"])
-UNCERTAIN_TOKENS = Counter("agent_uncertain_tokens", "Tokens estimated for calls that were cut", ["model", "type"])
+TOKENS = Counter(
+    "agent_tokens", "Tokens by the provider's count, or estimated for calls that were cut", ["model", "type"]
+)
+UNCERTAIN_TOKENS = Counter(
+    "agent_uncertain_tokens",
+    "The part of agent_tokens_total that is estimated, for calls that were cut",
+    ["model", "type"],
+)
 COST = Counter("agent_cost_usd", "Cost of model calls in US dollars, those that were cut included", ["model"])
 MODEL_REQUESTS = Counter("agent_model_requests", "Model calls by their outcome", ["model", "outcome"])
 ROUTED = Counter("agent_routed", "Runs that asked for the model `auto`", ["tier", "reason"])
