@@ -34,13 +34,13 @@ class _Standard(CollectorRegistry):
         self.made[next(iter(collector.collect())).name] = collector
 
 
-_standard = _Standard()
-default(registry=_standard)
-_TOTAL: Counter = _standard.made["http_requests"]
-_DURATION: Histogram = _standard.made["http_request_duration_seconds"]
-_ANY_DURATION: Histogram = _standard.made["http_request_duration_highr_seconds"]
-_RECEIVED: Summary = _standard.made["http_request_size_bytes"]
-_SENT: Summary = _standard.made["http_response_size_bytes"]
+STANDARD = _Standard()
+default(registry=STANDARD)
+_TOTAL: Counter = STANDARD.made["http_requests"]
+_DURATION: Histogram = STANDARD.made["http_request_duration_seconds"]
+_ANY_DURATION: Histogram = STANDARD.made["http_request_duration_highr_seconds"]
+_RECEIVED: Summary = STANDARD.made["http_request_size_bytes"]
+_SENT: Summary = STANDARD.made["http_response_size_bytes"]
 
 
 class _Series(Struct, frozen=True):
