@@ -10,9 +10,10 @@ from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from app.errors import ConfigurationError
-from app.messages import Usage
-from app.models.call_records import Attempt, nanos_of, record_answer, record_failure
+from app.messages import NANOS, Usage
+from app.models.call_records import Attempt, count_unpriced, record_answer, record_failure
 from app.models.catalog import provider_key
+from app.models.cut_calls import done_by_then
 from app.models.embedding_wire import FORMATS, Embedded, Format, Vector
 from app.models.estimates import estimated_tokens
 from app.models.failure_table import rule_of
@@ -69,10 +70,9 @@ class Embeddings:
             try:
                 embedded = await self._bounded_call(texts)
             except BaseException as error:
-                attempt = (
-                    self._attempt(self._estimate(texts), uncertain=True) if rule_of(error).pays == "uncertain" else None
-                )
-                record_failure(self.ref, error, perf_counter() - started, attempt, number=1)
+                seconds = perf_counter() - started
+                attempt = self._cut(texts, error, seconds) if rule_of(error).pays == "uncertain" else None
+                record_failure(self.ref, error, seconds, attempt, number=1)
                 if attempt is not None:
                     on_attempt(attempt)
                 raise
@@ -101,13 +101,24 @@ class Embeddings:
         try:
             embedded = self._format.read(answer)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise unavailable("broken_answer", f"no embeddings: {error}") from error
+            raise unavailable("broken_answer", "no embeddings", words=str(error)) from error
         if len(embedded.vectors) != len(texts) or not _are_alike(embedded.vectors):
             raise unavailable("broken_answer", f"{len(embedded.vectors)} unusable embeddings of {len(texts)} texts")
         return embedded
 
-    def _attempt(self, usage: Usage, *, uncertain: bool = False) -> Attempt:
-        return Attempt(self.ref, usage, nanos_of(self.ref, self._price, usage), uncertain)
+    def _attempt(self, usage: Usage) -> Attempt:
+        count_unpriced(self.ref, self._price)
+        return Attempt(self.ref, usage, self._nanos(usage))
+
+    def _cut(self, texts: Sequence[str], error: BaseException, seconds: float) -> Attempt:
+        count_unpriced(self.ref, self._price)
+        usage = self._estimate(texts)
+        done = done_by_then(usage, error, seconds, heard=False)
+        shared = (done.total, self._nanos(done))
+        return Attempt(self.ref, usage, self._nanos(usage), uncertain=True, shared=shared)
+
+    def _nanos(self, usage: Usage) -> int:
+        return round(self._price.cost_usd(usage) * NANOS)
 
     def _estimate(self, texts: Sequence[str]) -> Usage:
         return Usage(sum(map(estimated_tokens, texts)), 0)

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -12,6 +12,13 @@ from app.access.principal import Principal
 
 MARK = "x-tool-context"
 """Stands for the context in a function's schema, until it is taken out: models and callers cannot give one."""
+
+
+class HandOver(NamedTuple):
+    """Why a person has to take over, and what they have to know."""
+
+    reason: str
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,11 @@ class ToolContext:
     """Time at which the tool is stopped, on the event loop's clock (`loop.time()`)."""
     sources: list[str] = field(default_factory=list)
     """Sources that the tool used, such as addresses of documents; the tool appends to this list."""
+    handed_over: list[HandOver] = field(default_factory=list)
+
+    def hand_over(self, reason: str, summary: str = "") -> None:
+        """Have the run count as one that a person has to take over."""
+        self.handed_over.append(HandOver(reason, summary))
 
     @property
     def seconds_left(self) -> float:

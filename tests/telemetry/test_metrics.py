@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.limits.budgets import BudgetScope
 from app.limits.tiers import Scope
 from app.models.failure_table import ATTEMPTED, GATES
-from app.telemetry.known_series import RUN_OUTCOMES
+from app.runs.outcome import OUTCOMES
 from app.tools.result import ToolStatus
 from tests.conftest import Failing, Serve
 from tests.service import Service
@@ -51,7 +51,7 @@ AT_ZERO = {
 AT_ZERO |= {
     *(f'agent_model_requests_total{{model="demo",outcome="{outcome}"}}' for outcome in ATTEMPTED),
     *(f'agent_model_refusals_total{{model="demo",reason="{reason}"}}' for reason in GATES),
-    *(f'agent_runs_total{{agent="default",outcome="{outcome}"}}' for outcome in RUN_OUTCOMES),
+    *(f'agent_runs_total{{agent="default",outcome="{outcome}"}}' for outcome in OUTCOMES),
     *(f'agent_tool_calls_total{{status="{status}",tool="clock"}}' for status in get_args(ToolStatus)),
     *(f'agent_rate_limited_total{{scope="{scope}"}}' for scope in get_args(Scope)),
     *(f'agent_budget_exceeded_total{{scope="{scope}"}}' for scope in get_args(BudgetScope)),
@@ -110,7 +110,7 @@ def test_a_run_is_counted(fresh_service: Service) -> None:
     def more(name: str) -> float:
         return after[name] - before.get(name, 0)
 
-    assert more('agent_requests_total{endpoint="/chat/stream",method="POST",status="200"}') == 1
+    assert more('agent_requests_total{endpoint="/chat/stream",method="POST",outcome="ok",status="200"}') == 1
     assert more('agent_request_latency_seconds_count{endpoint="/chat/stream"}') == 1
     assert more('agent_model_requests_total{model="demo",outcome="ok"}') == 2
     assert more('agent_tool_calls_total{status="ok",tool="calculator"}') == 1
@@ -167,7 +167,7 @@ def test_unknown_paths_are_one_series(demo: Service) -> None:
     for index in range(5):
         demo.ask("GET", f"/unknown-{index}")
     metrics = demo.metrics()
-    assert metrics['agent_requests_total{endpoint="none",method="GET",status="404"}'] >= 5
+    assert metrics['agent_requests_total{endpoint="none",method="GET",outcome="",status="404"}'] >= 5
     assert not [name for name in metrics if "unknown-" in name]
 
 

@@ -39,7 +39,7 @@ def open_metrics(demo: Service) -> str:
 def observe(trace_id: str, *, sampled: bool) -> None:
     token = current.set(RequestContext("request", trace_id, sampled))
     try:
-        count({}, "GET", 200, 0.2, b"", b"")
+        count({}, "GET", 200, 0.2)
         record_first_token("exemplary", 0.1)
     finally:
         current.reset(token)

@@ -52,7 +52,7 @@ def test_a_request_adds_what_the_instrumentator_itself_would_add(
     before = samples(REGISTRY, STANDARD.made)
     for method, path, status, seconds, received, sent in requests:
         route: Any = SimpleNamespace(path=path)
-        count({"route": route}, method, status, seconds, b"%d" % received, b"%d" % sent)
+        count({"route": route}, method, status, seconds, "", b"%d" % received, b"%d" % sent)
         request: Any = SimpleNamespace(headers={"Content-Length": received})
         response: Any = SimpleNamespace(headers={"Content-Length": sent})
         observe(Info(request, response, method, path, f"{status // 100}xx", seconds))
@@ -70,7 +70,8 @@ def test_every_route_is_there_at_zero_but_probes() -> None:
             name = f"agent_request_latency_seconds_count[('endpoint', '{route.path}')]"
             assert (name in known) == (route.path not in PROBES), route.path
     assert "http_requests_total[('handler', '/chat'), ('method', 'POST'), ('status', '5xx')]" in known
-    assert "agent_requests_total[('endpoint', '/chat'), ('method', 'POST'), ('status', '429')]" in known
+    labels = [("endpoint", "/chat"), ("method", "POST"), ("outcome", ""), ("status", "429")]
+    assert f"agent_requests_total{labels}" in known
 
 
 async def test_requests_are_counted_by_the_routes_template_and_probes_are_not() -> None:
@@ -116,5 +117,5 @@ def test_what_was_refused_before_it_was_a_request_is_counted() -> None:
 def test_an_answer_that_never_began_is_a_failure() -> None:
     name = "http_requests_total[('handler', 'none'), ('method', 'GET'), ('status', '5xx')]"
     before = series().get(name, 0)
-    count({}, "GET", 0, 0.1, b"", b"")
+    count({}, "GET", 0, 0.1)
     assert series()[name] == before + 1

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from app.telemetry import metrics
+from app.runs.outcome import OUTCOMES
+from app.telemetry import known_series, metrics
 from scripts import metric_docs
 
 GOLDEN = Path(__file__).parent / "metrics.json"
@@ -50,3 +51,7 @@ def test_names_have_the_units_that_prometheus_recommends() -> None:
 )
 def test_what_alerts_compare_with_is_a_bucket(name: str, bound: float) -> None:
     assert bound in getattr(metrics, name)._kwargs["buckets"]
+
+
+def test_the_outcomes_that_start_at_zero_are_those_of_runs() -> None:
+    assert known_series.RUN_OUTCOMES == OUTCOMES
