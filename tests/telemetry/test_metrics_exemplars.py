@@ -98,6 +98,9 @@ def test_every_exemplar_leads_to_a_trace_that_the_collector_has(serve: Serve, co
     assert found.keys() >= {
         "agent_requests",
         "agent_request_latency_seconds",
+        "agent_run_cost_usd",
+        "agent_run_latency_seconds",
+        "agent_runs",
         "agent_time_to_first_token_seconds",
         "agent_tool_calls",
         "http_request_duration_seconds",
