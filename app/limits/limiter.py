@@ -130,7 +130,7 @@ class Limiter:
                 self._heartbeat.settle_later(reservation)
             raise
         except StateUnavailable as error:
-            log.warning("limits.unsettled", run=reservation.run_id, error=repr(error.__cause__))
+            log.warning("limits.unsettled", run_id=reservation.run_id, error=repr(error.__cause__))
             if over:
                 self._heartbeat.settle_later(reservation)
             elif growth is not None:

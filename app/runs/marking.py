@@ -7,9 +7,9 @@ from opentelemetry import trace
 from app.runs.context import RunContext
 from app.state.feedback import KeptRun
 from app.telemetry import metrics
-from app.telemetry.exemplars import exemplar
 from app.telemetry.context import current
 from app.telemetry.evaluations import ESCALATED, evaluation
+from app.telemetry.exemplars import exemplar
 from app.telemetry.logs import log
 from app.tools.context import HandOver
 

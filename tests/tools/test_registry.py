@@ -11,6 +11,7 @@ from app.errors import ConfigurationError, NotFound
 from app.tools import Tool, tool
 from app.tools.built_in.calculator import calculator
 from app.tools.built_in.clock import clock
+from app.tools.built_in.hand_over import hand_over_to_human
 from app.tools.registry import Registry, load
 
 TOOLS = '''
@@ -58,7 +59,7 @@ def named(name: str) -> Tool:
 
 
 def test_what_is_built_in() -> None:
-    assert dict(load()) == {"calculator": calculator, "clock": clock}
+    assert dict(load()) == {tool.name: tool for tool in (calculator, clock, hand_over_to_human)}
 
 
 def test_a_registry_is_an_immutable_mapping() -> None:
