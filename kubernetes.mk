@@ -22,14 +22,15 @@ e2e: .venv/ready kind-up ## test the chart in the local cluster: answers, traces
 	AGENT_API_E2E=1 .venv/bin/python -m pytest -o addopts="-raP --strict-markers --strict-config --import-mode=importlib" \
 		--timeout 600 --durations 10 tests/e2e
 
-helm-lint: .venv/ready ## check the chart: helm lint, checkov; kubeconform and kube-score must be on PATH
+helm-lint: .venv/ready ## check the chart: helm lint, checkov, promtool; kubeconform and kube-score must be on PATH
 	$$(scripts/helm) lint --strict $(CHART)
 	$$(scripts/helm) lint --strict $(CHART) --values $(CHART)/values-kind.yaml
-	REQUIRE_CHART_TOOLS=1 .venv/bin/python -m pytest tests/chart --quiet --no-cov
+	REQUIRE_CHART_TOOLS=1 .venv/bin/python -m pytest tests/chart tests/observability --quiet --no-cov
 
-helm-docs: .venv/ready ## make the values of plain settings, and the table of values in the chart's README
+helm-docs: .venv/ready ## make the values of plain settings, the table of values in the chart's README, and the local rules
 	.venv/bin/python -m scripts.chart_settings
 	.venv/bin/python scripts/chart_docs.py
+	.venv/bin/python -m scripts.chart_alerts
 
 chart-test: .venv/ready ## test the rendered chart alone
 	.venv/bin/python -m pytest tests/chart --quiet --no-cov
