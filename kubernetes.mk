@@ -31,6 +31,7 @@ helm-docs: .venv/ready ## make the values of plain settings, the table of values
 	.venv/bin/python -m scripts.chart_settings
 	.venv/bin/python scripts/chart_docs.py
 	.venv/bin/python -m scripts.chart_alerts
+	.venv/bin/python -m scripts.dashboard
 
 chart-test: .venv/ready ## test the rendered chart alone
 	.venv/bin/python -m pytest tests/chart --quiet --no-cov

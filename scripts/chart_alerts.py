@@ -1,4 +1,4 @@
-"""Writes k8s/prometheus-rules.yml, the chart's alerts for a Prometheus without an operator; --check says if it is stale.
+"""Writes k8s/prometheus-rules.yml, the alerts for a Prometheus without an operator; --check only says if it is stale.
 
 It has the chart's default thresholds, and takes the series of the scrape job `agent-api`. The local cluster and
 docker-compose.yaml load it.
