@@ -1,7 +1,7 @@
 """Wiring: what is built once a process, and how its parts find each other."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -11,21 +11,22 @@ from app import memory
 from app.access.identity import build_identity
 from app.access.proxies import Proxies
 from app.agents.catalog import Agents
-from app.api import agent, chat, docs, health, sessions, tools, usage
+from app.api import agent, chat, docs, health, request_metrics, sessions, tools, usage
 from app.api.authentication import document_authentication
 from app.api.caller import Callers
 from app.api.cors import CrossOrigin
 from app.api.entrance import Entrance
 from app.api.framework import Api
 from app.api.lifecycle import Lifecycle
-from app.api.middleware import Middleware
+from app.api.middleware import PROBES, Middleware
 from app.api.prefix import Prefixes
 from app.background import supervise
 from app.limits.gate import Gate
 from app.limits.limiter import Limiter
-from app.models.catalog import build_models
-from app.models.failure_table import RETRIED
-from app.models.router import build_router
+from app.models.catalog import Models, build_models
+from app.models.decisions import REASONS
+from app.models.failure_table import ATTEMPTED, GATES, RETRIED
+from app.models.router import Router, build_router
 from app.models.tiers import AUTO
 from app.runs.context import Services
 from app.runs.runner import Runner
@@ -36,7 +37,8 @@ from app.state.bounds import Bounds
 from app.state.flights import Flights
 from app.state.redis import connect
 from app.state.sessions import Sessions
-from app.telemetry import metrics, traces
+from app.telemetry import event_loop, traces
+from app.telemetry.known_series import Known, start_at_zero
 from app.telemetry.prober import Prober
 from app.telemetry.scrubbing import keep_secrets_of
 from app.tools import registry as tool_registry
@@ -76,7 +78,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     proxies = Proxies(settings.trusted_proxies)
     entrance = Entrance(gate, proxies, anonymous=identity.everyone)
     callers = Callers(identity, entrance)
-    metrics.start_at_zero(models, registry, RETRIED)
+    start_at_zero(_known(settings, models, router, registry))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -86,6 +88,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             asyncio.create_task(keep("keys", identity.watch)),
             asyncio.create_task(keep("agents", agents.watch)),
             asyncio.create_task(keep("limits", limiter.run)),
+            asyncio.create_task(keep("event-loop", event_loop.watch, essential=False)),
             asyncio.create_task(keep("memory", memory.trim, essential=False)),
         ]
         if lifecycle.state == "starting":  # and not asked to leave meanwhile
@@ -115,6 +118,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     docs.routes(app, pages=settings.docs)
     if not identity.everyone:
         app.amend(document_authentication)
+    request_metrics.start_at_zero(route for route in app.routes if getattr(route, "path", None) not in PROBES)
     behind_path = settings.root_path or settings.trusted_proxies
     app.serve_through(
         Middleware(
@@ -131,3 +135,17 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         )
     )
     return app
+
+
+def _known(settings: Settings, models: Models, router: Router | None, tools: Iterable[str]) -> Known:
+    """What labels of metrics can be."""
+    return Known(
+        models=tuple(models),
+        embedding_models=() if settings.similar_answers == "never" else (settings.embedding_model,),
+        outcomes=ATTEMPTED,
+        gates=GATES,
+        retried=RETRIED,
+        tiers=() if router is None else [model.tier for model in router.tiers],
+        tier_reasons=REASONS,
+        tools=tuple(tools),
+    )

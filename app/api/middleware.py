@@ -82,7 +82,7 @@ class Middleware:
             if not probe:
                 seconds = perf_counter() - started
                 self.lifecycle.request_finished()
-                count(scope, method, sender.status, seconds)
+                count(scope, method, sender.status, seconds, headers.get(b"content-length", b""), sender.length)
                 self.entrance.leave(scope, sender.status)
                 _log(scope, method, sender.status, seconds)
             current.reset(token)
@@ -189,10 +189,12 @@ class _Sender(Struct):
     _started: float
     _lifecycle: Lifecycle
     status: int = 0  # nothing has been sent
+    length: bytes = b""  # of the body, where a header says it
 
     def send(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.length = dict(message["headers"]).get(b"content-length", b"")
             headers = [
                 *message["headers"],
                 (b"x-request-id", self._request_id.encode()),

@@ -6,8 +6,15 @@ from time import perf_counter
 
 from msgspec.structs import replace
 
-from app.messages import NANOS, Usage
-from app.models.call_records import Attempt, first_token_series, record_answer, record_failure
+from app.messages import Usage
+from app.models.call_records import (
+    Attempt,
+    nanos_of,
+    record_answer,
+    record_failure,
+    record_first_token,
+    record_writing,
+)
 from app.models.cut_calls import Heard, used_when_cut
 from app.models.pace import Pace
 from app.models.prices import Price
@@ -65,7 +72,7 @@ class ObservedModel:
             nonlocal silent
             silent = perf_counter() - started
             if request.stream:
-                first_token_series(self.ref).observe(silent)
+                record_first_token(self.ref, silent)
 
         def hear(text: str) -> None:
             silence.heard_at = clock()
@@ -101,12 +108,14 @@ class ObservedModel:
         seconds = perf_counter() - started
         attempt = Attempt(self.ref, completion.usage, self._nanos(completion.usage))
         record_answer(attempt, seconds, number)
+        if silent is not None and request.stream:
+            record_writing(self.ref, seconds - silent, completion.usage.output_tokens)
         self.pace.add(completion.usage.output_tokens, seconds)
         on_attempt(attempt)
         return replace(completion, model=self.ref, nanos=attempt.nanos, attempts=number)
 
     def _nanos(self, usage: Usage) -> int:
-        return round(self.price.cost_usd(usage) * NANOS)
+        return nanos_of(self.ref, self.price, usage)
 
     def _cut(
         self, request: ModelRequest, heard: Heard, error: BaseException, on_attempt: OnAttempt, number: int

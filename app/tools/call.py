@@ -11,6 +11,7 @@ from opentelemetry.trace import Span
 from pydantic import ValidationError
 
 from app.messages import ToolCall
+from app.telemetry.exemplars import exemplar
 from app.telemetry.logs import log
 from app.telemetry.metrics import TOOL_CALLS, TOOL_LATENCY
 from app.telemetry.traces import Tracing
@@ -82,7 +83,7 @@ async def _timed(tool: Tool, context: ToolContext, call: ToolCall) -> ToolResult
     )
     result = malformed(tool) if call.malformed else await _bounded(tool, call.arguments, own)
     seconds = time.perf_counter() - start
-    TOOL_LATENCY.labels(tool.name).observe(seconds)
+    TOOL_LATENCY.labels(tool.name).observe(seconds, exemplar())
     sources = tuple([str(source) for source in own.sources])
     return replace(result, latency_ms=round(seconds * 1000, 3), sources=sources)
 
@@ -146,7 +147,7 @@ def _gone(task: asyncio.Task[ToolResult]) -> None:
 
 def _report(label: str, name: str, result: ToolResult, span: Span) -> None:
     """Count and log the call, without its content; only a tool's own defect leaves a stack."""
-    TOOL_CALLS.labels(label, result.status).inc()
+    TOOL_CALLS.labels(label, result.status).inc(1, exemplar())
     fields = {
         "tool": clean(name[:MAX_NAME_CHARS]),
         "latency_ms": result.latency_ms,
