@@ -125,7 +125,10 @@ def panel(number: int, one: Panel, position: Json) -> Json:
             {"title": f"Runbook: {alert}", "url": f"{RUNBOOKS}#{alert.lower()}", "targetBlank": True}
             for alert in one.alerts
         ],
-        "fieldConfig": {"defaults": defaults(one), "overrides": [trace_link()]},
+        "fieldConfig": {
+            "defaults": defaults(one),
+            "overrides": [trace_link()] if any(query.exemplars for query in one.queries) else [],
+        },
         "options": {"tooltip": {"mode": "multi"}} if one.kind == "timeseries" else {},
         "targets": [target(index, query) for index, query in enumerate(one.queries)],
     }

@@ -2,6 +2,7 @@
 
 from scripts.dashboard.panels import Panel, Query, Row, gauge, quantiles, rate, share
 
+OWN = ',container="agent-api"'
 DROPPED = "sum by (signal) (rate(agent_telemetry_dropped_total{@}[$__rate_interval]))"
 EXPORTED = "sum by (signal) (rate(agent_telemetry_exported_total{@}[$__rate_interval]))"
 
@@ -65,8 +66,10 @@ PODS = Row(
             "CPU that a limit withheld",
             (
                 share(
-                    'sum by (pod) (rate(container_cpu_cfs_throttled_periods_total{@,container="agent-api"}[$__rate_interval]))',
-                    'sum by (pod) (rate(container_cpu_cfs_periods_total{@,container="agent-api"}[$__rate_interval]))',
+                    *(
+                        rate(f"container_cpu_cfs_{name}_total", "pod", OWN).expression
+                        for name in ("throttled_periods", "periods")
+                    ),
                     "{{pod}}",
                 ),
             ),

@@ -1,5 +1,6 @@
 """The alerts as a release has them. What they do is tried in tests/observability."""
 
+import json
 import re
 import subprocess
 import sys
@@ -71,3 +72,15 @@ def test_what_stands_in_the_template_is_what_stands_in_the_values(render: Render
     """An upgrade with the values of an older chart has none of the thresholds."""
     assert rules(render) == rules(render, thresholds=None, matchers=None, runbookUrl=None)
     assert "thresholds:" in (CHART / "values.yaml").read_text()
+
+
+def test_the_dashboard_leads_to_the_same_runbooks(render: Render) -> None:
+    metrics = {"prometheusRule": {"runbookUrl": "https://wiki.example/agent-api"}, "dashboard": {"enabled": True}}
+    [text] = [
+        next(iter(one["data"].values()))
+        for one in render(metrics=metrics).of("ConfigMap")
+        if "agent-api.json" in one["data"]
+    ]
+    links = {link["url"] for panel in json.loads(text)["panels"] for link in panel.get("links", [])}
+    assert len(links) > 15
+    assert all(url.startswith("https://wiki.example/agent-api#agentapi") for url in links)
