@@ -79,6 +79,13 @@ class Prometheus:
         self._process.wait(30)
         self._log.close()
 
+    def wait_for(self, query: str) -> None:
+        """Until the query has a series. The first scrape comes five seconds after the start."""
+        end = time.monotonic() + START_SECONDS
+        while not self.ask(query):
+            assert time.monotonic() < end, query
+            time.sleep(0.2)
+
     def ask(self, query: str) -> list[dict[str, Any]]:
         """The series of an instant query, each with its labels and its value."""
         return self._data("/api/v1/query", query=query)["result"]  # type: ignore[no-any-return]
