@@ -78,6 +78,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -
             models=",".join(MODELS),
             openai_base_url=f"{provider.url}/v1",
             unknown_price="allow",
+            model_options='{"openai/gpt-4o": {"context_window": 8192}}',
             answer_cache="true",
             model_tiers='{"simple": "demo", "complex": "openai/gpt-4o"}',
             budget_global_day_usd=100,
