@@ -1,4 +1,4 @@
-"""A model server that speaks OpenAI's chat completions. The model `flaky` fails with 503 while the file BROKEN is there.
+"""A server of models with OpenAI's chat completions. The model `flaky` fails with 503 while the file BROKEN is there.
 
 Standard library only: it runs in a pod of the service's own image.
 """

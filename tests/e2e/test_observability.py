@@ -25,8 +25,15 @@ RIGHT = {
     "AgentApiBreakerOpen",
     "AgentApiFallbacks",
 }
-# Nobody here calls a tool, marks an answer, or is answered from the cache.
-UNUSED = ("agent_tool_", "agent_feedback_", "agent_run_context_ratio", "agent_telemetry_")
+# Nobody here calls a tool, marks an answer, asks for `auto`, or is answered from the cache.
+UNUSED = (
+    "agent_cache_",
+    "agent_routed_",
+    "agent_tool_",
+    "agent_feedback_",
+    "agent_run_context_ratio",
+    "agent_telemetry_",
+)
 ELSEWHERE = set(OTHERS) - {"ALERTS"}
 
 
