@@ -1,7 +1,7 @@
 """Wiring: what is built once a process, and how its parts find each other."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -11,7 +11,7 @@ from app import memory
 from app.access.identity import build_identity
 from app.access.proxies import Proxies
 from app.agents.catalog import Agents
-from app.api import agent, chat, docs, health, request_metrics, sessions, tools, usage
+from app.api import agent, chat, docs, feedback, health, request_metrics, sessions, tools, usage
 from app.api.authentication import document_authentication
 from app.api.caller import Callers
 from app.api.cors import CrossOrigin
@@ -23,22 +23,22 @@ from app.api.prefix import Prefixes
 from app.background import supervise
 from app.limits.gate import Gate
 from app.limits.limiter import Limiter
-from app.models.catalog import Models, build_models
-from app.models.decisions import REASONS
-from app.models.failure_table import ATTEMPTED, GATES, RETRIED
-from app.models.router import Router, build_router
+from app.models.catalog import build_models
+from app.models.router import build_router
 from app.models.tiers import AUTO
 from app.runs.context import Services
+from app.runs.known import known_labels
 from app.runs.runner import Runner
 from app.runs.start_checks import check_settings
 from app.settings import Settings
 from app.state.answer_cache import AnswerCache
 from app.state.bounds import Bounds
+from app.state.feedback import Feedback
 from app.state.flights import Flights
 from app.state.redis import connect
 from app.state.sessions import Sessions
 from app.telemetry import event_loop, traces
-from app.telemetry.known_series import Known, start_at_zero
+from app.telemetry.known_series import start_at_zero
 from app.telemetry.prober import Prober
 from app.telemetry.scrubbing import keep_secrets_of
 from app.tools import registry as tool_registry
@@ -48,7 +48,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     """The service. Raises ConfigurationError for settings that it cannot work with."""
     lifecycle = lifecycle or Lifecycle(settings.max_active_requests)
     keep_secrets_of(settings)
-    tracing = traces.configure()
+    tracing = traces.configure(settings)
     models = build_models(settings, tracing)
     registry = tool_registry.load()
     router = build_router(settings, models)
@@ -57,6 +57,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     history = Sessions(store, Bounds.of(settings), anonymous=settings.auth == ("none",))
     answers = AnswerCache(store, settings)
     limiter = Limiter(settings, store)
+    marks = Feedback(store, settings) if settings.feedback_days else None
     agents = Agents(settings, models if router is None else [*models, AUTO], tuple(registry))
     similar = None
     if settings.similar_answers != "never":
@@ -64,7 +65,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
 
         similar = build_similar(settings, store, tracing)
     runner = Runner(
-        Services(settings, models, history, limiter, tracing, Flights(answers), similar, router),
+        Services(settings, models, history, limiter, tracing, Flights(answers), marks, similar, router),
         agents=agents,
         tools=registry,
     )
@@ -78,7 +79,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     proxies = Proxies(settings.trusted_proxies)
     entrance = Entrance(gate, proxies, anonymous=identity.everyone)
     callers = Callers(identity, entrance)
-    start_at_zero(_known(settings, models, router, registry))
+    start_at_zero(known_labels(settings, models, router, registry))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -100,6 +101,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         await runner.aclose()
         await history.aclose()
         await answers.aclose()
+        if marks is not None:
+            await marks.aclose()
         if similar is not None:
             await similar.aclose()
         await limiter.close()
@@ -114,6 +117,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     tools.routes(app, registry, limiter, lifecycle, tracing)
     sessions.routes(app, history, limiter)
     usage.routes(app, limiter)
+    feedback.routes(app, marks, limiter, tracing, trace_content=settings.trace_content)
     health.routes(app, lifecycle, prober, models)
     docs.routes(app, pages=settings.docs)
     if not identity.everyone:
@@ -123,7 +127,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     app.serve_through(
         Middleware(
             plain=app.routed,
-            traced=app.traced(tracing),
+            traced=app.traced(tracing, proxies.sent),
+            trusted=proxies.sent,
             authenticate=callers.authenticate,
             routes=app.routes,
             cors=CrossOrigin(app.routed, settings.cors_origins) if settings.cors_origins else None,
@@ -135,17 +140,3 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         )
     )
     return app
-
-
-def _known(settings: Settings, models: Models, router: Router | None, tools: Iterable[str]) -> Known:
-    """What labels of metrics can be."""
-    return Known(
-        models=tuple(models),
-        embedding_models=() if settings.similar_answers == "never" else (settings.embedding_model,),
-        outcomes=ATTEMPTED,
-        gates=GATES,
-        retried=RETRIED,
-        tiers=() if router is None else [model.tier for model in router.tiers],
-        tier_reasons=REASONS,
-        tools=tuple(tools),
-    )

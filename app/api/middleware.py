@@ -18,8 +18,10 @@ from app.api.lifecycle import Lifecycle
 from app.api.media_type import check_media_type
 from app.api.prefix import HEADER, Prefixes
 from app.api.request_metrics import count
+from app.api.served_run import report_of_run
 from app.errors import AppError, BodyTooLarge, Overloaded, UnsupportedMediaType
 from app.ids import new_id
+from app.runs.report import RunReport
 from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
 from app.telemetry.scrubbing import without_credentials
@@ -30,7 +32,6 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 _EXPECTED = (*REFUSALS, ClientDisconnect)
 _POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_MALFORMED = frozenset({400, 408, 431})  # whose sender the log names
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Middleware:
     cors: CrossOrigin | None
     prefixes: Prefixes | None
     tracing: Tracing
+    trusted: Callable[[Scope], bool]
+    """Whether a request's sender is believed what it says of the trace that it belongs to."""
     lifecycle: Lifecycle
     max_body_bytes: int
     entrance: Entrance
@@ -63,7 +66,8 @@ class Middleware:
         given_id = headers.get(b"x-request-id", b"")
         request_id = given_id.decode() if _SANE_ID(given_id) else new_id()
         traceparent = headers.get(b"traceparent")
-        trace_id, sampled = self.tracing.decide(traceparent.decode("latin-1") if traceparent else None)
+        believed = traceparent is not None and self.trusted(scope)
+        trace_id, sampled = self.tracing.decide(traceparent.decode("latin-1") if traceparent and believed else None)
         sampled = sampled and not probe
         token = current.set(RequestContext(request_id, trace_id, sampled))
         if self.cors is not None and b"origin" in headers:
@@ -82,9 +86,12 @@ class Middleware:
             if not probe:
                 seconds = perf_counter() - started
                 self.lifecycle.request_finished()
-                count(scope, method, sender.status, seconds, headers.get(b"content-length", b""), sender.length)
+                report = report_of_run(scope)
+                outcome = "" if report is None else report.outcome
+                received = headers.get(b"content-length", b"")
+                count(scope, method, sender.status, seconds, outcome, received, sender.length)
                 self.entrance.leave(scope, sender.status)
-                _log(scope, method, sender.status, seconds)
+                _log(scope, method, sender.status, seconds, self.entrance.origin_of(scope).address, report)
             current.reset(token)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -161,16 +168,40 @@ class Middleware:
         return bounded
 
 
-def _log(scope: Scope, method: str, status: int, seconds: float) -> None:
+def _log(scope: Scope, method: str, status: int, seconds: float, peer: str, report: RunReport | None) -> None:
     fields: dict[str, Any] = {
         "method": method,
         "path": without_credentials(scope["path"]),
         "status": status,
         "latency_ms": round(seconds * 1000, 2),
+        "peer": peer,
     }
-    if status in _MALFORMED:
-        fields["peer"] = scope["client"][0] if scope["client"] else ""
+    if report is not None:
+        fields |= _of_run(report)
     log.note("request", fields)
+
+
+def _of_run(report: RunReport) -> dict[str, Any]:
+    """What a request's line says of its run, without what does not apply."""
+    fields: dict[str, Any] = {
+        "run_id": report.run_id,
+        "user": report.user,
+        "agent": report.agent,
+        "model": report.model,
+        "attempts": report.attempts,
+        "outcome": report.outcome,
+        "tokens": report.tokens,
+        "cost_usd": report.cost_usd,
+        "queue_ms": report.queue_ms,
+        "cached": report.cached,
+    }
+    if report.fallback_from is not None:
+        fields["fallback_from"] = report.fallback_from
+    if report.finish_reason is not None:
+        fields["finish_reason"] = report.finish_reason
+    if report.ttft_ms is not None:
+        fields["ttft_ms"] = report.ttft_ms
+    return fields
 
 
 def _without_body(send: Send) -> Send:

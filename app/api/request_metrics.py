@@ -34,13 +34,13 @@ class _Standard(CollectorRegistry):
         self.made[next(iter(collector.collect())).name] = collector
 
 
-_standard = _Standard()
-default(registry=_standard)
-_TOTAL: Counter = _standard.made["http_requests"]
-_DURATION: Histogram = _standard.made["http_request_duration_seconds"]
-_ANY_DURATION: Histogram = _standard.made["http_request_duration_highr_seconds"]
-_RECEIVED: Summary = _standard.made["http_request_size_bytes"]
-_SENT: Summary = _standard.made["http_response_size_bytes"]
+STANDARD = _Standard()
+default(registry=STANDARD)
+_TOTAL: Counter = STANDARD.made["http_requests"]
+_DURATION: Histogram = STANDARD.made["http_request_duration_seconds"]
+_ANY_DURATION: Histogram = STANDARD.made["http_request_duration_highr_seconds"]
+_RECEIVED: Summary = STANDARD.made["http_request_size_bytes"]
+_SENT: Summary = STANDARD.made["http_response_size_bytes"]
 
 
 class _Series(Struct, frozen=True):
@@ -63,13 +63,23 @@ def start_at_zero(routes: Iterable[BaseRoute]) -> None:
                     _series(route.path, method, int(status))
 
 
-def count(scope: Scope, method: str, status: int, seconds: float, received: bytes, sent: bytes) -> None:
+def count(
+    scope: Scope,
+    method: str,
+    status: int,
+    seconds: float,
+    outcome: str = "",
+    received: bytes = b"",
+    sent: bytes = b"",
+) -> None:
     """Count and time a request by its route's template, its method and status; unknown paths are `none`.
 
-    `received` and `sent` are the `Content-Length` of the request and its answer, empty where there is none.
+    `outcome` is that of the run that it asked for. `received` and `sent` are the `Content-Length` of the request and
+    its answer, empty where there is none.
     """
     route = scope.get("route")
-    series = _series(_UNKNOWN if route is None else route.path, method if method in _METHODS else "other", status)
+    endpoint = _UNKNOWN if route is None else route.path
+    series = _series(endpoint, method if method in _METHODS else "other", status, outcome)
     trace = exemplar()
     series.requests.inc(1, trace)
     series.latency.observe(seconds, trace)
@@ -82,7 +92,7 @@ def count(scope: Scope, method: str, status: int, seconds: float, received: byte
 
 def count_refused(status: int) -> None:
     """Count what was refused before it was a request."""
-    count({}, "", status, 0.0, b"", b"")
+    count({}, "", status, 0.0)
 
 
 def _length(header: bytes) -> int:
@@ -90,9 +100,9 @@ def _length(header: bytes) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _series(endpoint: str, method: str, status: int) -> _Series:
+def _series(endpoint: str, method: str, status: int, outcome: str = "") -> _Series:
     return _Series(
-        metrics.REQUESTS.labels(endpoint, method, str(status)),
+        metrics.REQUESTS.labels(endpoint, method, str(status), outcome),
         metrics.REQUEST_LATENCY.labels(endpoint),
         _TOTAL.labels(method, f"{(status or _NOTHING_SENT) // 100}xx", endpoint),
         _DURATION.labels(method, endpoint),

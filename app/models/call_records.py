@@ -26,17 +26,18 @@ class Attempt(Struct, frozen=True):
     """What it cost, in billionths of a US dollar."""
     uncertain: bool = False
     """Nobody counted: `usage` is an estimate."""
+    shared: tuple[int, int] | None = None
+    """Tokens and nano-dollars that budgets of more than the caller are charged, where these are less."""
 
     @property
     def cost_usd(self) -> float:
         return self.nanos / NANOS
 
 
-def nanos_of(ref: str, price: Price, usage: Usage) -> int:
-    """What an attempt cost, in billionths of a US dollar. One whose price is not known is counted."""
+def count_unpriced(ref: str, price: Price) -> None:
+    """Of an attempt that a provider may charge for: count it if nobody knows how much."""
     if price is UNKNOWN:
         metrics.UNKNOWN_PRICE_CALLS.labels(ref).inc()
-    return round(price.cost_usd(usage) * NANOS)
 
 
 def _milliseconds(seconds: float) -> float:
@@ -103,18 +104,28 @@ def record_failure(ref: str, error: BaseException, seconds: float, attempt: Atte
         latency_ms=_milliseconds(seconds),
         success=False,
         error=outcome,
-        cause=error.cause if isinstance(error, ModelError) else "",
+        **_told(error),
         **further,
     )
 
 
+def _told(error: BaseException) -> dict[str, Any]:
+    """What the log says of the failure. The provider's own words repeat prompts, and are there only by LOG_CONTENT."""
+    if not isinstance(error, ModelError):
+        return {}
+    words = {"words": error.words} if log.content and error.words else {}
+    return {"cause": error.cause, **words} if error.cause else words
+
+
 def _record_estimate(attempt: Attempt) -> dict[str, Any]:
-    """Count the tokens that nobody counted and their cost, which budgets have as well; what the log says of them."""
+    """Count the tokens that nobody counted and their cost, as usage does; what the log says of them."""
     usage = attempt.usage
     metrics.COST.labels(attempt.model).inc(attempt.cost_usd)
-    metrics.UNCERTAIN_TOKENS.labels(attempt.model, "input").inc(usage.input_tokens)
-    metrics.UNCERTAIN_TOKENS.labels(attempt.model, "output").inc(usage.output_tokens)
+    for kind, count in (("input", usage.input_tokens), ("output", usage.output_tokens)):
+        metrics.TOKENS.labels(attempt.model, kind).inc(count)
+        metrics.UNCERTAIN_TOKENS.labels(attempt.model, kind).inc(count)
     return {
+        "tokens": usage.total,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
         "cost_usd": attempt.cost_usd,

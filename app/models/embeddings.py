@@ -10,9 +10,10 @@ from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from app.errors import ConfigurationError
-from app.messages import Usage
-from app.models.call_records import Attempt, nanos_of, record_answer, record_failure
+from app.messages import NANOS, Usage
+from app.models.call_records import Attempt, count_unpriced, record_answer, record_failure
 from app.models.catalog import provider_key
+from app.models.cut_calls import done_by_then
 from app.models.embedding_wire import FORMATS, Embedded, Format, Vector
 from app.models.estimates import estimated_tokens
 from app.models.failure_table import rule_of
@@ -21,6 +22,7 @@ from app.models.prices import FREE, UNKNOWN, Price, embedding_price_of, is_opena
 from app.models.providers.failures import unavailable
 from app.models.providers.http import Http, read
 from app.settings import Settings
+from app.telemetry import conventions
 from app.telemetry.traces import Tracing
 from app.tls import client_context
 
@@ -65,14 +67,15 @@ class Embeddings:
         if not 0 < len(texts) <= MAX_TEXTS:
             raise ValueError(f"{len(texts)} texts: one call takes 1 to {MAX_TEXTS}")
         started = perf_counter()
-        with self._tracing.span(f"embeddings {self.name}", self._attributes, None, SpanKind.CLIENT) as span:
+        with self._tracing.span(
+            f"{conventions.EMBEDDINGS} {self.name}", self._attributes, None, SpanKind.CLIENT
+        ) as span:
             try:
                 embedded = await self._bounded_call(texts)
             except BaseException as error:
-                attempt = (
-                    self._attempt(self._estimate(texts), uncertain=True) if rule_of(error).pays == "uncertain" else None
-                )
-                record_failure(self.ref, error, perf_counter() - started, attempt, number=1)
+                seconds = perf_counter() - started
+                attempt = self._cut(texts, error, seconds) if rule_of(error).pays == "uncertain" else None
+                record_failure(self.ref, error, seconds, attempt, number=1)
                 if attempt is not None:
                     on_attempt(attempt)
                 raise
@@ -80,8 +83,8 @@ class Embeddings:
             attempt = self._attempt(usage)
             record_answer(attempt, perf_counter() - started, number=1)
             if span.is_recording():
-                span.set_attribute("gen_ai.usage.input_tokens", usage.input_tokens)
-                span.set_attribute("agent.cost_usd", attempt.cost_usd)
+                span.set_attribute(conventions.INPUT_TOKENS, usage.input_tokens)
+                span.set_attribute(conventions.COST_USD, attempt.cost_usd)
         on_attempt(attempt)
         return embedded.vectors
 
@@ -101,22 +104,33 @@ class Embeddings:
         try:
             embedded = self._format.read(answer)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise unavailable("broken_answer", f"no embeddings: {error}") from error
+            raise unavailable("broken_answer", "no embeddings", words=str(error)) from error
         if len(embedded.vectors) != len(texts) or not _are_alike(embedded.vectors):
             raise unavailable("broken_answer", f"{len(embedded.vectors)} unusable embeddings of {len(texts)} texts")
         return embedded
 
-    def _attempt(self, usage: Usage, *, uncertain: bool = False) -> Attempt:
-        return Attempt(self.ref, usage, nanos_of(self.ref, self._price, usage), uncertain)
+    def _attempt(self, usage: Usage) -> Attempt:
+        count_unpriced(self.ref, self._price)
+        return Attempt(self.ref, usage, self._nanos(usage))
+
+    def _cut(self, texts: Sequence[str], error: BaseException, seconds: float) -> Attempt:
+        count_unpriced(self.ref, self._price)
+        usage = self._estimate(texts)
+        done = done_by_then(usage, error, seconds, heard=False)
+        shared = (done.total, self._nanos(done))
+        return Attempt(self.ref, usage, self._nanos(usage), uncertain=True, shared=shared)
+
+    def _nanos(self, usage: Usage) -> int:
+        return round(self._price.cost_usd(usage) * NANOS)
 
     def _estimate(self, texts: Sequence[str]) -> Usage:
         return Usage(sum(map(estimated_tokens, texts)), 0)
 
     def _attributes(self, _: None) -> dict[str, AttributeValue]:
         return {
-            "gen_ai.operation.name": "embeddings",
-            "gen_ai.provider.name": self.provider,
-            "gen_ai.request.model": self.name,
+            conventions.OPERATION: conventions.EMBEDDINGS,
+            conventions.PROVIDER: self.provider,
+            conventions.REQUEST_MODEL: self.name,
         }
 
     async def aclose(self) -> None:
@@ -132,7 +146,7 @@ def build_embeddings(settings: Settings, tracing: Tracing | None = None) -> Embe
     """The model of EMBEDDING_MODEL, which check_embedding_model has let in. Raises ConfigurationError without a key
     that it needs. A model that is not in OpenAI's price list, or not at OpenAI, is counted as $0."""
     ref = settings.embedding_model
-    http = Http(tls=None if settings.tls_strict else client_context(strict=False))
+    http = Http(tls=None if settings.tls_strict else client_context(strict=False), tracing=tracing)
     if ref.startswith("ollama/"):
         return Embeddings(ref, settings.ollama_api_base, http, tracing=tracing)
     base_url = settings.openai_base_url

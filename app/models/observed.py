@@ -6,16 +6,16 @@ from time import perf_counter
 
 from msgspec.structs import replace
 
-from app.messages import Usage
+from app.messages import NANOS, Usage
 from app.models.call_records import (
     Attempt,
-    nanos_of,
+    count_unpriced,
     record_answer,
     record_failure,
     record_first_token,
     record_writing,
 )
-from app.models.cut_calls import Heard, used_when_cut
+from app.models.cut_calls import Heard, done_by_then, used_when_cut
 from app.models.pace import Pace
 from app.models.prices import Price
 from app.models.protocol import Beside, Completion, Model, ModelRequest, OnBeside, OnText, unheard
@@ -67,6 +67,7 @@ class ObservedModel:
         pieces: list[str] = []
         silent: float | None = None
         reasoned = False
+        untold = 0
 
         def begin() -> None:
             nonlocal silent
@@ -75,7 +76,9 @@ class ObservedModel:
                 record_first_token(self.ref, silent)
 
         def hear(text: str) -> None:
+            nonlocal untold
             silence.heard_at = clock()
+            untold = 0
             if silent is None:
                 begin()
             if not pieces:
@@ -84,10 +87,12 @@ class ObservedModel:
             on_text(text)
 
         def hear_beside(kind: Beside, text: str) -> None:
-            nonlocal reasoned
+            nonlocal reasoned, untold
             silence.heard_at = clock()
             if not text:
+                untold += 1
                 return
+            untold = 0
             if not pieces:
                 on_content()
             pieces.append(text)
@@ -102,12 +107,13 @@ class ObservedModel:
                 completion = await self.model.generate(request, hear, hear_beside)
         except BaseException as error:
             seconds = perf_counter() - started
-            heard = Heard("".join(pieces), reasoned, seconds if silent is None else silent, seconds)
+            heard = Heard("".join(pieces), untold, reasoned, seconds if silent is None else silent, seconds)
             self._cut(request, heard, error, on_attempt, number)
             raise
         seconds = perf_counter() - started
         attempt = Attempt(self.ref, completion.usage, self._nanos(completion.usage))
         record_answer(attempt, seconds, number)
+        count_unpriced(self.ref, self.price)
         if silent is not None and request.stream:
             record_writing(self.ref, seconds - silent, completion.usage.output_tokens)
         self.pace.add(completion.usage.output_tokens, seconds)
@@ -115,16 +121,22 @@ class ObservedModel:
         return replace(completion, model=self.ref, nanos=attempt.nanos, attempts=number)
 
     def _nanos(self, usage: Usage) -> int:
-        return nanos_of(self.ref, self.price, usage)
+        return round(self.price.cost_usd(usage) * NANOS)
 
     def _cut(
         self, request: ModelRequest, heard: Heard, error: BaseException, on_attempt: OnAttempt, number: int
     ) -> None:
         usage = used_when_cut(request, heard, error, self.pace, reasons=self.model.reasons)
-        attempt = None if usage is None else Attempt(self.ref, usage, self._nanos(usage), uncertain=True)
+        attempt = None if usage is None else self._estimated(usage, heard, error)
         record_failure(self.ref, error, heard.seconds, attempt, number)
         if attempt is not None:
             on_attempt(attempt)
+
+    def _estimated(self, usage: Usage, heard: Heard, error: BaseException) -> Attempt:
+        certain = done_by_then(usage, error, heard.seconds, heard=bool(heard.written or heard.untold))
+        count_unpriced(self.ref, self.price)
+        shared = None if certain is usage else (certain.total, self._nanos(certain))
+        return Attempt(self.ref, usage, self._nanos(usage), uncertain=True, shared=shared)
 
     async def probe(self) -> None:
         await self.model.probe()

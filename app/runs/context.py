@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
+from opentelemetry.trace import INVALID_SPAN, Span
 
 from app.access.principal import Principal
 from app.agents.definition import Agent, RunLimits
@@ -15,10 +16,11 @@ from app.errors import AppError
 from app.limits.limiter import Limiter
 from app.limits.reservation import Reservation
 from app.models.call_records import Attempt
+from app.models.call_spans import Trail
 from app.models.catalog import Models
 from app.models.protocol import Beside
 from app.models.resilient import ResilientModel
-from app.runs.events import Event, Token
+from app.runs.events import Event, Reasoning, Token
 from app.runs.memory import Memory
 from app.runs.plan import Costs
 from app.runs.request import RunRequest
@@ -26,6 +28,7 @@ from app.runs.state import RunState, after
 from app.runs.steps import Attempted, Step
 from app.runs.toolset import Toolset
 from app.settings import Settings
+from app.state.feedback import Feedback
 from app.state.flights import Flight, Flights
 from app.state.sessions import Sessions
 from app.telemetry.traces import Tracing
@@ -46,6 +49,8 @@ class Services:
     limiter: Limiter
     tracing: Tracing
     flights: Flights
+    feedback: Feedback | None = None
+    """None: FEEDBACK_DAYS is 0."""
     similar: "SimilarQuestions | None" = None
     """None: SIMILAR_ANSWERS is `never`."""
     router: "Router | None" = None
@@ -85,21 +90,31 @@ class RunContext(Struct):
     pieces: list[str] = []  # of the text that the model is telling
     beside: Beside | None = None  # what it wrote last beside them, and how many of them there were then
     beside_at: int = 0
-    attempts_lost: int = 0  # by the model that failed last, and was followed by none
     failures: list[AppError] = []  # of models, that the run went on after
     outside_seconds: float = 0.0  # spent in models and tools
+    told_at: float = 0.0  # the first text or reasoning, by time.perf_counter()
     ends_at: float = inf  # on the event loop's clock
     flight: Flight | None = None
     """The run's place among equal ones, where its agent's answers are cached."""
     router: "Router | None" = None  # where the model is chosen by the question
     earlier: "Tier | None" = None  # then: the session's tier so far
+    span: Span = INVALID_SPAN
+    trail: Trail = field(default_factory=Trail)  # of its model calls
     admitted: bool = False
     kept: bool = False  # what was said is on its way to the session
 
     def tell(self, text: str) -> None:
         """Let the reader have a piece of the answer: the only way to one. What is shown is what is kept."""
+        if not self.told_at:
+            self.told_at = time.perf_counter()
         self.pieces.append(text)
         self.emit(Token(text))
+
+    def tell_reasoning(self, text: str) -> None:
+        """Let the reader have a piece of what the model thinks."""
+        if not self.told_at:
+            self.told_at = time.perf_counter()
+        self.emit(Reasoning(text))
 
     def use(self, candidate: Candidate) -> None:
         """Have this model answer from now on."""
@@ -113,6 +128,11 @@ class RunContext(Struct):
         intended = self.candidates[0].model
         return None if intended is self.model else intended.ref
 
+    @property
+    def attempts(self) -> int:
+        """Calls of models so far, those that failed and the one that goes on included."""
+        return self.state.attempts + self.trail.attempts
+
     def record(self, step: Step) -> None:
         """Add a fact to the run."""
         self.steps.append(step)
@@ -121,8 +141,6 @@ class RunContext(Struct):
     def pay(self, attempt: Attempt) -> None:
         """Book what a call of a model has cost."""
         self.record(Attempted(attempt.model, attempt.usage, attempt.nanos, attempt.uncertain))
-        self.reservation.record(attempt.model, attempt.usage, attempt.cost_usd, uncertain=attempt.uncertain)
-
-    @property
-    def latency_ms(self) -> float:
-        return round((time.perf_counter() - self.started) * 1000, 2)
+        self.reservation.record(
+            attempt.model, attempt.usage, attempt.cost_usd, uncertain=attempt.uncertain, shared=attempt.shared
+        )

@@ -10,13 +10,13 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # Up to 300 s: a slow model is what these are looked at for.
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
+COST_BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+RATIO_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 OVERHEAD_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 # From a small model on a large machine to a large one on a small machine.
 OUTPUT_TOKEN_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5)
-COST_BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-RATIO_BUCKETS = (0.1, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1)
-SCORE_BUCKETS = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
+SCORE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 
 BUILD_INFO = Gauge("agent_build_info", "1, with what this process was built of", ["version", "revision", "python"])
 EVENT_LOOP_LAG = Histogram(
@@ -25,25 +25,29 @@ EVENT_LOOP_LAG = Histogram(
     buckets=LAG_BUCKETS,
 )
 
-REQUESTS = Counter("agent_requests", "HTTP requests answered", ["endpoint", "method", "status"])
+REQUESTS = Counter(
+    "agent_requests",
+    "HTTP requests answered; with the outcome of the run, if they asked for one",
+    ["endpoint", "method", "status", "outcome"],
+)
+RUNS = Counter("agent_runs", "Runs that are over, by what they came to", ["agent", "outcome"])
+RUN_LATENCY = Histogram(
+    "agent_run_latency_seconds", "Time of a run that was let in, however it ended", ["agent"], buckets=LATENCY_BUCKETS
+)
+RUN_COST = Histogram(
+    "agent_run_cost_usd", "Cost of a run that was let in, in US dollars", ["agent"], buckets=COST_BUCKETS
+)
+RUN_CONTEXT_RATIO = Histogram(
+    "agent_run_context_ratio",
+    "Largest prompt of a run as a share of its model's context window",
+    ["model"],
+    buckets=RATIO_BUCKETS,
+)
 REQUEST_LATENCY = Histogram(
     "agent_request_latency_seconds",
     "Time from a request's arrival to the end of its answer",
     ["endpoint"],
     buckets=LATENCY_BUCKETS,
-)
-RUNS = Counter("agent_runs", "Runs by what they came to", ["agent", "outcome"])
-RUN_LATENCY = Histogram(
-    "agent_run_latency_seconds", "Time from a run's start to its last event", ["agent"], buckets=LATENCY_BUCKETS
-)
-RUN_COST = Histogram(
-    "agent_run_cost_usd", "Cost of a run in US dollars, all its model calls together", ["agent"], buckets=COST_BUCKETS
-)
-RUN_CONTEXT_RATIO = Histogram(
-    "agent_run_context_ratio",
-    "A run's largest prompt as a share of its model's context window, where that is known",
-    ["model"],
-    buckets=RATIO_BUCKETS,
 )
 ACTIVE_REQUESTS = Gauge("agent_active_requests", "Requests being answered, probes left out")
 ACTIVE_STREAMS = Gauge("agent_active_streams", "Event streams being sent")
@@ -62,11 +66,15 @@ TIME_PER_OUTPUT_TOKEN = Histogram(
 OVERHEAD = Histogram("agent_overhead_seconds", "A run's time outside models and tools", buckets=OVERHEAD_BUCKETS)
 TOKENS = Counter(
     "agent_tokens",
-    "Tokens by the provider's count; `input` has those of `cache_read` and `cache_write`, so that the cached share of "
-    "the input is cache_read / input",
+    "Tokens by the provider's count, or estimated for calls that were cut; `input` has those of `cache_read` and "
+    "`cache_write`, so that the cached share of the input is cache_read / input",
     ["model", "type"],
 )
-UNCERTAIN_TOKENS = Counter("agent_uncertain_tokens", "Tokens estimated for calls that were cut", ["model", "type"])
+UNCERTAIN_TOKENS = Counter(
+    "agent_uncertain_tokens",
+    "The part of agent_tokens_total that is estimated, for calls that were cut",
+    ["model", "type"],
+)
 COST = Counter("agent_cost_usd", "Cost of model calls in US dollars, those that were cut included", ["model"])
 UNKNOWN_PRICE_CALLS = Counter(
     "agent_unknown_price_calls", "Model calls that count as $0 because no price is known", ["model"]
@@ -104,17 +112,13 @@ BREAKER_STATE = Gauge(
 )
 MODEL_CALLS_OPEN = Gauge("agent_model_calls_open", "Calls under MAX_CONCURRENT_CALLS that are open", ["model"])
 MODEL_QUEUE_DEPTH = Gauge("agent_model_queue_depth", "Calls that wait for MAX_CONCURRENT_CALLS", ["model"])
+FEEDBACK = Counter("agent_feedback", "Runs whose answer was marked, by whether it did its task", ["agent", "completed"])
+FEEDBACK_SCORE = Histogram(
+    "agent_feedback_score", "Scores that users give answers, from 0 to 1", ["agent"], buckets=SCORE_BUCKETS
+)
+ESCALATIONS = Counter("agent_escalations", "Runs that a person had to take over, by who said so", ["agent", "source"])
 SIMILAR_LOOKUPS = Counter(
     "agent_similar_lookups", "Looks for the answer to a nearly equal question, by what came of them", ["result"]
-)
-FEEDBACK = Counter(
-    "agent_feedback", "Answers that were marked, by whether the task was completed", ["agent", "completed"]
-)
-FEEDBACK_SCORE = Histogram(
-    "agent_feedback_score", "Scores that answers were given, from 0 to 1", ["agent"], buckets=SCORE_BUCKETS
-)
-ESCALATIONS = Counter(
-    "agent_escalations", "Runs handed over to a person, by the agent's tool or by feedback", ["agent", "source"]
 )
 TELEMETRY_EXPORTED = Counter("agent_telemetry_exported", "Spans that the collector has taken", ["signal"])
 TELEMETRY_DROPPED = Counter("agent_telemetry_dropped", "Spans that were lost, by the reason", ["signal", "reason"])

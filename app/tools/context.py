@@ -1,17 +1,26 @@
 """ToolContext: facts about a call, for the tool that answers it."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from app.access.principal import Principal
+from app.telemetry.propagation import NOBODY, Propagation
 
 MARK = "x-tool-context"
 """Stands for the context in a function's schema, until it is taken out: models and callers cannot give one."""
+
+
+class HandOver(NamedTuple):
+    """Why a person has to take over, and what they have to know."""
+
+    reason: str
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,19 @@ class ToolContext:
     """Time at which the tool is stopped, on the event loop's clock (`loop.time()`)."""
     sources: list[str] = field(default_factory=list)
     """Sources that the tool used, such as addresses of documents; the tool appends to this list."""
+    handed_over: list[HandOver] = field(default_factory=list)
+
+    def hand_over(self, reason: str, summary: str = "") -> None:
+        """Have the run count as one that a person has to take over."""
+        self.handed_over.append(HandOver(reason, summary))
+
+    propagation: Propagation = NOBODY
+    """Who is told of requests."""
+
+    def trace_headers(self, url: str) -> Mapping[str, str]:
+        """`traceparent` and `X-Request-Id` for a request that the tool sends to this URL: its server's spans are then
+        in the run's trace. None for hosts that are not in TRACE_HOSTS."""
+        return self.propagation.headers(url)
 
     @property
     def seconds_left(self) -> float:

@@ -1,7 +1,7 @@
 """A collector of spans: OTLP over gRPC, as Jaeger or an OpenTelemetry collector takes it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
@@ -27,6 +27,9 @@ class Span:
     failed: bool
     start: int  # nanoseconds
     end: int
+    events: Sequence[tuple[str, Mapping[str, Any]]] = ()
+    links: Sequence[tuple[str, str]] = ()
+    """Trace ids and span ids."""
 
 
 class Collector:
@@ -81,6 +84,8 @@ def _span(span: Any, resource: Mapping[str, Any]) -> Span:
         span.status.code == 2,
         span.start_time_unix_nano,
         span.end_time_unix_nano,
+        [(event.name, _values(event.attributes)) for event in span.events],
+        [(link.trace_id.hex(), link.span_id.hex()) for link in span.links],
     )
 
 

@@ -145,7 +145,7 @@ class OpenAIAnswer:
         try:
             return decode_leniently(data)
         except ValueError as error:
-            raise unavailable("broken_answer", str(error)) from error
+            raise unavailable("broken_answer", type(error).__name__, words=str(error)) from error
 
     def _take(self, delta: Delta) -> None:
         """Take in a message or a piece of one: mostly one token of text."""
@@ -180,8 +180,7 @@ class OpenAIAnswer:
             self.text.think(text)
 
     def _add_call(self, call: Call) -> None:
-        if text := self._calls.add(call):
-            self._on_beside("arguments", text)
+        self._on_beside("arguments", self._calls.add(call))
 
     def _finish(self, choice: Choice, completion: ChatCompletion) -> None:
         if choice.usage is not None:
