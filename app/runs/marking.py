@@ -22,8 +22,8 @@ def keep_for_feedback(run: RunContext) -> None:
     if feedback is None or not run.admitted:
         return
     ids = current.get()
-    span_id = f"{span.get_span_context().span_id:016x}" if ids.sampled else ""
-    kept = KeptRun(run.agent.name, ids.trace_id, span_id, escalated=handed or None, was_escalated=handed)
+    traced = (ids.trace_id, f"{span.get_span_context().span_id:016x}") if ids.sampled else ("", "")
+    kept = KeptRun(run.agent.name, *traced, escalated=handed or None, was_escalated=handed)
     feedback.keep(run.principal.user, run.reservation.run_id, kept)
 
 
