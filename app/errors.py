@@ -43,8 +43,6 @@ class AppError(Exception):
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
-    attempts = 0
-    """Calls of models that were made before it was raised, by the model that it is about."""
     permanent = False
     """Whether another try makes no sense until somebody has changed something: there is no Retry-After then."""
 

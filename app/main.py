@@ -47,7 +47,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     """The service. Raises ConfigurationError for settings that it cannot work with."""
     lifecycle = lifecycle or Lifecycle(settings.max_active_requests)
     keep_secrets_of(settings)
-    tracing = traces.configure()
+    tracing = traces.configure(settings)
     models = build_models(settings, tracing)
     registry = tool_registry.load()
     router = build_router(settings, models)
@@ -124,7 +124,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     app.serve_through(
         Middleware(
             plain=app.routed,
-            traced=app.traced(tracing),
+            traced=app.traced(tracing, proxies.sent),
+            trusted=proxies.sent,
             authenticate=callers.authenticate,
             routes=app.routes,
             cors=CrossOrigin(app.routed, settings.cors_origins) if settings.cors_origins else None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
+from opentelemetry.trace import INVALID_SPAN, Span
 
 from app.access.principal import Principal
 from app.agents.definition import Agent, RunLimits
@@ -15,6 +16,7 @@ from app.errors import AppError
 from app.limits.limiter import Limiter
 from app.limits.reservation import Reservation
 from app.models.call_records import Attempt
+from app.models.call_spans import Trail
 from app.models.catalog import Models
 from app.models.protocol import Beside
 from app.models.resilient import ResilientModel
@@ -88,16 +90,16 @@ class RunContext(Struct):
     pieces: list[str] = []  # of the text that the model is telling
     beside: Beside | None = None  # what it wrote last beside them, and how many of them there were then
     beside_at: int = 0
-    attempts_lost: int = 0  # by the model that failed last, and was followed by none
     failures: list[AppError] = []  # of models, that the run went on after
     outside_seconds: float = 0.0  # spent in models and tools
-    queued_seconds: float = 0.0  # by calls that waited for a place
     told_at: float = 0.0  # the first text or reasoning, by time.perf_counter()
     ends_at: float = inf  # on the event loop's clock
     flight: Flight | None = None
     """The run's place among equal ones, where its agent's answers are cached."""
     router: "Router | None" = None  # where the model is chosen by the question
     earlier: "Tier | None" = None  # then: the session's tier so far
+    span: Span = INVALID_SPAN
+    trail: Trail = field(default_factory=Trail)  # of its model calls
     admitted: bool = False
     kept: bool = False  # what was said is on its way to the session
 
@@ -125,6 +127,11 @@ class RunContext(Struct):
         """The model that was meant to answer, where another one does."""
         intended = self.candidates[0].model
         return None if intended is self.model else intended.ref
+
+    @property
+    def attempts(self) -> int:
+        """Calls of models so far, those that failed and the one that goes on included."""
+        return self.state.attempts + self.trail.attempts
 
     def record(self, step: Step) -> None:
         """Add a fact to the run."""

@@ -21,7 +21,6 @@ class Refused(ModelUnavailable):
     def __init__(self, answer: ModelAnswered) -> None:
         super().__init__("The model refuses to answer.", reason="refusal")
         self.answer = answer
-        self.attempts = answer.attempts
 
 
 def fall_back(run: RunContext, error: AppError) -> bool:
@@ -30,7 +29,6 @@ def fall_back(run: RunContext, error: AppError) -> bool:
     if len(run.candidates) > 1 and (to := _next(run, error)) is not None:
         _switch(run, to, error)
         return True
-    run.attempts_lost = error.attempts
     return False
 
 
@@ -58,8 +56,9 @@ def _may_continue(run: RunContext, rule: Rule | None) -> bool:
 def _switch(run: RunContext, to: Candidate, error: AppError) -> None:
     failed, reason = run.model.ref, class_of(error)
     said = "".join(run.pieces) if was_sent(run) else ""
-    run.record(Switched(failed, to.model.ref, reason, error.attempts, said))
+    run.record(Switched(failed, to.model.ref, reason, run.trail.take_attempts(), said))
     run.use(to)
+    run.trail.replace_last()
     run.pieces[:] = [said] if said else ()
     run.beside = None
     metrics.FALLBACKS.labels(failed, to.model.ref).inc()

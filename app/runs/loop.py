@@ -11,7 +11,9 @@ from app.runs.events import FinishReason
 from app.runs.fallback import answer_of_refusal, fall_back, to_be_told
 from app.runs.plan import CallModel, CallTools, Fail, Finish, Reserve, answer_text, next_action
 from app.runs.ration import Left, left_of
+from app.runs.spans import of_iteration
 from app.runs.steps import Ended
+from app.telemetry.conventions import ITERATION_SPAN
 
 
 async def loop(run: RunContext) -> None:
@@ -22,14 +24,10 @@ async def loop(run: RunContext) -> None:
     while run.state.finish_reason is None:
         started = perf_counter()
         try:
-            with run.services.tracing.span("agent.iteration", _attributes, run):
+            with run.services.tracing.span(ITERATION_SPAN, of_iteration, run):
                 await _iterate(run)
         finally:
             run.outside_seconds += perf_counter() - started
-
-
-def _attributes(run: RunContext) -> dict[str, int]:
-    return {"agent.iteration.index": run.state.iterations + 1}
 
 
 async def _iterate(run: RunContext) -> None:
@@ -75,8 +73,7 @@ def _fail_after(run: RunContext) -> None:
     """No model has answered: one that refused has had the last word."""
     if (refused := answer_of_refusal(run.failures)) is None:
         raise to_be_told(run.failures)
-    run.record(replace(refused, attempts=run.attempts_lost))  # its own were counted when it was followed by another
-    run.attempts_lost = 0
+    run.record(replace(refused, attempts=run.trail.take_attempts()))  # its own were counted when another followed it
 
 
 def _fail(run: RunContext, error: AppError, left: Left) -> None:

@@ -57,14 +57,14 @@ def report_of(run: RunContext, error: BaseException | None = None) -> RunReport:
         state.finish_reason if error is None else None,
         run.model.ref if reused is None else reused.model,
         run.fallback_from if reused is None else None,
-        state.attempts + run.attempts_lost,
+        run.attempts,
         state.iterations,
         state.usage.total,
         state.uncertain_tokens,
         state.cost_usd,
         reused is not None,
         _milliseconds(told - run.started) if told else None,
-        _milliseconds(run.queued_seconds),
+        _milliseconds(run.trail.queued_seconds),
         _milliseconds(perf_counter() - run.started),
     )
 

@@ -10,7 +10,7 @@ The SDK, gRPC and protobuf are imported only when tracing is on.
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from random import getrandbits
 from threading import Thread
@@ -18,14 +18,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from opentelemetry import context, trace
-from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
 from app import __version__
 from app.errors import AppError
+from app.settings import Settings
 from app.telemetry.context import current
+from app.telemetry.conventions import ERROR_TYPE
 from app.telemetry.otlp import check_endpoint, hide_secret_headers
+from app.telemetry.propagation import NOBODY, Propagation, hosts_of
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -40,8 +43,13 @@ _propagator = TraceContextTextMapPropagator()
 class Tracing:
     """The process's tracing. `Tracing(None)` is off: it hands out trace ids and samples nothing."""
 
-    def __init__(self, provider: "TracerProvider | None") -> None:
+    def __init__(
+        self, provider: "TracerProvider | None", propagation: Propagation = NOBODY, *, content: bool = False
+    ) -> None:
+        """`propagation` says which servers are told of requests; `content`: spans have what is said, too."""
         self.provider = provider
+        self.propagation = propagation
+        self.content = content
         self.tracer = trace.get_tracer("agent-api", __version__, provider)
         if provider is not None:
             from opentelemetry.sdk.trace.sampling import Decision  # loaded with the provider
@@ -49,7 +57,8 @@ class Tracing:
             self._drop = Decision.DROP
 
     def decide(self, traceparent: str | None) -> tuple[str, bool]:
-        """The trace id of a request, and whether it is sampled. `traceparent` is the request's W3C header."""
+        """The trace id of a request, and whether it is sampled. `traceparent` is the request's W3C header, if whoever
+        sent it is to be believed."""
         remote = _propagator.extract({"traceparent": traceparent}) if traceparent else None
         parent = trace.get_current_span(remote).get_span_context() if remote is not None else None
         known = parent is not None and parent.is_valid
@@ -60,13 +69,18 @@ class Tracing:
         return f"{trace_id:032x}", result.decision is not self._drop
 
     def span(
-        self, name: str, attributes: Callable[[T], Attributes], of: T, kind: SpanKind = SpanKind.INTERNAL
+        self,
+        name: str,
+        attributes: Callable[[T], Attributes],
+        of: T,
+        kind: SpanKind = SpanKind.INTERNAL,
+        links: Sequence[Link] = (),
     ) -> AbstractContextManager[Span]:
         """A span under the current one if the request is sampled, with the attributes of `of`; else one that records
-        nothing."""
+        nothing. The only way to open one."""
         if not current.get().sampled:
             return _NOT_RECORDING
-        return _Recording(self.tracer.start_span(name, kind=kind, attributes=attributes(of)))
+        return _Recording(self.tracer.start_span(name, kind=kind, attributes=attributes(of), links=links))
 
     async def aclose(self) -> None:
         """Export what is left, for at most a few seconds: a collector that is away must not hold the process."""
@@ -99,10 +113,19 @@ class _Recording:
         self._span.end()
 
 
+def caller_of(headers: Iterable[tuple[bytes, bytes]]) -> SpanContext | None:
+    """The span that a request's `traceparent` names; None without one that can be read."""
+    given = next((value for name, value in headers if name == b"traceparent"), None)
+    if given is None:
+        return None
+    context = trace.get_current_span(_propagator.extract({"traceparent": given.decode("latin-1")})).get_span_context()
+    return context if context.is_valid else None
+
+
 def fail(span: Span, error: BaseException) -> None:
     """Mark a span as failed by the error's kind; its words may hold what users said and stay out of traces."""
     kind = error.slug if isinstance(error, AppError) else type(error).__name__
-    span.set_attribute("error.type", kind)
+    span.set_attribute(ERROR_TYPE, kind)
     span.set_status(Status(StatusCode.ERROR, kind))
 
 
@@ -113,10 +136,12 @@ def endpoint_is_set() -> bool:
     return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
 
-def configure() -> Tracing:
-    """Tracing as OpenTelemetry's own environment variables (`OTEL_*`) describe it. Raises ConfigurationError."""
+def configure(settings: Settings) -> Tracing:
+    """Tracing as the settings and OpenTelemetry's own environment variables (`OTEL_*`) have it. Raises
+    ConfigurationError."""
+    propagation = Propagation(hosts_of(settings))
     if not endpoint_is_set():
-        return Tracing(None)
+        return Tracing(None, propagation)
     check_endpoint()
     hide_secret_headers()
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
@@ -125,6 +150,7 @@ def configure() -> Tracing:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
+    from app.telemetry.dialects import translator
     from app.telemetry.scrubbed_spans import ScrubbedExporter
 
     class RequestIds(RandomIdGenerator):
@@ -142,5 +168,6 @@ def configure() -> Tracing:
         id_generator=RequestIds(),
         shutdown_on_exit=False,
     )
-    provider.add_span_processor(BatchSpanProcessor(ScrubbedExporter(OTLPSpanExporter())))
-    return Tracing(provider)
+    exporter = ScrubbedExporter(OTLPSpanExporter(), translator(settings.trace_dialects))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return Tracing(provider, propagation, content=settings.trace_content)

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from app.errors import ConfigurationError
+from app.settings import load
 from app.telemetry import traces
 from app.telemetry.otlp import check_endpoint, hide_secret_headers
 
@@ -43,7 +44,7 @@ def test_an_endpoint_that_works_is_taken(monkeypatch: pytest.MonkeyPatch, endpoi
 def test_an_endpoint_that_does_not_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, endpoint: str) -> None:
     monkeypatch.setenv(name, endpoint)
     with pytest.raises(ConfigurationError, match=f"^{name}: ") as caught:
-        traces.configure()
+        traces.configure(load(None))
     assert "swordfish" not in str(caught.value)
     assert ("OTEL_EXPORTER_OTLP_HEADERS" in str(caught.value)) == ("@" in endpoint)
 
