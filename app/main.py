@@ -115,7 +115,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     tools.routes(app, registry, limiter, lifecycle, tracing)
     sessions.routes(app, history, limiter)
     usage.routes(app, limiter)
-    feedback.routes(app, marks, limiter, tracing, trace_content=settings.trace_content)
+    feedback.routes(app, marks, limiter, tracing)
     health.routes(app, lifecycle, prober, models)
     docs.routes(app, pages=settings.docs)
     if not identity.everyone:

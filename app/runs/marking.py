@@ -8,7 +8,7 @@ from app.runs.context import RunContext
 from app.state.feedback import KeptRun
 from app.telemetry import metrics
 from app.telemetry.context import current
-from app.telemetry.evaluations import ESCALATED, evaluation
+from app.telemetry.evaluations import ESCALATED, ESCALATION, evaluation
 from app.telemetry.logs import log
 from app.tools.context import HandOver
 
@@ -18,7 +18,7 @@ def keep_for_feedback(run: RunContext) -> None:
     feedback, handed = run.services.feedback, run.state.handed_over
     span = trace.get_current_span()
     if handed and span.is_recording():
-        span.add_event(*evaluation("human_escalation", run.reservation.run_id, label=ESCALATED, value=1.0))
+        span.add_event(*evaluation(ESCALATION, run.reservation.run_id, label=ESCALATED, value=1.0))
     if feedback is None or not run.admitted:
         return
     ids = current.get()
