@@ -8,7 +8,7 @@ from app.runs.context import RunContext
 from app.state.feedback import KeptRun
 from app.telemetry import metrics
 from app.telemetry.context import current
-from app.telemetry.evaluations import ESCALATED, evaluation
+from app.telemetry.evaluations import ESCALATED, ESCALATION, evaluation
 from app.telemetry.exemplars import exemplar
 from app.telemetry.logs import log
 from app.tools.context import HandOver
@@ -19,12 +19,12 @@ def keep_for_feedback(run: RunContext) -> None:
     feedback, handed = run.services.feedback, run.state.handed_over
     span = trace.get_current_span()
     if handed and span.is_recording():
-        span.add_event(*evaluation("human_escalation", run.reservation.run_id, label=ESCALATED, value=1.0))
+        span.add_event(*evaluation(ESCALATION, run.reservation.run_id, label=ESCALATED, value=1.0))
     if feedback is None or not run.admitted:
         return
     ids = current.get()
-    span_id = f"{span.get_span_context().span_id:016x}" if ids.sampled else ""
-    kept = KeptRun(run.agent.name, ids.trace_id, span_id, escalated=handed or None, was_escalated=handed)
+    traced = (ids.trace_id, f"{span.get_span_context().span_id:016x}") if ids.sampled else ("", "")
+    kept = KeptRun(run.agent.name, *traced, escalated=handed or None, was_escalated=handed)
     feedback.keep(run.principal.user, run.reservation.run_id, kept)
 
 

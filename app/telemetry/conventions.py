@@ -22,6 +22,8 @@ REQUEST_STREAM: Final = "gen_ai.request.stream"
 REQUEST_TEMPERATURE: Final = "gen_ai.request.temperature"
 OUTPUT_TYPE: Final = "gen_ai.output.type"
 RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_ID: Final = "gen_ai.response.id"
+"""Of an evaluation: the id of the run whose answer it is about."""
 FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 """Seconds."""
@@ -82,6 +84,8 @@ EVALUATION_EXPLANATION: Final = "gen_ai.evaluation.explanation"
 
 INVOKE_AGENT: Final = "invoke_agent"
 ITERATION_SPAN: Final = "agent.iteration"
+FEEDBACK: Final = "feedback"
+"""What a user says of a run, in a span that links to the run's."""
 CHAT: Final = "chat"
 EMBEDDINGS: Final = "embeddings"
 EXECUTE_TOOL: Final = "execute_tool"
@@ -102,7 +106,7 @@ class Shape(Struct, frozen=True):
 _TOKENS = frozenset({INPUT_TOKENS, OUTPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, REASONING_TOKENS})
 _COST = frozenset({COST_USD, INPUT_COST_USD, OUTPUT_COST_USD, UNCERTAIN})
 _MESSAGES = frozenset({INPUT_MESSAGES, OUTPUT_MESSAGES, SYSTEM_INSTRUCTIONS})
-_EVALUATION = frozenset({EVALUATION_NAME, EVALUATION_SCORE, EVALUATION_LABEL, EVALUATION_EXPLANATION})
+_EVALUATION = frozenset({EVALUATION_NAME, EVALUATION_SCORE, EVALUATION_LABEL, EVALUATION_EXPLANATION, RESPONSE_ID})
 
 SHAPES: Mapping[str, Shape] = {
     SERVER: Shape(
@@ -119,6 +123,7 @@ SHAPES: Mapping[str, Shape] = {
         | {ROUTE_TIER, ROUTE_REASON, ERROR_TYPE, UNCERTAIN, INPUT_MESSAGES, OUTPUT_MESSAGES},
         {CACHE_LOOKUP: frozenset({CACHE_RESULT}), EVALUATION: _EVALUATION},
     ),
+    FEEDBACK: Shape(frozenset({AGENT_NAME}), events={EVALUATION: _EVALUATION}),
     ITERATION_SPAN: Shape(frozenset({ITERATION}), frozenset({ERROR_TYPE})),
     CHAT: Shape(
         frozenset({OPERATION, PROVIDER, REQUEST_MODEL, REQUEST_MAX_TOKENS, REQUEST_STREAM, ATTEMPTS}),

@@ -146,6 +146,16 @@ def test_what_is_said_is_in_the_conventions_json_and_without_secrets(
     assert SECRET not in repr(spans)
 
 
+def test_what_a_user_says_of_a_run_is_a_span(traced: Service, collector: Collector, upstream: Upstream) -> None:
+    upstream.will(says_whole("hello"))
+    run_id = traced.client.post("/chat", json={"query": "marked"}).json()["run_id"]
+    response = traced.client.post("/feedback", json={"run_id": run_id, "score": 1})
+    spans = collector.wait_for(response.headers["x-trace-id"], "POST /feedback")
+    for span in spans:
+        check(span)
+    assert named(spans, "feedback")
+
+
 def test_every_kind_of_span_but_of_embeddings_was_seen(collector: Collector) -> None:
     seen = [shape_of(span) for span in collector.spans]
     assert [kind for kind, shape in SHAPES.items() if shape not in seen] == ["embeddings"]
