@@ -11,7 +11,7 @@ from app import memory
 from app.access.identity import build_identity
 from app.access.proxies import Proxies
 from app.agents.catalog import Agents
-from app.api import agent, chat, docs, health, sessions, tools, usage
+from app.api import agent, chat, docs, feedback, health, sessions, tools, usage
 from app.api.authentication import document_authentication
 from app.api.caller import Callers
 from app.api.cors import CrossOrigin
@@ -33,6 +33,7 @@ from app.runs.start_checks import check_settings
 from app.settings import Settings
 from app.state.answer_cache import AnswerCache
 from app.state.bounds import Bounds
+from app.state.feedback import Feedback
 from app.state.flights import Flights
 from app.state.redis import connect
 from app.state.sessions import Sessions
@@ -55,6 +56,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     history = Sessions(store, Bounds.of(settings), anonymous=settings.auth == ("none",))
     answers = AnswerCache(store, settings)
     limiter = Limiter(settings, store)
+    marks = Feedback(store, settings) if settings.feedback_days else None
     agents = Agents(settings, models if router is None else [*models, AUTO], tuple(registry))
     similar = None
     if settings.similar_answers != "never":
@@ -62,7 +64,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
 
         similar = build_similar(settings, store, tracing)
     runner = Runner(
-        Services(settings, models, history, limiter, tracing, Flights(answers), similar, router),
+        Services(settings, models, history, limiter, tracing, Flights(answers), marks, similar, router),
         agents=agents,
         tools=registry,
     )
@@ -97,6 +99,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         await runner.aclose()
         await history.aclose()
         await answers.aclose()
+        if marks is not None:
+            await marks.aclose()
         if similar is not None:
             await similar.aclose()
         await limiter.close()
@@ -111,6 +115,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     tools.routes(app, registry, limiter, lifecycle, tracing)
     sessions.routes(app, history, limiter)
     usage.routes(app, limiter)
+    feedback.routes(app, marks, limiter, tracing, trace_content=settings.trace_content)
     health.routes(app, lifecycle, prober, models)
     docs.routes(app, pages=settings.docs)
     if not identity.everyone:

@@ -11,6 +11,7 @@ from app.agents.definition import Agent, Caching, RunLimits
 from app.reloading import Reloading, read_bounded
 from app.settings import Settings
 from app.telemetry.logs import log
+from app.tools.registry import OPT_IN
 
 DEFAULT = "default"
 _SUFFIXES = (".yaml", ".yml")
@@ -23,6 +24,7 @@ class Agents(Mapping[str, Agent]):
     def __init__(self, settings: Settings, models: Collection[str], tools: tuple[str, ...]) -> None:
         """Raises ConfigurationError for files that cannot be read or meant."""
         self._default = default_agent(settings, tools)
+        self._tools = tools
         self._models = frozenset(models)
         self._agents: Mapping[str, Agent] = {DEFAULT: self._default}
         self._folder: Reloading | None = None
@@ -52,7 +54,7 @@ class Agents(Mapping[str, Agent]):
             self._folder.refresh()
 
     def _load(self, folder: Path) -> None:
-        agents = {DEFAULT: self._default, **read_agents(folder, self._default, self._models)}
+        agents = {DEFAULT: self._default, **read_agents(folder, self._default, self._models, self._tools)}
         self._agents = agents
         log.info("agents.loaded", agents=list(agents))
 
@@ -61,11 +63,11 @@ class Agents(Mapping[str, Agent]):
 
 
 def default_agent(settings: Settings, tools: tuple[str, ...]) -> Agent:
-    """The agent of a service without files."""
+    """The agent of a service without files. It has all tools but those that an agent has to list."""
     return Agent(
         name=DEFAULT,
         system_prompt=settings.system_prompt,
-        tools=tools,
+        tools=tuple([tool for tool in tools if tool not in OPT_IN]),
         limits=RunLimits(
             max_iterations=settings.max_iterations,
             max_tokens=settings.max_tokens,
@@ -85,14 +87,14 @@ def default_agent(settings: Settings, tools: tuple[str, ...]) -> Agent:
     )
 
 
-def read_agents(folder: Path, default: Agent, models: frozenset[str]) -> dict[str, Agent]:
+def read_agents(folder: Path, default: Agent, models: frozenset[str], tools: tuple[str, ...]) -> dict[str, Agent]:
     """The agents of a folder's files. Raises OSError, and ValueError which names the file."""
     agents: dict[str, Agent] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix not in _SUFFIXES or path.name.startswith("."):
             continue
         try:
-            agent = build(parse(read_bounded(path, _MAX_FILE_BYTES), path.stem), default, models)
+            agent = build(parse(read_bounded(path, _MAX_FILE_BYTES), path.stem), default, models, tools)
         except (ValueError, msgspec.ValidationError) as error:
             raise ValueError(f"{path.name}: {error}") from None
         if agent.name in agents:

@@ -32,7 +32,6 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 _EXPECTED = (*REFUSALS, ClientDisconnect)
 _POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_MALFORMED = frozenset({400, 408, 431})  # whose sender the log names
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ class Middleware:
                 report = report_of_run(scope)
                 count(scope, method, sender.status, seconds, "" if report is None else report.outcome)
                 self.entrance.leave(scope, sender.status)
-                _log(scope, method, sender.status, seconds, report)
+                _log(scope, method, sender.status, seconds, self.entrance.origin_of(scope).address, report)
             current.reset(token)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -167,36 +166,40 @@ class Middleware:
         return bounded
 
 
-def _log(scope: Scope, method: str, status: int, seconds: float, report: RunReport | None) -> None:
+def _log(scope: Scope, method: str, status: int, seconds: float, peer: str, report: RunReport | None) -> None:
     fields: dict[str, Any] = {
         "method": method,
         "path": without_credentials(scope["path"]),
         "status": status,
         "latency_ms": round(seconds * 1000, 2),
+        "peer": peer,
     }
-    if status in _MALFORMED:
-        fields["peer"] = scope["client"][0] if scope["client"] else ""
     if report is not None:
         fields |= _of_run(report)
     log.note("request", fields)
 
 
 def _of_run(report: RunReport) -> dict[str, Any]:
-    """What a request's line says of its run."""
-    return {
+    """What a request's line says of its run, without what does not apply."""
+    fields: dict[str, Any] = {
         "run_id": report.run_id,
         "user": report.user,
+        "agent": report.agent,
         "model": report.model,
-        "fallback_from": report.fallback_from,
         "attempts": report.attempts,
         "outcome": report.outcome,
-        "finish_reason": report.finish_reason,
         "tokens": report.tokens,
         "cost_usd": report.cost_usd,
-        "ttft_ms": report.ttft_ms,
         "queue_ms": report.queue_ms,
         "cached": report.cached,
     }
+    if report.fallback_from is not None:
+        fields["fallback_from"] = report.fallback_from
+    if report.finish_reason is not None:
+        fields["finish_reason"] = report.finish_reason
+    if report.ttft_ms is not None:
+        fields["ttft_ms"] = report.ttft_ms
+    return fields
 
 
 def _without_body(send: Send) -> Send:

@@ -85,9 +85,17 @@ def record_failure(ref: str, error: BaseException, seconds: float, attempt: Atte
         latency_ms=_milliseconds(seconds),
         success=False,
         error=outcome,
-        cause=error.cause if isinstance(error, ModelError) else "",
+        **_told(error),
         **further,
     )
+
+
+def _told(error: BaseException) -> dict[str, Any]:
+    """What the log says of the failure. The provider's own words repeat prompts, and are there only by LOG_CONTENT."""
+    if not isinstance(error, ModelError):
+        return {}
+    words = {"words": error.words} if log.content and error.words else {}
+    return {"cause": error.cause, **words} if error.cause else words
 
 
 def _record_estimate(attempt: Attempt) -> dict[str, Any]:

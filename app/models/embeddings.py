@@ -104,7 +104,7 @@ class Embeddings:
         try:
             embedded = self._format.read(answer)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise unavailable("broken_answer", f"no embeddings: {error}") from error
+            raise unavailable("broken_answer", "no embeddings", words=str(error)) from error
         if len(embedded.vectors) != len(texts) or not _are_alike(embedded.vectors):
             raise unavailable("broken_answer", f"{len(embedded.vectors)} unusable embeddings of {len(texts)} texts")
         return embedded

@@ -28,6 +28,7 @@ from app.runs.state import RunState, after
 from app.runs.steps import Attempted, Step
 from app.runs.toolset import Toolset
 from app.settings import Settings
+from app.state.feedback import Feedback
 from app.state.flights import Flight, Flights
 from app.state.sessions import Sessions
 from app.telemetry.traces import Tracing
@@ -48,6 +49,8 @@ class Services:
     limiter: Limiter
     tracing: Tracing
     flights: Flights
+    feedback: Feedback | None = None
+    """None: FEEDBACK_DAYS is 0."""
     similar: "SimilarQuestions | None" = None
     """None: SIMILAR_ANSWERS is `never`."""
     router: "Router | None" = None

@@ -79,6 +79,14 @@ BREAKER_STATE = Gauge(
 MODEL_CALLS_OPEN = Gauge("agent_model_calls_open", "Calls under MAX_CONCURRENT_CALLS that are open", ["model"])
 MODEL_QUEUE_DEPTH = Gauge("agent_model_queue_depth", "Calls that wait for MAX_CONCURRENT_CALLS", ["model"])
 
+FEEDBACK = Counter("agent_feedback", "Runs whose answer was marked, by whether it did its task", ["agent", "completed"])
+FEEDBACK_SCORE = Histogram(
+    "agent_feedback_score",
+    "Scores that users give answers, from 0 to 1",
+    ["agent"],
+    buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+)
+ESCALATIONS = Counter("agent_escalations", "Runs that a person had to take over, by who said so", ["agent", "source"])
 SIMILAR_LOOKUPS = Counter(
     "agent_similar_lookups", "Looks for the answer to a nearly equal question, by what came of them", ["result"]
 )

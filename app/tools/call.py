@@ -90,7 +90,8 @@ async def _timed(tool: Tool, context: ToolContext, call: ToolCall, tracing: Trac
     seconds = time.perf_counter() - start
     TOOL_LATENCY.labels(tool.name).observe(seconds)
     sources = tuple([str(source) for source in own.sources])
-    return replace(result, latency_ms=round(seconds * 1000, 3), sources=sources)
+    handed_over = own.handed_over[0] if own.handed_over and result.status == "ok" else None
+    return replace(result, latency_ms=round(seconds * 1000, 3), sources=sources, handed_over=handed_over)
 
 
 async def _bounded(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
