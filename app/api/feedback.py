@@ -20,7 +20,7 @@ from app.errors import InvalidRequest, NotFound
 from app.limits.limiter import FEEDBACK, Limiter
 from app.runs.marking import record_escalation
 from app.state.feedback import Feedback, KeptRun, Marked, Marks
-from app.telemetry import metrics
+from app.telemetry import conventions, metrics
 from app.telemetry.evaluations import COMPLETED, ESCALATED, NOT_COMPLETED, NOT_ESCALATED, Evaluation, evaluation
 from app.telemetry.logs import log
 from app.telemetry.scrubbing import without_secrets
@@ -65,7 +65,7 @@ def routes(api: Api, feedback: Feedback | None, limiter: Limiter, tracing: Traci
         if marked is None:
             raise NotFound(f"There is no run {body.run_id!r}.")
         _record(body.run_id, principal.user, marks, marked)
-        with tracing.span("feedback", _attributes, marked.after) as span:
+        with tracing.span(conventions.FEEDBACK, _attributes, marked.after) as span:
             if span.is_recording():
                 _tell(span, body.run_id, marks, marked.after, content=trace_content)
         kept = marked.after
@@ -90,7 +90,7 @@ def _record(run_id: str, user: str, marks: Marks, marked: Marked) -> None:
 
 
 def _attributes(run: KeptRun) -> dict[str, str]:
-    return {"gen_ai.agent.name": run.agent}
+    return {conventions.AGENT_NAME: run.agent}
 
 
 def _tell(span: Span, run_id: str, marks: Marks, run: KeptRun, *, content: bool) -> None:

@@ -73,6 +73,7 @@ class CallRecord:
         self._price = price
         self._stream = request.stream
         self._started = perf_counter()
+        self._first: float | None = None
         self._usage = Usage()
         self._nanos = 0
         self._input_usd = 0.0
@@ -111,9 +112,8 @@ class CallRecord:
 
     def begun(self) -> None:
         """The first content has come."""
+        self._first = perf_counter()
         self._span.add_event(conventions.FIRST_CONTENT)
-        if self._stream:
-            self._span.set_attribute(conventions.TIME_TO_FIRST_CHUNK, round(perf_counter() - self._started, 6))
 
     def refused(self, error: AppError) -> None:
         """The call has failed; said as an event where that is the word of one of our gates."""
@@ -123,18 +123,21 @@ class CallRecord:
     def end(self, completion: Completion | None, attempts: int) -> None:
         """The call is over; None: without an answer."""
         sends.reset(self._token)
-        self._span.set_attributes(self._bill(attempts))
+        told = self._bill(attempts)
         if completion is not None:
-            self._span.set_attribute(conventions.FINISH_REASONS, [completion.stop_reason])
+            told[conventions.FINISH_REASONS] = [completion.stop_reason]
             if completion.reasoning_tokens:
-                self._span.set_attribute(conventions.REASONING_TOKENS, completion.reasoning_tokens)
+                told[conventions.REASONING_TOKENS] = completion.reasoning_tokens
+        if self._first is not None and self._stream:
+            told[conventions.TIME_TO_FIRST_CHUNK] = round(self._first - self._started, 6)
         if self._pieces is not None:
             from app.telemetry.content import of_output
 
             text = "".join(self._pieces) if completion is None or completion.text is None else completion.text
-            self._span.set_attributes(of_output(text, () if completion is None else completion.tool_calls))
+            told.update(of_output(text, () if completion is None else completion.tool_calls))
+        self._span.set_attributes(told)
 
-    def _bill(self, attempts: int) -> Mapping[str, AttributeValue]:
+    def _bill(self, attempts: int) -> dict[str, AttributeValue]:
         usage, cost_usd = self._usage, self._nanos / NANOS
         bill: dict[str, AttributeValue] = {
             conventions.ATTEMPTS: attempts,

@@ -43,6 +43,7 @@ INPUT_MESSAGES: Final = "gen_ai.input.messages"
 OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
 
+RUN_ID: Final = "agent.run.id"
 COST_USD: Final = "agent.cost_usd"
 INPUT_COST_USD: Final = "agent.cost.input_usd"
 OUTPUT_COST_USD: Final = "agent.cost.output_usd"
@@ -79,12 +80,15 @@ EVALUATION_NAME: Final = "gen_ai.evaluation.name"
 EVALUATION_SCORE: Final = "gen_ai.evaluation.score.value"
 EVALUATION_LABEL: Final = "gen_ai.evaluation.score.label"
 EVALUATION_EXPLANATION: Final = "gen_ai.evaluation.explanation"
+RESPONSE_ID: Final = "gen_ai.response.id"
+"""Of what is evaluated: a run's id."""
 
 INVOKE_AGENT: Final = "invoke_agent"
 ITERATION_SPAN: Final = "agent.iteration"
 CHAT: Final = "chat"
 EMBEDDINGS: Final = "embeddings"
 EXECUTE_TOOL: Final = "execute_tool"
+FEEDBACK: Final = "feedback"
 SERVER: Final = "server"
 CLIENT: Final = "client"
 
@@ -102,7 +106,7 @@ class Shape(Struct, frozen=True):
 _TOKENS = frozenset({INPUT_TOKENS, OUTPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, REASONING_TOKENS})
 _COST = frozenset({COST_USD, INPUT_COST_USD, OUTPUT_COST_USD, UNCERTAIN})
 _MESSAGES = frozenset({INPUT_MESSAGES, OUTPUT_MESSAGES, SYSTEM_INSTRUCTIONS})
-_EVALUATION = frozenset({EVALUATION_NAME, EVALUATION_SCORE, EVALUATION_LABEL, EVALUATION_EXPLANATION})
+_EVALUATION = frozenset({EVALUATION_NAME, EVALUATION_SCORE, EVALUATION_LABEL, EVALUATION_EXPLANATION, RESPONSE_ID})
 
 SHAPES: Mapping[str, Shape] = {
     SERVER: Shape(
@@ -113,9 +117,9 @@ SHAPES: Mapping[str, Shape] = {
         prefixes=("http.request.header.", "http.response.header."),
     ),
     INVOKE_AGENT: Shape(
-        frozenset({OPERATION, AGENT_NAME, CONVERSATION_ID, REQUEST_MODEL, USER_ID})
+        frozenset({OPERATION, AGENT_NAME, CONVERSATION_ID, REQUEST_MODEL, USER_ID, RUN_ID, OUTCOME, CACHED})
         | {COST_USD, ATTEMPTS, INPUT_TOKENS, OUTPUT_TOKENS},
-        frozenset({RESPONSE_MODEL, FINISH_REASON, FALLBACK_FROM, CACHED, CACHE_AGE, OUTCOME})
+        frozenset({RESPONSE_MODEL, FINISH_REASON, FALLBACK_FROM, CACHE_AGE})
         | {ROUTE_TIER, ROUTE_REASON, ERROR_TYPE, UNCERTAIN, INPUT_MESSAGES, OUTPUT_MESSAGES},
         {CACHE_LOOKUP: frozenset({CACHE_RESULT}), EVALUATION: _EVALUATION},
     ),
@@ -134,9 +138,10 @@ SHAPES: Mapping[str, Shape] = {
         frozenset({OPERATION, TOOL_NAME, TOOL_CALL_ID, TOOL_TYPE}),
         frozenset({ERROR_TYPE, TOOL_ARGUMENTS, TOOL_RESULT}),
     ),
+    FEEDBACK: Shape(frozenset({AGENT_NAME}), frozenset({ERROR_TYPE}), {EVALUATION: _EVALUATION}),
     CLIENT: Shape(
         frozenset({HTTP_METHOD, SERVER_ADDRESS, SERVER_PORT, URL_FULL}),
         frozenset({HTTP_STATUS, HTTP_RESEND_COUNT, ERROR_TYPE}),
     ),
 }
-"""By the operation's name; HTTP spans by their kind."""
+"""By the operation's name, else by the span's; HTTP spans by their kind."""
