@@ -132,7 +132,7 @@ SHAPES: Mapping[str, Shape] = {
     ),
     EMBEDDINGS: Shape(
         frozenset({OPERATION, PROVIDER, REQUEST_MODEL}),
-        frozenset({INPUT_TOKENS, COST_USD, ERROR_TYPE}),
+        frozenset({INPUT_TOKENS, COST_USD, UNCERTAIN, ERROR_TYPE}),
     ),
     EXECUTE_TOOL: Shape(
         frozenset({OPERATION, TOOL_NAME, TOOL_CALL_ID, TOOL_TYPE}),
