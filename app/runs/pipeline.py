@@ -29,7 +29,7 @@ from app.runs.steps import Asked
 from app.runs.suggestions import Ran, suggest
 from app.telemetry import metrics
 from app.telemetry.context import current
-from app.telemetry.conventions import INVOKE_AGENT
+from app.telemetry.conventions import INVOKE_AGENT, OUTCOME
 from app.telemetry.logs import log
 from app.telemetry.traces import fail
 
@@ -157,6 +157,8 @@ def conclude(run: RunContext, handle: RunHandle, error: BaseException | None) ->
 def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: BaseException | None = None) -> None:
     handle.report = report
     count(run, report)
+    if run.span.is_recording():
+        run.span.set_attribute(OUTCOME, report.outcome)
     fields = asdict(report)
     if error is not None:
         log.note("agent.request.failed", {**fields, "error": _word_of(error)})
