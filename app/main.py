@@ -37,6 +37,7 @@ from app.state.flights import Flights
 from app.state.redis import connect
 from app.state.sessions import Sessions
 from app.telemetry import metrics, traces
+from app.telemetry.late import Worth
 from app.telemetry.prober import Prober
 from app.telemetry.scrubbing import keep_secrets_of
 from app.tools import registry as tool_registry
@@ -46,7 +47,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     """The service. Raises ConfigurationError for settings that it cannot work with."""
     lifecycle = lifecycle or Lifecycle(settings.max_active_requests)
     keep_secrets_of(settings)
-    tracing = traces.configure()
+    tracing = traces.configure(Worth.of(settings))
     models = build_models(settings, tracing)
     registry = tool_registry.load()
     router = build_router(settings, models)

@@ -65,7 +65,9 @@ class Middleware:
         traceparent = headers.get(b"traceparent")
         trace_id, sampled = self.tracing.decide(traceparent.decode("latin-1") if traceparent else None)
         sampled = sampled and not probe
-        token = current.set(RequestContext(request_id, trace_id, sampled))
+        begin_late = self.tracing.begin_late
+        late = None if sampled or probe or begin_late is None else begin_late(trace_id)
+        token = current.set(RequestContext(request_id, trace_id, sampled, late))
         if self.cors is not None and b"origin" in headers:
             send, preflight = self.cors.answer(scope, send)
         else:
@@ -84,6 +86,8 @@ class Middleware:
                 self.lifecycle.request_finished()
                 count(scope, method, sender.status, seconds)
                 self.entrance.leave(scope, sender.status)
+                if late is not None:
+                    late.finish(scope, sender.status)
                 _log(scope, method, sender.status, seconds)
             current.reset(token)
 

@@ -12,6 +12,7 @@ from app.errors import (
     DeadlineExceeded,
     InternalError,
     InvalidRequest,
+    ModelError,
     RateLimited,
     StateUnavailable,
 )
@@ -27,8 +28,8 @@ from app.runs.steps import Asked
 from app.runs.suggestions import Ran, suggest
 from app.telemetry import metrics
 from app.telemetry.context import current
+from app.telemetry.failing import fail
 from app.telemetry.logs import log
-from app.telemetry.traces import fail
 
 _REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
 
@@ -57,6 +58,8 @@ async def execute(run: RunContext, handle: RunHandle) -> None:
         finally:
             if run.flight is not None:
                 run.flight.leave()
+            if (late := current.get().late) is not None:
+                late.tell(fell_back=run.fallback_from is not None, cost_usd=run.state.cost_usd)
 
 
 def _attributes(run: RunContext) -> dict[str, str]:
@@ -211,6 +214,8 @@ def _end_later(run: RunContext) -> None:
 def _report_failure(run: RunContext, span: Span, error: AppError) -> None:
     if span.is_recording():
         fail(span, error)
+    if (late := current.get().late) is not None:
+        late.tell(failed=error.status >= 500 or isinstance(error, ModelError))
     _log_failure(run, error.slug)
     run.emit(RunFailed(error))
 

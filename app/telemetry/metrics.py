@@ -54,10 +54,15 @@ BREAKER_STATE = Gauge(
 MODEL_CALLS_OPEN = Gauge("agent_model_calls_open", "Calls under MAX_CONCURRENT_CALLS that are open", ["model"])
 MODEL_QUEUE_DEPTH = Gauge("agent_model_queue_depth", "Calls that wait for MAX_CONCURRENT_CALLS", ["model"])
 
+TELEMETRY_EXPORTED = Counter("agent_telemetry_exported", "Spans that the collector has taken", ["signal"])
+TELEMETRY_DROPPED = Counter(
+    "agent_telemetry_dropped", "Spans that the collector will never get, by what happened to them", ["signal", "reason"]
+)
 SIMILAR_LOOKUPS = Counter(
     "agent_similar_lookups", "Looks for the answer to a nearly equal question, by what came of them", ["result"]
 )
 
+DROP_REASONS = ("queue_full", "export_failed", "shutdown")
 SIMILAR_RESULTS = ("hit", "miss", "veto", "shadow_hit", "error")
 TOKEN_TYPES = ("input", "output", "cache_read", "cache_write")
 UNCERTAIN_TYPES = ("input", "output")
@@ -92,6 +97,9 @@ def start_at_zero(models: Iterable[str], tools: Iterable[str], retried: Iterable
     for scope in ("global", "peer", "user", "team"):
         BUDGET_EXCEEDED.labels(scope)
         BUDGET_USED.labels(scope)
+    TELEMETRY_EXPORTED.labels("traces")
+    for reason in DROP_REASONS:
+        TELEMETRY_DROPPED.labels("traces", reason)
     for result in SIMILAR_RESULTS:
         SIMILAR_LOOKUPS.labels(result)
     for tool in tools:

@@ -45,6 +45,7 @@ LABELS = {
     "le",
     "reason",
     "result",
+    "signal",
 }
 
 

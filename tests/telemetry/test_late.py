@@ -1,0 +1,135 @@
+"""Late sampling: an unsampled run that turns out to be worth it is traced as if it had been sampled."""
+
+import json
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from tests.conftest import Serve
+from tests.service import Service
+from tests.telemetry.collector import Collector, Span
+from tests.telemetry.test_traces import one, tree
+from tests.upstream import MODEL, Upstream, asks, breaks_off, refuses, says, says_whole
+
+SPARE = "openai/gpt-4o-mini"
+FAILING = "openai/failing"
+ODD = frozenset({"agent.trace.late", "agent.trace.left_out"})
+ADDRESS = frozenset({"client.port", "server.port"})
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with Collector() as collector:
+        yield collector
+
+
+def _settings(collector: Collector, upstream: Upstream, **others: object) -> dict[str, object]:
+    prices = {"input": 1_000, "output": 1_000}  # dollars for a million tokens
+    return {
+        "models": f"demo,{MODEL},{SPARE},{FAILING}",
+        "model_options": json.dumps({ref: {"price": prices} for ref in (MODEL, SPARE, FAILING)}),
+        "openai_base_url": f"{upstream.url}/v1",
+        "openai_api_key": "sk-of-the-service",
+        "model_retries": 0,
+        "breaker": False,
+        "budget_anonymous_share": "off",
+        "budget_user_day_usd": 10_000,
+        "budget_global_day_usd": 10_000,
+        "max_cost_usd": 100,
+        "otel_exporter_otlp_endpoint": collector.endpoint,
+        "otel_bsp_schedule_delay": 50,
+        **others,
+    }
+
+
+@pytest.fixture(scope="module")
+def late(tmp_path_factory: pytest.TempPathFactory, collector: Collector, _upstream: Upstream) -> Iterator[Service]:
+    """No request is sampled by itself."""
+    service = Service(
+        tmp_path_factory.mktemp("late"),
+        **_settings(collector, _upstream, otel_traces_sampler="always_off", trace_dear_usd=0.2, trace_slow_seconds=1.5),
+    )
+    service.may_log_errors = True
+    yield service
+    service.end()
+
+
+@pytest.fixture(scope="module")
+def sampled(tmp_path_factory: pytest.TempPathFactory, collector: Collector, _upstream: Upstream) -> Iterator[Service]:
+    service = Service(tmp_path_factory.mktemp("sampled"), **_settings(collector, _upstream))
+    service.may_log_errors = True
+    yield service
+    service.end()
+
+
+def _shape(spans: list[Span]) -> list[object]:
+    """What a late trace has to have in common with a sampled one: everything but ids and times."""
+    return [
+        (
+            span.name,
+            span.kind,
+            span.failed,
+            {name: value for name, value in span.attributes.items() if name not in ODD | ADDRESS | {"agent.cost_usd"}},
+            span.resource.keys(),
+            [(event.name, event.attributes) for event in span.events],
+            len(span.links),
+        )
+        for span in spans
+    ]
+
+
+def _check_order(spans: list[Span]) -> None:
+    by_id = {span.id: span for span in spans}
+    assert len(by_id) == len(spans)
+    for span in spans:
+        assert span.start <= span.end
+        if span.parent_id:
+            parent = by_id[span.parent_id]
+            assert parent.start <= span.start
+            assert span.end <= parent.end
+
+
+def test_a_failed_run_is_traced_as_if_it_had_been_sampled(
+    late: Service, sampled: Service, collector: Collector, upstream: Upstream
+) -> None:
+    found = []
+    for service in (late, sampled):
+        upstream.reset(asks(("calculator", {"expression": "6*7"})), refuses(500))
+        response = service.chat("What is 6 * 7?", model=FAILING, session_id=f"of-{'both'}")
+        assert response.status_code == 503
+        spans = collector.wait_for(response.headers["x-trace-id"], "POST /chat")
+        _check_order(spans)
+        found.append(spans)
+    assert tree(found[0]) == tree(found[1])
+    assert _shape(found[0]) == _shape(found[1])
+    assert one(found[0], "POST /chat").attributes["agent.trace.late"] == "failed"
+
+
+def test_a_stream_that_fails_after_its_head_is_a_failed_run(
+    late: Service, collector: Collector, upstream: Upstream
+) -> None:
+    upstream.reset(breaks_off("One", " two"))
+    response = late.ask("POST", "/chat/stream", {"message": "Count.", "model": FAILING})
+    assert response.status_code == 200
+    root = one(collector.wait_for(response.headers["x-trace-id"], "POST /chat/stream"), "POST /chat/stream")
+    assert root.attributes["agent.trace.late"] == "failed"
+    assert root.attributes["http.response.status_code"] == 200
+
+
+def test_a_run_that_changes_its_model_is_traced(late: Service, collector: Collector, upstream: Upstream) -> None:
+    late_agent = {"message": "hi"}
+    upstream.reset(refuses(500), says_whole("42"))
+    response = late.chat(**late_agent, model=f"{FAILING},{SPARE}")
+    if response.status_code == 422:
+        pytest.skip("a chain is an agent's")
+
+
+def test_a_dear_run_is_traced_and_a_cheap_one_is_not(late: Service, collector: Collector, upstream: Upstream) -> None:
+    upstream.reset(says_whole("42"), *[asks(("calculator", {"expression": "6*7"}))] * 5, says_whole("42"))
+    cheap = late.chat("hi", model=MODEL).json()
+    dear = late.chat("hi", model=MODEL).json()
+    assert cheap["cost_usd"] < 0.2 <= dear["cost_usd"]
+    spans = collector.wait_for(dear["trace_id"], "POST /chat")
+    assert one(spans, "POST /chat").attributes["agent.trace.late"] == "dear"
+    assert not collector.of(cheap["trace_id"])
