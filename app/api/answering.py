@@ -11,6 +11,7 @@ from app.api.body import receive_body
 from app.api.caller import principal_of
 from app.api.dialects.protocol import Dialect
 from app.api.failures import CLIENT_CLOSED_REQUEST, documented
+from app.api.served_run import note_run
 from app.api.streams import ClientGone, EventStream, encoded, whole_answer
 from app.runs.events import RunFailed
 from app.runs.handle import RunHandle
@@ -36,6 +37,7 @@ async def answer(request: Request, runner: Runner, dialect: Dialect) -> Response
     principal.require("chat")
     control = cache_control(request.scope["headers"])
     run = runner.start(principal, replace(asked.run, cache_control=control) if control else asked.run)
+    note_run(request.scope, run)
     if asked.run.stream:
         return await _stream(run, dialect)
     try:

@@ -18,8 +18,10 @@ from app.api.lifecycle import Lifecycle
 from app.api.media_type import check_media_type
 from app.api.prefix import HEADER, Prefixes
 from app.api.request_metrics import count
+from app.api.served_run import report_of_run
 from app.errors import AppError, BodyTooLarge, Overloaded, UnsupportedMediaType
 from app.ids import new_id
+from app.runs.report import RunReport
 from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
 from app.telemetry.scrubbing import without_credentials
@@ -84,11 +86,12 @@ class Middleware:
             if not probe:
                 seconds = perf_counter() - started
                 self.lifecycle.request_finished()
-                count(scope, method, sender.status, seconds)
+                report = report_of_run(scope)
+                count(scope, method, sender.status, seconds, "" if report is None else report.outcome)
                 self.entrance.leave(scope, sender.status)
                 if late is not None:
                     late.finish(scope, sender.status)
-                _log(scope, method, sender.status, seconds)
+                _log(scope, method, sender.status, seconds, report)
             current.reset(token)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -165,7 +168,7 @@ class Middleware:
         return bounded
 
 
-def _log(scope: Scope, method: str, status: int, seconds: float) -> None:
+def _log(scope: Scope, method: str, status: int, seconds: float, report: RunReport | None) -> None:
     fields: dict[str, Any] = {
         "method": method,
         "path": without_credentials(scope["path"]),
@@ -174,7 +177,27 @@ def _log(scope: Scope, method: str, status: int, seconds: float) -> None:
     }
     if status in _MALFORMED:
         fields["peer"] = scope["client"][0] if scope["client"] else ""
+    if report is not None:
+        fields |= _of_run(report)
     log.note("request", fields)
+
+
+def _of_run(report: RunReport) -> dict[str, Any]:
+    """What a request's line says of its run."""
+    return {
+        "run_id": report.run_id,
+        "user": report.user,
+        "model": report.model,
+        "fallback_from": report.fallback_from,
+        "attempts": report.attempts,
+        "outcome": report.outcome,
+        "finish_reason": report.finish_reason,
+        "tokens": report.tokens,
+        "cost_usd": report.cost_usd,
+        "ttft_ms": report.ttft_ms,
+        "queue_ms": report.queue_ms,
+        "cached": report.cached,
+    }
 
 
 def _without_body(send: Send) -> Send:

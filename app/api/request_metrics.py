@@ -10,11 +10,12 @@ from app.telemetry import metrics
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def count(scope: Scope, method: str, status: int, seconds: float) -> None:
-    """Count and time a request by its route's template, its method and status; unknown paths are `none`."""
+def count(scope: Scope, method: str, status: int, seconds: float, outcome: str = "") -> None:
+    """Count and time a request by its route's template, its method and status; unknown paths are `none`. `outcome` is
+    that of the run that it asked for."""
     route = scope.get("route")
     endpoint = "none" if route is None else route.path
-    requests, latency = _series(endpoint, method if method in _METHODS else "other", status)
+    requests, latency = _series(endpoint, method if method in _METHODS else "other", status, outcome)
     requests.inc()
     latency.observe(seconds)
 
@@ -27,5 +28,5 @@ def count_refused(status: int) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _series(endpoint: str, method: str, status: int) -> tuple[Counter, Histogram]:
-    return metrics.REQUESTS.labels(endpoint, method, str(status)), metrics.REQUEST_LATENCY.labels(endpoint)
+def _series(endpoint: str, method: str, status: int, outcome: str = "") -> tuple[Counter, Histogram]:
+    return metrics.REQUESTS.labels(endpoint, method, str(status), outcome), metrics.REQUEST_LATENCY.labels(endpoint)

@@ -29,6 +29,11 @@ class Budget:
     share: bool = False
     """Whether it is a part of the global budget, which nobody asked for by name."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether it is not the caller's alone."""
+        return self.scope != "user"
+
     def name(self, subject: str, principal: Principal) -> str | None:
         """Whose it is, without the period; None for a caller whom it does not concern."""
         match self.scope:

@@ -33,7 +33,7 @@ class Checks:
     budget_keys: tuple[str, ...]
     """Without the period."""
     units: str
-    """The periods of the budgets, as settle.lua takes them."""
+    """The periods of the budgets, as settle.lua takes them: with a `+` for those that are shared."""
     settled_keys: tuple[str, ...]
     """Of a settlement, behind the run's mark."""
     required: bool
@@ -73,7 +73,7 @@ def checks(
         budgets=tuple([budget for budget, _ in asked]),
         names=tuple([name for _, name in asked]),
         budget_keys=budget_keys,
-        units=" ".join([budget.period for budget, _ in asked]),
+        units=" ".join([budget.period + "+" * budget.shared for budget, _ in asked]),
         settled_keys=(*running_keys, *budget_keys, USAGE_KEY),
         required=(fail or ("closed" if asked else "open")) == "closed",
         holds=bool(rules.concurrent or asked),

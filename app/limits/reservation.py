@@ -15,8 +15,9 @@ from app.limits.wire import Admission, Settlement, Spent, refused
 from app.messages import NANOS, Usage
 from app.telemetry import metrics
 
-Step = tuple[int, str, int, int, int, int, int, int]
-"""As settle.lua takes it: number, model, input, output, cache read, cache write tokens, nanos, estimated tokens."""
+Step = tuple[int, str, int, int, int, int, int, int, int, int]
+"""As settle.lua takes it: number, model, input, output, cache read, cache write tokens, nanos, estimated tokens; then
+the tokens and nanos that shared budgets are charged."""
 
 _NOTHING = (0, 0)
 
@@ -112,8 +113,11 @@ class Reservation(Struct, eq=False):
         model = self.model
         return self.ended and self.counted and model is not None and all(step[1] != model.ref for step in self.steps)
 
-    def record(self, model: str, usage: Usage, cost_usd: float, *, uncertain: bool = False) -> None:
-        """A model call's use, to be settled with the next settlement. `uncertain`: nobody counted it."""
+    def record(
+        self, model: str, usage: Usage, cost_usd: float, *, uncertain: bool = False, shared: Amount | None = None
+    ) -> None:
+        """A model call's use, to be settled with the next settlement. `uncertain`: nobody counted it; `shared`: what
+        budgets are charged that the caller shares with others, where that is less."""
         nanos = round(cost_usd * NANOS)
         total = usage.total
         self.allowance.spend(total, nanos)
@@ -127,6 +131,7 @@ class Reservation(Struct, eq=False):
                 usage.cache_write_tokens,
                 nanos,
                 total if uncertain else 0,
+                *(shared or (total, nanos)),
             )
         )
 
@@ -196,7 +201,8 @@ class Reservation(Struct, eq=False):
         for (budget, share), name, spent in zip(
             self.shares(settlement.budgets), self.checks.names, settlement.budgets, strict=True
         ):
-            before = budget.used(spent.tokens - settlement.tokens, spent.nanos - settlement.nanos)
+            tokens, nanos = settlement.counted_in(budget)
+            before = budget.used(spent.tokens - tokens, spent.nanos - nanos)
             if share >= WARN_AT > before:
                 yield budget, name, share
 

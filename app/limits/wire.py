@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from app.errors import AppError, BudgetExceeded, RateLimited
+from app.limits.budgets import Budget
 from app.limits.checks import Checks
 
 
@@ -58,10 +59,19 @@ class Settlement(Struct, frozen=True):
     tokens: int = 0
     nanos: int = 0
     """Counted now, as the tokens."""
+    shared_tokens: int | None = None
+    shared_nanos: int | None = None
+    """Counted now in budgets that the caller shares with others, where that is less."""
     budgets: tuple[Spent, ...] = ()
     refusal: Refusal | None = None
     held_tokens: int | None = None
     held_nanos: int | None = None
+
+    def counted_in(self, budget: Budget) -> tuple[int, int]:
+        """Tokens and nanos by which the budget has become fuller."""
+        if budget.shared and self.shared_tokens is not None and self.shared_nanos is not None:
+            return self.shared_tokens, self.shared_nanos
+        return self.tokens, self.nanos
 
 
 class BudgetState(Struct, frozen=True):

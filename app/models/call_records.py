@@ -23,6 +23,8 @@ class Attempt(Struct, frozen=True):
     """What it cost, in billionths of a US dollar."""
     uncertain: bool = False
     """Nobody counted: `usage` is an estimate."""
+    shared: tuple[int, int] | None = None
+    """Tokens and nano-dollars that budgets of more than the caller are charged, where these are less."""
 
     @property
     def cost_usd(self) -> float:
@@ -89,12 +91,14 @@ def record_failure(ref: str, error: BaseException, seconds: float, attempt: Atte
 
 
 def _record_estimate(attempt: Attempt) -> dict[str, Any]:
-    """Count the tokens that nobody counted and their cost, which budgets have as well; what the log says of them."""
+    """Count the tokens that nobody counted and their cost, as usage does; what the log says of them."""
     usage = attempt.usage
     metrics.COST.labels(attempt.model).inc(attempt.cost_usd)
-    metrics.UNCERTAIN_TOKENS.labels(attempt.model, "input").inc(usage.input_tokens)
-    metrics.UNCERTAIN_TOKENS.labels(attempt.model, "output").inc(usage.output_tokens)
+    for kind, count in (("input", usage.input_tokens), ("output", usage.output_tokens)):
+        metrics.TOKENS.labels(attempt.model, kind).inc(count)
+        metrics.UNCERTAIN_TOKENS.labels(attempt.model, kind).inc(count)
     return {
+        "tokens": usage.total,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
         "cost_usd": attempt.cost_usd,

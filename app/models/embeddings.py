@@ -13,6 +13,7 @@ from app.errors import ConfigurationError
 from app.messages import NANOS, Usage
 from app.models.call_records import Attempt, record_answer, record_failure
 from app.models.catalog import provider_key
+from app.models.cut_calls import done_by_then
 from app.models.embedding_wire import FORMATS, Embedded, Format, Vector
 from app.models.estimates import estimated_tokens
 from app.models.failure_table import rule_of
@@ -69,10 +70,9 @@ class Embeddings:
             try:
                 embedded = await self._bounded_call(texts)
             except BaseException as error:
-                attempt = (
-                    self._attempt(self._estimate(texts), uncertain=True) if rule_of(error).pays == "uncertain" else None
-                )
-                record_failure(self.ref, error, perf_counter() - started, attempt, number=1)
+                seconds = perf_counter() - started
+                attempt = self._cut(texts, error, seconds) if rule_of(error).pays == "uncertain" else None
+                record_failure(self.ref, error, seconds, attempt, number=1)
                 if attempt is not None:
                     on_attempt(attempt)
                 raise
@@ -106,8 +106,17 @@ class Embeddings:
             raise unavailable("broken_answer", f"{len(embedded.vectors)} unusable embeddings of {len(texts)} texts")
         return embedded
 
-    def _attempt(self, usage: Usage, *, uncertain: bool = False) -> Attempt:
-        return Attempt(self.ref, usage, round(self._price.cost_usd(usage) * NANOS), uncertain)
+    def _attempt(self, usage: Usage) -> Attempt:
+        return Attempt(self.ref, usage, self._nanos(usage))
+
+    def _cut(self, texts: Sequence[str], error: BaseException, seconds: float) -> Attempt:
+        usage = self._estimate(texts)
+        done = done_by_then(usage, error, seconds, heard=False)
+        shared = (done.total, self._nanos(done))
+        return Attempt(self.ref, usage, self._nanos(usage), uncertain=True, shared=shared)
+
+    def _nanos(self, usage: Usage) -> int:
+        return round(self._price.cost_usd(usage) * NANOS)
 
     def _estimate(self, texts: Sequence[str]) -> Usage:
         return Usage(sum(map(estimated_tokens, texts)), 0)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from app.messages import NANOS, Usage
 from app.models.call_records import Attempt, first_token_series, record_answer, record_failure
-from app.models.cut_calls import Heard, used_when_cut
+from app.models.cut_calls import Heard, done_by_then, used_when_cut
 from app.models.pace import Pace
 from app.models.prices import Price
 from app.models.protocol import Beside, Completion, Model, ModelRequest, OnBeside, OnText, unheard
@@ -60,6 +60,7 @@ class ObservedModel:
         pieces: list[str] = []
         silent: float | None = None
         reasoned = False
+        untold = 0
 
         def begin() -> None:
             nonlocal silent
@@ -68,7 +69,9 @@ class ObservedModel:
                 first_token_series(self.ref).observe(silent)
 
         def hear(text: str) -> None:
+            nonlocal untold
             silence.heard_at = clock()
+            untold = 0
             if silent is None:
                 begin()
             if not pieces:
@@ -77,10 +80,12 @@ class ObservedModel:
             on_text(text)
 
         def hear_beside(kind: Beside, text: str) -> None:
-            nonlocal reasoned
+            nonlocal reasoned, untold
             silence.heard_at = clock()
             if not text:
+                untold += 1
                 return
+            untold = 0
             if not pieces:
                 on_content()
             pieces.append(text)
@@ -95,7 +100,7 @@ class ObservedModel:
                 completion = await self.model.generate(request, hear, hear_beside)
         except BaseException as error:
             seconds = perf_counter() - started
-            heard = Heard("".join(pieces), reasoned, seconds if silent is None else silent, seconds)
+            heard = Heard("".join(pieces), untold, reasoned, seconds if silent is None else silent, seconds)
             self._cut(request, heard, error, on_attempt, number)
             raise
         seconds = perf_counter() - started
@@ -112,10 +117,15 @@ class ObservedModel:
         self, request: ModelRequest, heard: Heard, error: BaseException, on_attempt: OnAttempt, number: int
     ) -> None:
         usage = used_when_cut(request, heard, error, self.pace, reasons=self.model.reasons)
-        attempt = None if usage is None else Attempt(self.ref, usage, self._nanos(usage), uncertain=True)
+        attempt = None if usage is None else self._estimated(usage, heard, error)
         record_failure(self.ref, error, heard.seconds, attempt, number)
         if attempt is not None:
             on_attempt(attempt)
+
+    def _estimated(self, usage: Usage, heard: Heard, error: BaseException) -> Attempt:
+        certain = done_by_then(usage, error, heard.seconds, heard=bool(heard.written or heard.untold))
+        shared = None if certain is usage else (certain.total, self._nanos(certain))
+        return Attempt(self.ref, usage, self._nanos(usage), uncertain=True, shared=shared)
 
     async def probe(self) -> None:
         await self.model.probe()

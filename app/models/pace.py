@@ -3,6 +3,9 @@
 DEFAULT_TOKENS_A_SECOND = 50.0
 """Before any call has ended: what hosted models write in the middle of their range."""
 
+MAX_TOKENS_A_SECOND = 2000.0
+"""Whatever answers faster, such as a cache in front of a model, does not write."""
+
 _DEFAULT_SECONDS = 5.0  # what the default weighs: a few calls outweigh it
 _KEPT = 0.95  # of the weight of earlier calls, with each call
 
@@ -24,4 +27,4 @@ class Pace:
 
     def written(self, seconds: float) -> int:
         """Tokens that a call can have written by now, rounded up."""
-        return -int(-seconds * self._tokens // self._seconds)
+        return -int(-seconds * min(self._tokens / self._seconds, MAX_TOKENS_A_SECOND) // 1)

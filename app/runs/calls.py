@@ -10,7 +10,7 @@ from app.messages import AssistantMessage, ToolCall, ToolMessage
 from app.models.protocol import REFUSALS, Beside, ModelRequest, ToolSpec
 from app.runs.candidates import attempt_ends_at, larger_is_left, may_be_replaced, number_left
 from app.runs.context import RunContext
-from app.runs.events import Reasoning, ToolCallRecord, ToolFinished, ToolStarted, UsageReported
+from app.runs.events import ToolCallRecord, ToolFinished, ToolStarted, UsageReported
 from app.runs.fallback import Refused
 from app.runs.plan import CallModel, growth_beside_tools
 from app.runs.ration import Left
@@ -49,7 +49,7 @@ async def _generate(run: RunContext, call: CallModel) -> None:
     def on_beside(kind: Beside, text: str) -> None:
         run.beside, run.beside_at = kind, len(run.pieces)
         if kind == "reasoning":
-            run.emit(Reasoning(text))
+            run.tell_reasoning(text)
 
     left = number_left(run)
     ends_at = attempt_ends_at(run, left)

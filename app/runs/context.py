@@ -18,7 +18,7 @@ from app.models.call_records import Attempt
 from app.models.catalog import Models
 from app.models.protocol import Beside
 from app.models.resilient import ResilientModel
-from app.runs.events import Event, Token
+from app.runs.events import Event, Reasoning, Token
 from app.runs.memory import Memory
 from app.runs.plan import Costs
 from app.runs.request import RunRequest
@@ -88,6 +88,8 @@ class RunContext(Struct):
     attempts_lost: int = 0  # by the model that failed last, and was followed by none
     failures: list[AppError] = []  # of models, that the run went on after
     outside_seconds: float = 0.0  # spent in models and tools
+    queued_seconds: float = 0.0  # by calls that waited for a place
+    told_at: float = 0.0  # the first text or reasoning, by time.perf_counter()
     ends_at: float = inf  # on the event loop's clock
     flight: Flight | None = None
     """The run's place among equal ones, where its agent's answers are cached."""
@@ -98,8 +100,16 @@ class RunContext(Struct):
 
     def tell(self, text: str) -> None:
         """Let the reader have a piece of the answer: the only way to one. What is shown is what is kept."""
+        if not self.told_at:
+            self.told_at = time.perf_counter()
         self.pieces.append(text)
         self.emit(Token(text))
+
+    def tell_reasoning(self, text: str) -> None:
+        """Let the reader have a piece of what the model thinks."""
+        if not self.told_at:
+            self.told_at = time.perf_counter()
+        self.emit(Reasoning(text))
 
     def use(self, candidate: Candidate) -> None:
         """Have this model answer from now on."""
@@ -121,8 +131,6 @@ class RunContext(Struct):
     def pay(self, attempt: Attempt) -> None:
         """Book what a call of a model has cost."""
         self.record(Attempted(attempt.model, attempt.usage, attempt.nanos, attempt.uncertain))
-        self.reservation.record(attempt.model, attempt.usage, attempt.cost_usd, uncertain=attempt.uncertain)
-
-    @property
-    def latency_ms(self) -> float:
-        return round((time.perf_counter() - self.started) * 1000, 2)
+        self.reservation.record(
+            attempt.model, attempt.usage, attempt.cost_usd, uncertain=attempt.uncertain, shared=attempt.shared
+        )

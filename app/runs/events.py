@@ -38,6 +38,8 @@ class Answer(Struct, frozen=True):
     answer: str
     session_id: str
     message_id: str
+    run_id: str
+    """The same as `message_id`: a run makes one turn, which has its id."""
     model: str
     finish_reason: FinishReason
     usage: Usage
@@ -64,6 +66,7 @@ class RunStarted(Struct, frozen=True):
     name: ClassVar[str] = "run.started"
     session_id: str
     message_id: str
+    run_id: str
     model: str
     request_id: str
     trace_id: str

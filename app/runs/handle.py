@@ -11,6 +11,7 @@ from app.access.principal import Credential
 from app.errors import AppError, InternalError
 from app.runs.events import Event, RunFailed
 from app.runs.feed import Feed
+from app.runs.report import RunReport
 from app.telemetry.logs import log
 
 Work = Callable[["RunHandle"], Coroutine[Any, Any, None]]
@@ -19,6 +20,14 @@ Work = Callable[["RunHandle"], Coroutine[Any, Any, None]]
 Outlive = Callable[[Callable[[], None]], bool]
 """Asked when a run's reader leaves: whether the run goes on for others. It then calls what it is given as soon as they
 have left too."""
+
+
+Conclude = Callable[["RunHandle", BaseException | None], object]
+"""Called with what ended the run, if the run itself has left no report: it never began, or crashed."""
+
+
+def _unreported(_: "RunHandle", __: BaseException | None) -> None:
+    """For work that is no agent's."""
 
 
 class RunHandle(Struct, eq=False):
@@ -36,10 +45,13 @@ class RunHandle(Struct, eq=False):
     credential: Credential = Credential()
     """What the run was begun with."""
     failed_by: AppError | None = None
+    report: RunReport | None = None
+    """What the run came to, once it is over."""
     left: bool = False
     """The reader has left, or is to."""
     outlive: Outlive | None = None
     """Set by a run that others may wait for."""
+    _conclude: Conclude = _unreported
     _task: asyncio.Task[Any] | None = None
     _ended: bool = False
     _cancelled: bool = False
@@ -93,6 +105,8 @@ class RunHandle(Struct, eq=False):
 
     def _close(self, error: BaseException | None) -> None:
         """`error` is what the work raised."""
+        if self.report is None:
+            self._conclude(self, error and (self.failed_by or error))
         if error is not None and isinstance(error, asyncio.CancelledError) and self._ended:
             if self.failed_by is not None:
                 self.emit(RunFailed(self.failed_by))
@@ -131,7 +145,8 @@ class RunHandle(Struct, eq=False):
 
     def fail(self, error: AppError) -> None:
         """End the run with `error` as its last event."""
-        self.failed_by = error
+        if not self._ended:
+            self.failed_by = error
         self._end()
 
     def _end(self) -> None:

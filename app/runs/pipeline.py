@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from msgspec.structs import asdict
 from opentelemetry.trace import Span
 
 from app.errors import (
@@ -12,7 +13,6 @@ from app.errors import (
     DeadlineExceeded,
     InternalError,
     InvalidRequest,
-    ModelError,
     RateLimited,
     StateUnavailable,
 )
@@ -24,6 +24,8 @@ from app.runs.context import RunContext
 from app.runs.events import Answer, RunFailed, RunFinished, RunStarted, Suggestion
 from app.runs.handle import RunHandle
 from app.runs.loop import loop
+from app.runs.outcome import BAD
+from app.runs.report import RunReport, count, report_of
 from app.runs.steps import Asked
 from app.runs.suggestions import Ran, suggest
 from app.telemetry import metrics
@@ -42,24 +44,29 @@ async def execute(run: RunContext, handle: RunHandle) -> None:
             _begin(run, headers)
             await _work(run, handle)
             await _settle_and_remember(run, () if run.state.refused else run.state.messages)
-            run.emit(RunFinished(_answer(run, span, run.latency_ms)))
+            report = report_of(run)
+            answer = _answer(run, span, report)
+            _conclude(run, handle, report)
+            run.emit(RunFinished(answer))
         except AppError as error:
-            await _settle_and_remember(run, _interrupted(run, error))
-            _report_failure(run, span, error)
-        except asyncio.CancelledError:
+            try:
+                await _settle_and_remember(run, _interrupted(run, error))
+            finally:  # also where its reader leaves meanwhile: it has failed before
+                _fail(run, handle, span, error)
+            run.emit(RunFailed(error))
+        except asyncio.CancelledError as error:
             _end_later(run)
-            reason = handle.failed_by.slug if handle.failed_by else "cancelled"
-            _log_failure(run, reason)
+            conclude(run, handle, handle.failed_by or error)
             raise
         except Exception:  # the client sees the request id, the log has the stack
             log.exception("agent.request.crashed")
             _end_later(run)
-            _report_failure(run, span, InternalError("Something went wrong on our side."))
+            defect = InternalError("Something went wrong on our side.")
+            _fail(run, handle, span, defect)
+            run.emit(RunFailed(defect))
         finally:
             if run.flight is not None:
                 run.flight.leave()
-            if (late := current.get().late) is not None:
-                late.tell(fell_back=run.fallback_from is not None, cost_usd=run.state.cost_usd)
 
 
 def _attributes(run: RunContext) -> dict[str, str]:
@@ -105,8 +112,14 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
 def _begin(run: RunContext, headers: Mapping[str, str]) -> None:
     memory, ids = run.memory, current.get()
     model = run.model.ref if run.router is None else AUTO
-    run.emit(RunStarted(memory.session_id, memory.message_id, model, ids.request_id, ids.trace_id, headers))
-    fields: dict[str, object] = {"user": run.principal.user, "session_id": memory.session_id}
+    run_id = run.reservation.run_id
+    run.emit(RunStarted(memory.session_id, memory.message_id, run_id, model, ids.request_id, ids.trace_id, headers))
+    fields: dict[str, object] = {
+        "run_id": run_id,
+        "user": run.principal.user,
+        "session_id": memory.session_id,
+        "agent": run.agent.name,
+    }
     _log(run, "agent.request.start", fields, run.request.message)
     run.record(Asked(tuple(memory.conversation)))
 
@@ -142,13 +155,36 @@ async def _settle_and_remember(run: RunContext, messages: Sequence[Message]) -> 
             run.memory.not_kept(error)
 
 
-def _answer(run: RunContext, span: Span, latency_ms: float) -> Answer:
+def conclude(run: RunContext, handle: RunHandle, error: BaseException | None) -> None:
+    """Count and log a run that is over, and leave its report with its handle; `error` is why it has no answer."""
+    if handle.report is None:
+        _conclude(run, handle, report_of(run, error), error)
+
+
+def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: BaseException | None = None) -> None:
+    handle.report = report
+    count(run, report)
+    if (late := current.get().late) is not None:
+        bad, fell_back = report.outcome in BAD, report.fallback_from is not None
+        late.tell(failed=bad, fell_back=fell_back, cost_usd=report.cost_usd)
+    fields = asdict(report)
+    if error is not None:
+        log.note("agent.request.failed", {**fields, "error": _word_of(error)})
+        return
+    if (reused := run.state.reused) is not None:
+        fields["age_seconds"] = reused.age_seconds
+    _log(run, "agent.request.success", fields, run.state.text)
+
+
+def _word_of(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "cancelled"
+    return error.slug if isinstance(error, AppError) else InternalError.slug
+
+
+def _answer(run: RunContext, span: Span, report: RunReport) -> Answer:
     state, memory = run.state, run.memory
-    metrics.OVERHEAD.observe(max(latency_ms / 1000 - run.outside_seconds, 0.0))
-    account = _account(run, latency_ms)
-    if state.reused is not None:
-        account |= {"cached": True, "age_seconds": state.reused.age_seconds}
-    _log(run, "agent.request.success", account, state.text)
+    metrics.OVERHEAD.observe(max(report.latency_ms / 1000 - run.outside_seconds, 0.0))
     if span.is_recording():
         span.set_attributes(
             {
@@ -156,7 +192,7 @@ def _answer(run: RunContext, span: Span, latency_ms: float) -> Answer:
                 "gen_ai.usage.output_tokens": state.usage.output_tokens,
                 "agent.cost_usd": state.cost_usd,
                 "agent.finish_reason": state.finish_reason or "",
-                "agent.attempts": state.attempts,
+                "agent.attempts": report.attempts,
                 "gen_ai.response.model": run.model.name,
                 "agent.cached": state.reused is not None,
             }
@@ -171,16 +207,17 @@ def _answer(run: RunContext, span: Span, latency_ms: float) -> Answer:
         answer=state.text,
         session_id=memory.session_id,
         message_id=memory.message_id,
-        model=run.model.ref if state.reused is None else state.reused.model,
-        cached=state.reused is not None,
+        run_id=report.run_id,
+        model=report.model,
+        cached=report.cached,
         age_seconds=None if state.reused is None else state.reused.age_seconds,
-        fallback_from=run.fallback_from if state.reused is None else None,
-        attempts=state.attempts,
+        fallback_from=report.fallback_from,
+        attempts=report.attempts,
         finish_reason=state.finish_reason or "stop",
         usage=state.usage,
         tokens_used=state.usage.total,
         cost_usd=state.cost_usd,
-        latency_ms=latency_ms,
+        latency_ms=report.latency_ms,
         trace_id=ids.trace_id,
         request_id=ids.request_id,
         sources=state.sources,
@@ -211,36 +248,13 @@ def _end_later(run: RunContext) -> None:
         run.memory.keep_later(messages)
 
 
-def _report_failure(run: RunContext, span: Span, error: AppError) -> None:
+def _fail(run: RunContext, handle: RunHandle, span: Span, error: AppError) -> None:
     if span.is_recording():
         fail(span, error)
-    if (late := current.get().late) is not None:
-        late.tell(failed=error.status >= 500 or isinstance(error, ModelError))
-    _log_failure(run, error.slug)
-    run.emit(RunFailed(error))
-
-
-def _log_failure(run: RunContext, error: str) -> None:
-    log.note("agent.request.failed", {**_account(run, run.latency_ms), "error": error})
+    conclude(run, handle, error)
 
 
 def _log(run: RunContext, event: str, fields: dict[str, object], text: str) -> None:
     if run.services.settings.log_content:
         fields["content"] = text
     log.note(event, fields)
-
-
-def _account(run: RunContext, latency_ms: float) -> dict[str, object]:
-    """What the log says of a run that is over."""
-    state = run.state
-    return {
-        "user": run.principal.user,
-        "session_id": run.memory.session_id,
-        "model": run.model.ref,
-        "fallback_from": run.fallback_from,
-        "attempts": state.attempts + run.attempts_lost,
-        "iterations": state.iterations,
-        "tokens": state.usage.total,
-        "cost_usd": state.cost_usd,
-        "latency_ms": latency_ms,
-    }

@@ -26,8 +26,9 @@ from app.runs.estimates import (
 from app.runs.feed import Feed
 from app.runs.handle import RunHandle
 from app.runs.memory import Memory
-from app.runs.pipeline import execute
+from app.runs.pipeline import conclude, execute
 from app.runs.plan import Costs
+from app.runs.report import series_of
 from app.runs.request import RunRequest
 from app.runs.toolset import Toolset, toolset
 from app.telemetry.logs import log
@@ -48,6 +49,8 @@ class Runner:
         self, services: Services, *, agents: Mapping[str, Agent], tools: Registry, pipeline: Pipeline = execute
     ) -> None:
         """`pipeline` is what every run goes through."""
+        for agent in agents:
+            series_of(agent)
         self._services = services
         self._pipeline = pipeline
         self._agents = agents
@@ -106,7 +109,13 @@ class Runner:
             feed.emit,
             router=router,
         )
-        return RunHandle(partial(self._pipeline, run), self._going_on, feed, principal.credential)
+        return RunHandle(
+            partial(self._pipeline, run),
+            self._going_on,
+            feed,
+            principal.credential,
+            _conclude=partial(conclude, run),
+        )
 
     def stop(self) -> None:
         """End every run that is still going, each with ShuttingDown as its last event."""

@@ -46,6 +46,8 @@ class RunState(Struct, frozen=True):
     finish_reason: FinishReason | None = None
     usage: Usage = Usage()
     nanos: int = 0
+    uncertain_tokens: int = 0
+    """The part of `usage` that is an estimate: nobody counted it."""
     reasoning_tokens: int = 0
     tool_calls: tuple[ToolCallRecord, ...] = ()
     sources: tuple[str, ...] = ()
@@ -135,6 +137,7 @@ def _after_an_attempt(state: RunState, step: Attempted) -> RunState:
         state,
         usage=state.usage + step.usage,
         nanos=state.nanos + step.nanos,
+        uncertain_tokens=state.uncertain_tokens + (step.usage.total if step.uncertain else 0),
         lost_tokens=state.lost_tokens + lost,
     )
 

@@ -6,9 +6,28 @@ from prometheus_client import Counter, Gauge, Histogram
 
 # Up to 300 s: a slow model is what these are looked at for.
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
+COST_BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+RATIO_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 OVERHEAD_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
-REQUESTS = Counter("agent_requests", "HTTP requests answered", ["endpoint", "method", "status"])
+REQUESTS = Counter(
+    "agent_requests",
+    "HTTP requests answered; with the outcome of the run, if they asked for one",
+    ["endpoint", "method", "status", "outcome"],
+)
+RUNS = Counter("agent_runs", "Runs that are over, by what they came to", ["agent", "outcome"])
+RUN_LATENCY = Histogram(
+    "agent_run_latency_seconds", "Time of a run that was let in, however it ended", ["agent"], buckets=LATENCY_BUCKETS
+)
+RUN_COST = Histogram(
+    "agent_run_cost_usd", "Cost of a run that was let in, in US dollars", ["agent"], buckets=COST_BUCKETS
+)
+RUN_CONTEXT_RATIO = Histogram(
+    "agent_run_context_ratio",
+    "Largest prompt of a run as a share of its model's context window",
+    ["model"],
+    buckets=RATIO_BUCKETS,
+)
 REQUEST_LATENCY = Histogram(
     "agent_request_latency_seconds",
     "Time from a request's arrival to the end of its answer",
@@ -24,8 +43,14 @@ TIME_TO_FIRST_TOKEN = Histogram(
     buckets=LATENCY_BUCKETS,
 )
 OVERHEAD = Histogram("agent_overhead_seconds", "A run's time outside models and tools", buckets=OVERHEAD_BUCKETS)
-TOKENS = Counter("agent_tokens", "Tokens by the provider's count", ["model", "type"])
-UNCERTAIN_TOKENS = Counter("agent_uncertain_tokens", "Tokens estimated for calls that were cut", ["model", "type"])
+TOKENS = Counter(
+    "agent_tokens", "Tokens by the provider's count, or estimated for calls that were cut", ["model", "type"]
+)
+UNCERTAIN_TOKENS = Counter(
+    "agent_uncertain_tokens",
+    "The part of agent_tokens_total that is estimated, for calls that were cut",
+    ["model", "type"],
+)
 COST = Counter("agent_cost_usd", "Cost of model calls in US dollars, those that were cut included", ["model"])
 MODEL_REQUESTS = Counter("agent_model_requests", "Model calls by their outcome", ["model", "outcome"])
 ROUTED = Counter("agent_routed", "Runs that asked for the model `auto`", ["tier", "reason"])

@@ -79,7 +79,9 @@ class Replay:
         span = self._tracer.start_span(
             record.name, within, record.kind, record.attributes, record.links, record.start_time
         )
-        for event in record.events or ():
+        for attributes in record.more:
+            span.set_attributes(attributes)
+        for event in record.events:
             span.add_event(*event)
         if record.status is not None:
             span.set_status(record.status)

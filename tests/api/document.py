@@ -43,6 +43,7 @@ ANSWER_FIELDS = {
     "answer",
     "session_id",
     "message_id",
+    "run_id",
     "sources",
     "model",
     "fallback_from",

@@ -183,7 +183,7 @@ def test_credentials_come_before_everything_that_is_told_about_a_route(serve: Se
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="agent-api"')
     counted = {name for name in service.metrics() if name.startswith("agent_requests_total") and 'status="401"' in name}
     assert counted == {
-        'agent_requests_total{endpoint="/chat",method="POST",status="401"}',
-        'agent_requests_total{endpoint="none",method="POST",status="401"}',
+        'agent_requests_total{endpoint="/chat",method="POST",outcome="",status="401"}',
+        'agent_requests_total{endpoint="none",method="POST",outcome="",status="401"}',
     }
     assert service.client.post("/nowhere", json={}, headers={"authorization": f"Bearer {KEY}"}).status_code == 404

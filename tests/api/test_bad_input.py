@@ -202,7 +202,7 @@ def test_another_charset_is_refused(demo: Service, charset: str) -> None:
 )
 def test_what_is_refused_unread_is_counted_where_it_was_meant_to_go(demo: Service, path: str, endpoint: str) -> None:
     def counted(status: int) -> float:
-        series = f'agent_requests_total{{endpoint="{endpoint}",method="POST",status="{status}"}}'
+        series = f'agent_requests_total{{endpoint="{endpoint}",method="POST",outcome="",status="{status}"}}'
         return demo.metrics().get(series, 0)
 
     before = counted(413), counted(415)

@@ -19,6 +19,7 @@ def test_an_answer_has_all_that_the_contract_says(demo: Service, path: str) -> N
     assert "42" in body["answer"]
     assert UUID(body["session_id"]).version == 4
     assert UUID(body["message_id"]).version == 4
+    assert body["run_id"] == body["message_id"]
     assert (body["model"], body["finish_reason"], body["cached"]) == ("demo", "stop", False)
     assert (body["sources"], body["degraded"], body["cost_usd"]) == ([], [], 0)
     assert body["usage"].keys() == {"input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"}

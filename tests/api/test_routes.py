@@ -67,7 +67,7 @@ def test_a_refused_head_is_told_which_methods_there_are(demo: Service) -> None:
 def test_requests_about_a_path_are_counted_as_what_they_are(demo: Service) -> None:
     demo.ask("HEAD", "/api/tools")
     demo.wait_for_event("request", method="HEAD", path="/api/tools")
-    assert demo.metrics()['agent_requests_total{endpoint="/api/tools",method="HEAD",status="200"}'] >= 1
+    assert demo.metrics()['agent_requests_total{endpoint="/api/tools",method="HEAD",outcome="",status="200"}'] >= 1
 
 
 @pytest.mark.parametrize(

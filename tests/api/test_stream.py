@@ -45,7 +45,7 @@ def test_a_stream_is_not_to_be_stored_or_buffered(demo: Service) -> None:
 def test_started_tells_the_ids(demo: Service) -> None:
     response = demo.ask("POST", "/chat/stream", {"message": "hi", "session_id": "mine"})
     started = parse_all(response.text)[0].data
-    assert started.keys() == {"session_id", "message_id", "model", "request_id", "trace_id"}
+    assert started.keys() == {"run_id", "session_id", "message_id", "model", "request_id", "trace_id"}
     assert started["session_id"] == "mine"
     assert started["model"] == "demo"
     assert started["request_id"] == response.headers["x-request-id"]
@@ -61,7 +61,7 @@ def test_the_tokens_together_are_the_answer_of_finished(demo: Service) -> None:
 
 
 def test_finished_has_what_chat_answers(demo: Service) -> None:
-    volatile = ("session_id", "message_id", "latency_ms", "trace_id", "request_id")
+    volatile = ("run_id", "session_id", "message_id", "latency_ms", "trace_id", "request_id")
     whole = demo.chat("What is 6 * 7?").json()
     finished = parse_all(demo.ask("POST", "/chat/stream", {"message": "What is 6 * 7?"}).text)[-1].data
     assert finished.keys() == whole.keys()

@@ -126,7 +126,7 @@ def test_what_is_no_request_gets_a_problem_and_the_end_of_the_connection(demo: S
 
 
 def test_what_is_no_request_is_logged_with_its_sender_and_counted(demo: Service) -> None:
-    series = 'agent_requests_total{endpoint="none",method="other",status="400"}'
+    series = 'agent_requests_total{endpoint="none",method="other",outcome="",status="400"}'
     before = demo.metrics().get(series, 0)
     with connected(demo.port) as connection:
         connection.sendall(b"\x16\x03\x01 sk-of-the-user \x1b[31m\r\n\r\n")

@@ -32,8 +32,7 @@ class Stage:
         self.model = ScriptedModel(script, name=f"model-call-{next(_numbers)}")
         self.priced = resilient(self.model, CHEAP, tracing)
         self.events: list[Event] = []
-        self.used: list[tuple[Usage, float]] = []
-        self.uncertain: list[bool] = []
+        self.attempts: list[Attempt] = []
 
     async def call(self, *, stream: bool = True, max_tokens: int = 100, max_reasoning_tokens: int = 0) -> Reply:
         request = ModelRequest(
@@ -56,8 +55,15 @@ class Stage:
             self.events.append(Reasoning(text))
 
     def _on_attempt(self, attempt: Attempt) -> None:
-        self.used.append((attempt.usage, attempt.cost_usd))
-        self.uncertain.append(attempt.uncertain)
+        self.attempts.append(attempt)
+
+    @property
+    def used(self) -> list[tuple[Usage, float]]:
+        return [(attempt.usage, attempt.cost_usd) for attempt in self.attempts]
+
+    @property
+    def uncertain(self) -> list[bool]:
+        return [attempt.uncertain for attempt in self.attempts]
 
     def metric(self, name: str, **labels: str) -> float | None:
         return REGISTRY.get_sample_value(name, {"model": self.model.ref, **labels})

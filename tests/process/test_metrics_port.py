@@ -33,7 +33,7 @@ def test_other_methods_are_405(demo: Service) -> None:
 
 
 def test_what_is_malformed_there_is_not_counted_as_a_request(demo: Service) -> None:
-    series = 'agent_requests_total{endpoint="none",method="other",status="400"}'
+    series = 'agent_requests_total{endpoint="none",method="other",outcome="",status="400"}'
     before = demo.metrics().get(series, 0)
     with connected(demo.metrics_port) as connection:
         connection.sendall(b"nonsense\r\n\r\n")

@@ -56,11 +56,12 @@ class Metrics:
         return {read["outcome"]: int(value) for read, value in self.of("agent_model_requests_total", model=ref)}
 
     def count(self, ref: str) -> Count:
-        return Count(
-            int(self.sum("agent_tokens_total", model=ref, type="input")),
-            int(self.sum("agent_tokens_total", model=ref, type="output")),
-            int(self.sum("agent_uncertain_tokens_total", model=ref)),
+        """Estimates are in the tokens as well."""
+        read, written = (int(self.sum("agent_tokens_total", model=ref, type=kind)) for kind in ("input", "output"))
+        guessed_read, guessed_written = (
+            int(self.sum("agent_uncertain_tokens_total", model=ref, type=kind)) for kind in ("input", "output")
         )
+        return Count(read - guessed_read, written - guessed_written, guessed_read + guessed_written)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ AT_ZERO = {
     'agent_budget_used_ratio{scope="global"}',
 }
 LABELS = {
+    "agent",
     "endpoint",
     "method",
     "status",
@@ -64,7 +65,7 @@ def test_a_run_is_counted(fresh_service: Service) -> None:
     def more(name: str) -> float:
         return after[name] - before.get(name, 0)
 
-    assert more('agent_requests_total{endpoint="/chat/stream",method="POST",status="200"}') == 1
+    assert more('agent_requests_total{endpoint="/chat/stream",method="POST",outcome="ok",status="200"}') == 1
     assert more('agent_request_latency_seconds_count{endpoint="/chat/stream"}') == 1
     assert more('agent_model_requests_total{model="demo",outcome="ok"}') == 2
     assert more('agent_tool_calls_total{status="ok",tool="calculator"}') == 1
@@ -123,7 +124,7 @@ def test_unknown_paths_are_one_series(demo: Service) -> None:
     for index in range(5):
         demo.ask("GET", f"/unknown-{index}")
     metrics = demo.metrics()
-    assert metrics['agent_requests_total{endpoint="none",method="GET",status="404"}'] >= 5
+    assert metrics['agent_requests_total{endpoint="none",method="GET",outcome="",status="404"}'] >= 5
     assert not [name for name in metrics if "unknown-" in name]
 
 

@@ -163,7 +163,7 @@ def test_probes_are_not_traced(traced: Service, collector: Collector) -> None:
 
 
 def test_traced_requests_are_counted_and_logged_like_others(traced: Service) -> None:
-    series = 'agent_requests_total{endpoint="/chat",method="POST",status="422"}'
+    series = 'agent_requests_total{endpoint="/chat",method="POST",outcome="",status="422"}'
     before = traced.metrics().get(series, 0)
     response = traced.chat("")
     assert (response.status_code, response.headers["content-type"]) == (422, "application/problem+json")

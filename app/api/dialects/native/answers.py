@@ -13,6 +13,8 @@ class ChatAnswer(Struct, frozen=True):
     answer: str
     session_id: str
     message_id: str
+    run_id: str
+    """The same as `message_id`: a run makes one turn, which has its id."""
     sources: tuple[str, ...]
     model: str
     fallback_from: str | None
@@ -46,6 +48,7 @@ def chat_answer(answer: Answer) -> ChatAnswer:
         answer.answer,
         answer.session_id,
         answer.message_id,
+        answer.run_id,
         answer.sources,
         answer.model,
         answer.fallback_from,

@@ -39,6 +39,7 @@ class StartedRun(Struct, frozen=True):
 
     session_id: str
     message_id: str
+    run_id: str
     model: str
     request_id: str
     trace_id: str
@@ -59,7 +60,9 @@ def _frame(show: ShowAnswer, path: str, number: int, event: Event) -> bytes:
     data: Any
     match event:
         case RunStarted():
-            data = StartedRun(event.session_id, event.message_id, event.model, event.request_id, event.trace_id)
+            data = StartedRun(
+                event.session_id, event.message_id, event.run_id, event.model, event.request_id, event.trace_id
+            )
         case RunFinished(answer):
             data = show(answer)
         case RunFailed(error):

@@ -182,8 +182,7 @@ class AnthropicAnswer:
             block = self._block(index, "tool_use")
             piece = piece if isinstance(piece, str) else msgspec.json.encode(piece).decode()
             block.pieces.append(piece)
-            if block.kind == "tool_use":
-                self._on_beside("arguments", piece)
+            self._on_beside("arguments", piece if block.kind == "tool_use" else "")
         elif thought := delta.thinking:
             self._think(self._block(index, "thinking"), thought)
         elif delta.signature:
@@ -241,3 +240,5 @@ class AnthropicAnswer:
     def _add_beginning(self, block: Block, text: str) -> None:
         if text:
             (self._think if block.kind == "thinking" else self._say)(block, text)
+        elif block.kind not in ("text", "thinking"):
+            self._on_beside("arguments", "")

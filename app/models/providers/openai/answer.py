@@ -180,8 +180,7 @@ class OpenAIAnswer:
             self.text.think(text)
 
     def _add_call(self, call: Call) -> None:
-        if text := self._calls.add(call):
-            self._on_beside("arguments", text)
+        self._on_beside("arguments", self._calls.add(call))
 
     def _finish(self, choice: Choice, completion: ChatCompletion) -> None:
         if choice.usage is not None:
