@@ -37,7 +37,6 @@ from app.state.flights import Flights
 from app.state.redis import connect
 from app.state.sessions import Sessions
 from app.telemetry import metrics, traces
-from app.telemetry.late import Worth
 from app.telemetry.prober import Prober
 from app.telemetry.scrubbing import keep_secrets_of
 from app.tools import registry as tool_registry
@@ -47,7 +46,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     """The service. Raises ConfigurationError for settings that it cannot work with."""
     lifecycle = lifecycle or Lifecycle(settings.max_active_requests)
     keep_secrets_of(settings)
-    tracing = traces.configure(Worth.of(settings))
+    tracing = traces.configure(settings)
     models = build_models(settings, tracing)
     registry = tool_registry.load()
     router = build_router(settings, models)
@@ -120,7 +119,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     app.serve_through(
         Middleware(
             plain=app.routed,
-            traced=app.traced(tracing),
+            traced=app.traced(tracing, proxies.sent),
+            trusted=proxies.sent,
             authenticate=callers.authenticate,
             routes=app.routes,
             cors=CrossOrigin(app.routed, settings.cors_origins) if settings.cors_origins else None,

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
+from opentelemetry.trace import Span
 from pydantic import BaseModel
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import Response
@@ -24,7 +25,7 @@ from app.api.dialects.native.problems import Problem
 from app.api.dialects.protocol import ErrorDialect
 from app.api.failures import REFUSALS, answer_to, describe_errors
 from app.api.openapi import Change, Document, Schemas
-from app.telemetry.traces import Tracing
+from app.telemetry.traces import Tracing, caller_of
 
 Handler = Callable[..., Awaitable[Response]]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -37,6 +38,8 @@ _NO_TELEMETRY: TelemetryConfig = {
     "auto_configure": False,
 }  # see app/telemetry
 _QUERY = "agent_api.query_string"
+_CALLER = "agent_api.caller_trace"
+_TRACE = frozenset({b"traceparent", b"tracestate", b"baggage"})
 
 
 class FastRoute(APIRoute):
@@ -126,9 +129,10 @@ class Api(FastAPI):
         scope["route"] = route
         return route.app(scope, receive, send)
 
-    def traced(self, tracing: Tracing) -> ASGIApp:
-        """The routes within OpenTelemetry's instrumentation; as they are while tracing is off."""
-        return self.routed if tracing.provider is None else _instrumented(self, tracing)
+    def traced(self, tracing: Tracing, trusted: Callable[[Scope], bool]) -> ASGIApp:
+        """The routes within OpenTelemetry's instrumentation; as they are while tracing is off. `trusted` says whether
+        a request's sender is believed what trace it belongs to; for others the spans link to it."""
+        return self.routed if tracing.provider is None else _instrumented(self, tracing, trusted)
 
     def serve_through(self, middleware: ASGIApp) -> None:
         """Have `middleware` answer every request, in place of what FastAPI puts around its routes."""
@@ -169,7 +173,7 @@ def _serve(handler: Handler) -> ASGIApp:
     return serve
 
 
-def _instrumented(api: Api, tracing: Tracing) -> ASGIApp:
+def _instrumented(api: Api, tracing: Tracing, trusted: Callable[[Scope], bool]) -> ASGIApp:
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # costs memory that only tracing is worth
 
     async def answered(scope: Scope, receive: Receive, send: Send) -> None:
@@ -180,14 +184,27 @@ def _instrumented(api: Api, tracing: Tracing) -> ASGIApp:
         except REFUSALS as error:
             await answer_to(error, scope)(scope, receive, send)
 
+    def link(span: Span, scope: Scope) -> None:
+        if (caller := scope.pop(_CALLER, None)) is not None:
+            span.add_link(caller)
+
     # The instrumentation wraps what the app builds around its routes.
     api.build_middleware_stack = lambda: ServerErrorMiddleware(answered)  # type: ignore[method-assign]
-    FastAPIInstrumentor.instrument_app(api, tracer_provider=tracing.provider, exclude_spans=["receive", "send"])
+    FastAPIInstrumentor.instrument_app(
+        api, tracer_provider=tracing.provider, exclude_spans=["receive", "send"], server_request_hook=link
+    )
     instrumented = api.build_middleware_stack()
 
-    async def without_query(scope: Scope, receive: Receive, send: Send) -> None:
-        """A query may hold what nobody should read in a trace; spans get none."""
+    async def prepared(scope: Scope, receive: Receive, send: Send) -> None:
+        """Without the query, which may hold what nobody should read in a trace, and without baggage, which the
+        instrumentation would have the calls of tools carry on."""
         scope[_QUERY], scope["query_string"] = scope["query_string"], b""
+        headers = scope["headers"]
+        if trusted(scope):
+            scope["headers"] = [header for header in headers if header[0] != b"baggage"]
+        else:
+            scope[_CALLER] = caller_of(headers)
+            scope["headers"] = [header for header in headers if header[0] not in _TRACE]
         await instrumented(scope, receive, send)
 
-    return without_query
+    return prepared

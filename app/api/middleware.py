@@ -46,6 +46,8 @@ class Middleware:
     cors: CrossOrigin | None
     prefixes: Prefixes | None
     tracing: Tracing
+    trusted: Callable[[Scope], bool]
+    """Whether a request's sender is believed what it says of the trace that it belongs to."""
     lifecycle: Lifecycle
     max_body_bytes: int
     entrance: Entrance
@@ -65,7 +67,8 @@ class Middleware:
         given_id = headers.get(b"x-request-id", b"")
         request_id = given_id.decode() if _SANE_ID(given_id) else new_id()
         traceparent = headers.get(b"traceparent")
-        trace_id, sampled = self.tracing.decide(traceparent.decode("latin-1") if traceparent else None)
+        believed = traceparent is not None and self.trusted(scope)
+        trace_id, sampled = self.tracing.decide(traceparent.decode("latin-1") if traceparent and believed else None)
         sampled = sampled and not probe
         begin_late = self.tracing.begin_late
         late = None if sampled or probe or begin_late is None else begin_late(trace_id)

@@ -87,7 +87,7 @@ class Models(Mapping[str, ResilientModel]):
 
 def build_models(settings: Settings, tracing: Tracing | None = None) -> Models:
     """The models of MODELS; nothing is connected yet. Raises ConfigurationError."""
-    http = Http(settings.connect_timeout_seconds, tls=_tls(settings))
+    http = Http(settings.connect_timeout_seconds, tls=_tls(settings), tracing=tracing)
     options = parse(settings.model_options, settings.models)
     models = [_build(ref, settings, options.get(ref, NO_OPTIONS), http) for ref in settings.models]
     prices = {model.ref: _price(model.ref, settings, options.get(model.ref, NO_OPTIONS)) for model in models}
@@ -156,7 +156,7 @@ def _ollama(name: str, settings: Settings, options: ModelOptions, http: Http) ->
     return OllamaModel(name, settings.ollama_api_base, num_ctx, settings.ollama_keep_alive, http, options)
 
 
-def _anthropic(name: str, settings: Settings, options: ModelOptions, _: Http) -> Model:
+def _anthropic(name: str, settings: Settings, options: ModelOptions, http: Http) -> Model:
     key = provider_key("ANTHROPIC_API_KEY", settings.anthropic_api_key)
     if key is None:
         raise ConfigurationError(f"ANTHROPIC_API_KEY: is not set, and MODELS has `anthropic/{name}`")
@@ -173,6 +173,7 @@ def _anthropic(name: str, settings: Settings, options: ModelOptions, _: Http) ->
         context_window=window,
         tls=_tls(settings),
         cache_ttl=settings.prompt_cache_ttl,
+        outgoing=http.outgoing,
     )
 
 

@@ -22,6 +22,7 @@ from app.models.prices import FREE, Price, embedding_price_of, is_openai
 from app.models.providers.failures import unavailable
 from app.models.providers.http import Http, read
 from app.settings import Settings
+from app.telemetry import conventions
 from app.telemetry.traces import Tracing
 from app.tls import client_context
 
@@ -66,7 +67,9 @@ class Embeddings:
         if not 0 < len(texts) <= MAX_TEXTS:
             raise ValueError(f"{len(texts)} texts: one call takes 1 to {MAX_TEXTS}")
         started = perf_counter()
-        with self._tracing.span(f"embeddings {self.name}", self._attributes, None, SpanKind.CLIENT) as span:
+        with self._tracing.span(
+            f"{conventions.EMBEDDINGS} {self.name}", self._attributes, None, SpanKind.CLIENT
+        ) as span:
             try:
                 embedded = await self._bounded_call(texts)
             except BaseException as error:
@@ -80,8 +83,8 @@ class Embeddings:
             attempt = self._attempt(usage)
             record_answer(attempt, perf_counter() - started, number=1)
             if span.is_recording():
-                span.set_attribute("gen_ai.usage.input_tokens", usage.input_tokens)
-                span.set_attribute("agent.cost_usd", attempt.cost_usd)
+                span.set_attribute(conventions.INPUT_TOKENS, usage.input_tokens)
+                span.set_attribute(conventions.COST_USD, attempt.cost_usd)
         on_attempt(attempt)
         return embedded.vectors
 
@@ -123,9 +126,9 @@ class Embeddings:
 
     def _attributes(self, _: None) -> dict[str, AttributeValue]:
         return {
-            "gen_ai.operation.name": "embeddings",
-            "gen_ai.provider.name": self.provider,
-            "gen_ai.request.model": self.name,
+            conventions.OPERATION: conventions.EMBEDDINGS,
+            conventions.PROVIDER: self.provider,
+            conventions.REQUEST_MODEL: self.name,
         }
 
     async def aclose(self) -> None:
@@ -141,7 +144,7 @@ def build_embeddings(settings: Settings, tracing: Tracing | None = None) -> Embe
     """The model of EMBEDDING_MODEL, which check_embedding_model has let in. Raises ConfigurationError without a key
     that it needs. A model that is not in OpenAI's price list, or not at OpenAI, is counted as $0."""
     ref = settings.embedding_model
-    http = Http(tls=None if settings.tls_strict else client_context(strict=False))
+    http = Http(tls=None if settings.tls_strict else client_context(strict=False), tracing=tracing)
     if ref.startswith("ollama/"):
         return Embeddings(ref, settings.ollama_api_base, http, tracing=tracing)
     base_url = settings.openai_base_url

@@ -7,12 +7,12 @@ from math import inf
 from typing import Any
 
 from msgspec import Struct
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span, SpanKind
 
 from app.errors import AppError, ModelRateLimited
 from app.models.breaker import Breaker
 from app.models.bulkhead import Bulkhead
-from app.models.call_spans import of_answer, of_request
+from app.models.call_spans import CallRecord, Trail, of_request
 from app.models.circuit import Call as Entered
 from app.models.failure_table import rule_of
 from app.models.observed import ObservedModel, OnAttempt, unpaid
@@ -20,6 +20,7 @@ from app.models.prices import Price
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.models.resting import Resting
 from app.models.retries import Retries, again
+from app.telemetry.conventions import CHAT
 from app.telemetry.traces import Tracing
 
 
@@ -35,9 +36,12 @@ class _Call(Struct):
     attempts: int = 0  # that passed the gates
     entered: Entered | None = None  # the attempt of now
     begun: bool = False  # content has gone out
+    record: CallRecord | None = None  # of a call with a span
 
     def begin(self) -> None:
         self.begun = True
+        if self.record is not None:
+            self.record.begun()
         if self.entered is not None:
             self.entered.good()
 
@@ -67,7 +71,7 @@ class ResilientModel:
         self.breaker = breaker
         self.bulkhead = bulkhead
         self._retries = retries
-        self._span = f"chat {self.name}"
+        self._span = f"{CHAT} {self.name}"
         self._describe = partial(of_request, self.provider, self.name)
         self._tracing = tracing or Tracing(None)
 
@@ -93,23 +97,38 @@ class ResilientModel:
         ends_at: float = inf,
         *,
         spare: bool = False,
+        trail: Trail | None = None,
     ) -> Completion:
         """As Model.generate; the completion says which model answered, at which attempt, and what that one cost.
 
         `on_attempt` is told of each attempt. Nothing is tried again once content has gone out. `ends_at`, on the event
         loop's clock, is when the first content has to be there, or the whole answer of a plain call. `spare`: another
-        model could answer instead of one that asks to wait.
+        model could answer instead of one that asks to wait. `trail`: the run's calls so far.
         """
         call = _Call(request, on_text, on_beside, on_attempt, ends_at, spare)
-        with self._tracing.span(self._span, self._describe, request, SpanKind.CLIENT) as span:
-            try:
-                completion = await self._attempt(call)
-            except AppError as error:
-                completion = await self._again_or_raise(call, error)
-            if span.is_recording():
-                span.set_attributes(of_answer(completion))
+        links = () if trail is None or trail.replaced is None else trail.take_links()
+        with self._tracing.span(self._span, self._describe, request, SpanKind.CLIENT, links) as span:
+            if trail is not None:
+                trail.last = span
+            completion = await (self._recorded(call, span) if span.is_recording() else self._complete(call))
         if self._retries is not None:
             self._retries.earn()
+        return completion
+
+    async def _complete(self, call: _Call) -> Completion:
+        try:
+            return await self._attempt(call)
+        except AppError as error:
+            return await self._again_or_raise(call, error)
+
+    async def _recorded(self, call: _Call, span: Span) -> Completion:
+        record = call.record = CallRecord(span, self.price, call.request, content=self._tracing.content)
+        call.on_text, call.on_attempt = record.listening(call.on_text), record.paying(call.on_attempt)
+        completion = None
+        try:
+            completion = await self._complete(call)
+        finally:
+            record.end(completion, call.attempts)
         return completion
 
     async def _again_or_raise(self, call: _Call, error: AppError) -> Completion:
@@ -121,6 +140,8 @@ class ResilientModel:
             return await self._again(call, error, retries)
         except AppError as last:
             last.attempts = call.attempts
+            if call.record is not None:
+                call.record.refused(last)
             raise
 
     async def _again(self, call: _Call, error: AppError, retries: Retries) -> Completion:

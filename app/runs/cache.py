@@ -9,12 +9,13 @@ from app.runs.cache_key import key_of, scope_of
 from app.runs.candidates import was_sent
 from app.runs.context import RunContext
 from app.runs.handle import RunHandle
+from app.runs.spans import looked_up
 from app.runs.steps import AnswerReused
 from app.state.answer_cache import Found, KeptAnswer
 from app.state.flights import Flight
 from app.telemetry.metrics import CACHE_LOOKUPS
 
-_lookups = lru_cache(CACHE_LOOKUPS.labels)
+_series = lru_cache(CACHE_LOOKUPS.labels)
 
 Work = Callable[[RunContext], Awaitable[None]]
 
@@ -32,7 +33,7 @@ async def answer(run: RunContext, handle: RunHandle, work: Work) -> None:
     Raises what `work` raises, unless that is for want of a model and a stale answer is kept.
     """
     if run.request.cache_control == "no-store" or run.memory.degraded:
-        _lookups("bypass").inc()
+        _looked_up(run, "bypass")
         if run.flight is not None:
             run.flight.leave()
         await work(run)
@@ -45,19 +46,19 @@ async def answer(run: RunContext, handle: RunHandle, work: Work) -> None:
 async def _answered(run: RunContext) -> bool:
     """Whether the cache had the answer."""
     if run.request.cache_control == "no-cache":
-        _lookups("bypass").inc()
+        _looked_up(run, "bypass")
         return False
     flight = run.flight or _begin(run)
     began = perf_counter()
     try:
         found = await flight.find()
     except StateUnavailable:
-        _lookups("error").inc()
+        _looked_up(run, "error")
         return False
     finally:
         run.outside_seconds += perf_counter() - began if flight.absent else 0.0
     usable = _usable(run, found)
-    _lookups(("joined" if flight.absent else "hit") if usable else "miss").inc()
+    _looked_up(run, ("joined" if flight.absent else "hit") if usable else "miss")
     if usable:
         _reuse(run, usable, found.age_seconds)
     return usable is not None
@@ -78,6 +79,7 @@ async def _answered_similarly(run: RunContext) -> bool:
         found = await similar.find_similar(scope_of(run), run.memory.question.content, load, run.pay)
     finally:
         run.outside_seconds += perf_counter() - began
+    looked_up(run, "similar" if found is not None and found.answer is not None else "not_similar")
     if found is not None and found.answer is not None:
         _reuse(run, found.answer, found.age_seconds)
     return run.state.reused is not None
@@ -101,6 +103,11 @@ async def _make(run: RunContext, work: Work) -> None:
             raise
     else:
         _land(run, key, _to_keep(run))
+
+
+def _looked_up(run: RunContext, result: str) -> None:
+    _series(result).inc()
+    looked_up(run, result)
 
 
 def _begin(run: RunContext) -> Flight:
@@ -144,7 +151,7 @@ async def _give_stale(run: RunContext, key: str) -> bool:
     kept = _usable(run, found)
     if kept is None:
         return False
-    _lookups("stale").inc()
+    _looked_up(run, "stale")
     run.memory.degraded.append("stale")
     run.memory.model = ""  # the session's next turn begins with the first model again
     _reuse(run, kept, found.age_seconds, stale=True)

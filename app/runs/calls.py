@@ -53,7 +53,8 @@ async def _generate(run: RunContext, call: CallModel) -> None:
 
     left = number_left(run)
     ends_at = attempt_ends_at(run, left)
-    done = await run.model.generate(_request(run, call), run.tell, on_beside, run.pay, ends_at, spare=left > 0)
+    request = _request(run, call)
+    done = await run.model.generate(request, run.tell, on_beside, run.pay, ends_at, spare=left > 0, trail=run.trail)
     text = "".join(run.pieces) if done.text is None else run.state.cut + done.text
     answer = ModelAnswered(text, done.tool_calls, done.stop_reason, done.extras, done.reasoning_tokens, done.attempts)
     if done.stop_reason in REFUSALS and may_be_replaced(run):

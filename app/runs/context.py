@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
+from opentelemetry.trace import INVALID_SPAN, Span
 
 from app.access.principal import Principal
 from app.agents.definition import Agent, RunLimits
@@ -15,6 +16,7 @@ from app.errors import AppError
 from app.limits.limiter import Limiter
 from app.limits.reservation import Reservation
 from app.models.call_records import Attempt
+from app.models.call_spans import Trail
 from app.models.catalog import Models
 from app.models.protocol import Beside
 from app.models.resilient import ResilientModel
@@ -95,6 +97,8 @@ class RunContext(Struct):
     """The run's place among equal ones, where its agent's answers are cached."""
     router: "Router | None" = None  # where the model is chosen by the question
     earlier: "Tier | None" = None  # then: the session's tier so far
+    span: Span = INVALID_SPAN
+    trail: Trail = field(default_factory=Trail)  # of its model calls
     admitted: bool = False
     kept: bool = False  # what was said is on its way to the session
 

@@ -60,6 +60,7 @@ def _switch(run: RunContext, to: Candidate, error: AppError) -> None:
     said = "".join(run.pieces) if was_sent(run) else ""
     run.record(Switched(failed, to.model.ref, reason, error.attempts, said))
     run.use(to)
+    run.trail.replace_last()
     run.pieces[:] = [said] if said else ()
     run.beside = None
     metrics.FALLBACKS.labels(failed, to.model.ref).inc()

@@ -11,7 +11,9 @@ from app.runs.events import FinishReason
 from app.runs.fallback import answer_of_refusal, fall_back, to_be_told
 from app.runs.plan import CallModel, CallTools, Fail, Finish, Reserve, answer_text, next_action
 from app.runs.ration import Left, left_of
+from app.runs.spans import of_iteration
 from app.runs.steps import Ended
+from app.telemetry.conventions import ITERATION_SPAN
 
 
 async def loop(run: RunContext) -> None:
@@ -22,14 +24,10 @@ async def loop(run: RunContext) -> None:
     while run.state.finish_reason is None:
         started = perf_counter()
         try:
-            with run.services.tracing.span("agent.iteration", _attributes, run):
+            with run.services.tracing.span(ITERATION_SPAN, of_iteration, run):
                 await _iterate(run)
         finally:
             run.outside_seconds += perf_counter() - started
-
-
-def _attributes(run: RunContext) -> dict[str, int]:
-    return {"agent.iteration.index": run.state.iterations + 1}
 
 
 async def _iterate(run: RunContext) -> None:

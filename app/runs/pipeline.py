@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from msgspec.structs import asdict
-from opentelemetry.trace import Span
 
 from app.errors import (
     AppError,
@@ -18,7 +17,7 @@ from app.errors import (
 )
 from app.messages import Message
 from app.models.tiers import AUTO
-from app.runs import cache, routing
+from app.runs import cache, routing, spans
 from app.runs.candidates import stay
 from app.runs.context import RunContext
 from app.runs.events import Answer, RunFailed, RunFinished, RunStarted, Suggestion
@@ -30,6 +29,7 @@ from app.runs.steps import Asked
 from app.runs.suggestions import Ran, suggest
 from app.telemetry import metrics
 from app.telemetry.context import current
+from app.telemetry.conventions import INVOKE_AGENT, OUTCOME
 from app.telemetry.failing import fail
 from app.telemetry.logs import log
 
@@ -38,21 +38,21 @@ _REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
 
 async def execute(run: RunContext, handle: RunHandle) -> None:
     """Emit the run's events; what it used is settled, and what was said kept, however it ends."""
-    with run.services.tracing.span(f"invoke_agent {run.agent.name}", _attributes, run) as span:
+    with run.services.tracing.span(f"{INVOKE_AGENT} {run.agent.name}", spans.of_run, run) as run.span:
         try:
             headers = await _admit_and_recall(run, handle)
             _begin(run, headers)
             await _work(run, handle)
             await _settle_and_remember(run, () if run.state.refused else run.state.messages)
             report = report_of(run)
-            answer = _answer(run, span, report)
+            answer = _answer(run, report)
             _conclude(run, handle, report)
             run.emit(RunFinished(answer))
         except AppError as error:
             try:
                 await _settle_and_remember(run, _interrupted(run, error))
             finally:  # also where its reader leaves meanwhile: it has failed before
-                _fail(run, handle, span, error)
+                _fail(run, handle, error)
             run.emit(RunFailed(error))
         except asyncio.CancelledError as error:
             _end_later(run)
@@ -62,21 +62,13 @@ async def execute(run: RunContext, handle: RunHandle) -> None:
             log.exception("agent.request.crashed")
             _end_later(run)
             defect = InternalError("Something went wrong on our side.")
-            _fail(run, handle, span, defect)
+            _fail(run, handle, defect)
             run.emit(RunFailed(defect))
         finally:
             if run.flight is not None:
                 run.flight.leave()
-
-
-def _attributes(run: RunContext) -> dict[str, str]:
-    return {
-        "gen_ai.operation.name": "invoke_agent",
-        "gen_ai.agent.name": run.agent.name,
-        "gen_ai.provider.name": run.model.provider,
-        "gen_ai.request.model": run.model.name,
-        "gen_ai.conversation.id": run.memory.session_id,
-    }
+            if run.span.is_recording():
+                spans.end(run)
 
 
 async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, str]:
@@ -164,6 +156,8 @@ def conclude(run: RunContext, handle: RunHandle, error: BaseException | None) ->
 def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: BaseException | None = None) -> None:
     handle.report = report
     count(run, report)
+    if run.span.is_recording():
+        run.span.set_attribute(OUTCOME, report.outcome)
     if (late := current.get().late) is not None:
         bad, fell_back = report.outcome in BAD, report.fallback_from is not None
         late.tell(failed=bad, fell_back=fell_back, cost_usd=report.cost_usd)
@@ -182,25 +176,9 @@ def _word_of(error: BaseException) -> str:
     return error.slug if isinstance(error, AppError) else InternalError.slug
 
 
-def _answer(run: RunContext, span: Span, report: RunReport) -> Answer:
+def _answer(run: RunContext, report: RunReport) -> Answer:
     state, memory = run.state, run.memory
     metrics.OVERHEAD.observe(max(report.latency_ms / 1000 - run.outside_seconds, 0.0))
-    if span.is_recording():
-        span.set_attributes(
-            {
-                "gen_ai.usage.input_tokens": state.usage.input_tokens,
-                "gen_ai.usage.output_tokens": state.usage.output_tokens,
-                "agent.cost_usd": state.cost_usd,
-                "agent.finish_reason": state.finish_reason or "",
-                "agent.attempts": report.attempts,
-                "gen_ai.response.model": run.model.name,
-                "agent.cached": state.reused is not None,
-            }
-        )
-        if run.fallback_from is not None:
-            span.set_attribute("agent.fallback_from", run.fallback_from)
-        if state.reused is not None:
-            span.set_attribute("agent.cache.age_seconds", state.reused.age_seconds)
     ids = current.get()
     degraded = memory.degraded
     return Answer(
@@ -248,9 +226,9 @@ def _end_later(run: RunContext) -> None:
         run.memory.keep_later(messages)
 
 
-def _fail(run: RunContext, handle: RunHandle, span: Span, error: AppError) -> None:
-    if span.is_recording():
-        fail(span, error)
+def _fail(run: RunContext, handle: RunHandle, error: AppError) -> None:
+    if run.span.is_recording():
+        fail(run.span, error)
     conclude(run, handle, error)
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from time import perf_counter
 
-from opentelemetry.trace import get_current_span
-
 from app.errors import RequestTooExpensive
 from app.messages import Turn
 from app.models.decisions import Question
@@ -14,6 +12,7 @@ from app.models.tiers import Tier, rank
 from app.runs.context import RunContext
 from app.runs.estimates import most_input_tokens, most_of_output
 from app.runs.loop import loop
+from app.telemetry.conventions import ROUTE_REASON, ROUTE_TIER
 from app.telemetry.logs import log
 
 
@@ -43,7 +42,7 @@ async def _choose(router: Router, run: RunContext) -> None:
     run.use(run.candidates[0])
     run.memory.model = decision.ref
     log.info("model.routed", model=decision.ref, tier=decision.tier, reason=decision.reason)
-    get_current_span().set_attributes({"agent.route.tier": decision.tier, "agent.route.reason": decision.reason})
+    run.span.set_attributes({ROUTE_TIER: decision.tier, ROUTE_REASON: decision.reason})
 
 
 async def _ask(run: RunContext, ref: str, request: ModelRequest) -> str:

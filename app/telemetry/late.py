@@ -3,7 +3,7 @@
 Nothing here needs the SDK; see `replay`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
@@ -70,13 +70,13 @@ class LateTrace(Struct, eq=False):
     over: bool = False
 
     def span(
-        self, name: str, attributes: Callable[[T], Attributes], of: T, kind: SpanKind
+        self, name: str, attributes: Callable[[T], Attributes], of: T, kind: SpanKind, links: Sequence[Link] = ()
     ) -> AbstractContextManager[Span]:
         """A record of a span under the current one."""
         if self.over or len(self.spans) >= MAX_SPANS:
             self.left_out += 1
             return NOT_RECORDING
-        span = LateSpan(self, name, attributes(of), kind, current_span.get(), time_ns())
+        span = LateSpan(self, name, attributes(of), kind, current_span.get(), time_ns(), links)
         self.spans.append(span)
         return cast("AbstractContextManager[Span]", span)
 
@@ -112,11 +112,11 @@ class LateSpan(Struct, eq=False):
     kind: SpanKind
     parent: "LateSpan | None"
     start_time: int
+    links: Sequence[Link] = ()
     end_time: int = 0
     status: Status | None = None
     more: tuple[Attributes, ...] = ()
     events: tuple[tuple[str, Any, int], ...] = ()
-    links: tuple[Link, ...] = ()
     _id: int = 0
     _token: Token["LateSpan | None"] | None = None
 

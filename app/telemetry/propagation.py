@@ -1,19 +1,58 @@
-"""The headers that tie what another server does to the request being served."""
+"""The headers that tie what another server does to the request being served, for servers that the operator names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 from opentelemetry import trace
 
+from app.settings import Settings
 from app.telemetry.context import current
 
 _NONE: Mapping[str, str] = {}
 _ZERO = "0" * 16  # is no span's id
+_PUBLIC = ("api.openai.com", "api.anthropic.com")
+
+
+class Propagation:
+    """Who is told of requests: these hosts, and all below those that begin with a dot."""
+
+    def __init__(self, hosts: Sequence[str] = ()) -> None:
+        self._hosts = frozenset(host.strip("[]") for host in hosts if host and not host.startswith("."))
+        self._domains = tuple(host for host in hosts if host.startswith("."))
+
+    def tells(self, url: str) -> bool:
+        """Whether the URL's host is told of requests."""
+        host = host_of(url)
+        return host in self._hosts or (bool(self._domains) and host.endswith(self._domains))
+
+    def headers(self, url: str) -> Mapping[str, str]:
+        """The headers for a call of this URL; none where its host is not told, and outside of a request."""
+        return trace_headers() if self.tells(url) else _NONE
+
+
+NOBODY = Propagation()
+
+
+def host_of(url: str) -> str:
+    """The host in lower case, without a dot at its end; empty if there is none."""
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def hosts_of(settings: Settings) -> tuple[str, ...]:
+    """TRACE_HOSTS, and the model servers that are the operator's own: not the public ones of OpenAI and Anthropic."""
+    servers = (host_of(settings.ollama_api_base), host_of(settings.openai_base_url))
+    own = [host for host in servers if not any(host == public or host.endswith(f".{public}") for public in _PUBLIC)]
+    return (*own, *settings.trace_hosts)
 
 
 def trace_headers() -> Mapping[str, str]:
     """`traceparent` and `X-Request-Id`, none outside of a request.
 
-    A request that is not sampled has no span: half of its trace id stands for one.
+    A request that is not sampled has no span: half of its trace id stands for one. Neither a caller's baggage nor its
+    tracestate is passed on.
     """
     request = current.get()
     trace_id = request.trace_id

@@ -1,6 +1,7 @@
 """The SDK's tracing, built from OpenTelemetry's environment. Loaded only when tracing is on."""
 
 import os
+from collections.abc import Sequence
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -9,6 +10,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from app import __version__
 from app.errors import ConfigurationError
 from app.telemetry.context import current
+from app.telemetry.dialects import translator
 from app.telemetry.exporting import CountedProcessor
 from app.telemetry.otlp import new_exporter
 from app.telemetry.scrubbed_spans import ScrubbedExporter
@@ -30,11 +32,11 @@ class RequestIds(RandomIdGenerator):
         return int(trace_id, 16) if trace_id else super().generate_trace_id()
 
 
-def build() -> tuple[TracerProvider, CountedProcessor]:
-    """Raises ConfigurationError."""
+def build(dialects: Sequence[str]) -> tuple[TracerProvider, CountedProcessor]:
+    """`dialects` are the names that spans use. Raises ConfigurationError."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
-    exporter = ScrubbedExporter(new_exporter())
+    exporter = ScrubbedExporter(new_exporter(), translator(dialects))
     try:
         processor = CountedProcessor(exporter, int(os.environ[_QUEUE]))
     except ValueError:

@@ -15,6 +15,7 @@ from opentelemetry.trace import Link, Span, SpanKind, get_current_span, set_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app import __version__
+from app.telemetry.conventions import HTTP_ROUTE, TRACE_LATE, TRACE_LEFT_OUT
 from app.telemetry.late import LateSpan, LateTrace
 
 _propagator = TraceContextTextMapPropagator()
@@ -61,11 +62,11 @@ class Replay:
         scope = {**late.scope, "query_string": b""}
         route = getattr(scope.get("route"), "path", "")
         described = collect_request_attributes(scope, _MODE)  # type: ignore[no-untyped-call]
-        attributes = {**described, "agent.trace.late": reason}
+        attributes = {**described, TRACE_LATE: reason}
         if route:
-            attributes["http.route"] = route
+            attributes[HTTP_ROUTE] = route
         if late.left_out:
-            attributes["agent.trace.left_out"] = late.left_out
+            attributes[TRACE_LEFT_OUT] = late.left_out
         parent, links = _caller(scope, late.trace_id)
         name = f"{scope['method']} {route}".rstrip()
         span = self._tracer.start_span(name, parent, SpanKind.SERVER, attributes, links, late.start)

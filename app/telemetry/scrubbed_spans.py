@@ -1,4 +1,7 @@
-"""Takes what exceptions say out of spans. Loaded only when tracing is on."""
+"""Spans as they are exported: without what exceptions say, in the dialects of TRACE_DIALECTS.
+
+Loaded only when tracing is on.
+"""
 
 from collections.abc import Sequence
 
@@ -7,17 +10,20 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Status
 from opentelemetry.util.types import Attributes, AttributeValue
 
+from app.telemetry.dialects import Translate
 from app.telemetry.scrubbing import without_credentials, without_secrets
 
 
 class ScrubbedExporter(SpanExporter):
-    """Exports spans with secrets taken out of their errors, which instrumentation records with message and stack."""
+    """Exports spans with secrets taken out of their errors, which instrumentation records with message and stack, and
+    in the dialects that are wanted."""
 
-    def __init__(self, exporter: SpanExporter) -> None:
+    def __init__(self, exporter: SpanExporter, translate: Translate | None = None) -> None:
         self._exporter = exporter
+        self._translate = translate
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return self._exporter.export([_scrubbed(span) for span in spans])
+        return self._exporter.export([_scrubbed(span, self._translate) for span in spans])
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
@@ -26,9 +32,11 @@ class ScrubbedExporter(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
 
-def _scrubbed(span: ReadableSpan) -> ReadableSpan:
+def _scrubbed(span: ReadableSpan, translate: Translate | None) -> ReadableSpan:
     """The span itself if there is nothing to scrub, as almost always."""
     attributes = _shown(span)
+    if translate is not None:
+        attributes = translate(attributes or {})
     if not span.events and not span.status.description and attributes is span.attributes:
         return span
     description = span.status.description

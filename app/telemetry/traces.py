@@ -9,7 +9,7 @@ The SDK and the exporter are imported only when tracing is on.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from random import getrandbits
@@ -17,15 +17,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from opentelemetry import context, trace
-from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app import __version__
+from app.settings import Settings
 from app.telemetry.context import current
 from app.telemetry.failing import fail
 from app.telemetry.late import NOT_RECORDING, Attributes, LateTrace, Worth
 from app.telemetry.logs import log
 from app.telemetry.otlp import check_environment, endpoint_is_set, hide_secret_headers
+from app.telemetry.propagation import NOBODY, Propagation, hosts_of
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -43,10 +45,16 @@ class Tracing:
     def __init__(
         self,
         provider: "TracerProvider | None",
+        propagation: Propagation = NOBODY,
+        *,
         processor: "CountedProcessor | None" = None,
         begin_late: Callable[[str], LateTrace] | None = None,
+        content: bool = False,
     ) -> None:
+        """`propagation` says which servers are told of requests; `content`: spans have what is said, too."""
         self.provider = provider
+        self.propagation = propagation
+        self.content = content
         self.begin_late = begin_late
         """Begins the records of an unsampled request by its trace id; None: late sampling is off."""
         self._processor = processor
@@ -57,7 +65,8 @@ class Tracing:
             self._drop = Decision.DROP
 
     def decide(self, traceparent: str | None) -> tuple[str, bool]:
-        """The trace id of a request, and whether it is sampled. `traceparent` is the request's W3C header."""
+        """The trace id of a request, and whether it is sampled. `traceparent` is the request's W3C header, if whoever
+        sent it is to be believed."""
         remote = _propagator.extract({"traceparent": traceparent}) if traceparent else None
         parent = trace.get_current_span(remote).get_span_context() if remote is not None else None
         known = parent is not None and parent.is_valid
@@ -68,14 +77,19 @@ class Tracing:
         return f"{trace_id:032x}", result.decision is not self._drop
 
     def span(
-        self, name: str, attributes: Callable[[T], Attributes], of: T, kind: SpanKind = SpanKind.INTERNAL
+        self,
+        name: str,
+        attributes: Callable[[T], Attributes],
+        of: T,
+        kind: SpanKind = SpanKind.INTERNAL,
+        links: Sequence[Link] = (),
     ) -> AbstractContextManager[Span]:
         """A span under the current one with the attributes of `of`: a real one if the request is sampled, a record if
-        it may be sampled late, else one that records nothing."""
+        it may be sampled late, else one that records nothing. The only way to open one."""
         request = current.get()
         if request.sampled:
-            return _Recording(self.tracer.start_span(name, kind=kind, attributes=attributes(of)))
-        return NOT_RECORDING if request.late is None else request.late.span(name, attributes, of, kind)
+            return _Recording(self.tracer.start_span(name, kind=kind, attributes=attributes(of), links=links))
+        return NOT_RECORDING if request.late is None else request.late.span(name, attributes, of, kind, links)
 
     async def aclose(self) -> None:
         """Export what is left, for at most a few seconds: a collector that is away must not hold the process."""
@@ -105,19 +119,29 @@ class _Recording:
         self._span.end()
 
 
-def configure(worth: Worth | None = None) -> Tracing:
-    """Tracing as OpenTelemetry's own environment variables (`OTEL_*`) describe it, with late sampling of what is of
-    worth. Raises ConfigurationError."""
+def caller_of(headers: Iterable[tuple[bytes, bytes]]) -> SpanContext | None:
+    """The span that a request's `traceparent` names; None without one that can be read."""
+    given = next((value for name, value in headers if name == b"traceparent"), None)
+    if given is None:
+        return None
+    context = trace.get_current_span(_propagator.extract({"traceparent": given.decode("latin-1")})).get_span_context()
+    return context if context.is_valid else None
+
+
+def configure(settings: Settings) -> Tracing:
+    """Tracing as the settings and OpenTelemetry's own environment variables (`OTEL_*`) have it. Raises
+    ConfigurationError."""
+    propagation = Propagation(hosts_of(settings))
     if not endpoint_is_set():
-        return Tracing(None)
+        return Tracing(None, propagation)
     check_environment()
     hide_secret_headers()
     from app.telemetry.provider import build
 
-    provider, processor = build()
-    if worth is None:
-        return Tracing(provider, processor)
-    from app.telemetry.replay import Replay
+    provider, processor = build(settings.trace_dialects)
+    begin_late = None
+    if (worth := Worth.of(settings)) is not None:
+        from app.telemetry.replay import Replay
 
-    keep = Replay(provider.resource, processor)
-    return Tracing(provider, processor, partial(LateTrace, worth=worth, keep=keep))
+        begin_late = partial(LateTrace, worth=worth, keep=Replay(provider.resource, processor))
+    return Tracing(provider, propagation, processor=processor, begin_late=begin_late, content=settings.trace_content)

@@ -11,6 +11,7 @@ from opentelemetry.trace import Span
 from pydantic import ValidationError
 
 from app.messages import ToolCall
+from app.telemetry import conventions
 from app.telemetry.logs import log
 from app.telemetry.metrics import TOOL_CALLS, TOOL_LATENCY
 from app.telemetry.traces import Tracing
@@ -52,33 +53,38 @@ async def call_tool(
 
     Raises what `slot` raises; such a call is neither logged nor counted.
     """
-    with tracing.span(f"execute_tool {call.name}", _attributes, call) as span:
+    with tracing.span(f"{conventions.EXECUTE_TOOL} {call.name}", _attributes, call) as span:
         tool = tools.get(call.name)
         if tool is None:
             result = unknown_tool(call.name, sorted(tools))
         else:
             async with slot(tool.name):
-                result = await _timed(tool, context, call)
+                result = await _timed(tool, context, call, tracing)
         _report("unknown" if tool is None else tool.name, call.name, result, span)
+        if tracing.content and span.is_recording():
+            from app.telemetry.content import of_tool  # most processes never record content
+
+            span.set_attributes(of_tool(call.arguments, result.content))
     return result if result.cause is None else replace(result, cause=None)
 
 
 def _attributes(call: ToolCall) -> dict[str, str]:
     return {
-        "gen_ai.operation.name": "execute_tool",
-        "gen_ai.tool.name": call.name,
-        "gen_ai.tool.call.id": call.id,
-        "gen_ai.tool.type": "function",
+        conventions.OPERATION: conventions.EXECUTE_TOOL,
+        conventions.TOOL_NAME: call.name,
+        conventions.TOOL_CALL_ID: call.id,
+        conventions.TOOL_TYPE: "function",
     }
 
 
-async def _timed(tool: Tool, context: ToolContext, call: ToolCall) -> ToolResult:
+async def _timed(tool: Tool, context: ToolContext, call: ToolCall, tracing: Tracing) -> ToolResult:
     start = time.perf_counter()
     own = ToolContext(
         context.caller,
         context.run_id,
         call.id,
         min(context.deadline, asyncio.get_running_loop().time() + tool.timeout_seconds),
+        propagation=tracing.propagation,
     )
     result = malformed(tool) if call.malformed else await _bounded(tool, call.arguments, own)
     seconds = time.perf_counter() - start
@@ -156,5 +162,5 @@ def _report(label: str, name: str, result: ToolResult, span: Span) -> None:
     if result.status == "ok":
         log.info("tool_call", **fields)
     else:
-        span.set_attribute("error.type", result.status)
+        span.set_attribute(conventions.ERROR_TYPE, result.status)
         log.warning("tool_call", **fields, exc_info=result.cause)

@@ -1,6 +1,7 @@
 """ToolContext: facts about a call, for the tool that answers it."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -9,6 +10,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from app.access.principal import Principal
+from app.telemetry.propagation import NOBODY, Propagation
 
 MARK = "x-tool-context"
 """Stands for the context in a function's schema, until it is taken out: models and callers cannot give one."""
@@ -26,6 +28,14 @@ class ToolContext:
     """Time at which the tool is stopped, on the event loop's clock (`loop.time()`)."""
     sources: list[str] = field(default_factory=list)
     """Sources that the tool used, such as addresses of documents; the tool appends to this list."""
+
+    propagation: Propagation = NOBODY
+    """Who is told of requests."""
+
+    def trace_headers(self, url: str) -> Mapping[str, str]:
+        """`traceparent` and `X-Request-Id` for a request that the tool sends to this URL: its server's spans are then
+        in the run's trace. None for hosts that are not in TRACE_HOSTS."""
+        return self.propagation.headers(url)
 
     @property
     def seconds_left(self) -> float:

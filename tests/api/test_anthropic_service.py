@@ -23,6 +23,7 @@ def service(serve: Serve, upstream: Upstream) -> Service:
         anthropic_base_url=f"{upstream.url}/v1/",
         anthropic_api_key="sk-ant-of-the-service",
         unknown_price="allow",
+        trace_hosts="127.0.0.1",
         log_level="debug",
     )
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.conftest import Serve
 from tests.service import Service
 
 PATHS = [("GET", "/live"), ("GET", "/api/tools"), ("GET", "/nowhere"), ("DELETE", "/chat"), ("GET", "/sessions/none")]
@@ -39,11 +40,12 @@ def test_another_request_id_is_replaced(demo: Service, given: str) -> None:
     assert UUID(headers["x-request-id"]).version == 4
 
 
-def test_the_trace_id_is_that_of_the_traceparent(demo: Service) -> None:
+def test_the_trace_id_is_that_of_a_trusted_proxys_traceparent(serve: Serve, demo: Service) -> None:
     parent = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
-    response = demo.client.post("/chat", json={"message": "hi"}, headers={"traceparent": parent})
-    assert response.headers["x-trace-id"] == TRACE_ID
-    assert response.json()["trace_id"] == TRACE_ID
+    for service, believed in ((serve(trusted_proxies="127.0.0.1"), True), (demo, False)):
+        response = service.client.post("/chat", json={"message": "hi"}, headers={"traceparent": parent})
+        assert (response.headers["x-trace-id"] == TRACE_ID) is believed
+        assert response.json()["trace_id"] == response.headers["x-trace-id"]
 
 
 @pytest.mark.parametrize(

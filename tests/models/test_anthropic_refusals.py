@@ -11,6 +11,9 @@ from app.models.options import ModelOptions
 from app.models.protocol import ModelRequest
 from app.models.providers.anthropic.model import AnthropicModel
 from app.telemetry.context import RequestContext, current
+from app.telemetry.outgoing import Outgoing
+from app.telemetry.propagation import Propagation
+from app.telemetry.traces import Tracing
 from tests.logged import capture_logs
 from tests.models.anthropic_events import STOP, end, start, stream, text
 from tests.models.dialects import AnthropicDialect, Script
@@ -137,14 +140,19 @@ async def test_a_server_without_descriptions_of_models_is_alive(
             await model.probe()
 
 
-async def test_the_server_is_told_of_the_request(provider: Provider, model: AnthropicModel) -> None:
-    provider.will(dialect.streamed(Script()))
+async def test_a_server_that_may_know_is_told_of_the_request(provider: Provider, model: AnthropicModel) -> None:
+    outgoing = Outgoing(Tracing(None, Propagation(["127.0.0.1"])))
+    told = AnthropicModel("claude-test", provider.url, "sk-ant-secret", outgoing=outgoing)
+    provider.will(dialect.streamed(Script()), dialect.streamed(Script()))
     token = current.set(RequestContext("request-1", "0af7651916cd43dd8448eb211c80319c", sampled=False))
+    await whole_answer(told, ask())
     await whole_answer(model, ask())
     current.reset(token)
-    headers = provider.received[0].headers
+    headers, others = (request.headers for request in provider.received)
     assert headers["x-request-id"] == "request-1"
     assert headers["traceparent"] == "00-0af7651916cd43dd8448eb211c80319c-8448eb211c80319c-00"
+    assert not {"x-request-id", "traceparent"} & others.keys()
+    await told.aclose()
 
 
 @pytest.mark.parametrize("streamed", [True, False])

@@ -9,6 +9,8 @@ from app.errors import ModelUnavailable
 from app.models.providers import http as http_module
 from app.models.providers.http import Http, drain, read
 from app.telemetry.context import RequestContext, current
+from app.telemetry.propagation import Propagation
+from app.telemetry.traces import Tracing
 from tests.models.servers import Provider, Reply
 
 
@@ -86,12 +88,17 @@ async def test_what_happens_after_the_end_of_an_answer_is_no_failure(
         await drain(response)
 
 
-async def test_the_server_is_told_of_the_request(http: Http, provider: Provider) -> None:
+async def test_a_server_that_may_know_is_told_of_the_request(provider: Provider) -> None:
     provider.will(Reply([b"hello"]))
+    told_of, not_told_of = Http(tracing=Tracing(None, Propagation(["127.0.0.1"]))), Http()
     token = current.set(RequestContext("request-1", "0af7651916cd43dd8448eb211c80319c", sampled=False))
-    await get(http, provider.url)
+    await get(told_of, provider.url)
+    await get(not_told_of, provider.url)
     current.reset(token)
-    await get(http, provider.url)
-    told, not_told = (request.headers for request in provider.received)
+    await get(told_of, provider.url)
+    told, *not_told = (request.headers for request in provider.received)
     assert (told["x-request-id"], told["traceparent"][-3:]) == ("request-1", "-00")
-    assert not {"x-request-id", "traceparent"} & not_told.keys()
+    for headers in not_told:
+        assert not {"x-request-id", "traceparent"} & headers.keys()
+    await told_of.aclose()
+    await not_told_of.aclose()

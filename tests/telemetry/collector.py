@@ -18,13 +18,6 @@ KINDS = {1: "internal", 2: "server", 3: "client"}
 
 
 @dataclass(frozen=True)
-class Event:
-    name: str
-    attributes: Mapping[str, Any]
-    at: int  # nanoseconds
-
-
-@dataclass(frozen=True)
 class Span:
     name: str
     kind: str
@@ -37,7 +30,7 @@ class Span:
     failed: bool
     start: int  # nanoseconds
     end: int
-    events: Sequence[Event] = ()
+    events: Sequence[tuple[str, Mapping[str, Any]]] = ()
     links: Sequence[tuple[str, str]] = ()
     """Trace and span ids."""
 
@@ -141,7 +134,7 @@ def _span(span: Any, resource: Mapping[str, Any]) -> Span:
         span.status.code == 2,
         span.start_time_unix_nano,
         span.end_time_unix_nano,
-        [Event(event.name, _values(event.attributes), event.time_unix_nano) for event in span.events],
+        [(event.name, _values(event.attributes)) for event in span.events],
         [(link.trace_id.hex(), link.span_id.hex()) for link in span.links],
     )
 

@@ -70,9 +70,13 @@ def _shape(spans: list[Span]) -> list[object]:
             span.name,
             span.kind,
             span.failed,
-            {name: value for name, value in span.attributes.items() if name not in ODD | ADDRESS | {"agent.cost_usd"}},
+            {
+                name: value
+                for name, value in span.attributes.items()
+                if name not in ODD | ADDRESS | {"agent.cost_usd", "gen_ai.response.time_to_first_chunk"}
+            },
             span.resource.keys(),
-            [(event.name, event.attributes) for event in span.events],
+            [name for name, _ in span.events],
             len(span.links),
         )
         for span in spans

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from app.errors import ConfigurationError
+from app.settings import load
 from app.telemetry import traces
 from app.telemetry.otlp import check_environment, header_values, hide_secret_headers
 
@@ -44,7 +45,7 @@ def test_an_endpoint_that_works_is_taken(monkeypatch: pytest.MonkeyPatch, endpoi
 def test_an_endpoint_that_does_not_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, endpoint: str) -> None:
     monkeypatch.setenv(name, endpoint)
     with pytest.raises(ConfigurationError, match=f"^{name}: ") as caught:
-        traces.configure()
+        traces.configure(load(None))
     assert "swordfish" not in str(caught.value)
     assert ("OTEL_EXPORTER_OTLP_HEADERS" in str(caught.value)) == ("@" in endpoint)
 
@@ -82,7 +83,7 @@ def test_what_the_exporter_cannot_work_with_stops_the_start(
     monkeypatch.setenv(NAMES[0], "http://collector:4317")
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=f"^{name}: ") as caught:
-        traces.configure()
+        traces.configure(load(None))
     assert "swordfish" not in str(caught.value) or name.endswith("PROTOCOL")
 
 

@@ -1,4 +1,4 @@
-"""What other servers are told of the request being served."""
+"""What other servers are told of the request being served, and which."""
 
 import re
 from collections.abc import Iterator
@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
+from app.settings import load
 from app.telemetry.context import RequestContext, current
-from app.telemetry.propagation import trace_headers
+from app.telemetry.propagation import Propagation, hosts_of, trace_headers
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -44,3 +45,36 @@ def test_a_sampled_request_is_told_by_its_current_span() -> None:
         assert trace_headers()["traceparent"] == f"00-{ids.trace_id:032x}-{ids.span_id:016x}-01"
     assert trace_headers()["traceparent"].endswith("-00")
     current.reset(token)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://tools.example/x?y=z", True),
+        ("https://TOOLS.example.:8443", True),
+        ("http://a.b.internal", True),
+        ("http://[::1]:8000/v1", True),
+        ("http://evil-tools.example", False),
+        ("http://tools.example.evil", False),
+        ("http://internal", False),
+        ("http://evilinternal", False),
+        ("http://tools.example@evil.example", False),
+        ("http://[broken", False),
+        ("", False),
+    ],
+)
+@pytest.mark.usefixtures("request_id")
+def test_only_hosts_that_are_named_are_told(url: str, *, told: bool) -> None:
+    propagation = Propagation(["tools.example", ".internal", "[::1]"])
+    assert bool(propagation.headers(url)) is told
+
+
+def test_the_operators_own_model_servers_are_told_and_public_ones_are_not() -> None:
+    def told(**settings: str) -> set[str]:
+        return set(hosts_of(load(None, **settings)))
+
+    assert told() == {"127.0.0.1"}  # where Ollama is expected
+    assert told(ollama_api_base="http://ollama:11434", openai_base_url="http://vllm:8000/v1") == {"ollama", "vllm"}
+    assert told(openai_base_url="https://eu.api.openai.com/v1") == {"127.0.0.1"}
+    assert told(openai_base_url="https://api.anthropic.com/v1") == {"127.0.0.1"}
+    assert told(trace_hosts="api.tools.example, .internal") == {"127.0.0.1", "api.tools.example", ".internal"}

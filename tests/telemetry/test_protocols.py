@@ -12,7 +12,7 @@ from tests.telemetry.collector import Collector, HttpCollector, Spans
 
 HEADERS = "authorization=Basic%20cGstbGYtMTIzNDU2Nzg5,x-tenant=blue"
 PRINT_LOADED = (
-    "import sys; from app.telemetry import traces; traces.configure(); "
+    "import sys; from app.settings import load; from app.telemetry import traces; traces.configure(load(None)); "
     "print(*(name for name in ('grpc', 'requests', 'opentelemetry.exporter.otlp.proto.grpc',"
     " 'opentelemetry.exporter.otlp.proto.http', 'opentelemetry.sdk') if name in sys.modules))"
 )

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from app.settings import load
 from app.telemetry import traces
 from tests.conftest import Serve
 from tests.redis_server import free_port
@@ -29,6 +30,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory, collector: Collector, _upst
         openai_base_url=f"{_upstream.url}/v1",
         openai_api_key="sk-of-the-service",
         unknown_price="allow",
+        trusted_proxies="127.0.0.1",
         otel_exporter_otlp_endpoint=collector.endpoint,
         otel_bsp_schedule_delay=100,
     )
@@ -137,7 +139,7 @@ def test_a_failed_call_is_marked_and_so_is_its_run(traced: Service, collector: C
     assert "words of the provider" not in repr(spans)
 
 
-def test_a_trace_goes_on_where_the_caller_began_it(traced: Service, collector: Collector) -> None:
+def test_a_trace_goes_on_where_a_trusted_proxy_began_it(traced: Service, collector: Collector) -> None:
     trace_id, parent = uuid4().hex, "00f067aa0ba902b7"
     response = traced.ask("POST", "/chat", {"message": "hi"}, traceparent=f"00-{trace_id}-{parent}-01")
     assert response.json()["trace_id"] == trace_id
@@ -145,12 +147,24 @@ def test_a_trace_goes_on_where_the_caller_began_it(traced: Service, collector: C
     assert one(spans, "POST /chat").parent_id == parent
 
 
-def test_a_caller_that_does_not_sample_gets_no_spans(traced: Service, collector: Collector) -> None:
+def test_a_trusted_proxy_that_does_not_sample_gets_no_spans(traced: Service, collector: Collector) -> None:
     trace_id = uuid4().hex
     traced.ask("POST", "/chat", {"message": "hi"}, traceparent=f"00-{trace_id}-00f067aa0ba902b7-00")
     later = traced.chat("hi").json()["trace_id"]
     collector.wait_for(later, "POST /chat")
     assert not collector.of(trace_id)
+
+
+def test_what_another_caller_says_of_its_trace_is_a_link(serve: Serve, collector: Collector) -> None:
+    service = serve(otel_exporter_otlp_endpoint=collector.endpoint, otel_bsp_schedule_delay=100)
+    trace_id, parent = uuid4().hex, "00f067aa0ba902b7"
+    for flags in ("00", "01"):
+        response = service.ask("POST", "/chat", {"message": "hi"}, traceparent=f"00-{trace_id}-{parent}-{flags}")
+        assert response.json()["trace_id"] != trace_id
+        root = one(collector.wait_for(response.json()["trace_id"], "POST /chat"), "POST /chat")
+        assert (root.parent_id, root.links) == ("", [(trace_id, parent)])
+    plain = one(collector.wait_for(service.chat("hi").json()["trace_id"], "POST /chat"), "POST /chat")
+    assert plain.links == []
 
 
 def test_probes_are_not_traced(traced: Service, collector: Collector) -> None:
@@ -175,6 +189,7 @@ def test_traced_requests_are_counted_and_logged_like_others(traced: Service) -> 
 def test_the_share_that_is_sampled_is_the_same_for_the_same_trace(serve: Serve, collector: Collector) -> None:
     service = serve(
         otel_exporter_otlp_endpoint=collector.endpoint,
+        trusted_proxies="127.0.0.1",
         otel_traces_sampler="traceidratio",
         otel_traces_sampler_arg=0.25,
         otel_bsp_schedule_delay=100,
@@ -218,7 +233,7 @@ def test_tracing_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, switch: di
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317")
     for name, value in switch.items():
         monkeypatch.setenv(name, value)
-    tracing = traces.configure()
+    tracing = traces.configure(load(None))
     assert tracing.provider is None
     trace_id, sampled = tracing.decide(f"00-{'a' * 32}-{'b' * 16}-01")
     assert (trace_id, sampled) == ("a" * 32, False)

@@ -13,6 +13,8 @@ from prometheus_client import REGISTRY
 
 from app.errors import RateLimited
 from app.messages import ToolCall
+from app.telemetry.context import RequestContext, current
+from app.telemetry.propagation import Propagation
 from app.telemetry.traces import Tracing
 from app.tools import ToolContext, ToolError, tool
 from app.tools import call as tool_calls
@@ -427,3 +429,18 @@ async def test_a_slot_that_is_refused_is_an_error_of_the_caller_and_no_call() ->
     with pytest.raises(RateLimited):
         await execute(REGISTRY_OF_TOOLS, ToolCall("1", "say", {"text": "hi"}), slot)
     assert (calls("say", "ok"), calls("say", "error")) == before
+
+
+async def test_a_tool_can_tell_the_servers_it_asks_of_the_request_if_they_may_know() -> None:
+    @tool
+    async def look(context: ToolContext) -> list[str]:
+        """Look."""
+        return [*context.trace_headers("http://files.internal/a"), *context.trace_headers("http://elsewhere.example")]
+
+    tracing = Tracing(None, Propagation([".internal"]))
+    token = current.set(RequestContext("request-1", "0af7651916cd43dd8448eb211c80319c", sampled=False))
+    result = await call_tool(
+        Registry([look]), ToolContext(ADA, "a-run"), ToolCall("1", "look", {}), slot=nullcontext, tracing=tracing
+    )
+    current.reset(token)
+    assert result.result == ["traceparent", "X-Request-Id"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar
@@ -18,7 +18,8 @@ from app.models.providers.demo.echo import without_echo
 from app.models.providers.failures import from_exception, from_status, unavailable
 from app.models.providers.refusals import Said
 from app.models.resting import Resting
-from app.telemetry.propagation import trace_headers
+from app.telemetry.outgoing import Outgoing, OutgoingCall
+from app.telemetry.traces import Tracing
 
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 300.0
@@ -52,7 +53,9 @@ class Http:
         connect_seconds: float = CONNECT_SECONDS,
         silence_seconds: float = SILENCE_SECONDS,
         tls: ssl.SSLContext | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
+        self.outgoing = Outgoing(tracing or Tracing(None))
         self._tls = tls or True
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=None, sock_connect=connect_seconds, sock_read=silence_seconds
@@ -64,20 +67,18 @@ class Http:
     ) -> "_Call":
         """A successful answer, for `async with`. Leaving the block before the answer's end closes the connection.
 
-        aiohttp's exceptions in the block become ModelUnavailable, another status what `from_status` makes. The server
-        is told the request being served; what it repeats of the body in an error is taken out of that. `resting` hears
-        the answer's headers.
+        aiohttp's exceptions in the block become ModelUnavailable, another status what `from_status` makes. A server
+        that may know is told the request being served; what it repeats of the body in an error is taken out of that.
+        `resting` hears the answer's headers.
         """
-        if traced := trace_headers():
-            headers = {**headers, **traced}
-        request = self._open().request(method, url, data=body, headers=headers, allow_redirects=False)
-        return _Call(request, body, resting)
+        return _Call(self.open, self.outgoing.call(method, url), method, url, body, headers, resting)
 
     async def aclose(self) -> None:
         if self._session:
             await self._session.close()
 
-    def _open(self) -> aiohttp.ClientSession:
+    def open(self) -> aiohttp.ClientSession:
+        """The session."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=self._tls),
@@ -92,14 +93,29 @@ class Http:
 class _Call(Struct):
     """A class, since every model call enters it and a generator costs more."""
 
-    _request: Awaitable[aiohttp.ClientResponse]
+    _open: Callable[[], aiohttp.ClientSession]
+    _outgoing: OutgoingCall
+    _method: str
+    _url: str
     _body: bytes | None
+    _headers: Mapping[str, str]
     _resting: Resting | None
     _response: Any = None  # the answer, as soon as it has begun
 
     async def __aenter__(self) -> aiohttp.ClientResponse:
+        outgoing = self._outgoing.__enter__()
         try:
-            response = self._response = await self._request
+            return await self._send({**self._headers, **outgoing.headers})
+        except BaseException as error:
+            outgoing.__exit__(type(error), error, None)
+            raise
+
+    async def _send(self, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        try:
+            response = self._response = await self._open().request(
+                self._method, self._url, data=self._body, headers=headers, allow_redirects=False
+            )
+            self._outgoing.answered(response.status)
             if self._resting is not None:
                 self._resting.heard(response.headers)
             if not 200 <= response.status < 300:
@@ -114,6 +130,17 @@ class _Call(Struct):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
     ) -> None:
+        try:
+            await self._close(kind, error, stack)
+        except BaseException as another:
+            self._outgoing.__exit__(type(another), another, None)
+            raise
+        self._outgoing.__exit__(kind, error, stack)
+
+    async def _close(
+        self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
+    ) -> None:
+        """Raises what the error in the block becomes, if that is another."""
         try:
             await self._response.__aexit__(kind, error, stack)
         except aiohttp.ClientError as broken:

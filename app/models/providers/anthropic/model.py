@@ -28,11 +28,13 @@ from app.models.providers.changes import Changes
 from app.models.providers.demo.echo import without_echo
 from app.models.providers.failures import is_alive
 from app.models.providers.http import CONNECT_SECONDS, SILENCE_SECONDS
+from app.models.providers.refusals import Said
 from app.models.providers.think_tags import Splitter
 from app.models.quota_headers import ANTHROPIC
 from app.models.resting import Resting, credential
 from app.telemetry.logs import log
-from app.telemetry.propagation import trace_headers
+from app.telemetry.outgoing import Outgoing, OutgoingCall
+from app.telemetry.traces import Tracing
 
 KEEP_ALIVE_SECONDS = 30.0
 UNLIMITED = 0
@@ -69,7 +71,10 @@ class AnthropicModel(Adjusted):
         context_window: int | None = None,
         tls: ssl.SSLContext | None = None,
         cache_ttl: Ttl = "5m",
+        outgoing: Outgoing | None = None,
     ) -> None:
+        self._outgoing = outgoing or Outgoing(Tracing(None))
+        self._url = f"{base_url}/v1/messages"
         self.name = name
         self.ref = f"anthropic/{name}"
         self.resting = Resting(self.ref, credential(base_url, api_key), ANTHROPIC)
@@ -149,11 +154,9 @@ class AnthropicModel(Adjusted):
         return usage
 
     async def _call(self, request: ModelRequest, body: dict[str, Any], answer: AnthropicAnswer) -> Usage:
-        call = self._client.messages.with_streaming_response.create(**body, extra_headers=trace_headers())
         try:
-            with translated():
-                async with call as response:
-                    await read_answer(response.http_response, answer, body["stream"])
+            with self._outgoing.call("POST", self._url) as outgoing:
+                await self._send(body, answer, outgoing)
         except ModelError as error:
             without_echo(error, msgspec.json.encode(body))
             raise
@@ -162,6 +165,18 @@ class AnthropicModel(Adjusted):
             self._warned = True
             log.warning("model.usage_missing", model=self.ref)
         return usage
+
+    async def _send(self, body: dict[str, Any], answer: AnthropicAnswer, outgoing: OutgoingCall) -> None:
+        call = self._client.messages.with_streaming_response.create(**body, extra_headers=outgoing.headers)
+        try:
+            with translated():
+                async with call as response:
+                    outgoing.answered(response.status_code)
+                    await read_answer(response.http_response, answer, body["stream"])
+        except AppError as error:
+            if isinstance(said := error.__cause__, Said):
+                outgoing.answered(said.status)
+            raise
 
     async def _hear(self, response: httpx2.Response) -> None:
         """A hook for responses, errors as well."""

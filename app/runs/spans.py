@@ -1,0 +1,58 @@
+"""The span of a run, `invoke_agent {agent}`, and of an iteration: what they say of it."""
+
+from collections.abc import Mapping
+
+from opentelemetry.util.types import AttributeValue
+
+from app.runs.context import RunContext
+from app.telemetry import conventions
+
+
+def of_run(run: RunContext) -> Mapping[str, AttributeValue]:
+    """What is known at its begin."""
+    return {
+        conventions.OPERATION: conventions.INVOKE_AGENT,
+        conventions.AGENT_NAME: run.agent.name,
+        conventions.REQUEST_MODEL: run.model.name,
+        conventions.CONVERSATION_ID: run.memory.session_id,
+        conventions.USER_ID: run.principal.user,
+    }
+
+
+def of_iteration(run: RunContext) -> Mapping[str, AttributeValue]:
+    return {conventions.ITERATION: run.state.iterations + 1}
+
+
+def end(run: RunContext) -> None:
+    """Tell the run's span what it came to and what it has cost, however it ends."""
+    state, reused = run.state, run.state.reused
+    attributes: dict[str, AttributeValue] = {
+        conventions.RESPONSE_MODEL: run.model.name,
+        conventions.INPUT_TOKENS: state.usage.input_tokens,
+        conventions.OUTPUT_TOKENS: state.usage.output_tokens,
+        conventions.COST_USD: state.cost_usd,
+        conventions.ATTEMPTS: state.attempts + run.attempts_lost,
+        conventions.CACHED: reused is not None,
+    }
+    if state.finish_reason is not None:
+        attributes[conventions.FINISH_REASON] = state.finish_reason
+    if run.fallback_from is not None:
+        attributes[conventions.FALLBACK_FROM] = run.fallback_from
+    if reused is not None:
+        attributes[conventions.CACHE_AGE] = reused.age_seconds
+    run.span.set_attributes(attributes)
+    if run.services.tracing.content:
+        _tell_content(run)
+
+
+def _tell_content(run: RunContext) -> None:
+    from app.telemetry.content import of_conversation, of_output  # most processes never record content
+
+    run.span.set_attributes(of_conversation("", [run.memory.question]))
+    run.span.set_attributes(of_output(run.state.text or "".join(run.pieces)))
+
+
+def looked_up(run: RunContext, result: str) -> None:
+    """The run has looked for an answer in a cache."""
+    if run.span.is_recording():
+        run.span.add_event(conventions.CACHE_LOOKUP, {conventions.CACHE_RESULT: result})
