@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from random import getrandbits
 from time import time_ns
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from msgspec import Struct, field
 from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
@@ -62,6 +62,8 @@ class LateTrace(Struct, eq=False):
     scope: Mapping[str, Any] = {}
     status: int = 0
     spans: list["LateSpan"] = []
+    open: int = 0
+    """Spans that are going on."""
     left_out: int = 0
     """Spans beyond the maximum."""
     failed: bool = False
@@ -78,7 +80,8 @@ class LateTrace(Struct, eq=False):
             return NOT_RECORDING
         span = LateSpan(self, name, attributes(of), kind, current_span.get(), time_ns(), links)
         self.spans.append(span)
-        return cast("AbstractContextManager[Span]", span)
+        self.open += 1
+        return span  # type: ignore[return-value]
 
     def tell(self, *, failed: bool, fell_back: bool, cost_usd: float) -> None:
         """What a run of the request has come to."""
@@ -94,7 +97,7 @@ class LateTrace(Struct, eq=False):
 
     def decide(self) -> None:
         """Keep or forget it, unless the request or one of its spans is still going on."""
-        if self.over or not self.end or any(not span.end_time for span in self.spans):
+        if self.over or self.open or not self.end:
             return
         self.over = True
         reason = self.worth.reason(self) if self.spans else None  # without a span there was no run
@@ -130,10 +133,12 @@ class LateSpan(Struct, eq=False):
         if self._token is not None:
             current_span.reset(self._token)
         if error is not None:
-            fail(cast("Span", self), error)
+            fail(self, error)  # type: ignore[arg-type]
         self.end_time = time_ns()
-        if self.trace.end:
-            self.trace.decide()
+        trace = self.trace
+        trace.open -= 1
+        if trace.end:
+            trace.decide()
 
     @property
     def id(self) -> int:
