@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from app.telemetry.exporting import CountedProcessor
 
 T = TypeVar("T")
-_FLUSH_SECONDS = 1.5
+_FLUSH_SECONDS = 1.2
 _propagator = TraceContextTextMapPropagator()
 
 
