@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.resilience.goals import Sheet
 from tests.telemetry.away import away
+from tests.telemetry.whole import whole
 
 
 def _away(folder: Path) -> Awaitable[Sheet]:
@@ -22,8 +23,16 @@ def _away_briefly(folder: Path) -> Awaitable[Sheet]:
     return away(folder, up_seconds=20, away_seconds=60, per_second=100)
 
 
-RUNS: Mapping[str, Callable[[Path], Awaitable[Sheet]]] = {"away": _away, "away-briefly": _away_briefly}
-ALL = ("away",)
+def _whole(folder: Path) -> Awaitable[Sheet]:
+    return whole(folder, runs=1_000)
+
+
+RUNS: Mapping[str, Callable[[Path], Awaitable[Sheet]]] = {
+    "whole": _whole,
+    "away": _away,
+    "away-briefly": _away_briefly,
+}
+ALL = ("whole", "away")
 
 
 async def main(names: list[str]) -> int:
