@@ -60,6 +60,10 @@ OUTCOME: Final = "agent.outcome"
 ROUTE_TIER: Final = "agent.route.tier"
 ROUTE_REASON: Final = "agent.route.reason"
 ITERATION: Final = "agent.iteration.index"
+TRACE_LATE: Final = "agent.trace.late"
+"""Why a request that was not sampled is traced: `failed`, `fallback`, `dear`, `slow`."""
+TRACE_LEFT_OUT: Final = "agent.trace.left_out"
+"""How many spans of it are missing."""
 
 ERROR_TYPE: Final = "error.type"
 HTTP_METHOD: Final = "http.request.method"
@@ -82,8 +86,6 @@ EVALUATION_NAME: Final = "gen_ai.evaluation.name"
 EVALUATION_SCORE: Final = "gen_ai.evaluation.score.value"
 EVALUATION_LABEL: Final = "gen_ai.evaluation.score.label"
 EVALUATION_EXPLANATION: Final = "gen_ai.evaluation.explanation"
-RESPONSE_ID: Final = "gen_ai.response.id"
-"""Of what is evaluated: a run's id."""
 
 INVOKE_AGENT: Final = "invoke_agent"
 ITERATION_SPAN: Final = "agent.iteration"
@@ -116,7 +118,7 @@ SHAPES: Mapping[str, Shape] = {
         frozenset({HTTP_METHOD, "url.scheme", "url.path"}),
         frozenset({HTTP_ROUTE, HTTP_STATUS, ERROR_TYPE, SERVER_ADDRESS, SERVER_PORT})
         | {"client.address", "client.port", "network.peer.address", "network.peer.port", "network.protocol.version"}
-        | {"user_agent.original", "http.request.method_original"},
+        | {TRACE_LATE, TRACE_LEFT_OUT, "user_agent.original", "http.request.method_original"},
         prefixes=("http.request.header.", "http.response.header."),
     ),
     INVOKE_AGENT: Shape(
