@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-from opentelemetry import trace
-
 from app.runs.context import RunContext
 from app.state.feedback import KeptRun
 from app.telemetry import metrics
@@ -17,7 +15,7 @@ from app.tools.context import HandOver
 def keep_for_feedback(run: RunContext) -> None:
     """Have a run that is over be one that can be marked. What is written leaves together with what is sent next."""
     feedback, handed = run.services.feedback, run.state.handed_over
-    span = trace.get_current_span()
+    span = run.span
     if handed and span.is_recording():
         span.add_event(*evaluation(ESCALATION, run.reservation.run_id, label=ESCALATED, value=1.0))
     if feedback is None or not run.admitted:
