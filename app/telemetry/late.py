@@ -47,7 +47,7 @@ class Worth:
             return "fallback"
         if run.cost_usd >= self.dear_usd:
             return "dear"
-        return "slow" if (run.end - run.start) / 1e9 >= self.slow_seconds else None
+        return "slow" if ((run.end or time_ns()) - run.start) / 1e9 >= self.slow_seconds else None
 
 
 class LateTrace(Struct, eq=False):
@@ -94,6 +94,11 @@ class LateTrace(Struct, eq=False):
         self.scope, self.status, self.end = scope, status, time_ns()
         self.failed |= status >= 500
         self.decide()
+
+    @property
+    def will_be_kept(self) -> bool:
+        """Whether that is clear already: what makes a run worth it is never taken back."""
+        return bool(self.spans) and self.worth.reason(self) is not None
 
     def decide(self) -> None:
         """Keep or forget it, unless the request or one of its spans is still going on."""
