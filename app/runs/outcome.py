@@ -24,6 +24,9 @@ Outcome = Literal[
 ]  # fmt: skip
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
+BAD: frozenset[Outcome] = frozenset({"failed_model", "failed_internal", "deadline"})
+"""Those that are the service's fault, or its provider's."""
+
 _OF_ERRORS: Mapping[type[BaseException], Outcome] = {
     RateLimited: "limited",
     BudgetExceeded: "limited",
