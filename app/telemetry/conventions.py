@@ -22,6 +22,8 @@ REQUEST_STREAM: Final = "gen_ai.request.stream"
 REQUEST_TEMPERATURE: Final = "gen_ai.request.temperature"
 OUTPUT_TYPE: Final = "gen_ai.output.type"
 RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_ID: Final = "gen_ai.response.id"
+"""Of an evaluation: the id of the run whose answer it is about."""
 FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 """Seconds."""
@@ -58,6 +60,10 @@ OUTCOME: Final = "agent.outcome"
 ROUTE_TIER: Final = "agent.route.tier"
 ROUTE_REASON: Final = "agent.route.reason"
 ITERATION: Final = "agent.iteration.index"
+TRACE_LATE: Final = "agent.trace.late"
+"""Why a request that was not sampled is traced: `failed`, `fallback`, `dear`, `slow`."""
+TRACE_LEFT_OUT: Final = "agent.trace.left_out"
+"""How many spans of it are missing."""
 
 ERROR_TYPE: Final = "error.type"
 HTTP_METHOD: Final = "http.request.method"
@@ -80,15 +86,14 @@ EVALUATION_NAME: Final = "gen_ai.evaluation.name"
 EVALUATION_SCORE: Final = "gen_ai.evaluation.score.value"
 EVALUATION_LABEL: Final = "gen_ai.evaluation.score.label"
 EVALUATION_EXPLANATION: Final = "gen_ai.evaluation.explanation"
-RESPONSE_ID: Final = "gen_ai.response.id"
-"""Of what is evaluated: a run's id."""
 
 INVOKE_AGENT: Final = "invoke_agent"
 ITERATION_SPAN: Final = "agent.iteration"
+FEEDBACK: Final = "feedback"
+"""What a user says of a run, in a span that links to the run's."""
 CHAT: Final = "chat"
 EMBEDDINGS: Final = "embeddings"
 EXECUTE_TOOL: Final = "execute_tool"
-FEEDBACK: Final = "feedback"
 SERVER: Final = "server"
 CLIENT: Final = "client"
 
@@ -113,7 +118,7 @@ SHAPES: Mapping[str, Shape] = {
         frozenset({HTTP_METHOD, "url.scheme", "url.path"}),
         frozenset({HTTP_ROUTE, HTTP_STATUS, ERROR_TYPE, SERVER_ADDRESS, SERVER_PORT})
         | {"client.address", "client.port", "network.peer.address", "network.peer.port", "network.protocol.version"}
-        | {"user_agent.original", "http.request.method_original"},
+        | {TRACE_LATE, TRACE_LEFT_OUT, "user_agent.original", "http.request.method_original"},
         prefixes=("http.request.header.", "http.response.header."),
     ),
     INVOKE_AGENT: Shape(

@@ -1,5 +1,4 @@
-"""`gen_ai.evaluation.result`: an event of the OpenTelemetry conventions for generative AI (semantic-conventions-genai
-0.1.0). It is put on a span that has a link to the run's; `gen_ai.response.id` is the run's id."""
+"""Evaluations of runs as events of spans, as the conventions for generative AI have them."""
 
 from collections.abc import Mapping
 
@@ -7,6 +6,7 @@ from opentelemetry.util.types import AttributeValue
 
 from app.telemetry import conventions
 
+COMPLETION, ESCALATION, SCORE = "task_completion", "human_escalation", "user_score"
 COMPLETED, NOT_COMPLETED = "completed", "not_completed"
 ESCALATED, NOT_ESCALATED = "escalated", "not_escalated"
 
