@@ -43,8 +43,6 @@ class AppError(Exception):
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
-    attempts = 0
-    """Calls of models that were made before it was raised, by the model that it is about."""
     permanent = False
     """Whether another try makes no sense until somebody has changed something: there is no Retry-After then."""
 
@@ -187,17 +185,31 @@ class LimitsUnavailable(AppError):
 
 
 class ModelError(AppError):
-    """A model call that failed. `reason` is a short, fixed word for metrics and logs, never shown to the caller;
-    `cause` may carry the provider's own words, for the log only."""
+    """A model call that failed. `reason` is a short, fixed word for metrics and logs, never shown to the caller.
+
+    `cause` says more, for the log, in words of this service; `words` are the provider's own, without secrets, which the
+    log has only with LOG_CONTENT.
+    """
 
     status, slug, title = 503, "model-unavailable", "Model unavailable"
 
     def __init__(
-        self, detail: str, *, reason: str, cause: str = "", retry_after: float | None = None, permanent: bool = False
+        self,
+        detail: str,
+        *,
+        reason: str,
+        cause: str = "",
+        words: str = "",
+        provider_status: int | None = None,
+        retry_after: float | None = None,
+        permanent: bool = False,
     ) -> None:
+        """`provider_status` is the HTTP status of the provider's answer, if there was one."""
         super().__init__(detail, retry_after=retry_after)
         self.reason = reason
         self.cause = cause
+        self.words = words
+        self.provider_status = provider_status
         self.permanent = permanent
 
 

@@ -26,11 +26,11 @@ def capture_logs() -> Iterator[list[dict[str, Any]]]:
 @contextmanager
 def restored_log() -> Iterator[None]:
     """Leaves the log, and the standard library's, as they were before the block."""
-    write, level, root = log.write, log.level, logging.getLogger()
+    write, level, content, root = log.write, log.level, log.content, logging.getLogger()
     handlers, root_level = root.handlers[:], root.level
     try:
         yield
     finally:
-        log.write, log.level = write, level
+        log.write, log.level, log.content = write, level, content
         root.handlers[:] = handlers
         root.setLevel(root_level)

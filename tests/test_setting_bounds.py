@@ -9,6 +9,8 @@ import pytest
 from app.errors import ConfigurationError
 from app.main import create_app
 from app.settings import Settings, load
+from app.telemetry.logs import configure
+from tests.logged import restored_log
 
 NUMBERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "PORT": ("0", "65535", ("-1", "65536")),
@@ -134,7 +136,7 @@ LATER: dict[str, tuple[str, ...]] = {
 }
 """Values that are refused when the service is built with them."""
 
-FILES = frozenset({"SYSTEM_PROMPT_FILE"})
+FILES = frozenset({"SYSTEM_PROMPT_FILE", "LOG_FILE", "LOG_ERROR_FILE"})
 SECRETS = frozenset({"ANTHROPIC_API_KEY", "OPENAI_API_KEY"})
 
 
@@ -240,6 +242,21 @@ def test_a_prompt_file_without_a_prompt_is_refused(tmp_path: Path, content: byte
         case _:
             path.symlink_to(content)
     assert refusal(system_prompt_file=str(path)) == f"SYSTEM_PROMPT_FILE: {path} {problem}"
+
+
+@pytest.mark.parametrize("name", ["LOG_FILE", "LOG_ERROR_FILE"])
+@pytest.mark.parametrize("place", ["nowhere/log", "folder", "pipe", "nul\0"])
+def test_a_log_file_that_cannot_be_written_stops_the_start(tmp_path: Path, name: str, place: str) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigurationError, match=f"^{name}: .* cannot be written"), restored_log():
+        configure(load(None, **{name.lower(): str(tmp_path / place)}))
+
+
+def test_errors_have_a_file_of_their_own(tmp_path: Path) -> None:
+    both = str(tmp_path / "log")
+    with pytest.raises(ConfigurationError, match="LOG_ERROR_FILE: is the file of"), restored_log():
+        configure(load(None, log_file=both, log_error_file=both))
 
 
 @pytest.mark.parametrize("name", ["API_KEYS_FILE", "JWT_PUBLIC_KEY", "REDIS_CA_FILE"])

@@ -49,7 +49,9 @@ class AgentFile(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = ()
     temperature: Annotated[float, Meta(ge=0, le=2, description="The model's own when left out")] | None = None
-    tools: Annotated[tuple[str, ...], Meta(description="Names of tools; all there are when left out")] | None = None
+    tools: (
+        Annotated[tuple[str, ...], Meta(description="Names of tools; all but hand_over_to_human when left out")] | None
+    ) = None
     limits: Limits = Limits()
     timeout_seconds: Annotated[float, Meta(ge=0.1, description="Deadline of a run")] | None = None
     history: History | None = None
@@ -85,14 +87,14 @@ def json_schema() -> dict[str, Any]:
     return decoded
 
 
-def build(file: AgentFile, default: Agent, models: frozenset[str]) -> Agent:
+def build(file: AgentFile, default: Agent, models: frozenset[str], tools: tuple[str, ...]) -> Agent:
     """The agent of a file; what that leaves out is as with the default agent.
 
     Raises ValueError for a model or a tool that there is not, and for bounds above the service's own.
     """
     _check_numbers(file)
     _check_known("models", file.models, models)
-    _check_known("tools", file.tools or (), default.tools)
+    _check_known("tools", file.tools or (), tools)
     timeout = _at_most("timeout_seconds", file.timeout_seconds, default.timeout_seconds)
     needed = least_seconds(len(file.models or models))
     if timeout < needed:

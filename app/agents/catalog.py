@@ -8,9 +8,12 @@ import msgspec
 
 from app.agents.agent_file import build, parse
 from app.agents.definition import Agent, Caching, RunLimits
+from app.models.tiers import AUTO
 from app.reloading import Reloading, read_bounded
 from app.settings import Settings
+from app.telemetry.known_series import agents_at_zero
 from app.telemetry.logs import log
+from app.tools.registry import OPT_IN
 
 DEFAULT = "default"
 _SUFFIXES = (".yaml", ".yml")
@@ -23,8 +26,9 @@ class Agents(Mapping[str, Agent]):
     def __init__(self, settings: Settings, models: Collection[str], tools: tuple[str, ...]) -> None:
         """Raises ConfigurationError for files that cannot be read or meant."""
         self._default = default_agent(settings, tools)
-        self._models = frozenset(models)
-        self._agents: Mapping[str, Agent] = {DEFAULT: self._default}
+        self._tools = tools
+        self._models = tuple(models)
+        self._serve({DEFAULT: self._default})
         self._folder: Reloading | None = None
         if settings.agents_dir is not None:
             path = settings.agents_dir
@@ -52,20 +56,32 @@ class Agents(Mapping[str, Agent]):
             self._folder.refresh()
 
     def _load(self, folder: Path) -> None:
-        agents = {DEFAULT: self._default, **read_agents(folder, self._default, self._models)}
-        self._agents = agents
+        agents = {
+            DEFAULT: self._default,
+            **read_agents(folder, self._default, frozenset(self._models), self._tools),
+        }
+        self._serve(agents)
         log.info("agents.loaded", agents=list(agents))
+
+    def _serve(self, agents: Mapping[str, Agent]) -> None:
+        self._agents = agents
+        agents_at_zero(
+            {
+                name: [ref for ref in agent.models or self._models if ref != AUTO] or self._models
+                for name, agent in agents.items()
+            }
+        )
 
     def _refused(self, reason: str) -> None:
         log.error("agents.refused", error=reason, agents=list(self._agents))
 
 
 def default_agent(settings: Settings, tools: tuple[str, ...]) -> Agent:
-    """The agent of a service without files."""
+    """The agent of a service without files. It has all tools but those that an agent has to list."""
     return Agent(
         name=DEFAULT,
         system_prompt=settings.system_prompt,
-        tools=tools,
+        tools=tuple([tool for tool in tools if tool not in OPT_IN]),
         limits=RunLimits(
             max_iterations=settings.max_iterations,
             max_tokens=settings.max_tokens,
@@ -85,14 +101,14 @@ def default_agent(settings: Settings, tools: tuple[str, ...]) -> Agent:
     )
 
 
-def read_agents(folder: Path, default: Agent, models: frozenset[str]) -> dict[str, Agent]:
+def read_agents(folder: Path, default: Agent, models: frozenset[str], tools: tuple[str, ...]) -> dict[str, Agent]:
     """The agents of a folder's files. Raises OSError, and ValueError which names the file."""
     agents: dict[str, Agent] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix not in _SUFFIXES or path.name.startswith("."):
             continue
         try:
-            agent = build(parse(read_bounded(path, _MAX_FILE_BYTES), path.stem), default, models)
+            agent = build(parse(read_bounded(path, _MAX_FILE_BYTES), path.stem), default, models, tools)
         except (ValueError, msgspec.ValidationError) as error:
             raise ValueError(f"{path.name}: {error}") from None
         if agent.name in agents:

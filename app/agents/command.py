@@ -46,8 +46,9 @@ def _check(folder: Path | None) -> int:
         raise ConfigurationError("AGENTS_DIR: is not set; name a folder: python -m app agents check FOLDER")
     built = build_models(settings)
     models = frozenset(built) if build_router(settings, built) is None else frozenset([*built, AUTO])
+    tools = tuple(registry.load())
     try:
-        agents = read_agents(folder, default_agent(settings, tuple(registry.load())), models)
+        agents = read_agents(folder, default_agent(settings, tools), models, tools)
     except OSError as error:
         raise ConfigurationError(f"{folder}: {error.strerror}") from None
     except ValueError as error:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 from msgspec import Struct
 from starlette.requests import ClientDisconnect
@@ -17,11 +16,11 @@ from app.api.failures import REFUSALS, answer_to
 from app.api.lifecycle import Lifecycle
 from app.api.media_type import check_media_type
 from app.api.prefix import HEADER, Prefixes
+from app.api.request_lines import write_line
 from app.api.request_metrics import count
 from app.api.served_run import report_of_run
 from app.errors import AppError, BodyTooLarge, Overloaded, UnsupportedMediaType
 from app.ids import new_id
-from app.runs.report import RunReport
 from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
 from app.telemetry.scrubbing import without_credentials
@@ -32,7 +31,6 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 _EXPECTED = (*REFUSALS, ClientDisconnect)
 _POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_MALFORMED = frozenset({400, 408, 431})  # whose sender the log names
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +88,13 @@ class Middleware:
                 seconds = perf_counter() - started
                 self.lifecycle.request_finished()
                 report = report_of_run(scope)
-                count(scope, method, sender.status, seconds, "" if report is None else report.outcome)
+                outcome = "" if report is None else report.outcome
+                received = headers.get(b"content-length", b"")
+                count(scope, method, sender.status, seconds, outcome, received, sender.length)
                 self.entrance.leave(scope, sender.status)
+                write_line(scope, method, sender.status, seconds, self.entrance.origin_of(scope).address, report)
                 if late is not None:
                     late.finish(scope, sender.status)
-                _log(scope, method, sender.status, seconds, report)
             current.reset(token)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -171,38 +171,6 @@ class Middleware:
         return bounded
 
 
-def _log(scope: Scope, method: str, status: int, seconds: float, report: RunReport | None) -> None:
-    fields: dict[str, Any] = {
-        "method": method,
-        "path": without_credentials(scope["path"]),
-        "status": status,
-        "latency_ms": round(seconds * 1000, 2),
-    }
-    if status in _MALFORMED:
-        fields["peer"] = scope["client"][0] if scope["client"] else ""
-    if report is not None:
-        fields |= _of_run(report)
-    log.note("request", fields)
-
-
-def _of_run(report: RunReport) -> dict[str, Any]:
-    """What a request's line says of its run."""
-    return {
-        "run_id": report.run_id,
-        "user": report.user,
-        "model": report.model,
-        "fallback_from": report.fallback_from,
-        "attempts": report.attempts,
-        "outcome": report.outcome,
-        "finish_reason": report.finish_reason,
-        "tokens": report.tokens,
-        "cost_usd": report.cost_usd,
-        "ttft_ms": report.ttft_ms,
-        "queue_ms": report.queue_ms,
-        "cached": report.cached,
-    }
-
-
 def _without_body(send: Send) -> Send:
     async def head(message: Message) -> None:
         await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
@@ -219,10 +187,12 @@ class _Sender(Struct):
     _started: float
     _lifecycle: Lifecycle
     status: int = 0  # nothing has been sent
+    length: bytes = b""  # of the body, where a header says it
 
     def send(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.length = dict(message["headers"]).get(b"content-length", b"")
             headers = [
                 *message["headers"],
                 (b"x-request-id", self._request_id.encode()),

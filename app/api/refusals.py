@@ -25,7 +25,7 @@ def _answer(error: AppError, peer: str, *, counted: bool) -> bytes:
     token = current.set(RequestContext(request_id, "", sampled=False))
     try:
         response = respond(error, "", {"Connection": "close", "X-Request-Id": request_id})
-        log.info("request", method="", path="", status=error.status, latency_ms=0.0, peer=peer, reason=error.detail)
+        log.info("request", status=error.status, latency_ms=0.0, peer=peer, reason=error.detail)
     finally:
         current.reset(token)
     if counted:

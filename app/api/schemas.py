@@ -61,6 +61,16 @@ class SessionsAnswer(Struct, frozen=True):
     """The `before` of the next page; null after the last page."""
 
 
+class FeedbackAnswer(Struct, frozen=True):
+    """The marks that are kept of a run."""
+
+    run_id: str
+    completed: bool | None
+    escalated: bool | None
+    score: float | None
+    comment: str | None
+
+
 class UsageAnswer(Struct, frozen=True):
     usage: Sequence[ModelUsage]
     tokens: int

@@ -46,7 +46,7 @@ class Heartbeat:
         """Settle a run that has ended, in the background, as soon as the store answers."""
         self.drop(reservation)
         if len(self._unsettled) >= _MOST_UNSETTLED:
-            log.error("limits.settlement_lost", run=reservation.run_id)
+            log.error("limits.settlement_lost", run_id=reservation.run_id)
             return
         self._unsettled[reservation.run_id] = reservation
         self._wake.set()
@@ -87,7 +87,7 @@ class Heartbeat:
             for (reservation, on_lost), reply in zip(chunk, replies, strict=True):
                 lost = self._lost(reservation, reply)
                 if lost is not None and reservation.checks.required and not reservation.ended:
-                    log.warning("limits.lease_lost", run=reservation.run_id, error=lost.slug)
+                    log.warning("limits.lease_lost", run_id=reservation.run_id, error=lost.slug)
                     on_lost(lost)
 
     def _lost(self, reservation: Reservation, reply: object) -> AppError | None:

@@ -24,7 +24,7 @@ from app.state.store import Script, Store
 from app.telemetry.logs import log
 
 CHAT, AGENT = "chat", "agent"
-SESSIONS, USAGE, TOOLS = "sessions", "usage", "tools"
+SESSIONS, USAGE, TOOLS, FEEDBACK = "sessions", "usage", "tools", "feedback"
 
 _CALLERS = 4096  # whose checks are kept ready
 
@@ -130,7 +130,7 @@ class Limiter:
                 self._heartbeat.settle_later(reservation)
             raise
         except StateUnavailable as error:
-            log.warning("limits.unsettled", run=reservation.run_id, error=repr(error.__cause__))
+            log.warning("limits.unsettled", run_id=reservation.run_id, error=repr(error.__cause__))
             if over:
                 self._heartbeat.settle_later(reservation)
             elif growth is not None:

@@ -13,7 +13,7 @@ Scope = Literal["global", "peer", "peer-operation", "user", "operation"]
 PEER_FACTOR = 10
 """How many times a user's limits all those may use whose address one peer tells, which could tell any."""
 
-READS = frozenset({"sessions", "usage", "tools"})
+READS = frozenset({"sessions", "usage", "tools", "feedback"})
 """Operations that are no runs: they count as requests, and not among the runs at once."""
 
 
@@ -36,10 +36,11 @@ class Tier(BaseModel):
     agent: Limit = Limit()
     sessions: Limit = Limit()
     usage: Limit = Limit()
+    feedback: Limit = Limit()
     tools: dict[str, Limit] = {}
 
     def of(self, operation: str) -> Limit:
-        """`chat`, `agent`, `sessions`, `usage`, `tools` (their list), or `tool:NAME`."""
+        """`chat`, `agent`, `sessions`, `usage`, `feedback`, `tools` (their list), or `tool:NAME`."""
         match operation:
             case "chat":
                 return self.chat
@@ -49,6 +50,8 @@ class Tier(BaseModel):
                 return self.sessions
             case "usage":
                 return self.usage
+            case "feedback":
+                return self.feedback
             case "tools":
                 return Limit()
             case _:

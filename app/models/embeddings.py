@@ -11,14 +11,14 @@ from opentelemetry.util.types import AttributeValue
 
 from app.errors import ConfigurationError
 from app.messages import NANOS, Usage
-from app.models.call_records import Attempt, record_answer, record_failure
+from app.models.call_records import Attempt, count_unpriced, record_answer, record_failure
 from app.models.catalog import provider_key
 from app.models.cut_calls import done_by_then
 from app.models.embedding_wire import FORMATS, Embedded, Format, Vector
 from app.models.estimates import estimated_tokens
 from app.models.failure_table import rule_of
 from app.models.observed import OnAttempt, unpaid
-from app.models.prices import FREE, Price, embedding_price_of, is_openai
+from app.models.prices import FREE, UNKNOWN, Price, embedding_price_of, is_openai
 from app.models.providers.failures import unavailable
 from app.models.providers.http import Http, read
 from app.settings import Settings
@@ -78,13 +78,14 @@ class Embeddings:
                 record_failure(self.ref, error, seconds, attempt, number=1)
                 if attempt is not None:
                     on_attempt(attempt)
+                    if span.is_recording():
+                        span.set_attributes(_bill(attempt))
                 raise
             usage = Usage(embedded.tokens, 0) if embedded.tokens is not None else self._estimate(texts)
             attempt = self._attempt(usage)
             record_answer(attempt, perf_counter() - started, number=1)
             if span.is_recording():
-                span.set_attribute(conventions.INPUT_TOKENS, usage.input_tokens)
-                span.set_attribute(conventions.COST_USD, attempt.cost_usd)
+                span.set_attributes(_bill(attempt))
         on_attempt(attempt)
         return embedded.vectors
 
@@ -104,15 +105,17 @@ class Embeddings:
         try:
             embedded = self._format.read(answer)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise unavailable("broken_answer", f"no embeddings: {error}") from error
+            raise unavailable("broken_answer", "no embeddings", words=str(error)) from error
         if len(embedded.vectors) != len(texts) or not _are_alike(embedded.vectors):
             raise unavailable("broken_answer", f"{len(embedded.vectors)} unusable embeddings of {len(texts)} texts")
         return embedded
 
     def _attempt(self, usage: Usage) -> Attempt:
+        count_unpriced(self.ref, self._price)
         return Attempt(self.ref, usage, self._nanos(usage))
 
     def _cut(self, texts: Sequence[str], error: BaseException, seconds: float) -> Attempt:
+        count_unpriced(self.ref, self._price)
         usage = self._estimate(texts)
         done = done_by_then(usage, error, seconds, heard=False)
         shared = (done.total, self._nanos(done))
@@ -135,6 +138,14 @@ class Embeddings:
         await self._http.aclose()
 
 
+def _bill(attempt: Attempt) -> dict[str, AttributeValue]:
+    bill: dict[str, AttributeValue] = {
+        conventions.INPUT_TOKENS: attempt.usage.input_tokens,
+        conventions.COST_USD: attempt.cost_usd,
+    }
+    return {**bill, conventions.UNCERTAIN: True} if attempt.uncertain else bill
+
+
 def _are_alike(vectors: Sequence[Vector]) -> bool:
     length = len(vectors[0])
     return length > 0 and all(len(vector) == length and all(map(isfinite, vector)) for vector in vectors)
@@ -151,5 +162,5 @@ def build_embeddings(settings: Settings, tracing: Tracing | None = None) -> Embe
     key = provider_key("OPENAI_API_KEY", settings.openai_api_key)
     if is_openai(base_url) and not key:
         raise ConfigurationError(f"OPENAI_API_KEY: is not set, and EMBEDDING_MODEL is `{ref}` at OpenAI itself")
-    price = embedding_price_of(ref, base_url) or FREE
+    price = embedding_price_of(ref, base_url) or UNKNOWN
     return Embeddings(ref, base_url, http, api_key=key, price=price, tracing=tracing)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from functools import partial
 from math import inf
+from time import perf_counter
 from typing import Any
 
 from msgspec import Struct
@@ -12,15 +13,18 @@ from opentelemetry.trace import Span, SpanKind
 from app.errors import AppError, ModelRateLimited
 from app.models.breaker import Breaker
 from app.models.bulkhead import Bulkhead
-from app.models.call_spans import CallRecord, Trail, of_request
+from app.models.call_spans import CallRecord, of_request
 from app.models.circuit import Call as Entered
-from app.models.failure_table import rule_of
+from app.models.failure_table import GATES, class_of, rule_of
 from app.models.observed import ObservedModel, OnAttempt, unpaid
 from app.models.prices import Price
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.models.resting import Resting
 from app.models.retries import Retries, again
+from app.models.trail import Trail
+from app.telemetry import metrics
 from app.telemetry.conventions import CHAT
+from app.telemetry.exemplars import exemplar
 from app.telemetry.traces import Tracing
 
 
@@ -33,6 +37,7 @@ class _Call(Struct):
     on_attempt: OnAttempt
     ends_at: float
     spare: bool
+    trail: Trail
     attempts: int = 0  # that passed the gates
     entered: Entered | None = None  # the attempt of now
     begun: bool = False  # content has gone out
@@ -105,11 +110,11 @@ class ResilientModel:
         loop's clock, is when the first content has to be there, or the whole answer of a plain call. `spare`: another
         model could answer instead of one that asks to wait. `trail`: the run's calls so far.
         """
-        call = _Call(request, on_text, on_beside, on_attempt, ends_at, spare)
-        links = () if trail is None or trail.replaced is None else trail.take_links()
+        trail = trail or Trail()
+        call = _Call(request, on_text, on_beside, on_attempt, ends_at, spare, trail)
+        links = () if trail.replaced is None else trail.take_links()
         with self._tracing.span(self._span, self._describe, request, SpanKind.CLIENT, links) as span:
-            if trail is not None:
-                trail.last = span
+            trail.last = span
             completion = await (self._recorded(call, span) if span.is_recording() else self._complete(call))
         if self._retries is not None:
             self._retries.earn()
@@ -132,16 +137,16 @@ class ResilientModel:
         return completion
 
     async def _again_or_raise(self, call: _Call, error: AppError) -> Completion:
-        """Raises errors that say how many attempts there were."""
         retries = self._retries
         try:
             if retries is None or call.begun or not retries.may_help(error, 1, spare=call.spare):
                 raise error
             return await self._again(call, error, retries)
         except AppError as last:
-            last.attempts = call.attempts
             if call.record is not None:
                 call.record.refused(last)
+            if (reason := class_of(last)) in GATES:
+                metrics.MODEL_REFUSALS.labels(self.ref, reason).inc(1, exemplar())
             raise
 
     async def _again(self, call: _Call, error: AppError, retries: Retries) -> Completion:
@@ -165,7 +170,11 @@ class ResilientModel:
     async def _in_turn(self, call: _Call, bulkhead: Bulkhead) -> Completion:
         if self.breaker is not None:
             self.breaker.check()
-        await bulkhead.enter(call.ends_at)
+        began = perf_counter()
+        try:
+            await bulkhead.enter(call.ends_at)
+        finally:
+            call.trail.queued_seconds += perf_counter() - began
         try:
             self.resting.check()  # what was right before the queue may be wrong after it
             return await self._let_in(call)
@@ -176,6 +185,7 @@ class ResilientModel:
         entered = call.entered = None if self.breaker is None else self.breaker.enter()
         try:
             call.attempts += 1
+            call.trail.attempts += 1
             completion = await self.observed.generate(
                 call.request, call.on_text, call.on_beside, call.on_attempt, call.ends_at, call.begin, call.attempts
             )

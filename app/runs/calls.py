@@ -12,6 +12,7 @@ from app.runs.candidates import attempt_ends_at, larger_is_left, may_be_replaced
 from app.runs.context import RunContext
 from app.runs.events import ToolCallRecord, ToolFinished, ToolStarted, UsageReported
 from app.runs.fallback import Refused
+from app.runs.marking import hand_over
 from app.runs.plan import CallModel, growth_beside_tools
 from app.runs.ration import Left
 from app.runs.shortening import shorten_results
@@ -56,8 +57,10 @@ async def _generate(run: RunContext, call: CallModel) -> None:
     request = _request(run, call)
     done = await run.model.generate(request, run.tell, on_beside, run.pay, ends_at, spare=left > 0, trail=run.trail)
     text = "".join(run.pieces) if done.text is None else run.state.cut + done.text
-    answer = ModelAnswered(text, done.tool_calls, done.stop_reason, done.extras, done.reasoning_tokens, done.attempts)
-    if done.stop_reason in REFUSALS and may_be_replaced(run):
+    replaced = done.stop_reason in REFUSALS and may_be_replaced(run)
+    attempts = 0 if replaced else run.trail.take_attempts()
+    answer = ModelAnswered(text, done.tool_calls, done.stop_reason, done.extras, done.reasoning_tokens, attempts)
+    if replaced:
         raise Refused(answer)
     run.record(answer)
     run.emit(UsageReported(done.model, done.usage, done.cost_usd, run.state.iterations))
@@ -126,7 +129,11 @@ async def _call_tool(run: RunContext, call: ToolCall) -> None:
     told = (result.status, result.latency_ms, *result.shown(run.services.settings.tool_result_chars))
     run.emit(ToolFinished(call.id, call.name, *told))
     message = ToolMessage(call.id, call.name, result.content, is_error=result.status != "ok")
-    run.record(ToolAnswered(message, ToolCallRecord(call.name, call.arguments, *told), result.sources))
+    handed = result.handed_over
+    if handed is not None:
+        hand_over(run, handed)
+    record = ToolCallRecord(call.name, call.arguments, *told)
+    run.record(ToolAnswered(message, record, result.sources, handed is not None))
 
 
 async def _result(run: RunContext, call: ToolCall) -> ToolResult:

@@ -16,10 +16,10 @@ from app.errors import AppError
 from app.limits.limiter import Limiter
 from app.limits.reservation import Reservation
 from app.models.call_records import Attempt
-from app.models.call_spans import Trail
 from app.models.catalog import Models
 from app.models.protocol import Beside
 from app.models.resilient import ResilientModel
+from app.models.trail import Trail
 from app.runs.events import Event, Reasoning, Token
 from app.runs.memory import Memory
 from app.runs.plan import Costs
@@ -28,6 +28,7 @@ from app.runs.state import RunState, after
 from app.runs.steps import Attempted, Step
 from app.runs.toolset import Toolset
 from app.settings import Settings
+from app.state.feedback import Feedback
 from app.state.flights import Flight, Flights
 from app.state.sessions import Sessions
 from app.telemetry.traces import Tracing
@@ -48,6 +49,8 @@ class Services:
     limiter: Limiter
     tracing: Tracing
     flights: Flights
+    feedback: Feedback | None = None
+    """None: FEEDBACK_DAYS is 0."""
     similar: "SimilarQuestions | None" = None
     """None: SIMILAR_ANSWERS is `never`."""
     router: "Router | None" = None
@@ -87,10 +90,8 @@ class RunContext(Struct):
     pieces: list[str] = []  # of the text that the model is telling
     beside: Beside | None = None  # what it wrote last beside them, and how many of them there were then
     beside_at: int = 0
-    attempts_lost: int = 0  # by the model that failed last, and was followed by none
     failures: list[AppError] = []  # of models, that the run went on after
     outside_seconds: float = 0.0  # spent in models and tools
-    queued_seconds: float = 0.0  # by calls that waited for a place
     told_at: float = 0.0  # the first text or reasoning, by time.perf_counter()
     ends_at: float = inf  # on the event loop's clock
     flight: Flight | None = None
@@ -126,6 +127,11 @@ class RunContext(Struct):
         """The model that was meant to answer, where another one does."""
         intended = self.candidates[0].model
         return None if intended is self.model else intended.ref
+
+    @property
+    def attempts(self) -> int:
+        """Calls of models so far, those that failed and the one that goes on included."""
+        return self.state.attempts + self.trail.attempts
 
     def record(self, step: Step) -> None:
         """Add a fact to the run."""

@@ -10,6 +10,7 @@ from app.runs.context import Candidate, RunContext
 from app.runs.events import ModelSwitched
 from app.runs.steps import ModelAnswered, Switched
 from app.telemetry import metrics
+from app.telemetry.exemplars import exemplar
 from app.telemetry.logs import log
 
 _UNAFFORDABLE = (BudgetExceeded, RequestTooExpensive)
@@ -21,7 +22,6 @@ class Refused(ModelUnavailable):
     def __init__(self, answer: ModelAnswered) -> None:
         super().__init__("The model refuses to answer.", reason="refusal")
         self.answer = answer
-        self.attempts = answer.attempts
 
 
 def fall_back(run: RunContext, error: AppError) -> bool:
@@ -30,7 +30,6 @@ def fall_back(run: RunContext, error: AppError) -> bool:
     if len(run.candidates) > 1 and (to := _next(run, error)) is not None:
         _switch(run, to, error)
         return True
-    run.attempts_lost = error.attempts
     return False
 
 
@@ -58,12 +57,12 @@ def _may_continue(run: RunContext, rule: Rule | None) -> bool:
 def _switch(run: RunContext, to: Candidate, error: AppError) -> None:
     failed, reason = run.model.ref, class_of(error)
     said = "".join(run.pieces) if was_sent(run) else ""
-    run.record(Switched(failed, to.model.ref, reason, error.attempts, said))
+    run.record(Switched(failed, to.model.ref, reason, run.trail.take_attempts(), said))
     run.use(to)
     run.trail.replace_last()
     run.pieces[:] = [said] if said else ()
     run.beside = None
-    metrics.FALLBACKS.labels(failed, to.model.ref).inc()
+    metrics.FALLBACKS.labels(failed, to.model.ref).inc(1, exemplar())
     log.warning("model.switched", model=failed, to=to.model.ref, reason=reason, at_char=len(said))
     run.emit(ModelSwitched(failed, to.model.ref, len(said), reason))
 

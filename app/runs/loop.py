@@ -73,8 +73,7 @@ def _fail_after(run: RunContext) -> None:
     """No model has answered: one that refused has had the last word."""
     if (refused := answer_of_refusal(run.failures)) is None:
         raise to_be_told(run.failures)
-    run.record(replace(refused, attempts=run.attempts_lost))  # its own were counted when it was followed by another
-    run.attempts_lost = 0
+    run.record(replace(refused, attempts=run.trail.take_attempts()))  # its own were counted when another followed it
 
 
 def _fail(run: RunContext, error: AppError, left: Left) -> None:

@@ -23,6 +23,7 @@ from app.runs.context import RunContext
 from app.runs.events import Answer, RunFailed, RunFinished, RunStarted, Suggestion
 from app.runs.handle import RunHandle
 from app.runs.loop import loop
+from app.runs.marking import keep_for_feedback
 from app.runs.outcome import BAD
 from app.runs.report import RunReport, count, report_of
 from app.runs.steps import Asked
@@ -133,6 +134,7 @@ async def _work(run: RunContext, handle: RunHandle) -> None:
 async def _settle_and_remember(run: RunContext, messages: Sequence[Message]) -> None:
     """In one round trip to the store. Without messages there is no turn to keep."""
     run.kept = True
+    keep_for_feedback(run)
     appended = run.memory.keep(messages) if messages else None
     try:
         await run.services.limiter.settle(run.reservation)
@@ -221,6 +223,8 @@ def _interrupted(run: RunContext, error: AppError | None = None) -> list[Message
 
 def _end_later(run: RunContext) -> None:
     """In the background: a run that was cancelled waits for nothing."""
+    if not run.kept:
+        keep_for_feedback(run)
     run.services.limiter.settle_later(run.reservation)
     if messages := _interrupted(run):
         run.memory.keep_later(messages)

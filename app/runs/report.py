@@ -12,6 +12,7 @@ from app.runs.events import FinishReason
 from app.runs.outcome import OUTCOMES, Outcome, outcome_of
 from app.runs.steps import Attempted
 from app.telemetry import metrics
+from app.telemetry.exemplars import exemplar
 
 
 class RunReport(Struct, frozen=True):
@@ -57,14 +58,14 @@ def report_of(run: RunContext, error: BaseException | None = None) -> RunReport:
         state.finish_reason if error is None else None,
         run.model.ref if reused is None else reused.model,
         run.fallback_from if reused is None else None,
-        state.attempts + run.attempts_lost,
+        run.attempts,
         state.iterations,
         state.usage.total,
         state.uncertain_tokens,
         state.cost_usd,
         reused is not None,
         _milliseconds(told - run.started) if told else None,
-        _milliseconds(run.queued_seconds),
+        _milliseconds(run.trail.queued_seconds),
         _milliseconds(perf_counter() - run.started),
     )
 
@@ -72,14 +73,15 @@ def report_of(run: RunContext, error: BaseException | None = None) -> RunReport:
 def count(run: RunContext, report: RunReport) -> None:
     """Count the run; one that was let in also by its time, its cost and its largest prompt."""
     series = series_of(report.agent)
-    series.runs[report.outcome].inc()
+    trace = exemplar()
+    series.runs[report.outcome].inc(1, trace)
     if not run.admitted:
         return
-    series.latency.observe(report.latency_ms / 1000)
-    series.cost.observe(report.cost_usd)
+    series.latency.observe(report.latency_ms / 1000, trace)
+    series.cost.observe(report.cost_usd, trace)
     if (largest := _largest_prompt(run)) is not None:
         ref, ratio = largest
-        _context_series(ref).observe(ratio)
+        _context_series(ref).observe(ratio, trace)
 
 
 class AgentSeries(Struct, frozen=True):

@@ -62,6 +62,8 @@ class RunState(Struct, frozen=True):
     """The model had said nothing, neither text nor calls, and was asked once more."""
     results_shortened: bool = False
     """Of tools: they did not fit into the model's context window."""
+    handed_over: bool = False
+    """A tool has asked a person to take over."""
     reused: AnswerReused | None = None
     """The cached answer that the run ended with."""
     failed: tuple[str, ...] = ()
@@ -188,6 +190,7 @@ def _after_a_result(state: RunState, step: ToolAnswered) -> RunState:
         waiting=tuple([call for call in state.waiting if call.id != step.message.tool_call_id]),
         tool_calls=(*state.tool_calls, step.record),
         sources=tuple(dict.fromkeys((*state.sources, *step.sources))),
+        handed_over=state.handed_over or step.handed_over,
     )
 
 

@@ -70,6 +70,8 @@ class ToolAnswered(Struct, frozen=True, tag=True):
     record: ToolCallRecord
     sources: tuple[str, ...] = ()
     """What the tool used, such as addresses of documents."""
+    handed_over: bool = False
+    """The tool has asked a person to take over."""
 
 
 class AnswerReused(Struct, frozen=True, tag=True):

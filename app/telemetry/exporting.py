@@ -6,7 +6,8 @@ from threading import Lock, Thread
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from app.telemetry.metrics import DROP_REASONS, TELEMETRY_DROPPED, TELEMETRY_EXPORTED
+from app.telemetry.known_series import DROP_REASONS
+from app.telemetry.metrics import TELEMETRY_DROPPED, TELEMETRY_EXPORTED
 
 _SIGNAL = "traces"
 _EXPORTED = TELEMETRY_EXPORTED.labels(_SIGNAL)

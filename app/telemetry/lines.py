@@ -9,12 +9,15 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from threading import Lock
 from time import time_ns
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
 from app.telemetry.context import RequestContext, current
+
+if TYPE_CHECKING:
+    from app.telemetry.log_files import LogFile
 
 WRITE_AFTER_SECONDS = 0.005
 """Maximum age of a line that a killed process has not written."""
@@ -22,6 +25,14 @@ WRITE_AFTER_SECONDS = 0.005
 Fields = Mapping[str, Any]
 Line = tuple[int, str, Any, RequestContext, Fields]
 """Time in nanoseconds since the epoch, level, event, the request's ids, other fields."""
+
+
+class Rendered(NamedTuple):
+    """A line as it is to be written, without its end."""
+
+    level: str
+    text: bytes
+
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
@@ -89,15 +100,17 @@ def _second(seconds: str) -> str:
 class Lines:
     """A buffer of lines. Inside an event loop they are encoded and written together, a moment later."""
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: BinaryIO, file: "LogFile | None" = None, error_file: "LogFile | None" = None) -> None:
+        """Errors are written to `error_file` as well, and all lines to `file`."""
         self._out = out
-        self._waiting: deque[Line | bytes] = deque()  # exporters log from threads of their own: no lock, it is atomic
+        self._file = file
+        self._error_file = error_file
+        self._waiting: deque[Line | Rendered] = deque()  # exporters log from threads: no lock, it is atomic
         self._flushes = False  # soon
         self._writing = Lock()
         atexit.register(self.flush)
 
-    def add(self, line: Line | bytes) -> None:
-        """Add a line, or the bytes of one."""
+    def add(self, line: Line | Rendered) -> None:
         self._waiting.append(line)
         if not self._flushes:
             self._flushes = True
@@ -112,12 +125,25 @@ class Lines:
             waiting = self._waiting
             lines = [waiting.popleft() for _ in range(len(waiting))]  # whatever becomes of these, the next are written
             if lines:
-                self._out.write(visible(_written(lines)))
+                text = visible(_written(lines))
+                if self._file is not None:
+                    self._file.write(text)
+                if self._error_file is not None and (errors := [line for line in lines if _is_error(line)]):
+                    self._error_file.write(visible(_written(errors)))
+                self._out.write(text)
                 self._out.flush()
 
 
-def _written(lines: list[Line | bytes]) -> bytes:
+def _is_error(line: Line | Rendered) -> bool:
+    return (line.level if isinstance(line, Rendered) else line[1]) == "error"
+
+
+def _written(lines: list[Line | Rendered]) -> bytes:
     try:
-        return _encoder.encode_lines([Raw(line) if isinstance(line, bytes) else as_dict(line) for line in lines])
+        return _encoder.encode_lines(
+            [Raw(line.text) if isinstance(line, Rendered) else as_dict(line) for line in lines]
+        )
     except UnicodeEncodeError:
-        return b"".join([(line if isinstance(line, bytes) else encoded(as_dict(line))) + b"\n" for line in lines])
+        return b"".join(
+            [(line.text if isinstance(line, Rendered) else encoded(as_dict(line))) + b"\n" for line in lines]
+        )

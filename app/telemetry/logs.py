@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import traceback
 from collections.abc import Callable
 from time import time_ns
 from typing import Any, BinaryIO
@@ -12,8 +11,12 @@ from structlog.typing import EventDict
 
 from app.settings import Settings
 from app.telemetry.context import current
-from app.telemetry.lines import Line, Lines, as_dict, encoded, line
+from app.telemetry.lines import Line, Lines, Rendered, as_dict, encoded, line
 from app.telemetry.scrubbing import without_secrets
+from app.telemetry.stacks import stack_of
+
+MAX_FOREIGN_CHARS = 2048
+"""Of a library's message."""
 
 
 def _to_stdout(line: Line) -> None:
@@ -28,6 +31,8 @@ class Log:
         """Where lines go; `configure` sets it."""
         self.level = logging.INFO
         """Minimum level, as the standard library numbers them."""
+        self.content = False
+        """Whether lines may have what users, models, tools and providers said (LOG_CONTENT)."""
 
     def info(self, event: str, **fields: Any) -> None:
         if self.level <= logging.INFO:
@@ -56,23 +61,35 @@ log = Log()
 
 
 def _with_stack(fields: EventDict, error: BaseException) -> dict[str, Any]:
-    """Secrets are taken out of the stack: exceptions repeat URLs, headers and what servers said."""
-    return {**fields, "exception": without_secrets("".join(traceback.format_exception(error)).rstrip("\n"))}
+    return {**fields, "exception": stack_of(error, content=log.content)}
 
 
 def configure(settings: Settings, stream: BinaryIO | None = None) -> None:
-    """Send the service's lines and the standard library's records (uvicorn, asyncio, exporters) to one place."""
-    lines = Lines(stream or sys.stdout.buffer)
+    """Send the service's lines and the standard library's records (uvicorn, asyncio, exporters) to one place.
+
+    Raises ConfigurationError for a log file that cannot be written.
+    """
+    lines = _lines(settings, stream or sys.stdout.buffer)
     log.level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    log.content = settings.log_content
     if settings.log_format == "console":
         render = _console()
-        log.write = lambda line: lines.add(render(as_dict(line)))
+        log.write = lambda line: lines.add(Rendered(line[1], render(as_dict(line))))
     else:
-        render = encoded
         log.write = lines.add
-    handler = _LinesHandler(lines)
-    handler.setFormatter(_foreign_formatter(render))
-    logging.basicConfig(handlers=[handler], level=max(log.level, logging.INFO), force=True)
+    logging.basicConfig(handlers=[_LinesHandler()], level=max(log.level, logging.INFO), force=True)
+
+
+def _lines(settings: Settings, out: BinaryIO) -> Lines:
+    if not (settings.log_file or settings.log_error_file):
+        return Lines(out)
+    from app.telemetry.log_files import open_files  # a cluster needs none
+
+    return Lines(out, *open_files(settings, _tell_trouble))
+
+
+def _tell_trouble(path: str, problem: str) -> None:
+    log.warning("log_file.failed", file=path, error=problem)
 
 
 def _console() -> Callable[[EventDict], bytes]:
@@ -97,29 +114,15 @@ def _escaped(text: str, allowed: str) -> str:
     return "".join([char if char.isprintable() or char in allowed else ascii(char)[1:-1] for char in text])
 
 
-def _foreign_formatter(render: Callable[[EventDict], bytes]) -> logging.Formatter:
-    def text(_: Any, __: str, event: EventDict) -> str:
-        return render(event).decode()
-
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[structlog.stdlib.add_logger_name, _complete],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, text],
-    )
-
-
-def _complete(_: Any, level: str, fields: EventDict) -> EventDict:
-    """A foreign record with what every line has, and the stack in place of the exception."""
-    event, exc_info = fields.pop("event", ""), fields.pop("exc_info", None)
-    return as_dict(line(level, event, _with_stack(fields, exc_info[1]) if exc_info and exc_info[1] else fields))
-
-
 class _LinesHandler(logging.Handler):
-    def __init__(self, lines: Lines) -> None:
-        super().__init__()
-        self._lines = lines
+    """Makes lines of the standard library's records."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._lines.add(self.format(record).encode("utf-8", "replace"))
+            fields: dict[str, Any] = {"logger": record.name}
+            if record.exc_info and record.exc_info[1]:
+                fields = _with_stack(fields, record.exc_info[1])
+            level = "error" if record.levelno >= logging.ERROR else record.levelname.lower()
+            log.write(line(level, without_secrets(record.getMessage())[:MAX_FOREIGN_CHARS], fields))
         except Exception:  # noqa: BLE001 - logging must never raise into what it logs
             self.handleError(record)

@@ -73,7 +73,7 @@ def _without(value: AttributeValue) -> AttributeValue:
 
 def _scrubbed_event(event: Event) -> Event:
     attributes = {
-        name: without_secrets(value) if isinstance(value, str) else value
+        name: without_secrets(value) if isinstance(value, str) and not name.endswith(".id") else value
         for name, value in (event.attributes or {}).items()
     }
     return Event(event.name, attributes, event.timestamp)

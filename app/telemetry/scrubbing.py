@@ -75,6 +75,11 @@ def without_secrets(text: str) -> str:
     return _LONG.sub(_unless_random, text)
 
 
+def holds_secret(text: str) -> bool:
+    """Whether a text has a configured secret, or what its maker marks as a key."""
+    return any(secret in text for secret in known_secrets) or any(pattern.search(text) for pattern, _ in _PATTERNS)
+
+
 def without_credentials(text: str) -> str:
     """The text as it is unless it may hold an API key or a token of the service's own callers, who put them into paths
     and queries by mistake. Costs next to nothing."""

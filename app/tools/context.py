@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -14,6 +14,13 @@ from app.telemetry.propagation import NOBODY, Propagation
 
 MARK = "x-tool-context"
 """Stands for the context in a function's schema, until it is taken out: models and callers cannot give one."""
+
+
+class HandOver(NamedTuple):
+    """Why a person has to take over, and what they have to know."""
+
+    reason: str
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,11 @@ class ToolContext:
     """Time at which the tool is stopped, on the event loop's clock (`loop.time()`)."""
     sources: list[str] = field(default_factory=list)
     """Sources that the tool used, such as addresses of documents; the tool appends to this list."""
+    handed_over: list[HandOver] = field(default_factory=list)
+
+    def hand_over(self, reason: str, summary: str = "") -> None:
+        """Have the run count as one that a person has to take over."""
+        self.handed_over.append(HandOver(reason, summary))
 
     propagation: Propagation = NOBODY
     """Who is told of requests."""

@@ -8,12 +8,16 @@ from typing import Any
 from app.errors import ConfigurationError, NotFound
 from app.tools.built_in.calculator import calculator
 from app.tools.built_in.clock import clock
+from app.tools.built_in.hand_over import hand_over_to_human
 from app.tools.tool import Tool
 
 GROUP = "agent_api.tools"
 """The entry-point group; each entry point is a Tool, an iterable of Tools, or a module that holds some."""
 
-BUILT_IN: tuple[Tool, ...] = (calculator, clock)
+BUILT_IN: tuple[Tool, ...] = (calculator, clock, hand_over_to_human)
+
+OPT_IN = frozenset({hand_over_to_human.name})
+"""Only agents that list them have them."""
 
 
 class Registry(Mapping[str, Tool]):

@@ -7,6 +7,7 @@ from msgspec import Struct
 from pydantic import ValidationError
 
 from app.errors import AppError
+from app.tools.context import HandOver
 from app.tools.output import cut, render
 from app.tools.tool import Tool, ToolError
 
@@ -34,6 +35,8 @@ class ToolResult(Struct, frozen=True):
     latency_ms: float = 0.0
     sources: tuple[str, ...] = ()
     """Sources that the tool used."""
+    handed_over: HandOver | None = None
+    """The tool asks a person to take over."""
     fault: str | None = None
     """A word for the log: an exception's class, or what was wrong with the call."""
     cause: BaseException | None = None

@@ -24,6 +24,7 @@ ROUTES = {
     "/sessions": {"GET", "HEAD"},
     "/sessions/mine": {"GET", "HEAD", "DELETE"},
     "/usage": {"GET", "HEAD"},
+    "/feedback": {"POST"},
     "/live": {"GET", "HEAD"},
     "/ready": {"GET", "HEAD"},
     "/health": {"GET", "HEAD"},

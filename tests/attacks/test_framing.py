@@ -132,7 +132,8 @@ def test_what_is_no_request_is_logged_with_its_sender_and_counted(demo: Service)
         connection.sendall(b"\x16\x03\x01 sk-of-the-user \x1b[31m\r\n\r\n")
         answer = read_answer(connection)
         line = demo.wait_for_event("request", request_id=answer.headers["x-request-id"])
-    assert (line["status"], line["peer"], line["method"], line["path"]) == (400, "127.0.0.1", "", "")
+    assert (line["status"], line["peer"]) == (400, "127.0.0.1")
+    assert line.keys().isdisjoint({"method", "path"})
     assert "TLS" in line["reason"]
     assert demo.metrics()[series] == before + 1
     assert "sk-of-the-user" not in demo.raw_log()

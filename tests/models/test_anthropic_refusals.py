@@ -1,7 +1,6 @@
 """What servers that speak Anthropic's API refuse or do not have, and what they are told."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -153,14 +152,3 @@ async def test_a_server_that_may_know_is_told_of_the_request(provider: Provider,
     assert headers["traceparent"] == "00-0af7651916cd43dd8448eb211c80319c-8448eb211c80319c-00"
     assert not {"x-request-id", "traceparent"} & others.keys()
     await told.aclose()
-
-
-@pytest.mark.parametrize("streamed", [True, False])
-async def test_what_an_error_repeats_stays_out_of_its_cause(
-    provider: Provider, model: AnthropicModel, streamed: bool
-) -> None:
-    error: dict[str, Any] = {"type": "error", "error": {"type": "api_error", "message": "cannot read Zaunkoenig"}}
-    provider.will(stream(start(), error) if streamed else dialect.error(500, "cannot read Zaunkoenig"))
-    with pytest.raises(ModelUnavailable) as caught:
-        await whole_answer(model, ask("My Zaunkoenig", stream=streamed))
-    assert "cannot read …" in caught.value.cause

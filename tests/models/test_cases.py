@@ -39,7 +39,7 @@ class Outcome:
 
     @property
     def end(self) -> Completion:
-        assert self.error is None, f"{self.error!r} {getattr(self.error, 'cause', '')}"
+        assert self.error is None, f"{self.error!r} {getattr(self.error, 'words', '')}"
         return self.ends[-1]
 
 
@@ -147,7 +147,7 @@ def is_for_the_operator(outcome: Outcome) -> None:
     assert isinstance(outcome.error, ModelUnavailable)
     assert outcome.error.status == 503
     assert outcome.error.retry_after is None
-    assert "quota" in outcome.error.cause
+    assert "quota" in outcome.error.words
     assert "operator" in outcome.error.detail
 
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.models.providers.failures import CAUSE_CHARS, from_exception, from_status, provider_words, retry_after_seconds
+from app.models.providers.error_body import read_error
+from app.models.providers.failures import MAX_WORDS_BYTES, from_exception, from_status
+from app.models.providers.retry_after import retry_after_seconds
 
 
 @pytest.mark.parametrize(
@@ -65,14 +67,15 @@ def test_retry_after_as_a_date() -> None:
     ],
 )
 def test_words(body: bytes, words: str) -> None:
-    assert provider_words(body) == words
+    assert read_error(body).words == words
 
 
 @given(st.integers(300, 599), st.binary(max_size=2000))
 def test_any_body_of_an_error_is_taken(status: int, body: bytes) -> None:
     error = from_status(status, {}, body)
     assert error.detail
-    assert len(getattr(error, "cause", "")) <= CAUSE_CHARS
+    assert len(getattr(error, "words", "").encode()) <= MAX_WORDS_BYTES
+    assert len(getattr(error, "cause", "")) <= 300
 
 
 @pytest.mark.parametrize("answering", [True, False])

@@ -130,7 +130,7 @@ async def test_an_error_in_the_midst_of_a_stream(provider: Provider, model: Olla
     with pytest.raises(ModelUnavailable) as caught:
         await whole_answer(model, ask())
     assert caught.value.reason == "server_error"
-    assert "unexpectedly stopped" in caught.value.cause
+    assert "unexpectedly stopped" in caught.value.words
 
 
 async def test_a_prompt_found_too_long_in_the_midst_of_a_stream(provider: Provider, model: OllamaModel) -> None:

@@ -221,7 +221,7 @@ async def test_an_error_in_the_midst_of_a_stream(
     with pytest.raises(kind) as caught:
         await whole_answer(model, ask())
     assert caught.value.reason == reason
-    assert "oops" in caught.value.cause
+    assert "oops" in caught.value.words
 
 
 async def test_a_server_without_a_list_of_models_is_alive(provider: Provider, model: OpenAIModel) -> None:

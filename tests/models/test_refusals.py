@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import AppError
 from app.models.providers.changes import NO_CHANGES, Changes
-from app.models.providers.failures import context_too_long, from_status, rate_limited
+from app.models.providers.failures import context_too_long, from_status
 from app.models.providers.refusals import Said, change_for, words_of
 
 OPTIONAL = ("temperature", "top_p", "reasoning_effort", "parallel_tool_calls", "tool_choice")
@@ -265,7 +265,7 @@ def test_content_that_is_empty_is_refused_after_none() -> None:
 
 
 def test_an_error_without_its_body_changes_nothing() -> None:
-    assert change_for(rate_limited("x"), NO_CHANGES) is None
+    assert change_for(from_status(429, {}, b""), NO_CHANGES) is None
     assert change_for(context_too_long(), NO_CHANGES) is None
 
 

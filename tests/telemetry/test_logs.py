@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.settings import load
-from app.telemetry.lines import Lines, visible
+from app.telemetry.lines import Lines, Rendered, visible
 from app.telemetry.logs import configure, log
 from tests.conftest import Serve
 from tests.logged import capture_logs, restored_log
@@ -235,7 +235,7 @@ def test_lines_that_cannot_be_written_do_not_silence_the_next_ones() -> None:
     out = Full()
     lines = Lines(out)
     with pytest.raises(OSError, match="no space"):
-        lines.add(b"first")  # outside an event loop it is written at once
+        lines.add(Rendered("info", b"first"))  # outside an event loop it is written at once
     out.full = False
-    lines.add(b"second")
+    lines.add(Rendered("info", b"second"))
     assert out.getvalue() == b"second\n"

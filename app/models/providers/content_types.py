@@ -1,6 +1,7 @@
 """The content types of answers. Servers say `text/plain` or nothing of JSON; but a page of HTML is never an answer."""
 
 from app.errors import AppError, ModelUnavailable
+from app.models.providers.causes import content_type_told
 from app.models.providers.failures import unavailable
 
 _OF_ANSWERS = ("json", "event-stream", "octet-stream", "text/plain")
@@ -14,4 +15,6 @@ def mistaken(error: AppError, content_type: str) -> ModelUnavailable | None:
         return None
     if not (isinstance(error, ModelUnavailable) and error.reason in _UNREADABLE):
         return None
-    return unavailable("wrong_content_type", f"{kind[:100]}: {error.cause}")
+    return unavailable(
+        "wrong_content_type", f"{content_type_told(kind)}: {error.cause}", words=f"{kind}: {error.words}"
+    )

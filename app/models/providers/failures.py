@@ -1,21 +1,21 @@
 """From what a provider did to the error that a caller meets: one place for all providers."""
 
-import math
 import re
 import ssl
-import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
+from typing import TypedDict
 
 import aiohttp
 
 from app.errors import AppError, ContentFiltered, ContextTooLong, ModelError, ModelRateLimited, ModelUnavailable
+from app.models.providers.causes import cause_of_answer, cause_of_exception
 from app.models.providers.error_body import ErrorBody, read_error
 from app.models.providers.error_kinds import STATUSES, is_filtered, is_quota, is_rate_limited, is_too_long, reason_of
+from app.models.providers.retry_after import retry_after_seconds
 from app.telemetry.scrubbing import without_secrets
 from app.tls import certificate_problem
 
-CAUSE_CHARS = 500
+MAX_WORDS_BYTES = 2048
 _PERMANENT = frozenset({"auth", "not_found", "bad_request", "quota", "certificate"})
 _NO_CONNECTION = frozenset({"unreachable", "dns", "connect_timeout", "tls", "certificate"})
 _NO_ANSWER = frozenset({"disconnected", "timeout", "overloaded", "shared_overload", "server_error"})
@@ -26,7 +26,7 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes) -> AppErro
     """The error for an answer that is not 200."""
     said = read_error(body)
     retry_after = retry_after_seconds(headers)
-    return _from_told(status, said, said.retry_after if retry_after is None else retry_after)
+    return _from_told(status, said, said.retry_after if retry_after is None else retry_after, headers)
 
 
 def from_answer(body: bytes) -> AppError:
@@ -34,16 +34,16 @@ def from_answer(body: bytes) -> AppError:
     said = read_error(body)
     known = (STATUSES.get(code.lower()) for code in said.codes)
     status = said.status or next((status for status in known if status is not None), 500)
-    return _from_told(status, said, said.retry_after)
+    return _from_told(status, said, said.retry_after, {})
 
 
-def _from_told(status: int, said: ErrorBody, retry_after: float | None) -> AppError:
+def _from_told(status: int, said: ErrorBody, retry_after: float | None, headers: Mapping[str, str]) -> AppError:
     words = said.words
-    cause = f"HTTP {status}: {words}"
+    told: _Told = {"cause": cause_of_answer(status, said.codes, headers), "words": words, "provider_status": status}
     if is_rate_limited(status, words) and not is_quota(words):
-        return rate_limited(cause, retry_after)
+        return _rate_limited(retry_after, **told)
     if status == 402 or is_quota(words):
-        return unavailable("quota", cause)
+        return unavailable("quota", **told)
     if status in (400, 403, 422, 451, 500) and is_filtered(words):
         return ContentFiltered(
             "The model's provider refuses this conversation by its rules for content. Change the message, or start "
@@ -51,35 +51,36 @@ def _from_told(status: int, said: ErrorBody, retry_after: float | None) -> AppEr
         )
     if status == 413 or (status not in (401, 403, 404, 408) and is_too_long(words)):
         return context_too_long()
-    return unavailable(reason_of(status, words), cause, retry_after)
+    return unavailable(reason_of(status, words), retry_after=retry_after, **told)
 
 
 def from_exception(error: BaseException, answering: bool) -> ModelUnavailable:
     """The error for a connection that could not be made, fell silent or broke, `answering` or before."""
     if problem := certificate_problem(error):
         return unavailable("certificate", problem)
-    cause = f"{type(error).__name__}: {error}"
+    return unavailable(_reason_of_exception(error, answering), cause_of_exception(error), words=str(error))
+
+
+def _reason_of_exception(error: BaseException, answering: bool) -> str:
     match error:
         case aiohttp.ConnectionTimeoutError():
-            return unavailable("connect_timeout", cause)
+            return "connect_timeout"
         case aiohttp.ClientConnectorDNSError():
-            return unavailable("dns", cause)
+            return "dns"
         case aiohttp.ClientSSLError() | ssl.SSLError():
-            return unavailable("cut_stream" if answering else "tls", cause)
+            return "cut_stream" if answering else "tls"
         case aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
-            return unavailable("unreachable", cause)
+            return "unreachable"
         case TimeoutError():  # aiohttp's ServerTimeoutError is one
-            return unavailable("timeout", cause)
+            return "timeout"
         case aiohttp.ClientPayloadError():
-            return unavailable("cut_stream", cause)
+            return "cut_stream"
         case aiohttp.ClientHttpProxyError():
-            return unavailable("unreachable", cause)
-        case aiohttp.ClientConnectionError() | OSError() if answering:
-            return unavailable("cut_stream", cause)
+            return "unreachable"
         case aiohttp.ClientConnectionError() | OSError():
-            return unavailable("disconnected", cause)
-        case _:  # bytes that are no HTTP, which the exception repeats
-            return unavailable("broken_answer", type(error).__name__)
+            return "cut_stream" if answering else "disconnected"
+        case _:  # bytes that are no HTTP
+            return "broken_answer"
 
 
 def is_alive(error: AppError, model: str | None = None) -> bool:
@@ -88,9 +89,9 @@ def is_alive(error: AppError, model: str | None = None) -> bool:
     if not isinstance(error, ModelError) or isinstance(error, ModelRateLimited):
         return True
     if error.reason == "not_found":
-        names_model = model is not None and re.search(rf"(?<![\w/-]){re.escape(model)}(?![\w/-])", error.cause, re.I)
+        names_model = model is not None and re.search(rf"(?<![\w/-]){re.escape(model)}(?![\w/-])", error.words, re.I)
         return not names_model
-    return error.reason not in _DOWN or error.cause.startswith("HTTP 501:")
+    return error.reason not in _DOWN or error.provider_status == 501
 
 
 _DETAILS = {
@@ -109,32 +110,48 @@ _DETAILS = {
     "quota": "This service's account at the model's provider is used up, which its operator has to mend.",
     "certificate": "The model's provider has a certificate that is not accepted, which its operator has to mend.",
     "not_found": "The model's provider does not have this model. Choose another, or tell the operator.",
-    "bad_request": "The model's provider refused the request. The operator finds the reason in the log.",
+    "bad_request": "The model's provider refused the request. The operator finds more in the log.",
     "broken_answer": "The model's provider sent what cannot be read as an answer. Try again.",
     "wrong_content_type": "The model's provider sent something else than an answer. Try again later.",
     "cut_stream": "The model's answer broke off before its end. Try again.",
 }
 
 
+class _Told(TypedDict):
+    cause: str
+    words: str
+    provider_status: int
+
+
 def unavailable(
-    reason: str, cause: str = "", retry_after: float | None = None, *, detail: str | None = None
+    reason: str,
+    cause: str = "",
+    retry_after: float | None = None,
+    *,
+    words: str = "",
+    provider_status: int | None = None,
+    detail: str | None = None,
 ) -> ModelUnavailable:
-    """`reason` is one of those of ModelUnavailable. `cause` is cut, and without secrets."""
+    """`reason` is one of those of ModelUnavailable. `words`, the provider's, are cut, and without secrets."""
     permanent = reason in _PERMANENT
     return ModelUnavailable(
         detail or _DETAILS[reason],
         reason=reason,
-        cause=_fit(cause),
+        cause=cause,
+        words=_fit(words),
+        provider_status=provider_status,
         retry_after=None if permanent else retry_after,
         permanent=permanent,
     )
 
 
-def rate_limited(cause: str, retry_after: float | None = None) -> ModelRateLimited:
+def _rate_limited(retry_after: float | None, cause: str, words: str, provider_status: int) -> ModelRateLimited:
     return ModelRateLimited(
         "The model's provider allows no more requests for now. Try again later.",
         reason="rate_limited",
-        cause=_fit(cause),
+        cause=cause,
+        words=_fit(words),
+        provider_status=provider_status,
         retry_after=retry_after,
     )
 
@@ -145,33 +162,6 @@ def context_too_long() -> ContextTooLong:
     )
 
 
-def provider_words(body: bytes) -> str:
-    """The identifiers and the message of a provider's error, cut and without secrets."""
-    return _fit(read_error(body).words)
-
-
-def _fit(cause: str) -> str:
-    return without_secrets(cause)[:CAUSE_CHARS]
-
-
-def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """From `retry-after-ms`, else from `Retry-After` in seconds or as a date; None if none can be read."""
-    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
-        return milliseconds / 1000
-    value = headers.get("Retry-After")
-    if value is None:
-        return None
-    if (seconds := _number(value)) is not None:
-        return seconds
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
-
-
-def _number(value: str | None) -> float | None:
-    try:
-        number = float(value or "")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
+def _fit(words: str) -> str:
+    text = without_secrets(words)
+    return text.encode("utf-8", "replace")[:MAX_WORDS_BYTES].decode("utf-8", "ignore")

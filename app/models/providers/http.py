@@ -5,16 +5,15 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 from urllib.request import getproxies
 
 import aiohttp
 import msgspec
 from msgspec import Struct
 
-from app.errors import AppError, ModelError
+from app.errors import ModelError
 from app.models.providers.content_types import mistaken
-from app.models.providers.demo.echo import without_echo
 from app.models.providers.failures import from_exception, from_status, unavailable
 from app.models.providers.refusals import Said
 from app.models.resting import Resting
@@ -38,7 +37,6 @@ LATE_SECONDS = 1.0
 
 _JSON = msgspec.json.Decoder()
 _BROKEN = (aiohttp.ClientError, ConnectionError, ssl.SSLError)
-E = TypeVar("E", bound=AppError)
 
 
 class Http:
@@ -68,8 +66,7 @@ class Http:
         """A successful answer, for `async with`. Leaving the block before the answer's end closes the connection.
 
         aiohttp's exceptions in the block become ModelUnavailable, another status what `from_status` makes. A server
-        that may know is told the request being served; what it repeats of the body in an error is taken out of that.
-        `resting` hears the answer's headers.
+        that may know is told the request being served. `resting` hears the answer's headers.
         """
         return _Call(self.open, self.outgoing.call(method, url), method, url, body, headers, resting)
 
@@ -121,10 +118,10 @@ class _Call(Struct):
             if not 200 <= response.status < 300:
                 async with response:
                     said = await read(response)
-                    failure = self._told(from_status(response.status, response.headers, said))
+                    failure = from_status(response.status, response.headers, said)
                     raise failure from Said(response.status, said)
         except _BROKEN as error:
-            raise self._told(from_exception(error, answering=False)) from error
+            raise from_exception(error, answering=False) from error
         return response
 
     async def __aexit__(
@@ -146,16 +143,10 @@ class _Call(Struct):
         except aiohttp.ClientError as broken:
             error = broken
         if isinstance(error, _BROKEN):
-            raise self._told(from_exception(error, answering=True)) from error
-        if isinstance(error, ModelError):
-            self._told(error)
-            if another := mistaken(error, self._response.headers.get("Content-Type", "")):
-                raise another from error
-
-    def _told(self, error: E) -> E:
-        if isinstance(error, ModelError) and self._body:
-            without_echo(error, self._body)
-        return error
+            raise from_exception(error, answering=True) from error
+        content_type = self._response.headers.get("Content-Type", "")
+        if isinstance(error, ModelError) and (another := mistaken(error, content_type)):
+            raise another from error
 
 
 def is_json(body: bytes) -> bool:

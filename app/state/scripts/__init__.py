@@ -18,3 +18,5 @@ READ_ANSWER = _read("answer", "read_answer")
 KEEP_ANSWER = _read("answer", "keep_answer")
 LEAD_ANSWER = _read("answer", "lead_answer")
 KEEP_QUESTION = _read("keep_question")
+
+MARK_RUN = _read("mark_run")

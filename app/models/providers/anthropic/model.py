@@ -11,7 +11,6 @@ from typing import Any
 
 import anthropic
 import httpx2
-import msgspec
 
 from app.errors import AppError, ModelError
 from app.messages import AssistantMessage, Usage
@@ -25,7 +24,6 @@ from app.models.providers.anthropic.caching import Marks, Ttl
 from app.models.providers.anthropic.request import FORMAT, request_body
 from app.models.providers.anthropic.transport import raise_for_status, read_answer, translated
 from app.models.providers.changes import Changes
-from app.models.providers.demo.echo import without_echo
 from app.models.providers.failures import is_alive
 from app.models.providers.http import CONNECT_SECONDS, SILENCE_SECONDS
 from app.models.providers.refusals import Said
@@ -125,7 +123,7 @@ class AnthropicModel(Adjusted):
             return await self._parts(request, answer, self._body(request, ref, changes, max_tokens))
         except ModelError as error:
             if not (
-                error.reason == "bad_request" and _OF_THINKING.match(error.cause) and self._sends_thinking(request)
+                error.reason == "bad_request" and _OF_THINKING.match(error.words) and self._sends_thinking(request)
             ):
                 raise
         log.warning("model.thinking_refused", model=self.ref)  # of another key, or too old
@@ -154,12 +152,8 @@ class AnthropicModel(Adjusted):
         return usage
 
     async def _call(self, request: ModelRequest, body: dict[str, Any], answer: AnthropicAnswer) -> Usage:
-        try:
-            with self._outgoing.call("POST", self._url) as outgoing:
-                await self._send(body, answer, outgoing)
-        except ModelError as error:
-            without_echo(error, msgspec.json.encode(body))
-            raise
+        with self._outgoing.call("POST", self._url) as outgoing:
+            await self._send(body, answer, outgoing)
         usage, counted = answer.usage(estimated_input_tokens(request))
         if not (counted or self._warned):
             self._warned = True

@@ -116,23 +116,26 @@ def _connection(error: BaseException, *, answering: bool) -> ModelUnavailable:
     """What the transport has wrapped up says more."""
     if isinstance(error.__cause__, aiohttp.ClientError):
         error = error.__cause__
-    cause = f"{type(error).__name__}: {error}"
+    if isinstance(error, aiohttp.ClientError):
+        return from_exception(error, answering)
+    return unavailable(_reason_of(error, answering=answering), type(error).__name__, words=str(error))
+
+
+def _reason_of(error: BaseException, *, answering: bool) -> str:
     match error:
-        case aiohttp.ClientError():
-            return from_exception(error, answering)
         case httpx2.ConnectTimeout():
-            return unavailable("connect_timeout", cause)
+            return "connect_timeout"
         case httpx2.ConnectError() | httpx2.UnsupportedProtocol() | httpx2.ProxyError():
-            return unavailable("unreachable", cause)
+            return "unreachable"
         case httpx2.InvalidURL():
-            return unavailable("unreachable", cause)
+            return "unreachable"
         case httpx2.TimeoutException() | anthropic.APITimeoutError():
-            return unavailable("timeout", cause)
+            return "timeout"
         case httpx2.TooManyRedirects():
-            return unavailable("bad_request", cause)
+            return "bad_request"
         case httpx2.DecodingError() | httpx2.ProtocolError():
-            return unavailable("broken_answer", type(error).__name__)
+            return "broken_answer"
         case httpx2.NetworkError() if not answering:
-            return unavailable("disconnected", cause)
+            return "disconnected"
         case _:
-            return unavailable("cut_stream" if answering else "unreachable", cause)
+            return "cut_stream" if answering else "unreachable"

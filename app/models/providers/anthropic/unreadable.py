@@ -15,4 +15,4 @@ def unreadable(data: bytes, error: Exception) -> AppError:
         said = None
     if isinstance(said, dict) and (said.get("error") or said.get("object") == "error" or said.get("type") == "error"):
         return failure_in(data)
-    return unavailable("broken_answer", str(error))
+    return unavailable("broken_answer", type(error).__name__, words=str(error))

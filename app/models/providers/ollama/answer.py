@@ -78,7 +78,7 @@ class OllamaAnswer:
             try:
                 self._add_lines(rest)
             except ModelUnavailable as error:
-                raise unavailable("cut_stream", error.cause) from error
+                raise unavailable("cut_stream", error.cause, words=error.words) from error
 
     def whole(self, body: bytes) -> None:
         """Take in an answer that was not streamed; some servers stream all the same, others do not say `done`."""
@@ -132,7 +132,7 @@ class OllamaAnswer:
             for chunk in decode_lines(lines):
                 self._take(chunk)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise unavailable("broken_answer", str(error)) from error
+            raise unavailable("broken_answer", type(error).__name__, words=str(error)) from error
 
     def _take(self, chunk: Chunk) -> None:
         if chunk.error:

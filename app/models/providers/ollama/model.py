@@ -106,4 +106,4 @@ class OllamaModel(Adjusted):
 
     def _missing(self, error: ModelUnavailable) -> ModelUnavailable:
         detail = f"The Ollama server does not have the model {self.name}. `ollama pull {self.name}` gets it."
-        return unavailable("not_found", error.cause, detail=detail)
+        return unavailable("not_found", error.cause, words=error.words, detail=detail)

@@ -145,7 +145,7 @@ class OpenAIAnswer:
         try:
             return decode_leniently(data)
         except ValueError as error:
-            raise unavailable("broken_answer", str(error)) from error
+            raise unavailable("broken_answer", type(error).__name__, words=str(error)) from error
 
     def _take(self, delta: Delta) -> None:
         """Take in a message or a piece of one: mostly one token of text."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.errors import AppError
 from app.models.protocol import StopReason
+from app.models.providers.causes import is_known
 from app.models.providers.failures import from_answer, unavailable
 from app.models.providers.refusals import Said
 
@@ -56,7 +57,8 @@ def stop_reason_of(finish_reason: str | None, *, calls: bool, refused: bool) -> 
 def failure_of_finish(finish_reason: str) -> AppError | None:
     word = _word(finish_reason)
     reason = _FAILURES.get(word) or ("server_error" if word.endswith("_error") else None)
-    return unavailable(reason, f"finish_reason {finish_reason}") if reason else None
+    told = word if is_known(word) else "unknown"
+    return unavailable(reason, f"finish_reason {told}", words=finish_reason) if reason else None
 
 
 def failure_in(body: bytes) -> AppError:
