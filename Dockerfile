@@ -21,7 +21,7 @@ COPY app app
 ENV PYTHONPYCACHEPREFIX=$VIRTUAL_ENV/compiled
 RUN --mount=type=cache,target=/root/.cache \
     /uv/bin/uv pip install --quiet --no-deps . \
-    && cd / && $VIRTUAL_ENV/bin/python -c 'import app.__main__, app.main, app.server, app.models.providers.anthropic.model, app.state.in_process, anthropic, jwt.algorithms, opentelemetry.exporter.otlp.proto.grpc.trace_exporter, opentelemetry.instrumentation.fastapi, opentelemetry.sdk.trace.export, fakeredis, lupa.lua51'
+    && cd / && $VIRTUAL_ENV/bin/python -c 'import app.__main__, app.main, app.server, app.models.providers.anthropic.model, app.state.in_process, anthropic, jwt.algorithms, opentelemetry.exporter.otlp.proto.grpc.trace_exporter, opentelemetry.exporter.otlp.proto.http.trace_exporter, opentelemetry.instrumentation.fastapi, opentelemetry.sdk.trace.export, fakeredis, lupa.lua51'
 
 FROM python:3.13-slim
 ARG VERSION=0.1.0
@@ -31,7 +31,7 @@ LABEL org.opencontainers.image.title="agent-api" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-ENV PATH=/opt/agent-api/bin:$PATH HOST=0.0.0.0 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+ENV REVISION=$REVISION PATH=/opt/agent-api/bin:$PATH HOST=0.0.0.0 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     PYTHONPYCACHEPREFIX=/opt/agent-api/compiled
 WORKDIR /home/agent
 COPY --from=build /opt/agent-api /opt/agent-api

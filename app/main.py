@@ -33,7 +33,7 @@ from app.runs.start_checks import check_settings
 from app.settings import Settings
 from app.state.answer_cache import AnswerCache
 from app.state.bounds import Bounds
-from app.state.feedback import Feedback
+from app.state.feedback import build_feedback
 from app.state.flights import Flights
 from app.state.redis import connect
 from app.state.sessions import Sessions
@@ -57,7 +57,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     history = Sessions(store, Bounds.of(settings), anonymous=settings.auth == ("none",))
     answers = AnswerCache(store, settings)
     limiter = Limiter(settings, store)
-    marks = Feedback(store, settings) if settings.feedback_days else None
+    marks = build_feedback(store, settings) if settings.feedback_days else None
     agents = Agents(settings, models if router is None else [*models, AUTO], tuple(registry))
     similar = None
     if settings.similar_answers != "never":
@@ -117,7 +117,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     tools.routes(app, registry, limiter, lifecycle, tracing)
     sessions.routes(app, history, limiter)
     usage.routes(app, limiter)
-    feedback.routes(app, marks, limiter, tracing, trace_content=settings.trace_content)
+    feedback.routes(app, marks, limiter, tracing)
     health.routes(app, lifecycle, prober, models)
     docs.routes(app, pages=settings.docs)
     if not identity.everyone:

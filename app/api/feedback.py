@@ -1,11 +1,11 @@
 """`/feedback`: what users say of their runs' answers. Another user's run is not there: 404."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import msgspec
 from fastapi import Request
-from opentelemetry.trace import Span, SpanContext, TraceFlags
+from opentelemetry.trace import Link, SpanContext, TraceFlags
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
@@ -20,8 +20,18 @@ from app.errors import InvalidRequest, NotFound
 from app.limits.limiter import FEEDBACK, Limiter
 from app.runs.marking import record_escalation
 from app.state.feedback import Feedback, KeptRun, Marked, Marks
-from app.telemetry import metrics
-from app.telemetry.evaluations import COMPLETED, ESCALATED, NOT_COMPLETED, NOT_ESCALATED, Evaluation, evaluation
+from app.telemetry import conventions, metrics
+from app.telemetry.evaluations import (
+    COMPLETED,
+    COMPLETION,
+    ESCALATED,
+    ESCALATION,
+    NOT_COMPLETED,
+    NOT_ESCALATED,
+    SCORE,
+    Evaluation,
+    evaluation,
+)
 from app.telemetry.logs import log
 from app.telemetry.scrubbing import without_secrets
 from app.telemetry.traces import Tracing
@@ -43,7 +53,7 @@ class FeedbackRequest(BaseModel):
     user_id: UserId | None = None
 
 
-def routes(api: Api, feedback: Feedback | None, limiter: Limiter, tracing: Tracing, *, trace_content: bool) -> None:
+def routes(api: Api, feedback: Feedback | None, limiter: Limiter, tracing: Tracing) -> None:
     """`feedback` is None where FEEDBACK_DAYS is 0."""
     read = Body(FeedbackRequest).read
     answer = json_response(api.schemas.refer(FeedbackAnswer))
@@ -65,9 +75,10 @@ def routes(api: Api, feedback: Feedback | None, limiter: Limiter, tracing: Traci
         if marked is None:
             raise NotFound(f"There is no run {body.run_id!r}.")
         _record(body.run_id, principal.user, marks, marked)
-        with tracing.span("feedback", _attributes, marked.after) as span:
+        with tracing.span(conventions.FEEDBACK, _attributes, marked.after, links=_links(marked.after)) as span:
             if span.is_recording():
-                _tell(span, body.run_id, marks, marked.after, content=trace_content)
+                for name, attributes in _evaluations(body.run_id, marks, tracing.content):
+                    span.add_event(name, attributes)
         kept = marked.after
         shown = FeedbackAnswer(body.run_id, kept.completed, kept.escalated, kept.score, kept.comment)
         return Response(msgspec.json.encode(shown), headers=headers, media_type="application/json")
@@ -90,15 +101,15 @@ def _record(run_id: str, user: str, marks: Marks, marked: Marked) -> None:
 
 
 def _attributes(run: KeptRun) -> dict[str, str]:
-    return {"gen_ai.agent.name": run.agent}
+    return {conventions.AGENT_NAME: run.agent}
 
 
-def _tell(span: Span, run_id: str, marks: Marks, run: KeptRun, *, content: bool) -> None:
-    if run.span_id:
-        context = SpanContext(int(run.trace_id, 16), int(run.span_id, 16), is_remote=True, trace_flags=TraceFlags(1))
-        span.add_link(context)
-    for name, attributes in _evaluations(run_id, marks, content):
-        span.add_event(name, attributes)
+def _links(run: KeptRun) -> Sequence[Link]:
+    """To the run's span, if it was traced."""
+    if not run.span_id:
+        return ()
+    sampled = TraceFlags(TraceFlags.SAMPLED)
+    return (Link(SpanContext(int(run.trace_id, 16), int(run.span_id, 16), is_remote=True, trace_flags=sampled)),)
 
 
 def _evaluations(run_id: str, marks: Marks, content: bool) -> Iterator[Evaluation]:
@@ -106,11 +117,11 @@ def _evaluations(run_id: str, marks: Marks, content: bool) -> Iterator[Evaluatio
     comment = without_secrets(marks.comment) if content and marks.comment else None
     if marks.completed is not None:
         label = COMPLETED if marks.completed else NOT_COMPLETED
-        yield evaluation("task_completion", run_id, value=float(marks.completed), label=label, explanation=comment)
+        yield evaluation(COMPLETION, run_id, value=float(marks.completed), label=label, explanation=comment)
         comment = None
     if marks.escalated is not None:
         label = ESCALATED if marks.escalated else NOT_ESCALATED
-        yield evaluation("human_escalation", run_id, value=float(marks.escalated), label=label, explanation=comment)
+        yield evaluation(ESCALATION, run_id, value=float(marks.escalated), label=label, explanation=comment)
         comment = None
     if marks.score is not None:
-        yield evaluation("user_score", run_id, value=marks.score, explanation=comment)
+        yield evaluation(SCORE, run_id, value=marks.score, explanation=comment)

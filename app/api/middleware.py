@@ -4,7 +4,6 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 from msgspec import Struct
 from starlette.requests import ClientDisconnect
@@ -17,11 +16,11 @@ from app.api.failures import REFUSALS, answer_to
 from app.api.lifecycle import Lifecycle
 from app.api.media_type import check_media_type
 from app.api.prefix import HEADER, Prefixes
+from app.api.request_lines import write_line
 from app.api.request_metrics import count
 from app.api.served_run import report_of_run
 from app.errors import AppError, BodyTooLarge, Overloaded, UnsupportedMediaType
 from app.ids import new_id
-from app.runs.report import RunReport
 from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
 from app.telemetry.scrubbing import without_credentials
@@ -69,7 +68,9 @@ class Middleware:
         believed = traceparent is not None and self.trusted(scope)
         trace_id, sampled = self.tracing.decide(traceparent.decode("latin-1") if traceparent and believed else None)
         sampled = sampled and not probe
-        token = current.set(RequestContext(request_id, trace_id, sampled))
+        begin_late = self.tracing.begin_late
+        late = None if sampled or probe or begin_late is None else begin_late(trace_id)
+        token = current.set(RequestContext(request_id, trace_id, sampled, late))
         if self.cors is not None and b"origin" in headers:
             send, preflight = self.cors.answer(scope, send)
         else:
@@ -91,7 +92,9 @@ class Middleware:
                 received = headers.get(b"content-length", b"")
                 count(scope, method, sender.status, seconds, outcome, received, sender.length)
                 self.entrance.leave(scope, sender.status)
-                _log(scope, method, sender.status, seconds, self.entrance.origin_of(scope).address, report)
+                write_line(scope, method, sender.status, seconds, self.entrance.origin_of(scope).address, report)
+                if late is not None:
+                    late.finish(scope, sender.status)
             current.reset(token)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -166,42 +169,6 @@ class Middleware:
             return message
 
         return bounded
-
-
-def _log(scope: Scope, method: str, status: int, seconds: float, peer: str, report: RunReport | None) -> None:
-    fields: dict[str, Any] = {
-        "method": method,
-        "path": without_credentials(scope["path"]),
-        "status": status,
-        "latency_ms": round(seconds * 1000, 2),
-        "peer": peer,
-    }
-    if report is not None:
-        fields |= _of_run(report)
-    log.note("request", fields)
-
-
-def _of_run(report: RunReport) -> dict[str, Any]:
-    """What a request's line says of its run, without what does not apply."""
-    fields: dict[str, Any] = {
-        "run_id": report.run_id,
-        "user": report.user,
-        "agent": report.agent,
-        "model": report.model,
-        "attempts": report.attempts,
-        "outcome": report.outcome,
-        "tokens": report.tokens,
-        "cost_usd": report.cost_usd,
-        "queue_ms": report.queue_ms,
-        "cached": report.cached,
-    }
-    if report.fallback_from is not None:
-        fields["fallback_from"] = report.fallback_from
-    if report.finish_reason is not None:
-        fields["finish_reason"] = report.finish_reason
-    if report.ttft_ms is not None:
-        fields["ttft_ms"] = report.ttft_ms
-    return fields
 
 
 def _without_body(send: Send) -> Send:

@@ -2,13 +2,11 @@
 
 from typing import Literal
 
-from opentelemetry import trace
-
 from app.runs.context import RunContext
 from app.state.feedback import KeptRun
 from app.telemetry import metrics
 from app.telemetry.context import current
-from app.telemetry.evaluations import ESCALATED, evaluation
+from app.telemetry.evaluations import ESCALATED, ESCALATION, evaluation
 from app.telemetry.exemplars import exemplar
 from app.telemetry.logs import log
 from app.tools.context import HandOver
@@ -17,14 +15,14 @@ from app.tools.context import HandOver
 def keep_for_feedback(run: RunContext) -> None:
     """Have a run that is over be one that can be marked. What is written leaves together with what is sent next."""
     feedback, handed = run.services.feedback, run.state.handed_over
-    span = trace.get_current_span()
+    span = run.span
     if handed and span.is_recording():
-        span.add_event(*evaluation("human_escalation", run.reservation.run_id, label=ESCALATED, value=1.0))
+        span.add_event(*evaluation(ESCALATION, run.reservation.run_id, label=ESCALATED, value=1.0))
     if feedback is None or not run.admitted:
         return
     ids = current.get()
-    span_id = f"{span.get_span_context().span_id:016x}" if ids.sampled else ""
-    kept = KeptRun(run.agent.name, ids.trace_id, span_id, escalated=handed or None, was_escalated=handed)
+    traced = (ids.trace_id, f"{span.get_span_context().span_id:016x}") if ids.sampled else ("", "")
+    kept = KeptRun(run.agent.name, *traced, escalated=handed or None, was_escalated=handed)
     feedback.keep(run.principal.user, run.reservation.run_id, kept)
 
 

@@ -22,6 +22,8 @@ REQUEST_STREAM: Final = "gen_ai.request.stream"
 REQUEST_TEMPERATURE: Final = "gen_ai.request.temperature"
 OUTPUT_TYPE: Final = "gen_ai.output.type"
 RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_ID: Final = "gen_ai.response.id"
+"""Of an evaluation: the id of the run whose answer it is about."""
 FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 """Seconds."""
@@ -43,6 +45,7 @@ INPUT_MESSAGES: Final = "gen_ai.input.messages"
 OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
 
+RUN_ID: Final = "agent.run.id"
 COST_USD: Final = "agent.cost_usd"
 INPUT_COST_USD: Final = "agent.cost.input_usd"
 OUTPUT_COST_USD: Final = "agent.cost.output_usd"
@@ -57,6 +60,10 @@ OUTCOME: Final = "agent.outcome"
 ROUTE_TIER: Final = "agent.route.tier"
 ROUTE_REASON: Final = "agent.route.reason"
 ITERATION: Final = "agent.iteration.index"
+TRACE_LATE: Final = "agent.trace.late"
+"""Why a request that was not sampled is traced: `failed`, `fallback`, `dear`, `slow`."""
+TRACE_LEFT_OUT: Final = "agent.trace.left_out"
+"""How many spans of it are missing."""
 
 ERROR_TYPE: Final = "error.type"
 HTTP_METHOD: Final = "http.request.method"
@@ -82,6 +89,8 @@ EVALUATION_EXPLANATION: Final = "gen_ai.evaluation.explanation"
 
 INVOKE_AGENT: Final = "invoke_agent"
 ITERATION_SPAN: Final = "agent.iteration"
+FEEDBACK: Final = "feedback"
+"""What a user says of a run, in a span that links to the run's."""
 CHAT: Final = "chat"
 EMBEDDINGS: Final = "embeddings"
 EXECUTE_TOOL: Final = "execute_tool"
@@ -102,20 +111,20 @@ class Shape(Struct, frozen=True):
 _TOKENS = frozenset({INPUT_TOKENS, OUTPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, REASONING_TOKENS})
 _COST = frozenset({COST_USD, INPUT_COST_USD, OUTPUT_COST_USD, UNCERTAIN})
 _MESSAGES = frozenset({INPUT_MESSAGES, OUTPUT_MESSAGES, SYSTEM_INSTRUCTIONS})
-_EVALUATION = frozenset({EVALUATION_NAME, EVALUATION_SCORE, EVALUATION_LABEL, EVALUATION_EXPLANATION})
+_EVALUATION = frozenset({EVALUATION_NAME, EVALUATION_SCORE, EVALUATION_LABEL, EVALUATION_EXPLANATION, RESPONSE_ID})
 
 SHAPES: Mapping[str, Shape] = {
     SERVER: Shape(
         frozenset({HTTP_METHOD, "url.scheme", "url.path"}),
         frozenset({HTTP_ROUTE, HTTP_STATUS, ERROR_TYPE, SERVER_ADDRESS, SERVER_PORT})
         | {"client.address", "client.port", "network.peer.address", "network.peer.port", "network.protocol.version"}
-        | {"user_agent.original", "http.request.method_original"},
+        | {TRACE_LATE, TRACE_LEFT_OUT, "user_agent.original", "http.request.method_original"},
         prefixes=("http.request.header.", "http.response.header."),
     ),
     INVOKE_AGENT: Shape(
-        frozenset({OPERATION, AGENT_NAME, CONVERSATION_ID, REQUEST_MODEL, USER_ID})
+        frozenset({OPERATION, AGENT_NAME, CONVERSATION_ID, REQUEST_MODEL, USER_ID, RUN_ID, OUTCOME, CACHED})
         | {COST_USD, ATTEMPTS, INPUT_TOKENS, OUTPUT_TOKENS},
-        frozenset({RESPONSE_MODEL, FINISH_REASON, FALLBACK_FROM, CACHED, CACHE_AGE, OUTCOME})
+        frozenset({RESPONSE_MODEL, FINISH_REASON, FALLBACK_FROM, CACHE_AGE})
         | {ROUTE_TIER, ROUTE_REASON, ERROR_TYPE, UNCERTAIN, INPUT_MESSAGES, OUTPUT_MESSAGES},
         {CACHE_LOOKUP: frozenset({CACHE_RESULT}), EVALUATION: _EVALUATION},
     ),
@@ -128,15 +137,16 @@ SHAPES: Mapping[str, Shape] = {
     ),
     EMBEDDINGS: Shape(
         frozenset({OPERATION, PROVIDER, REQUEST_MODEL}),
-        frozenset({INPUT_TOKENS, COST_USD, ERROR_TYPE}),
+        frozenset({INPUT_TOKENS, COST_USD, UNCERTAIN, ERROR_TYPE}),
     ),
     EXECUTE_TOOL: Shape(
         frozenset({OPERATION, TOOL_NAME, TOOL_CALL_ID, TOOL_TYPE}),
         frozenset({ERROR_TYPE, TOOL_ARGUMENTS, TOOL_RESULT}),
     ),
+    FEEDBACK: Shape(frozenset({AGENT_NAME}), frozenset({ERROR_TYPE}), {EVALUATION: _EVALUATION}),
     CLIENT: Shape(
         frozenset({HTTP_METHOD, SERVER_ADDRESS, SERVER_PORT, URL_FULL}),
         frozenset({HTTP_STATUS, HTTP_RESEND_COUNT, ERROR_TYPE}),
     ),
 }
-"""By the operation's name; HTTP spans by their kind."""
+"""By the operation's name, else by the span's; HTTP spans by their kind."""

@@ -1,11 +1,12 @@
-"""`gen_ai.evaluation.result`: an event of the OpenTelemetry conventions for generative AI (semantic-conventions-genai
-0.1.0). It is put on a span that has a link to the run's; `gen_ai.response.id` is the run's id."""
+"""Evaluations of runs as events of spans, as the conventions for generative AI have them."""
 
 from collections.abc import Mapping
 
 from opentelemetry.util.types import AttributeValue
 
-EVENT = "gen_ai.evaluation.result"
+from app.telemetry import conventions
+
+COMPLETION, ESCALATION, SCORE = "task_completion", "human_escalation", "user_score"
 COMPLETED, NOT_COMPLETED = "completed", "not_completed"
 ESCALATED, NOT_ESCALATED = "escalated", "not_escalated"
 
@@ -17,12 +18,12 @@ def evaluation(
 ) -> Evaluation:
     """The name and attributes of an event."""
     attributes: dict[str, AttributeValue] = {
-        "gen_ai.evaluation.name": name,
-        "gen_ai.evaluation.score.value": value,
-        "gen_ai.response.id": run_id,
+        conventions.EVALUATION_NAME: name,
+        conventions.EVALUATION_SCORE: value,
+        conventions.RESPONSE_ID: run_id,
     }
     if label is not None:
-        attributes["gen_ai.evaluation.score.label"] = label
+        attributes[conventions.EVALUATION_LABEL] = label
     if explanation is not None:
-        attributes["gen_ai.evaluation.explanation"] = explanation
-    return EVENT, attributes
+        attributes[conventions.EVALUATION_EXPLANATION] = explanation
+    return conventions.EVALUATION, attributes

@@ -45,8 +45,9 @@ def _parts(error: BaseException, content: bool, links: int) -> Iterator[str]:
     elif error.__context__ is not None and not error.__suppress_context__:
         yield from _parts(error.__context__, content, links - 1)
         yield _CONTEXT
-    yield "Traceback (most recent call last):\n"
-    yield from traceback.format_tb(error.__traceback__)
+    if error.__traceback__ is not None:
+        yield "Traceback (most recent call last):\n"
+        yield from traceback.format_tb(error.__traceback__)
     yield f"{message_of(error, content=content)}\n"
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions[:_MAX_LINKS]:

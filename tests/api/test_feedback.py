@@ -1,5 +1,6 @@
 """`/feedback`: a run's user marks its answer; an agent hands over to a person."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from tests.conftest import Serve
 from tests.redis_server import RedisServer
 from tests.service import Service, problem_of
 from tests.telemetry.collector import Collector
-from tests.upstream import MODEL, Upstream, asks, says_whole
+from tests.upstream import MODEL, Upstream, asks, says, says_whole
 
 AGENT = """
 prompt: Help. If you cannot, hand over.
@@ -138,6 +139,17 @@ def test_a_run_that_failed_can_be_marked(service: Service, upstream: Upstream) -
     service.ask("POST", "/chat", {"message": "x", "model": MODEL, "user_id": "eve"}, x_request_id="marked-2")
     failed = service.wait_for_event("agent.request.failed", request_id="marked-2")
     assert mark(service, failed["run_id"], user_id="eve", completed=False)["completed"] is False
+
+
+def test_a_run_whose_client_left_can_be_marked(service: Service, upstream: Upstream) -> None:
+    begun = says("a", "b")
+    upstream.reset(begun.with_pieces(begun.pieces[:2]).ending_with("silent"))
+    body = {"message": "left", "model": MODEL}
+    with service.client.stream("POST", "/chat/stream", json=body, headers={"X-Request-Id": "left-1"}) as stream:
+        started = next(line for line in stream.iter_lines() if line.startswith("data: "))
+    service.wait_for_event("request", request_id="left-1", outcome="client_gone")
+    run_id = json.loads(started.removeprefix("data: "))["run_id"]
+    assert mark(service, run_id, completed=False)["completed"] is False
 
 
 def test_an_agent_hands_over_and_the_run_counts_as_escalated_once(
