@@ -31,7 +31,7 @@ LABEL org.opencontainers.image.title="agent-api" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-ENV PATH=/opt/agent-api/bin:$PATH HOST=0.0.0.0 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+ENV REVISION=$REVISION PATH=/opt/agent-api/bin:$PATH HOST=0.0.0.0 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     PYTHONPYCACHEPREFIX=/opt/agent-api/compiled
 WORKDIR /home/agent
 COPY --from=build /opt/agent-api /opt/agent-api

@@ -2,7 +2,7 @@
 CHART := charts/agent-api
 KUBECTL_KIND := kubectl --context kind-agent-api
 
-.PHONY: kind-up kind-down kind-status port-forward e2e helm-lint helm-docs chart-test chart-golden
+.PHONY: kind-up kind-down kind-status port-forward see e2e helm-lint helm-docs chart-test chart-golden
 
 kind-up: ## make the local cluster with everything in it, or bring it up to date
 	@MAKE="$(MAKE)" scripts/kind-up
@@ -18,18 +18,23 @@ kind-status: ## show what runs in the local cluster
 port-forward: ## forward the API, Jaeger and Prometheus of the local cluster, and print what to try
 	@scripts/kind-port-forward
 
+see: ## show the way from an alert to its cause in the local cluster (docs/observability.md)
+	@scripts/see-it
+
 e2e: .venv/ready kind-up ## test the chart in the local cluster: answers, traces, rollouts, scaling, bad input
 	AGENT_API_E2E=1 .venv/bin/python -m pytest -o addopts="-raP --strict-markers --strict-config --import-mode=importlib" \
 		--timeout 600 --durations 10 tests/e2e
 
-helm-lint: .venv/ready ## check the chart: helm lint, checkov; kubeconform and kube-score must be on PATH
+helm-lint: .venv/ready ## check the chart: helm lint, checkov, promtool; kubeconform and kube-score must be on PATH
 	$$(scripts/helm) lint --strict $(CHART)
 	$$(scripts/helm) lint --strict $(CHART) --values $(CHART)/values-kind.yaml
-	REQUIRE_CHART_TOOLS=1 .venv/bin/python -m pytest tests/chart --quiet --no-cov
+	REQUIRE_CHART_TOOLS=1 .venv/bin/python -m pytest tests/chart tests/observability/test_alerts.py --quiet --no-cov
 
-helm-docs: .venv/ready ## make the values of plain settings, and the table of values in the chart's README
+helm-docs: .venv/ready ## make the values of plain settings, the table of values in the chart's README, and the local rules
 	.venv/bin/python -m scripts.chart_settings
 	.venv/bin/python scripts/chart_docs.py
+	.venv/bin/python -m scripts.chart_alerts
+	.venv/bin/python -m scripts.dashboard
 
 chart-test: .venv/ready ## test the rendered chart alone
 	.venv/bin/python -m pytest tests/chart --quiet --no-cov

@@ -11,23 +11,23 @@ from app import memory
 from app.access.identity import build_identity
 from app.access.proxies import Proxies
 from app.agents.catalog import Agents
-from app.api import agent, chat, docs, feedback, health, sessions, tools, usage
+from app.api import agent, chat, docs, feedback, health, request_metrics, sessions, tools, usage
 from app.api.authentication import document_authentication
 from app.api.caller import Callers
 from app.api.cors import CrossOrigin
 from app.api.entrance import Entrance
 from app.api.framework import Api
 from app.api.lifecycle import Lifecycle
-from app.api.middleware import Middleware
+from app.api.middleware import PROBES, Middleware
 from app.api.prefix import Prefixes
 from app.background import supervise
 from app.limits.gate import Gate
 from app.limits.limiter import Limiter
 from app.models.catalog import build_models
-from app.models.failure_table import RETRIED
 from app.models.router import build_router
 from app.models.tiers import AUTO
 from app.runs.context import Services
+from app.runs.known import known_labels
 from app.runs.runner import Runner
 from app.runs.start_checks import check_settings
 from app.settings import Settings
@@ -37,7 +37,8 @@ from app.state.feedback import build_feedback
 from app.state.flights import Flights
 from app.state.redis import connect
 from app.state.sessions import Sessions
-from app.telemetry import metrics, traces
+from app.telemetry import event_loop, traces
+from app.telemetry.known_series import start_at_zero
 from app.telemetry.prober import Prober
 from app.telemetry.scrubbing import keep_secrets_of
 from app.tools import registry as tool_registry
@@ -78,7 +79,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     proxies = Proxies(settings.trusted_proxies)
     entrance = Entrance(gate, proxies, anonymous=identity.everyone)
     callers = Callers(identity, entrance)
-    metrics.start_at_zero(models, registry, RETRIED)
+    start_at_zero(known_labels(settings, models, router, registry))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -88,6 +89,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             asyncio.create_task(keep("keys", identity.watch)),
             asyncio.create_task(keep("agents", agents.watch)),
             asyncio.create_task(keep("limits", limiter.run)),
+            asyncio.create_task(keep("event-loop", event_loop.watch, essential=False)),
             asyncio.create_task(keep("memory", memory.trim, essential=False)),
         ]
         if lifecycle.state == "starting":  # and not asked to leave meanwhile
@@ -120,6 +122,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     docs.routes(app, pages=settings.docs)
     if not identity.everyone:
         app.amend(document_authentication)
+    request_metrics.start_at_zero(route for route in app.routes if getattr(route, "path", None) not in PROBES)
     behind_path = settings.root_path or settings.trusted_proxies
     app.serve_through(
         Middleware(

@@ -1,4 +1,4 @@
-"""Writes the generated tables of README.md and docs/models.md; with --check, only says whether they are stale."""
+"""Writes the generated tables of README.md and docs; with --check, only says whether they are stale."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 
 from app.models import failure_table
 from app.settings import Settings
+from scripts import metric_docs
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,7 +34,7 @@ def _text(field: FieldInfo) -> str:
     return text.replace("|", "\\|")
 
 
-TABLES = {"settings": table, "failures": failure_table.markdown}
+TABLES = {"settings": table, "failures": failure_table.markdown, "metrics": metric_docs.markdown}
 """What stands between `<!-- NAME -->` and `<!-- /NAME -->`, by that name."""
 
 
@@ -49,7 +50,7 @@ def filled(text: str) -> str:
 
 def main() -> int:
     stale = []
-    for path in (ROOT / "README.md", ROOT / "docs" / "models.md"):
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         old = path.read_text()
         if (new := filled(old)) != old:
             stale.append(path)

@@ -8,8 +8,10 @@ import msgspec
 
 from app.agents.agent_file import build, parse
 from app.agents.definition import Agent, Caching, RunLimits
+from app.models.tiers import AUTO
 from app.reloading import Reloading, read_bounded
 from app.settings import Settings
+from app.telemetry.known_series import agents_at_zero
 from app.telemetry.logs import log
 from app.tools.registry import OPT_IN
 
@@ -25,8 +27,8 @@ class Agents(Mapping[str, Agent]):
         """Raises ConfigurationError for files that cannot be read or meant."""
         self._default = default_agent(settings, tools)
         self._tools = tools
-        self._models = frozenset(models)
-        self._agents: Mapping[str, Agent] = {DEFAULT: self._default}
+        self._models = tuple(models)
+        self._serve({DEFAULT: self._default})
         self._folder: Reloading | None = None
         if settings.agents_dir is not None:
             path = settings.agents_dir
@@ -54,9 +56,21 @@ class Agents(Mapping[str, Agent]):
             self._folder.refresh()
 
     def _load(self, folder: Path) -> None:
-        agents = {DEFAULT: self._default, **read_agents(folder, self._default, self._models, self._tools)}
-        self._agents = agents
+        agents = {
+            DEFAULT: self._default,
+            **read_agents(folder, self._default, frozenset(self._models), self._tools),
+        }
+        self._serve(agents)
         log.info("agents.loaded", agents=list(agents))
+
+    def _serve(self, agents: Mapping[str, Agent]) -> None:
+        self._agents = agents
+        agents_at_zero(
+            {
+                name: [ref for ref in agent.models or self._models if ref != AUTO] or self._models
+                for name, agent in agents.items()
+            }
+        )
 
     def _refused(self, reason: str) -> None:
         log.error("agents.refused", error=reason, agents=list(self._agents))

@@ -86,7 +86,9 @@ class Middleware:
                 seconds = perf_counter() - started
                 self.lifecycle.request_finished()
                 report = report_of_run(scope)
-                count(scope, method, sender.status, seconds, "" if report is None else report.outcome)
+                outcome = "" if report is None else report.outcome
+                received = headers.get(b"content-length", b"")
+                count(scope, method, sender.status, seconds, outcome, received, sender.length)
                 self.entrance.leave(scope, sender.status)
                 write_line(scope, method, sender.status, seconds, self.entrance.origin_of(scope).address, report)
             current.reset(token)
@@ -181,10 +183,12 @@ class _Sender(Struct):
     _started: float
     _lifecycle: Lifecycle
     status: int = 0  # nothing has been sent
+    length: bytes = b""  # of the body, where a header says it
 
     def send(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.length = dict(message["headers"]).get(b"content-length", b"")
             headers = [
                 *message["headers"],
                 (b"x-request-id", self._request_id.encode()),

@@ -10,7 +10,10 @@ from prometheus_client import Counter, Histogram
 from app.errors import ModelError
 from app.messages import NANOS, Usage
 from app.models.failure_table import TABLE, class_of
+from app.models.prices import UNKNOWN, Price
 from app.telemetry import metrics
+from app.telemetry.exemplars import exemplar
+from app.telemetry.known_series import TOKEN_TYPES
 from app.telemetry.logs import log
 
 
@@ -29,6 +32,12 @@ class Attempt(Struct, frozen=True):
     @property
     def cost_usd(self) -> float:
         return self.nanos / NANOS
+
+
+def count_unpriced(ref: str, price: Price) -> None:
+    """Of an attempt that a provider may charge for: count it if nobody knows how much."""
+    if price is UNKNOWN:
+        metrics.UNKNOWN_PRICE_CALLS.labels(ref).inc()
 
 
 def _milliseconds(seconds: float) -> float:
@@ -61,20 +70,30 @@ def record_answer(attempt: Attempt, seconds: float, number: int) -> None:
 
 @lru_cache(maxsize=128)
 def _series(ref: str) -> tuple[Counter, Counter, tuple[Counter, ...]]:
-    tokens = tuple(metrics.TOKENS.labels(ref, kind) for kind in metrics.TOKEN_TYPES)
+    tokens = tuple(metrics.TOKENS.labels(ref, kind) for kind in TOKEN_TYPES)
     return metrics.MODEL_REQUESTS.labels(ref, "ok"), metrics.COST.labels(ref), tokens
 
 
+def record_first_token(ref: str, seconds: float) -> None:
+    """Of a streamed call: the time until something was told."""
+    _stream_series(ref)[0].observe(seconds, exemplar())
+
+
+def record_writing(ref: str, seconds: float, tokens: int) -> None:
+    """Of a streamed call that came to an answer: the time from its first token to its end, and how many there were."""
+    if tokens > 1:
+        _stream_series(ref)[1].observe(seconds / (tokens - 1), exemplar())
+
+
 @lru_cache(maxsize=128)
-def first_token_series(ref: str) -> Histogram:
-    """Of a model's streamed calls: seconds until something is told."""
-    return metrics.TIME_TO_FIRST_TOKEN.labels(ref)
+def _stream_series(ref: str) -> tuple[Histogram, Histogram]:
+    return metrics.TIME_TO_FIRST_TOKEN.labels(ref), metrics.TIME_PER_OUTPUT_TOKEN.labels(ref)
 
 
 def record_failure(ref: str, error: BaseException, seconds: float, attempt: Attempt | None, number: int) -> None:
     """Of an attempt that came to no answer; `attempt` is what it can have used."""
     outcome = class_of(error)
-    metrics.MODEL_REQUESTS.labels(ref, outcome).inc()
+    metrics.MODEL_REQUESTS.labels(ref, outcome).inc(1, exemplar())
     further = {} if attempt is None else _record_estimate(attempt)
     if number > 1:
         further["attempt"] = number

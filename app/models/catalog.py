@@ -11,7 +11,7 @@ from app.models.breaker import Breaker
 from app.models.bulkhead import Bulkhead
 from app.models.observed import ObservedModel
 from app.models.options import NO_OPTIONS, ModelOptions, parse
-from app.models.prices import FREE, Price, context_window_of, flat_price, is_anthropic, is_openai, price_of
+from app.models.prices import UNKNOWN, Price, context_window_of, flat_price, is_anthropic, is_openai, price_of
 from app.models.protocol import Model
 from app.models.providers.demo.model import DemoModel
 from app.models.providers.http import Http
@@ -100,7 +100,7 @@ def build_models(settings: Settings, tracing: Tracing | None = None) -> Models:
     if unknown:
         log.warning("models.price_unknown", models=unknown)
     return Models(
-        {model.ref: _resilient(model, prices[model.ref] or FREE, settings, tracing) for model in models}, http
+        {model.ref: _resilient(model, prices[model.ref] or UNKNOWN, settings, tracing) for model in models}, http
     )
 
 

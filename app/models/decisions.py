@@ -1,7 +1,7 @@
 """Which tier answers a question, as far as rules can tell."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -15,6 +15,8 @@ Rule = Literal[
 
 Reason = Rule | Literal["only", "window", "session", "classifier", "unsure"]
 """Why a tier was chosen: a rule, or what stands above the rules. Fixed words."""
+
+REASONS: tuple[Reason, ...] = tuple(word for kind in get_args(Reason) for word in get_args(kind))
 
 
 class Judgement(Struct, frozen=True):

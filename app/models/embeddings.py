@@ -11,14 +11,14 @@ from opentelemetry.util.types import AttributeValue
 
 from app.errors import ConfigurationError
 from app.messages import NANOS, Usage
-from app.models.call_records import Attempt, record_answer, record_failure
+from app.models.call_records import Attempt, count_unpriced, record_answer, record_failure
 from app.models.catalog import provider_key
 from app.models.cut_calls import done_by_then
 from app.models.embedding_wire import FORMATS, Embedded, Format, Vector
 from app.models.estimates import estimated_tokens
 from app.models.failure_table import rule_of
 from app.models.observed import OnAttempt, unpaid
-from app.models.prices import FREE, Price, embedding_price_of, is_openai
+from app.models.prices import FREE, UNKNOWN, Price, embedding_price_of, is_openai
 from app.models.providers.failures import unavailable
 from app.models.providers.http import Http, read
 from app.settings import Settings
@@ -110,9 +110,11 @@ class Embeddings:
         return embedded
 
     def _attempt(self, usage: Usage) -> Attempt:
+        count_unpriced(self.ref, self._price)
         return Attempt(self.ref, usage, self._nanos(usage))
 
     def _cut(self, texts: Sequence[str], error: BaseException, seconds: float) -> Attempt:
+        count_unpriced(self.ref, self._price)
         usage = self._estimate(texts)
         done = done_by_then(usage, error, seconds, heard=False)
         shared = (done.total, self._nanos(done))
@@ -151,5 +153,5 @@ def build_embeddings(settings: Settings, tracing: Tracing | None = None) -> Embe
     key = provider_key("OPENAI_API_KEY", settings.openai_api_key)
     if is_openai(base_url) and not key:
         raise ConfigurationError(f"OPENAI_API_KEY: is not set, and EMBEDDING_MODEL is `{ref}` at OpenAI itself")
-    price = embedding_price_of(ref, base_url) or FREE
+    price = embedding_price_of(ref, base_url) or UNKNOWN
     return Embeddings(ref, base_url, http, api_key=key, price=price, tracing=tracing)

@@ -101,6 +101,12 @@ def rule_of(error: BaseException) -> Rule:
     return TABLE[class_of(error)]
 
 
+GATES = ("breaker_open", "busy", "resting")
+"""The classes of calls that this service did not make."""
+
+ATTEMPTED = tuple(word for word in TABLE if word not in GATES)
+"""The classes that an attempt of a call can end with."""
+
 RETRIED = tuple(word for word, rule in TABLE.items() if rule.retry)
 """The classes after which the same model is called again."""
 

@@ -7,7 +7,14 @@ from time import perf_counter
 from msgspec.structs import replace
 
 from app.messages import NANOS, Usage
-from app.models.call_records import Attempt, first_token_series, record_answer, record_failure
+from app.models.call_records import (
+    Attempt,
+    count_unpriced,
+    record_answer,
+    record_failure,
+    record_first_token,
+    record_writing,
+)
 from app.models.cut_calls import Heard, done_by_then, used_when_cut
 from app.models.pace import Pace
 from app.models.prices import Price
@@ -66,7 +73,7 @@ class ObservedModel:
             nonlocal silent
             silent = perf_counter() - started
             if request.stream:
-                first_token_series(self.ref).observe(silent)
+                record_first_token(self.ref, silent)
 
         def hear(text: str) -> None:
             nonlocal untold
@@ -106,6 +113,9 @@ class ObservedModel:
         seconds = perf_counter() - started
         attempt = Attempt(self.ref, completion.usage, self._nanos(completion.usage))
         record_answer(attempt, seconds, number)
+        count_unpriced(self.ref, self.price)
+        if silent is not None and request.stream:
+            record_writing(self.ref, seconds - silent, completion.usage.output_tokens)
         self.pace.add(completion.usage.output_tokens, seconds)
         on_attempt(attempt)
         return replace(completion, model=self.ref, nanos=attempt.nanos, attempts=number)
@@ -124,6 +134,7 @@ class ObservedModel:
 
     def _estimated(self, usage: Usage, heard: Heard, error: BaseException) -> Attempt:
         certain = done_by_then(usage, error, heard.seconds, heard=bool(heard.written or heard.untold))
+        count_unpriced(self.ref, self.price)
         shared = None if certain is usage else (certain.total, self._nanos(certain))
         return Attempt(self.ref, usage, self._nanos(usage), uncertain=True, shared=shared)
 

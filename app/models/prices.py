@@ -50,7 +50,10 @@ class Price:
 
 
 FREE = Price((Rates(0, 0.0, 0.0, 0.0, 0.0),))
-"""Of what runs on one's own machines, and of a model that UNKNOWN_PRICE=allow lets in."""
+"""Of what runs on one's own machines."""
+
+UNKNOWN = Price(FREE.tiers)
+"""Of a model that UNKNOWN_PRICE=allow lets in: an object of its own, since its calls are counted."""
 
 
 def dearest_of(prices: Sequence[Price]) -> Price:

@@ -15,13 +15,15 @@ from app.models.breaker import Breaker
 from app.models.bulkhead import Bulkhead
 from app.models.call_spans import CallRecord, Trail, of_request
 from app.models.circuit import Call as Entered
-from app.models.failure_table import rule_of
+from app.models.failure_table import GATES, class_of, rule_of
 from app.models.observed import ObservedModel, OnAttempt, unpaid
 from app.models.prices import Price
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.models.resting import Resting
 from app.models.retries import Retries, again
+from app.telemetry import metrics
 from app.telemetry.conventions import CHAT
+from app.telemetry.exemplars import exemplar
 from app.telemetry.traces import Tracing
 
 
@@ -142,6 +144,8 @@ class ResilientModel:
         except AppError as last:
             if call.record is not None:
                 call.record.refused(last)
+            if (reason := class_of(last)) in GATES:
+                metrics.MODEL_REFUSALS.labels(self.ref, reason).inc(1, exemplar())
             raise
 
     async def _again(self, call: _Call, error: AppError, retries: Retries) -> Completion:

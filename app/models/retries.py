@@ -10,6 +10,7 @@ from app.errors import AppError
 from app.models.failure_table import class_of, rule_of
 from app.models.retry_budget import RetryBudget
 from app.telemetry import metrics
+from app.telemetry.exemplars import exemplar
 
 FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 8.0
@@ -54,7 +55,7 @@ class Retries:
         seconds = max(told, rests_for) + random.uniform(0, backoff)  # noqa: S311 - no secret
         if seconds >= seconds_left or not self._budget.take():
             return None
-        metrics.RETRIES.labels(self._ref, class_of(error)).inc()
+        metrics.RETRIES.labels(self._ref, class_of(error)).inc(1, exemplar())
         return seconds
 
 

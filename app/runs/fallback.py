@@ -10,6 +10,7 @@ from app.runs.context import Candidate, RunContext
 from app.runs.events import ModelSwitched
 from app.runs.steps import ModelAnswered, Switched
 from app.telemetry import metrics
+from app.telemetry.exemplars import exemplar
 from app.telemetry.logs import log
 
 _UNAFFORDABLE = (BudgetExceeded, RequestTooExpensive)
@@ -61,7 +62,7 @@ def _switch(run: RunContext, to: Candidate, error: AppError) -> None:
     run.trail.replace_last()
     run.pieces[:] = [said] if said else ()
     run.beside = None
-    metrics.FALLBACKS.labels(failed, to.model.ref).inc()
+    metrics.FALLBACKS.labels(failed, to.model.ref).inc(1, exemplar())
     log.warning("model.switched", model=failed, to=to.model.ref, reason=reason, at_char=len(said))
     run.emit(ModelSwitched(failed, to.model.ref, len(said), reason))
 

@@ -9,6 +9,7 @@ from app.state.feedback import KeptRun
 from app.telemetry import metrics
 from app.telemetry.context import current
 from app.telemetry.evaluations import ESCALATED, ESCALATION, evaluation
+from app.telemetry.exemplars import exemplar
 from app.telemetry.logs import log
 from app.tools.context import HandOver
 
@@ -37,5 +38,5 @@ def hand_over(run: RunContext, handed: HandOver) -> None:
 
 def record_escalation(run_id: str, user: str, agent: str, source: Literal["tool", "feedback"], **said: str) -> None:
     """`said` is what only LOG_CONTENT lets into the log."""
-    metrics.ESCALATIONS.labels(agent, source).inc()
+    metrics.ESCALATIONS.labels(agent, source).inc(1, exemplar())
     log.note("escalation", {"run_id": run_id, "user": user, "agent": agent, "source": source, **said})

@@ -12,6 +12,7 @@ from app.runs.events import FinishReason
 from app.runs.outcome import OUTCOMES, Outcome, outcome_of
 from app.runs.steps import Attempted
 from app.telemetry import metrics
+from app.telemetry.exemplars import exemplar
 
 
 class RunReport(Struct, frozen=True):
@@ -72,14 +73,15 @@ def report_of(run: RunContext, error: BaseException | None = None) -> RunReport:
 def count(run: RunContext, report: RunReport) -> None:
     """Count the run; one that was let in also by its time, its cost and its largest prompt."""
     series = series_of(report.agent)
-    series.runs[report.outcome].inc()
+    trace = exemplar()
+    series.runs[report.outcome].inc(1, trace)
     if not run.admitted:
         return
-    series.latency.observe(report.latency_ms / 1000)
-    series.cost.observe(report.cost_usd)
+    series.latency.observe(report.latency_ms / 1000, trace)
+    series.cost.observe(report.cost_usd, trace)
     if (largest := _largest_prompt(run)) is not None:
         ref, ratio = largest
-        _context_series(ref).observe(ratio)
+        _context_series(ref).observe(ratio, trace)
 
 
 class AgentSeries(Struct, frozen=True):

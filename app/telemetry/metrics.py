@@ -1,14 +1,29 @@
-"""Every metric, once. No user, session, key or free text is ever a label."""
+"""Every metric, once. No user, session, key or free text is ever a label.
 
-from collections.abc import Iterable
+docs/metrics.md shows them as a table. Their series start at zero in app/telemetry/known_series.py.
+"""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+# A series for each one that no query needs: a rate knows a restart by its counter's fall.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # Up to 300 s: a slow model is what these are looked at for.
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
 COST_BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 RATIO_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 OVERHEAD_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+# From a small model on a large machine to a large one on a small machine.
+OUTPUT_TOKEN_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5)
+SCORE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
+
+BUILD_INFO = Gauge("agent_build_info", "1, with what this process was built of", ["version", "revision", "python"])
+EVENT_LOOP_LAG = Histogram(
+    "agent_event_loop_lag_seconds",
+    "How late the event loop was with a timer, looked at four times a second",
+    buckets=LAG_BUCKETS,
+)
 
 REQUESTS = Counter(
     "agent_requests",
@@ -42,9 +57,18 @@ TIME_TO_FIRST_TOKEN = Histogram(
     ["model"],
     buckets=LATENCY_BUCKETS,
 )
+TIME_PER_OUTPUT_TOKEN = Histogram(
+    "agent_time_per_output_token_seconds",
+    "Mean time from one token of a streamed model call to the next, after its first",
+    ["model"],
+    buckets=OUTPUT_TOKEN_BUCKETS,
+)
 OVERHEAD = Histogram("agent_overhead_seconds", "A run's time outside models and tools", buckets=OVERHEAD_BUCKETS)
 TOKENS = Counter(
-    "agent_tokens", "Tokens by the provider's count, or estimated for calls that were cut", ["model", "type"]
+    "agent_tokens",
+    "Tokens by the provider's count, or estimated for calls that were cut; `input` has those of `cache_read` and "
+    "`cache_write`, so that the cached share of the input is cache_read / input",
+    ["model", "type"],
 )
 UNCERTAIN_TOKENS = Counter(
     "agent_uncertain_tokens",
@@ -52,7 +76,17 @@ UNCERTAIN_TOKENS = Counter(
     ["model", "type"],
 )
 COST = Counter("agent_cost_usd", "Cost of model calls in US dollars, those that were cut included", ["model"])
-MODEL_REQUESTS = Counter("agent_model_requests", "Model calls by their outcome", ["model", "outcome"])
+UNKNOWN_PRICE_CALLS = Counter(
+    "agent_unknown_price_calls", "Model calls that count as $0 because no price is known", ["model"]
+)
+MODEL_REQUESTS = Counter(
+    "agent_model_requests",
+    "Attempts of model calls by their outcome: `ok` or a class of failures",
+    ["model", "outcome"],
+)
+MODEL_REFUSALS = Counter(
+    "agent_model_refusals", "Model calls that this service did not make, by the gate that refused", ["model", "reason"]
+)
 ROUTED = Counter("agent_routed", "Runs that asked for the model `auto`", ["tier", "reason"])
 MODEL_RESTING = Gauge(
     "agent_model_resting", "1 while the model is left alone because of its provider's limit", ["model"]
@@ -78,56 +112,13 @@ BREAKER_STATE = Gauge(
 )
 MODEL_CALLS_OPEN = Gauge("agent_model_calls_open", "Calls under MAX_CONCURRENT_CALLS that are open", ["model"])
 MODEL_QUEUE_DEPTH = Gauge("agent_model_queue_depth", "Calls that wait for MAX_CONCURRENT_CALLS", ["model"])
-
 FEEDBACK = Counter("agent_feedback", "Runs whose answer was marked, by whether it did its task", ["agent", "completed"])
 FEEDBACK_SCORE = Histogram(
-    "agent_feedback_score",
-    "Scores that users give answers, from 0 to 1",
-    ["agent"],
-    buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+    "agent_feedback_score", "Scores that users give answers, from 0 to 1", ["agent"], buckets=SCORE_BUCKETS
 )
 ESCALATIONS = Counter("agent_escalations", "Runs that a person had to take over, by who said so", ["agent", "source"])
 SIMILAR_LOOKUPS = Counter(
     "agent_similar_lookups", "Looks for the answer to a nearly equal question, by what came of them", ["result"]
 )
-
-SIMILAR_RESULTS = ("hit", "miss", "veto", "shadow_hit", "error")
-TOKEN_TYPES = ("input", "output", "cache_read", "cache_write")
-UNCERTAIN_TYPES = ("input", "output")
-CACHE_RESULTS = ("hit", "joined", "miss", "bypass", "stale", "error")
-REST_REASONS = ("rate_limited", "used_up", "overloaded")
-
-
-def start_at_zero(models: Iterable[str], tools: Iterable[str], retried: Iterable[str] = ()) -> None:
-    """Make the series that are known in advance, so that a rate over their first increase is seen.
-    `retried` are the reasons for which model calls are retried."""
-    reasons = tuple(retried)
-    for model in models:
-        TIME_TO_FIRST_TOKEN.labels(model)
-        COST.labels(model)
-        MODEL_REQUESTS.labels(model, "ok")
-        for reason in reasons:
-            RETRIES.labels(model, reason)
-        BREAKER_STATE.labels(model)
-        MODEL_CALLS_OPEN.labels(model)
-        MODEL_QUEUE_DEPTH.labels(model)
-        MODEL_RESTING.labels(model)
-        for reason in REST_REASONS:
-            MODEL_RESTS.labels(model, reason)
-        for kind in TOKEN_TYPES:
-            TOKENS.labels(model, kind)
-        for kind in UNCERTAIN_TYPES:
-            UNCERTAIN_TOKENS.labels(model, kind)
-    for result in CACHE_RESULTS:
-        CACHE_LOOKUPS.labels(result)
-    for scope in ("global", "peer", "peer-operation", "user", "operation", "address", "refused"):
-        RATE_LIMITED.labels(scope)
-    for scope in ("global", "peer", "user", "team"):
-        BUDGET_EXCEEDED.labels(scope)
-        BUDGET_USED.labels(scope)
-    for result in SIMILAR_RESULTS:
-        SIMILAR_LOOKUPS.labels(result)
-    for tool in tools:
-        TOOL_LATENCY.labels(tool)
-        for status in ("ok", "error", "timeout"):
-            TOOL_CALLS.labels(tool, status)
+TELEMETRY_EXPORTED = Counter("agent_telemetry_exported", "Spans that the collector has taken", ["signal"])
+TELEMETRY_DROPPED = Counter("agent_telemetry_dropped", "Spans that were lost, by the reason", ["signal", "reason"])

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from app.messages import ToolCall
 from app.telemetry import conventions
+from app.telemetry.exemplars import exemplar
 from app.telemetry.logs import log
 from app.telemetry.metrics import TOOL_CALLS, TOOL_LATENCY
 from app.telemetry.traces import Tracing
@@ -88,7 +89,7 @@ async def _timed(tool: Tool, context: ToolContext, call: ToolCall, tracing: Trac
     )
     result = malformed(tool) if call.malformed else await _bounded(tool, call.arguments, own)
     seconds = time.perf_counter() - start
-    TOOL_LATENCY.labels(tool.name).observe(seconds)
+    TOOL_LATENCY.labels(tool.name).observe(seconds, exemplar())
     sources = tuple([str(source) for source in own.sources])
     handed_over = own.handed_over[0] if own.handed_over and result.status == "ok" else None
     return replace(result, latency_ms=round(seconds * 1000, 3), sources=sources, handed_over=handed_over)
@@ -153,7 +154,7 @@ def _gone(task: asyncio.Task[ToolResult]) -> None:
 
 def _report(label: str, name: str, result: ToolResult, span: Span) -> None:
     """Count and log the call, without its content; only a tool's own defect leaves a stack."""
-    TOOL_CALLS.labels(label, result.status).inc()
+    TOOL_CALLS.labels(label, result.status).inc(1, exemplar())
     fields = {
         "tool": clean(name[:MAX_NAME_CHARS]),
         "latency_ms": result.latency_ms,

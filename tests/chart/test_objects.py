@@ -1,12 +1,9 @@
 """Which objects there are, switch by switch, and what follows from the values in each."""
 
-import re
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 
-from app.telemetry import metrics
 from tests.chart.conftest import Render, Rendered
 from tests.chart.reading import egress_ports
 
@@ -194,25 +191,3 @@ def test_names_follow_the_release(render: Render) -> None:
     for one in render(commonLabels={"team": "search"}).manifests:
         assert one["metadata"]["labels"]["team"] == "search"
         assert one["metadata"]["namespace"] == "agents"
-
-
-def exported() -> set[str]:
-    """The names under which the service's metrics are scraped."""
-    names = set()
-    for family in REGISTRY.collect():
-        if family.type == "counter":
-            names.add(f"{family.name}_total")
-        elif family.type == "histogram":
-            names |= {f"{family.name}_{part}" for part in ("bucket", "count", "sum")}
-        else:
-            names.add(family.name)
-    return {name for name in names if name.startswith("agent_")}
-
-
-def test_rules_and_dashboard_name_only_metrics_that_the_service_has(render: Render) -> None:
-    assert metrics.__name__ == "app.telemetry.metrics"
-    rendered = render(metrics={"prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}})
-    text = str(rendered.one("PrometheusRule")["spec"]) + str([one["data"] for one in rendered.of("ConfigMap")])
-    named = set(re.findall(r"\bagent_[a-z_]+", text))
-    assert len(named) > 5
-    assert named <= exported()

@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 
 from app.errors import ModelRateLimited, ModelUnavailable
 from app.models.resting import MAX_REST_SECONDS, REASONS, Resting, credential
-from app.telemetry import metrics
+from app.telemetry import known_series
 from tests.logged import capture_logs
 
 
@@ -170,7 +170,7 @@ def test_each_rest_is_logged_and_counted_once(clock: Clock) -> None:
 
 
 def test_every_reason_has_its_series_from_the_start() -> None:
-    assert metrics.REST_REASONS == REASONS
+    assert known_series.REST_REASONS == REASONS
 
 
 def test_accounts_are_told_apart_without_their_keys() -> None:

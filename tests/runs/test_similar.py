@@ -14,7 +14,8 @@ from app.settings import load
 from app.state.redis import connect
 from app.state.similar_answers import MAX_QUESTIONS, SimilarAnswers
 from app.state.store import Store
-from app.telemetry.metrics import SIMILAR_LOOKUPS, SIMILAR_RESULTS
+from app.telemetry.known_series import SIMILAR_RESULTS
+from app.telemetry.metrics import SIMILAR_LOOKUPS
 from tests.doubles import AbsentStore
 from tests.models.embedding_server import EmbeddingServer, embedding
 from tests.models.servers import NO_ANSWER, Reply
