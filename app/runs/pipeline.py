@@ -202,6 +202,7 @@ def _answer(run: RunContext, report: RunReport) -> Answer:
         request_id=ids.request_id,
         sources=state.sources,
         degraded=(*degraded, "tool_results") if state.results_shortened else tuple(degraded),
+        escalated=state.handed_over,
         tool_calls=state.tool_calls,
         iterations=state.iterations,
         suggestions=_suggestions(run),
