@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 IMAGE ?= agent-api:dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format image bench bench-smoke soak lock docs clean
+.PHONY: help run test lint format image bench bench-smoke soak soak-telemetry lock docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ bench-smoke: $(VENV)/ready ## Run every part of the benchmark briefly; fails on 
 
 soak: $(VENV)/ready ## Run the service against providers that fail, for about 12 minutes; fails when a goal is missed
 	@$(BIN)/python -m tests.resilience $(SOAK)
+
+soak-telemetry: $(VENV)/ready ## Run the service with its collector away, and a mixed load whose traces have to be whole
+	@$(BIN)/python -m tests.telemetry $(SOAK)
 
 lock: $(VENV)/ready ## Resolve all dependencies anew, for all platforms, with hashes
 	@COMPILE="$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \

@@ -18,7 +18,12 @@ from bench import cells, litellm, report, rounds, targets, valkey
 from bench.outcome import Outcome
 from bench.process import OTHER_CPUS, SERVER_CPU
 
-_ALSO = (targets.RESILIENT, targets.UNRESILIENT, targets.CACHED)  # of the smoke run, which has one cell for them
+_ALSO = (
+    targets.RESILIENT,
+    targets.UNRESILIENT,
+    targets.CACHED,
+    targets.UNWATCHED,
+)  # of the smoke run, which has one cell for them
 
 
 def options() -> argparse.Namespace:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from bench import valkey
 from bench.outcome import Outcome
-from bench.targets import AGENT_API, Target
+from bench.targets import AGENT_API, UNWATCHED, Target
 
 _COUNTER = "agent_requests_total"
 
 
 def while_running(outcome: Outcome, target: Target, redis_port: int) -> None:
     """Sessions in the store, figures on the metrics port, JSON lines in the log."""
+    if target.name == UNWATCHED:  # has none
+        return
     keys = valkey.keys(redis_port)
     outcome.evidence["keys in the store after the last cell"] = str(keys)
     with urllib.request.urlopen(f"http://127.0.0.1:{target.metrics_port}/metrics", timeout=10) as answer:

@@ -5,7 +5,18 @@ from dataclasses import dataclass
 
 from bench.cells import Cell
 from bench.outcome import Outcome, cpu_per_token
-from bench.targets import AGENT_API, AIOHTTP, CACHED, HTTPX, LIMITED, LITELLM, RESILIENT, UNLIMITED, UNRESILIENT
+from bench.targets import (
+    AGENT_API,
+    AIOHTTP,
+    CACHED,
+    HTTPX,
+    LIMITED,
+    LITELLM,
+    RESILIENT,
+    UNLIMITED,
+    UNRESILIENT,
+    UNWATCHED,
+)
 
 _OF_AIOHTTP = {16: 0.5, 64: 0.5, 256: 0.4}
 _OF_LITELLM = 15
@@ -13,6 +24,7 @@ _ON_TO_OFF = (
     ("limits", LIMITED, UNLIMITED, 0.85),
     ("resilience", RESILIENT, UNRESILIENT, 0.97),
     ("the answer cache", CACHED, AGENT_API, 0.92),
+    ("telemetry", AGENT_API, UNWATCHED, 0.8),
 )
 _P99_TO_P50 = 3
 _TOKEN_MICROSECONDS = {"stream": 20, "paced": 80}

@@ -19,11 +19,12 @@ UNLIMITED = "agent-api-no-limits"
 RESILIENT = "agent-api-resilience"
 UNRESILIENT = "agent-api-no-resilience"
 CACHED = "agent-api-cache"
+UNWATCHED = "agent-api-no-telemetry"
 AIOHTTP = "floor-aiohttp"
 HTTPX = "floor-httpx"
 LITELLM = "litellm"
 RAW = "raw"
-NAMES = (AGENT_API, LIMITED, UNLIMITED, RESILIENT, UNRESILIENT, CACHED, AIOHTTP, HTTPX, LITELLM, RAW)
+NAMES = (AGENT_API, LIMITED, UNLIMITED, RESILIENT, UNRESILIENT, CACHED, UNWATCHED, AIOHTTP, HTTPX, LITELLM, RAW)
 PROVIDERS = ("openai", "ollama", "anthropic")
 _SERVER = frozenset({SERVER_CPU})
 _START_SECONDS = 120
@@ -103,6 +104,7 @@ _SETTINGS: dict[str, dict[str, str]] = {
     RESILIENT: {"MODELS": "%(provider)s/fast,%(provider)s/hold"},
     UNRESILIENT: {"MODELS": "%(provider)s/fast", "MODEL_RETRIES": "0", "BREAKER": "false"},
     CACHED: {"ANSWER_CACHE": "true"},
+    UNWATCHED: {"OTEL_EXPORTER_OTLP_ENDPOINT": "", "LOG_LEVEL": "error"},  # metrics cannot be switched off
 }
 _FIRST_MODEL = (RESILIENT, UNRESILIENT)  # asked for no model by its name: such a request has no other to fall back to
 

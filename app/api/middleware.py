@@ -68,7 +68,9 @@ class Middleware:
         believed = traceparent is not None and self.trusted(scope)
         trace_id, sampled = self.tracing.decide(traceparent.decode("latin-1") if traceparent and believed else None)
         sampled = sampled and not probe
-        token = current.set(RequestContext(request_id, trace_id, sampled))
+        begin_late = self.tracing.begin_late
+        late = None if sampled or probe or begin_late is None else begin_late(trace_id)
+        token = current.set(RequestContext(request_id, trace_id, sampled, late))
         if self.cors is not None and b"origin" in headers:
             send, preflight = self.cors.answer(scope, send)
         else:
@@ -91,6 +93,8 @@ class Middleware:
                 count(scope, method, sender.status, seconds, outcome, received, sender.length)
                 self.entrance.leave(scope, sender.status)
                 write_line(scope, method, sender.status, seconds, self.entrance.origin_of(scope).address, report)
+                if late is not None:
+                    late.finish(scope, sender.status)
             current.reset(token)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:

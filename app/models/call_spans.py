@@ -1,12 +1,11 @@
 """The span of a model call: `chat {model}`, with all attempts of the call inside."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextvars import Token
 from time import perf_counter
 
-from msgspec import Struct
 from msgspec.structs import replace
-from opentelemetry.trace import INVALID_SPAN, Link, Span
+from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from app.errors import AppError, ModelError
@@ -18,33 +17,6 @@ from app.telemetry import conventions
 from app.telemetry.outgoing import sends
 
 _REFUSALS = frozenset({"breaker_open", "busy", "resting"})
-
-
-class Trail(Struct):
-    """The model calls of one run: the span of a call that replaces another one links to it."""
-
-    last: Span = INVALID_SPAN
-    replaced: Span | None = None
-    attempts: int = 0
-    """Of the call that goes on or has failed."""
-    queued_seconds: float = 0.0
-    """That calls have waited for a place."""
-
-    def take_attempts(self) -> int:
-        """Of the call that is over: the next one's count from 0."""
-        attempts, self.attempts = self.attempts, 0
-        return attempts
-
-    def replace_last(self) -> None:
-        """The next call is made in place of the last one."""
-        self.replaced = self.last
-
-    def take_links(self) -> Sequence[Link]:
-        """For the span of the call that is made now."""
-        replaced, self.replaced = self.replaced, None
-        if replaced is None or not replaced.get_span_context().is_valid:
-            return ()
-        return (Link(replaced.get_span_context()),)
 
 
 def of_request(provider: str, name: str, request: ModelRequest) -> Mapping[str, AttributeValue]:
@@ -73,6 +45,7 @@ class CallRecord:
         self._price = price
         self._stream = request.stream
         self._started = perf_counter()
+        self._first: float | None = None
         self._usage = Usage()
         self._nanos = 0
         self._input_usd = 0.0
@@ -103,7 +76,8 @@ class CallRecord:
         def pay(attempt: Attempt) -> None:
             self._usage += attempt.usage
             self._nanos += attempt.nanos
-            self._input_usd += self._price.cost_usd(replace(attempt.usage, output_tokens=0))
+            if attempt.nanos:
+                self._input_usd += self._price.cost_usd(replace(attempt.usage, output_tokens=0))
             self._uncertain |= attempt.uncertain
             on_attempt(attempt)
 
@@ -111,9 +85,8 @@ class CallRecord:
 
     def begun(self) -> None:
         """The first content has come."""
+        self._first = perf_counter()
         self._span.add_event(conventions.FIRST_CONTENT)
-        if self._stream:
-            self._span.set_attribute(conventions.TIME_TO_FIRST_CHUNK, round(perf_counter() - self._started, 6))
 
     def refused(self, error: AppError) -> None:
         """The call has failed; said as an event where that is the word of one of our gates."""
@@ -123,18 +96,21 @@ class CallRecord:
     def end(self, completion: Completion | None, attempts: int) -> None:
         """The call is over; None: without an answer."""
         sends.reset(self._token)
-        self._span.set_attributes(self._bill(attempts))
+        told = self._bill(attempts)
         if completion is not None:
-            self._span.set_attribute(conventions.FINISH_REASONS, [completion.stop_reason])
+            told[conventions.FINISH_REASONS] = [completion.stop_reason]
             if completion.reasoning_tokens:
-                self._span.set_attribute(conventions.REASONING_TOKENS, completion.reasoning_tokens)
+                told[conventions.REASONING_TOKENS] = completion.reasoning_tokens
+        if self._first is not None and self._stream:
+            told[conventions.TIME_TO_FIRST_CHUNK] = round(self._first - self._started, 6)
         if self._pieces is not None:
             from app.telemetry.content import of_output
 
             text = "".join(self._pieces) if completion is None or completion.text is None else completion.text
             self._span.set_attributes(of_output(text, () if completion is None else completion.tool_calls))
+        self._span.set_attributes(told)
 
-    def _bill(self, attempts: int) -> Mapping[str, AttributeValue]:
+    def _bill(self, attempts: int) -> dict[str, AttributeValue]:
         usage, cost_usd = self._usage, self._nanos / NANOS
         bill: dict[str, AttributeValue] = {
             conventions.ATTEMPTS: attempts,

@@ -78,13 +78,14 @@ class Embeddings:
                 record_failure(self.ref, error, seconds, attempt, number=1)
                 if attempt is not None:
                     on_attempt(attempt)
+                    if span.is_recording():
+                        span.set_attributes(_bill(attempt))
                 raise
             usage = Usage(embedded.tokens, 0) if embedded.tokens is not None else self._estimate(texts)
             attempt = self._attempt(usage)
             record_answer(attempt, perf_counter() - started, number=1)
             if span.is_recording():
-                span.set_attribute(conventions.INPUT_TOKENS, usage.input_tokens)
-                span.set_attribute(conventions.COST_USD, attempt.cost_usd)
+                span.set_attributes(_bill(attempt))
         on_attempt(attempt)
         return embedded.vectors
 
@@ -135,6 +136,14 @@ class Embeddings:
 
     async def aclose(self) -> None:
         await self._http.aclose()
+
+
+def _bill(attempt: Attempt) -> dict[str, AttributeValue]:
+    bill: dict[str, AttributeValue] = {
+        conventions.INPUT_TOKENS: attempt.usage.input_tokens,
+        conventions.COST_USD: attempt.cost_usd,
+    }
+    return {**bill, conventions.UNCERTAIN: True} if attempt.uncertain else bill
 
 
 def _are_alike(vectors: Sequence[Vector]) -> bool:

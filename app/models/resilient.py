@@ -13,7 +13,7 @@ from opentelemetry.trace import Span, SpanKind
 from app.errors import AppError, ModelRateLimited
 from app.models.breaker import Breaker
 from app.models.bulkhead import Bulkhead
-from app.models.call_spans import CallRecord, Trail, of_request
+from app.models.call_spans import CallRecord, of_request
 from app.models.circuit import Call as Entered
 from app.models.failure_table import GATES, class_of, rule_of
 from app.models.observed import ObservedModel, OnAttempt, unpaid
@@ -21,6 +21,7 @@ from app.models.prices import Price
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.models.resting import Resting
 from app.models.retries import Retries, again
+from app.models.trail import Trail
 from app.telemetry import metrics
 from app.telemetry.conventions import CHAT
 from app.telemetry.exemplars import exemplar

@@ -16,10 +16,10 @@ from app.errors import AppError
 from app.limits.limiter import Limiter
 from app.limits.reservation import Reservation
 from app.models.call_records import Attempt
-from app.models.call_spans import Trail
 from app.models.catalog import Models
 from app.models.protocol import Beside
 from app.models.resilient import ResilientModel
+from app.models.trail import Trail
 from app.runs.events import Event, Reasoning, Token
 from app.runs.memory import Memory
 from app.runs.plan import Costs

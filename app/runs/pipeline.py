@@ -24,14 +24,15 @@ from app.runs.events import Answer, RunFailed, RunFinished, RunStarted, Suggesti
 from app.runs.handle import RunHandle
 from app.runs.loop import loop
 from app.runs.marking import keep_for_feedback
+from app.runs.outcome import BAD
 from app.runs.report import RunReport, count, report_of
 from app.runs.steps import Asked
 from app.runs.suggestions import Ran, suggest
 from app.telemetry import metrics
 from app.telemetry.context import current
-from app.telemetry.conventions import INVOKE_AGENT
+from app.telemetry.conventions import INVOKE_AGENT, OUTCOME
+from app.telemetry.failing import fail
 from app.telemetry.logs import log
-from app.telemetry.traces import fail
 
 _REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
 
@@ -157,6 +158,11 @@ def conclude(run: RunContext, handle: RunHandle, error: BaseException | None) ->
 def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: BaseException | None = None) -> None:
     handle.report = report
     count(run, report)
+    if run.span.is_recording():
+        run.span.set_attribute(OUTCOME, report.outcome)
+    if (late := current.get().late) is not None:
+        bad, fell_back = report.outcome in BAD, report.fallback_from is not None
+        late.tell(failed=bad, fell_back=fell_back, cost_usd=report.cost_usd)
     fields = asdict(report)
     if error is not None:
         log.note("agent.request.failed", {**fields, "error": _word_of(error)})

@@ -16,6 +16,7 @@ def of_run(run: RunContext) -> Mapping[str, AttributeValue]:
         conventions.REQUEST_MODEL: run.model.name,
         conventions.CONVERSATION_ID: run.memory.session_id,
         conventions.USER_ID: run.principal.user,
+        conventions.RUN_ID: run.reservation.run_id,
     }
 
 
@@ -34,6 +35,8 @@ def end(run: RunContext) -> None:
         conventions.ATTEMPTS: run.attempts,
         conventions.CACHED: reused is not None,
     }
+    if state.uncertain_tokens:
+        attributes[conventions.UNCERTAIN] = True
     if state.finish_reason is not None:
         attributes[conventions.FINISH_REASON] = state.finish_reason
     if run.fallback_from is not None:

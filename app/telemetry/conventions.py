@@ -45,6 +45,7 @@ INPUT_MESSAGES: Final = "gen_ai.input.messages"
 OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
 
+RUN_ID: Final = "agent.run.id"
 COST_USD: Final = "agent.cost_usd"
 INPUT_COST_USD: Final = "agent.cost.input_usd"
 OUTPUT_COST_USD: Final = "agent.cost.output_usd"
@@ -59,6 +60,10 @@ OUTCOME: Final = "agent.outcome"
 ROUTE_TIER: Final = "agent.route.tier"
 ROUTE_REASON: Final = "agent.route.reason"
 ITERATION: Final = "agent.iteration.index"
+TRACE_LATE: Final = "agent.trace.late"
+"""Why a request that was not sampled is traced: `failed`, `fallback`, `dear`, `slow`."""
+TRACE_LEFT_OUT: Final = "agent.trace.left_out"
+"""How many spans of it are missing."""
 
 ERROR_TYPE: Final = "error.type"
 HTTP_METHOD: Final = "http.request.method"
@@ -113,17 +118,16 @@ SHAPES: Mapping[str, Shape] = {
         frozenset({HTTP_METHOD, "url.scheme", "url.path"}),
         frozenset({HTTP_ROUTE, HTTP_STATUS, ERROR_TYPE, SERVER_ADDRESS, SERVER_PORT})
         | {"client.address", "client.port", "network.peer.address", "network.peer.port", "network.protocol.version"}
-        | {"user_agent.original", "http.request.method_original"},
+        | {TRACE_LATE, TRACE_LEFT_OUT, "user_agent.original", "http.request.method_original"},
         prefixes=("http.request.header.", "http.response.header."),
     ),
     INVOKE_AGENT: Shape(
-        frozenset({OPERATION, AGENT_NAME, CONVERSATION_ID, REQUEST_MODEL, USER_ID})
+        frozenset({OPERATION, AGENT_NAME, CONVERSATION_ID, REQUEST_MODEL, USER_ID, RUN_ID, OUTCOME, CACHED})
         | {COST_USD, ATTEMPTS, INPUT_TOKENS, OUTPUT_TOKENS},
-        frozenset({RESPONSE_MODEL, FINISH_REASON, FALLBACK_FROM, CACHED, CACHE_AGE, OUTCOME})
+        frozenset({RESPONSE_MODEL, FINISH_REASON, FALLBACK_FROM, CACHE_AGE})
         | {ROUTE_TIER, ROUTE_REASON, ERROR_TYPE, UNCERTAIN, INPUT_MESSAGES, OUTPUT_MESSAGES},
         {CACHE_LOOKUP: frozenset({CACHE_RESULT}), EVALUATION: _EVALUATION},
     ),
-    FEEDBACK: Shape(frozenset({AGENT_NAME}), events={EVALUATION: _EVALUATION}),
     ITERATION_SPAN: Shape(frozenset({ITERATION}), frozenset({ERROR_TYPE})),
     CHAT: Shape(
         frozenset({OPERATION, PROVIDER, REQUEST_MODEL, REQUEST_MAX_TOKENS, REQUEST_STREAM, ATTEMPTS}),
@@ -133,15 +137,16 @@ SHAPES: Mapping[str, Shape] = {
     ),
     EMBEDDINGS: Shape(
         frozenset({OPERATION, PROVIDER, REQUEST_MODEL}),
-        frozenset({INPUT_TOKENS, COST_USD, ERROR_TYPE}),
+        frozenset({INPUT_TOKENS, COST_USD, UNCERTAIN, ERROR_TYPE}),
     ),
     EXECUTE_TOOL: Shape(
         frozenset({OPERATION, TOOL_NAME, TOOL_CALL_ID, TOOL_TYPE}),
         frozenset({ERROR_TYPE, TOOL_ARGUMENTS, TOOL_RESULT}),
     ),
+    FEEDBACK: Shape(frozenset({AGENT_NAME}), frozenset({ERROR_TYPE}), {EVALUATION: _EVALUATION}),
     CLIENT: Shape(
         frozenset({HTTP_METHOD, SERVER_ADDRESS, SERVER_PORT, URL_FULL}),
         frozenset({HTTP_STATUS, HTTP_RESEND_COUNT, ERROR_TYPE}),
     ),
 }
-"""By the operation's name; HTTP spans by their kind."""
+"""By the operation's name, else by the span's; HTTP spans by their kind."""

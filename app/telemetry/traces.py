@@ -1,42 +1,41 @@
-"""OpenTelemetry traces over OTLP/gRPC, off unless an endpoint is set.
+"""OpenTelemetry traces over OTLP, off unless an endpoint is set.
 
 Whether a request is sampled is decided once, before it enters the instrumentation, from a trace id made here; an
 unsampled request then meets no instrumentation at all, yet has a trace id for its answer and its log lines. The SDK
-reaches the same decision, since it samples by that id.
+reaches the same decision, since it samples by that id. With late sampling an unsampled run keeps records, which become
+spans once it is over if it failed, was slow or dear or changed its model.
 
-The SDK, gRPC and protobuf are imported only when tracing is on.
+The SDK and the exporter are imported only when tracing is on.
 """
 
 import asyncio
-import os
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from random import getrandbits
-from threading import Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from opentelemetry import context, trace
-from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from opentelemetry.util.types import AttributeValue
 
 from app import __version__
-from app.errors import AppError
 from app.settings import Settings
 from app.telemetry.context import current
-from app.telemetry.conventions import ERROR_TYPE
-from app.telemetry.otlp import check_endpoint, hide_secret_headers
+from app.telemetry.failing import fail
+from app.telemetry.late import NOT_RECORDING, Attributes, LateTrace, Worth
+from app.telemetry.logs import log
+from app.telemetry.otlp import check_environment, endpoint_is_set, hide_secret_headers
 from app.telemetry.propagation import NOBODY, Propagation, hosts_of
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
+    from app.telemetry.exporting import CountedProcessor
+
 T = TypeVar("T")
-Attributes = Mapping[str, AttributeValue]
-_FLUSH_SECONDS = 2.0
-_NOT_RECORDING = nullcontext(INVALID_SPAN)
+_FLUSH_SECONDS = 1.0
 _propagator = TraceContextTextMapPropagator()
 
 
@@ -44,12 +43,21 @@ class Tracing:
     """The process's tracing. `Tracing(None)` is off: it hands out trace ids and samples nothing."""
 
     def __init__(
-        self, provider: "TracerProvider | None", propagation: Propagation = NOBODY, *, content: bool = False
+        self,
+        provider: "TracerProvider | None",
+        propagation: Propagation = NOBODY,
+        *,
+        processor: "CountedProcessor | None" = None,
+        begin_late: Callable[[str], LateTrace] | None = None,
+        content: bool = False,
     ) -> None:
         """`propagation` says which servers are told of requests; `content`: spans have what is said, too."""
         self.provider = provider
         self.propagation = propagation
         self.content = content
+        self.begin_late = begin_late
+        """Begins the records of an unsampled request by its trace id; None: late sampling is off."""
+        self._processor = processor
         self.tracer = trace.get_tracer("agent-api", __version__, provider)
         if provider is not None:
             from opentelemetry.sdk.trace.sampling import Decision  # loaded with the provider
@@ -76,20 +84,18 @@ class Tracing:
         kind: SpanKind = SpanKind.INTERNAL,
         links: Sequence[Link] = (),
     ) -> AbstractContextManager[Span]:
-        """A span under the current one if the request is sampled, with the attributes of `of`; else one that records
-        nothing. The only way to open one."""
-        if not current.get().sampled:
-            return _NOT_RECORDING
-        return _Recording(self.tracer.start_span(name, kind=kind, attributes=attributes(of), links=links))
+        """A span under the current one with the attributes of `of`: a real one if the request is sampled, a record if
+        it may be sampled late, else one that records nothing. The only way to open one."""
+        request = current.get()
+        if request.sampled:
+            return _Recording(self.tracer.start_span(name, kind=kind, attributes=attributes(of), links=links))
+        return NOT_RECORDING if request.late is None else request.late.span(name, attributes, of, kind, links)
 
     async def aclose(self) -> None:
         """Export what is left, for at most a few seconds: a collector that is away must not hold the process."""
-        if self.provider is not None:
-            flushing = Thread(target=self.provider.shutdown, name="traces-flush", daemon=True)
-            flushing.start()
-            deadline = time.monotonic() + _FLUSH_SECONDS
-            while flushing.is_alive() and time.monotonic() < deadline:  # noqa: ASYNC110 - a thread has no event to await
-                await asyncio.sleep(0.02)
+        if self._processor is not None:
+            account = await asyncio.to_thread(self._processor.finish, _FLUSH_SECONDS)
+            log.info("traces.end", made=account.made, exported=account.exported, **account.dropped)
 
 
 class _Recording:
@@ -122,52 +128,20 @@ def caller_of(headers: Iterable[tuple[bytes, bytes]]) -> SpanContext | None:
     return context if context.is_valid else None
 
 
-def fail(span: Span, error: BaseException) -> None:
-    """Mark a span as failed by the error's kind; its words may hold what users said and stay out of traces."""
-    kind = error.slug if isinstance(error, AppError) else type(error).__name__
-    span.set_attribute(ERROR_TYPE, kind)
-    span.set_status(Status(StatusCode.ERROR, kind))
-
-
-def endpoint_is_set() -> bool:
-    """True if the environment names an OTLP endpoint; OTEL_SDK_DISABLED and OTEL_TRACES_EXPORTER=none win."""
-    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
-        return False
-    return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
-
-
 def configure(settings: Settings) -> Tracing:
     """Tracing as the settings and OpenTelemetry's own environment variables (`OTEL_*`) have it. Raises
     ConfigurationError."""
     propagation = Propagation(hosts_of(settings))
     if not endpoint_is_set():
         return Tracing(None, propagation)
-    check_endpoint()
+    check_environment()
     hide_secret_headers()
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+    from app.telemetry.provider import build
 
-    from app.telemetry.dialects import translator
-    from app.telemetry.scrubbed_spans import ScrubbedExporter
+    provider, processor = build(settings.trace_dialects)
+    begin_late = None
+    if (worth := Worth.of(settings)) is not None:
+        from app.telemetry.replay import Replay
 
-    class RequestIds(RandomIdGenerator):
-        """Gives a request's first span the trace id that the request was sampled by."""
-
-        def generate_trace_id(self) -> int:
-            trace_id = current.get().trace_id
-            return int(trace_id, 16) if trace_id else super().generate_trace_id()
-
-    os.environ.setdefault("OTEL_SERVICE_NAME", "agent-api")
-    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")  # today's names of HTTP attributes
-    os.environ.setdefault("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "64")  # the SDK's 512 hold the interpreter for 20 ms
-    provider = TracerProvider(
-        resource=Resource.create({"service.version": __version__}),
-        id_generator=RequestIds(),
-        shutdown_on_exit=False,
-    )
-    exporter = ScrubbedExporter(OTLPSpanExporter(), translator(settings.trace_dialects))
-    provider.add_span_processor(BatchSpanProcessor(exporter))
-    return Tracing(provider, propagation, content=settings.trace_content)
+        begin_late = partial(LateTrace, worth=worth, keep=Replay(provider.resource, processor))
+    return Tracing(provider, propagation, processor=processor, begin_late=begin_late, content=settings.trace_content)

@@ -5,13 +5,17 @@ import sys
 from pathlib import Path
 
 from scripts.dashboard import models, runs, service
-from scripts.dashboard.grafana import dashboard
+from scripts.dashboard.grafana import placed
+from scripts.dashboard.head import dashboard
 
 PATH = Path(__file__).parents[2] / "charts" / "agent-api" / "dashboards" / "agent-api.json"
 
 
 def main(arguments: list[str]) -> int:
-    fresh = json.dumps(dashboard((*runs.ROWS, *models.ROWS, *service.ROWS)), indent=1, ensure_ascii=False) + "\n"
+    fresh = (
+        json.dumps(dashboard(list(placed((*runs.ROWS, *models.ROWS, *service.ROWS)))), indent=1, ensure_ascii=False)
+        + "\n"
+    )
     if "--check" in arguments:
         if PATH.read_text() != fresh:
             print("charts/agent-api/dashboards/agent-api.json is stale: run make helm-docs")

@@ -141,7 +141,7 @@ def test_helm_lint_is_clean(helm: str) -> None:
 
 
 def test_the_neighbours_are_valid() -> None:
-    for path in sorted((ROOT / "k8s").glob("*.yaml")):
+    for path in sorted((ROOT / "k8s").rglob("*.yaml")):
         if path.name == "kustomization.yaml":
             continue
         for one in yaml.safe_load_all(path.read_text()):

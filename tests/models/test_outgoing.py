@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 from app.errors import AppError
+from app.models.embeddings import Embeddings
 from app.models.observed import ObservedModel
 from app.models.prices import FREE
 from app.models.protocol import Model
@@ -18,6 +19,7 @@ from app.models.providers.anthropic.model import AnthropicModel
 from app.models.providers.http import Http
 from app.models.resilient import ResilientModel
 from app.telemetry.context import NO_REQUEST, RequestContext, current
+from app.telemetry.conventions import SHAPES
 from app.telemetry.outgoing import Outgoing
 from app.telemetry.propagation import Propagation
 from app.telemetry.traces import Tracing
@@ -105,6 +107,20 @@ async def test_a_failure(
     assert not request.status.is_ok
 
 
+async def test_a_call_that_a_gate_refuses_says_so_and_sends_nothing(
+    resilient: ResilientModel, spans: InMemorySpanExporter
+) -> None:
+    resilient.resting.rest(60)
+    chat, requests = await calls_of(resilient, spans)
+    assert requests == []
+    [event] = chat.events
+    assert (event.name, dict(event.attributes or {})) == (
+        "agent.model.refused",
+        {"agent.model.refused.reason": "resting"},
+    )
+    assert (chat.attributes or {})["agent.attempts"] == 0
+
+
 async def test_a_call_that_is_cancelled_leaves_no_span_open(
     provider: Provider, resilient: ResilientModel, spans: InMemorySpanExporter
 ) -> None:
@@ -135,3 +151,24 @@ def test_no_span_has_what_may_be_a_secret_of_an_address(spans: InMemorySpanExpor
     assert (span.attributes or {})["url.full"] == "https://files.example/a"
     assert (span.attributes or {})["server.port"] == 443
     assert "swordfish" not in span.to_json()
+
+
+async def test_embeddings_have_a_span_with_their_request_inside(
+    provider: Provider, tracing: Tracing, spans: InMemorySpanExporter
+) -> None:
+    http = Http(tracing=tracing)
+    embeddings = Embeddings("ollama/small", provider.url, http, tracing=tracing)
+    provider.will(Reply([b'{"embeddings":[[1,0]],"prompt_eval_count":6}']), Reply(status=0, ending="reset"))
+    await embeddings.embed(["two"])
+    with suppress(AppError):
+        await embeddings.embed(["three"])
+    await http.aclose()
+    request, embedded, _, lost = spans.get_finished_spans()
+    assert (embedded.name, embedded.kind) == ("embeddings small", SpanKind.CLIENT)
+    assert request.parent is not None
+    assert request.parent == embedded.context
+    told, uncertain = dict(embedded.attributes or {}), dict(lost.attributes or {})
+    shape = SHAPES["embeddings"]
+    for attributes in (told, uncertain):
+        assert shape.required <= set(attributes) <= shape.required | shape.optional
+    assert (told["gen_ai.usage.input_tokens"], uncertain["agent.usage.uncertain"]) == (6, True)

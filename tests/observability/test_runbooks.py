@@ -40,9 +40,10 @@ def test_an_alert_reads_metrics_and_labels_that_there_are(rule: dict[str, str]) 
     assert unknown(rule["expr"]) == []
 
 
-def test_links_lead_somewhere() -> None:
-    for page, anchor in re.findall(r"\]\(([\w./-]*)(?:#([\w-]+))?\)", TEXT):
-        path = ROOT / "docs" / (page or "runbooks.md")
+@pytest.mark.parametrize("name", ["runbooks.md", "observability.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    for page, anchor in re.findall(r"\]\(([\w./-]*)(?:#([\w-]+))?\)", (ROOT / "docs" / name).read_text()):
+        path = ROOT / "docs" / (page or name)
         assert path.exists(), page
         if anchor and path.suffix == ".md":
             headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
@@ -53,3 +54,12 @@ def test_each_threshold_is_named_where_it_is_told() -> None:
     named = set(re.findall(r"\(`(\w+)`\)", TEXT))
     thresholds = set(VALUES["metrics"]["prometheusRule"]["thresholds"])
     assert thresholds - named <= {"sloPercent", "minimumCases", "budgetScopes"}
+
+
+def test_the_queries_of_the_walk_through_and_of_its_script_are_the_same() -> None:
+    guide, script = ((ROOT / path).read_text() for path in ("docs/observability.md", "scripts/see-it"))
+    asked = re.findall(r"'query=([^']+)'", guide)
+    assert len(asked) == 3
+    for query in asked:
+        assert unknown(query) == []
+        assert query.replace("agent-api-see", "'$namespace'") in script

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
-from app.telemetry.content import ATTRIBUTE_BYTES, MESSAGE_BYTES, of_conversation, of_output, of_tool
+from app.telemetry.content import ATTRIBUTE_BYTES, of_conversation, of_output, of_tool
+from app.telemetry.fitted_json import MESSAGE_BYTES
 
 SECRET = "sk-proj-AbCd1234EfGh5678IjKl"
 JSON: Any = st.recursive(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.telemetry.conventions import SHAPES
+from tests.conftest import Serve
 from tests.models.servers import Reply
 from tests.service import Service
 from tests.telemetry.collector import Collector, Span
@@ -112,6 +113,7 @@ def test_a_run_tells_what_the_cache_said_and_what_it_cost(
         [run] = named(ask(traced, collector, "twice the same"), "invoke_agent default")
         found += [attributes["agent.cache.result"] for name, attributes in run.events if name == "agent.cache.lookup"]
     assert found == ["miss", "hit"]
+    assert run.attributes["agent.outcome"] == "ok"
     assert (run.attributes["agent.cached"], run.attributes["agent.cost_usd"]) == (True, 0.0)
 
 
@@ -122,7 +124,8 @@ def test_a_run_that_fails_tells_what_it_has_used(traced: Service, collector: Col
     [chat], [run] = named(spans, "chat gpt-4o"), named(spans, "invoke_agent default")
     assert chat.failed
     assert run.failed
-    assert chat.attributes["agent.usage.uncertain"] is True
+    assert chat.attributes["agent.usage.uncertain"] is run.attributes["agent.usage.uncertain"] is True
+    assert run.attributes["agent.outcome"] == "failed_model"
     for name in ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"):
         assert chat.attributes[name] == run.attributes[name] > 0
 
@@ -146,14 +149,29 @@ def test_what_is_said_is_in_the_conventions_json_and_without_secrets(
     assert SECRET not in repr(spans)
 
 
-def test_what_a_user_says_of_a_run_is_a_span(traced: Service, collector: Collector, upstream: Upstream) -> None:
-    upstream.will(says_whole("hello"))
-    run_id = traced.client.post("/chat", json={"query": "marked"}).json()["run_id"]
-    response = traced.client.post("/feedback", json={"run_id": run_id, "score": 1})
+def test_feedback_links_to_the_run_that_it_is_about(traced: Service, collector: Collector, upstream: Upstream) -> None:
+    upstream.will(says_whole("Hello"))
+    [run] = named(ask(traced, collector, "to be marked"), "invoke_agent default")
+    response = traced.ask("POST", "/feedback", {"run_id": run.attributes["agent.run.id"], "completed": True})
     spans = collector.wait_for(response.headers["x-trace-id"], "POST /feedback")
-    for span in spans:
-        check(span)
-    assert named(spans, "feedback")
+    [feedback] = named(spans, "feedback")
+    check(feedback)
+    assert feedback.links == [(run.trace_id, run.id)]
+    assert [name for name, _ in feedback.events] == ["gen_ai.evaluation.result"]
+
+
+def test_dialects_that_are_asked_for_are_exported(serve: Serve, collector: Collector) -> None:
+    service = serve(
+        trace_dialects="langfuse,openinference",
+        otel_exporter_otlp_endpoint=collector.endpoint,
+        otel_bsp_schedule_delay=50,
+    )
+    spans = collector.wait_for(service.chat("hi").json()["trace_id"], "POST /chat")
+    [chat] = named(spans, "chat demo")
+    assert chat.attributes["langfuse.observation.type"] == "generation"
+    assert chat.attributes["openinference.span.kind"] == "LLM"
+    assert not any(name.startswith("gen_ai.") for span in spans for name in span.attributes)
+    collector.spans[:] = [span for span in collector.spans if span not in spans]
 
 
 def test_every_kind_of_span_but_of_embeddings_was_seen(collector: Collector) -> None:
