@@ -19,7 +19,7 @@ _QUEUE = "OTEL_BSP_MAX_QUEUE_SIZE"
 _DEFAULTS = {
     "OTEL_SERVICE_NAME": "agent-api",
     "OTEL_SEMCONV_STABILITY_OPT_IN": "http",  # today's names of HTTP attributes
-    _QUEUE: "768",  # 3 MB when the collector is away
+    _QUEUE: "512",  # 2 MB when the collector is away
     "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "64",  # the SDK's 512 hold the interpreter for 20 ms
 }
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from app.telemetry.exporting import CountedProcessor
 
 T = TypeVar("T")
-_FLUSH_SECONDS = 1.2
+_FLUSH_SECONDS = 1.0
 _propagator = TraceContextTextMapPropagator()
 
 

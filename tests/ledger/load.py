@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from itertools import cycle
 from typing import Any, TypeVar
 
 import aiohttp
@@ -10,6 +11,7 @@ import aiohttp
 from app.messages import ToolCall
 from tests.resilience.acts import Act, Call, answer, broken_off, ended_by, error, in_arguments, in_reasoning, silent
 from tests.resilience.asking import PATHS, Callers, Outcome
+from tests.resilience.failures import Doing
 from tests.resilience.schedules import Schedule
 
 Asked = TypeVar("Asked")
@@ -20,27 +22,34 @@ AT_ONCE = 8
 _TOOL = ToolCall("call_1", "calculator", {"expression": "6*7"})
 
 
-def misbehaving(chance: random.Random) -> Schedule:
-    """Half of the calls are answered, a third of them with a tool call before it."""
-    doings = (
-        broken_off,
-        lambda call: broken_off(call, "reset"),
-        lambda call: broken_off(call, texts=0),
-        in_arguments,
-        in_reasoning,
-        lambda call: ended_by(call, "content_filter"),
-        lambda _: error(503),
-        lambda _: error(500),
-        lambda _: error(400, "invalid_request_error"),
+def misbehaving() -> Schedule:
+    """Every fifth call is cut within its answer, another asks for a tool, another fails in one way or another."""
+    doings: Iterator[Doing] = cycle(
+        (
+            lambda call: broken_off(call, "reset"),
+            lambda call: broken_off(call, texts=0),
+            in_arguments,
+            in_reasoning,
+            lambda call: ended_by(call, "content_filter"),
+            lambda _: error(503),
+            lambda _: error(500),
+            lambda _: error(400, "invalid_request_error"),
+        )
     )
+    turns = {stream: cycle(("answer", "cut", "answer", "tool", "fail")) for stream in (False, True)}
 
     def act(_: int, call: Call) -> Act:
         asked = call.body["messages"][-1]
         if asked["role"] == "tool" or asked.get("content") == ASKED_TWICE:
             return answer(call)
-        if chance.random() < 0.4:
-            return chance.choice(doings)(call)
-        return answer(call, (), [_TOOL]) if chance.random() < 0.33 else answer(call)
+        match next(turns[call.stream]):
+            case "cut":
+                return broken_off(call)
+            case "tool":
+                return answer(call, (), [_TOOL])
+            case "fail":
+                return next(doings)(call)
+        return answer(call)
 
     return act
 

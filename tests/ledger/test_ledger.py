@@ -18,7 +18,7 @@ from tests.ledger import books
 from tests.ledger.load import load, misbehaving, sluggish
 from tests.resilience.acts import answer
 from tests.resilience.asking import Outcome
-from tests.resilience.books import PRICE
+from tests.resilience.books import PRICE, Metrics
 from tests.resilience.provider import Provider
 from tests.resilience.serving import refs, service_of, write_agents
 from tests.telemetry.collector import Collector
@@ -38,7 +38,7 @@ class Loaded:
     def __init__(self, folder: Path, provider: Provider, collector: Collector) -> None:
         self.provider, self.collector = provider, collector
         chance = random.Random(SEED)
-        provider.does(FIRST, misbehaving(chance))
+        provider.does(FIRST, misbehaving())
         provider.does(SECOND, lambda _, call: answer(call))
         provider.does(SLUGGISH, sluggish(chance))
         options = {ref: {"price": PRICE, "reasons": ref.endswith(SLUGGISH)} for ref in refs((FIRST, SECOND, SLUGGISH))}
@@ -115,11 +115,18 @@ def test_the_load_was_mixed(loaded: Loaded) -> None:
 def test_every_run_is_counted_once_and_its_request_says_what_it_came_to(loaded: Loaded) -> None:
     ends, requests = loaded.ends, loaded.requests
     assert STAYED < len(ends) == len(requests) <= STAYED + LEFT, SEED
-    said = ("run_id", "outcome", "tokens", "cost_usd", "attempts", "model", "cached", "finish_reason")
+    said = ("run_id", "outcome", "tokens", "cost_usd", "attempts", "model", "cached")
     by_run = {line["run_id"]: line for line in ends}
     for request in requests:
         assert {name: request[name] for name in said} == {name: by_run[request["run_id"]][name] for name in said}
     assert Counter(line["outcome"] for line in ends) == books.outcomes_by_metrics(loaded.service), SEED
+
+
+def test_a_stream_that_is_cut_after_its_first_byte_has_failed_at_status_200(loaded: Loaded) -> None:
+    cut = [line for line in loaded.requests if line["status"] == 200 and line["outcome"] == "failed_model"]
+    assert cut, SEED
+    series = Metrics([loaded.service]).of("agent_requests_total", endpoint="/chat/stream", status="200")
+    assert len(cut) == sum(value for labels, value in series if labels["outcome"] == "failed_model")
 
 
 def test_answers_say_what_the_log_says(loaded: Loaded) -> None:

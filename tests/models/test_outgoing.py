@@ -107,6 +107,20 @@ async def test_a_failure(
     assert not request.status.is_ok
 
 
+async def test_a_call_that_a_gate_refuses_says_so_and_sends_nothing(
+    resilient: ResilientModel, spans: InMemorySpanExporter
+) -> None:
+    resilient.resting.rest(60)
+    chat, requests = await calls_of(resilient, spans)
+    assert requests == []
+    [event] = chat.events
+    assert (event.name, dict(event.attributes or {})) == (
+        "agent.model.refused",
+        {"agent.model.refused.reason": "resting"},
+    )
+    assert (chat.attributes or {})["agent.attempts"] == 0
+
+
 async def test_a_call_that_is_cancelled_leaves_no_span_open(
     provider: Provider, resilient: ResilientModel, spans: InMemorySpanExporter
 ) -> None:

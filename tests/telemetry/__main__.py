@@ -27,12 +27,17 @@ def _whole(folder: Path) -> Awaitable[Sheet]:
     return whole(folder, runs=1_000)
 
 
+def _late(folder: Path) -> Awaitable[Sheet]:
+    return whole(folder, runs=1_000, late=True)
+
+
 RUNS: Mapping[str, Callable[[Path], Awaitable[Sheet]]] = {
     "whole": _whole,
+    "late": _late,
     "away": _away,
     "away-briefly": _away_briefly,
 }
-ALL = ("whole", "away")
+ALL = ("whole", "late", "away")
 
 
 async def main(names: list[str]) -> int:

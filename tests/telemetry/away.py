@@ -30,6 +30,7 @@ async def away(folder: Path, *, up_seconds: float, away_seconds: float, per_seco
             anonymous_per_minute="off",
             anonymous_concurrent="off",
             refused_per_minute="off",
+            session_ttl_seconds=1,  # else they are what memory goes up by
             **settings,
         )
         service.may_log_errors = True  # the exporter's own words

@@ -73,7 +73,7 @@ def _shape(spans: list[Span]) -> list[object]:
             {
                 name: value
                 for name, value in span.attributes.items()
-                if name not in ODD | ADDRESS | {"agent.cost_usd", "gen_ai.response.time_to_first_chunk"}
+                if name not in ODD | ADDRESS | {"agent.cost_usd", "agent.run.id", "gen_ai.response.time_to_first_chunk"}
             },
             span.resource.keys(),
             [name for name, _ in span.events],

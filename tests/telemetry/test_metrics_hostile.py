@@ -53,6 +53,7 @@ def refused(word: "Words") -> Iterator[Shape]:
         yield "POST", path, b"x", {"content-type": f"{word()}/{word()}"}
         yield "POST", path, b"x", {"content-length": word()}
     yield "OPTIONS", "/chat", b"", {"origin": f"https://{word()}", "access-control-request-method": word()}
+    yield "POST", "/feedback", {"run_id": word(), "completed": True}, {}
     yield "POST", "/api/tools/calculator", {word(): word()}, {}
     yield "POST", "/api/tools/calculator", {"expression": word()}, {}
     yield "GET", f"/agents/{word()}", b"", {word(): word()}
@@ -77,7 +78,7 @@ def hostile(word: "Words") -> Iterator[Shape]:
     """Without end."""
     for turn in count():
         yield from refused(word)
-        if turn % 4 == 0:
+        if turn % 8 == 0:
             yield from answered(word)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.telemetry.conventions import SHAPES
+from tests.conftest import Serve
 from tests.models.servers import Reply
 from tests.service import Service
 from tests.telemetry.collector import Collector, Span
@@ -157,6 +158,20 @@ def test_feedback_links_to_the_run_that_it_is_about(traced: Service, collector: 
     check(feedback)
     assert feedback.links == [(run.trace_id, run.id)]
     assert [name for name, _ in feedback.events] == ["gen_ai.evaluation.result"]
+
+
+def test_dialects_that_are_asked_for_are_exported(serve: Serve, collector: Collector) -> None:
+    service = serve(
+        trace_dialects="langfuse,openinference",
+        otel_exporter_otlp_endpoint=collector.endpoint,
+        otel_bsp_schedule_delay=50,
+    )
+    spans = collector.wait_for(service.chat("hi").json()["trace_id"], "POST /chat")
+    [chat] = named(spans, "chat demo")
+    assert chat.attributes["langfuse.observation.type"] == "generation"
+    assert chat.attributes["openinference.span.kind"] == "LLM"
+    assert not any(name.startswith("gen_ai.") for span in spans for name in span.attributes)
+    collector.spans[:] = [span for span in collector.spans if span not in spans]
 
 
 def test_every_kind_of_span_but_of_embeddings_was_seen(collector: Collector) -> None:

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.telemetry.whole import whole
 
 
-async def test_the_traces_of_mixed_runs_are_whole(tmp_path: Path) -> None:
-    sheet = await whole(tmp_path, runs=150)
+@pytest.mark.parametrize(("runs", "late"), [(150, False), (40, True)], ids=["sampled", "late"])
+async def test_the_traces_of_mixed_runs_are_whole(tmp_path: Path, runs: int, late: bool) -> None:
+    sheet = await whole(tmp_path, runs=runs, late=late)
     assert not sheet.missed, sheet.table()
