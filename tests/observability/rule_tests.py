@@ -61,7 +61,7 @@ def within(namespace: str, series: Iterable[Input]) -> Iterable[Input]:
 
 
 def verify(promtool: str, folder: Path, *together: list[Tried]) -> None:
-    """Fails with what promtool says; what is tried in one list is one test of promtool's, of the same half hour."""
+    """Fails with what promtool says; what is tried in one list is one test of promtool's, of the same minutes."""
     tests = [
         {
             "interval": "1m",

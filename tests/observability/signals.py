@@ -38,7 +38,7 @@ def quantile(name: str, le: str, **labels: str) -> Signal:
 
 def state(name: str, bad: float, good: float, **labels: str) -> Signal:
     """A gauge that is looked at; one look of three is bad."""
-    gauges = [Gauge(name, labels, values) for values in ((bad,), (good,), (*(good, bad, good) * 9, good))]
+    gauges = [Gauge(name, labels, values) for values in ((bad,), (good,), (*(good, bad, good) * 7, good))]
     return Signal((gauges[0],), (gauges[1],), (gauges[2],))
 
 
@@ -73,7 +73,7 @@ def pods(*current: float) -> tuple[Series, ...]:
 ABSENT = Signal(
     (),
     (Gauge("agent_build_info", {"version": "1"}, (1,)),),
-    (Gauge("agent_build_info", {"version": "1"}, (*(1, None, 1) * 9, 1)),),
+    (Gauge("agent_build_info", {"version": "1"}, (*(1, None, 1) * 7, 1)),),
 )
 SIGNALS: dict[str, Signal] = {
     "AgentApiErrorBudgetBurnsFast": RUNS,
