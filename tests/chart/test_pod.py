@@ -117,10 +117,20 @@ def test_settings_reach_the_service_as_it_reads_them(render: Render) -> None:
     assert settings["CORS_ORIGINS"] == "https://a.example,https://b.example"
     assert settings["SYSTEM_PROMPT"] == 'Say "hello"\nand be brief.'
     assert settings["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://jaeger:4317"
+    assert settings["OTEL_EXPORTER_OTLP_PROTOCOL"] == "grpc"
     assert settings["OTEL_TRACES_SAMPLER"] == "parentbased_traceidratio"
     assert settings["OTEL_TRACES_SAMPLER_ARG"] == "0.1"
     assert settings["OTEL_SERVICE_NAME"] == "agent-api"
     assert not [name for name in render().settings() if name.startswith("OTEL_")]
+
+
+def test_traces_can_leave_over_http_with_headers_of_a_secret(render: Render) -> None:
+    rendered = render(
+        tracing={"endpoint": "http://langfuse:3000/otel", "protocol": "http/protobuf", "existingSecret": "langfuse"}
+    )
+    assert rendered.settings()["OTEL_EXPORTER_OTLP_PROTOCOL"] == "http/protobuf"
+    [headers] = [one for one in rendered.app()["env"] if one["name"] == "OTEL_EXPORTER_OTLP_HEADERS"]
+    assert headers["valueFrom"]["secretKeyRef"] == {"name": "langfuse", "key": "OTEL_EXPORTER_OTLP_HEADERS"}
 
 
 def test_what_else_a_pod_may_have(render: Render) -> None:

@@ -41,7 +41,7 @@ demo
 {{/* The variables that come from secrets, as a list in YAML: the user's own by name, else the chart's. */}}
 {{- define "agent-api.secretVariables" -}}
 {{- $variables := list -}}
-{{- range list (list "ANTHROPIC_API_KEY" .Values.anthropic .Values.anthropic.apiKey) (list "OPENAI_API_KEY" .Values.openai .Values.openai.apiKey) (list "REDIS_URL" .Values.redis .Values.redis.url) (list "JWT_SECRET" .Values.auth.jwt "") -}}
+{{- range list (list "ANTHROPIC_API_KEY" .Values.anthropic .Values.anthropic.apiKey) (list "OPENAI_API_KEY" .Values.openai .Values.openai.apiKey) (list "REDIS_URL" .Values.redis .Values.redis.url) (list "JWT_SECRET" .Values.auth.jwt "") (list "OTEL_EXPORTER_OTLP_HEADERS" .Values.tracing "") -}}
 {{- $name := index . 0 -}}{{- $from := index . 1 -}}
 {{- if or $from.existingSecret (index . 2) -}}
 {{- $reference := ternary (dict "name" $from.existingSecret "key" $from.existingSecretKey) (dict "name" (include "agent-api.fullname" $) "key" $name) (ne $from.existingSecret "") -}}
@@ -83,6 +83,7 @@ demo
 {{- if include "agent-api.agentsConfigMap" . -}}{{- $_ := set $settings "AGENTS_DIR" (include "agent-api.agentsFolder" .) -}}{{- end -}}
 {{- if .Values.tracing.endpoint -}}
 {{- $_ := set $settings "OTEL_EXPORTER_OTLP_ENDPOINT" .Values.tracing.endpoint -}}
+{{- $_ := set $settings "OTEL_EXPORTER_OTLP_PROTOCOL" (.Values.tracing.protocol | default "grpc") -}}
 {{- $_ := set $settings "OTEL_TRACES_SAMPLER" "parentbased_traceidratio" -}}
 {{- $_ := set $settings "OTEL_TRACES_SAMPLER_ARG" (toString .Values.tracing.ratio) -}}
 {{- $_ := set $settings "OTEL_SERVICE_NAME" (include "agent-api.fullname" .) -}}
