@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from contextvars import Token
 from time import perf_counter
 
+from msgspec import Struct
 from msgspec.structs import replace
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
@@ -12,8 +13,9 @@ from app.errors import AppError, ModelError
 from app.messages import NANOS, Usage
 from app.models.call_records import Attempt
 from app.models.prices import Price
-from app.models.protocol import Completion, ModelRequest
+from app.models.protocol import Completion, ModelRequest, OnText
 from app.telemetry import conventions
+from app.telemetry.later import Later
 from app.telemetry.outgoing import sends
 
 _REFUSALS = frozenset({"breaker_open", "busy", "resting"})
@@ -37,83 +39,91 @@ def of_request(provider: str, name: str, request: ModelRequest) -> Mapping[str, 
     return attributes
 
 
-class CallRecord:
+class CallRecord(Struct):
     """What the span of a call that is recorded is told, from its begin to its end."""
 
-    def __init__(self, span: Span, price: Price, request: ModelRequest, *, content: bool) -> None:
-        self._span = span
-        self._price = price
-        self._stream = request.stream
-        self._started = perf_counter()
-        self._first: float | None = None
-        self._usage = Usage()
-        self._nanos = 0
-        self._input_usd = 0.0
-        self._uncertain = False
-        self._token: Token[dict[str, int] | None] = sends.set({})
-        self._pieces: list[str] | None = None
+    span: Span
+    price: Price
+    request: ModelRequest
+    content: bool
+    started: float
+    attempts: list[Attempt] = []
+    pieces: list[str] = []
+    """Of its text, where content is recorded."""
+    first: float = 0.0  # by time.perf_counter()
+    tried: int = 0
+    completion: Completion | None = None
+    token: Token[dict[str, int] | None] | None = None
+
+    @classmethod
+    def begin(cls, span: Span, price: Price, request: ModelRequest, *, content: bool) -> "CallRecord":
+        """The record of a call that begins now."""
+        record = cls(span, price, request, content, perf_counter())
+        record.token = sends.set({})
         if content:
             from app.telemetry.content import of_conversation  # most processes never record content
 
             span.set_attributes(of_conversation(request.system, request.messages))
-            self._pieces = []
+        return record
 
-    def listening(self, on_text: Callable[[str], None]) -> Callable[[str], None]:
+    def listening(self, on_text: OnText) -> OnText:
         """`on_text`, with the text kept where content is recorded."""
-        pieces = self._pieces
-        if pieces is None:
+        if not self.content:
             return on_text
 
         def hear(text: str) -> None:
-            pieces.append(text)
+            self.pieces.append(text)
             on_text(text)
 
         return hear
 
     def paying(self, on_attempt: Callable[[Attempt], None]) -> Callable[[Attempt], None]:
-        """`on_attempt`, with what the attempts cost added up: a span tells as much as the bill."""
+        """`on_attempt`, with the attempts kept: a span tells as much as the bill."""
 
         def pay(attempt: Attempt) -> None:
-            self._usage += attempt.usage
-            self._nanos += attempt.nanos
-            if attempt.nanos:
-                self._input_usd += self._price.cost_usd(replace(attempt.usage, output_tokens=0))
-            self._uncertain |= attempt.uncertain
+            self.attempts.append(attempt)
             on_attempt(attempt)
 
         return pay
 
     def begun(self) -> None:
         """The first content has come."""
-        self._first = perf_counter()
-        self._span.add_event(conventions.FIRST_CONTENT)
+        self.first = perf_counter()
+        self.span.add_event(conventions.FIRST_CONTENT)
 
     def refused(self, error: AppError) -> None:
         """The call has failed; said as an event where that is the word of one of our gates."""
         if isinstance(error, ModelError) and error.reason in _REFUSALS:
-            self._span.add_event(conventions.MODEL_REFUSED, {conventions.REFUSED_REASON: error.reason})
+            self.span.add_event(conventions.MODEL_REFUSED, {conventions.REFUSED_REASON: error.reason})
 
-    def end(self, completion: Completion | None, attempts: int) -> None:
-        """The call is over; None: without an answer."""
-        sends.reset(self._token)
-        told = self._bill(attempts)
-        if completion is not None:
-            told[conventions.FINISH_REASONS] = [completion.stop_reason]
-            if completion.reasoning_tokens:
-                told[conventions.REASONING_TOKENS] = completion.reasoning_tokens
-        if self._first is not None and self._stream:
-            told[conventions.TIME_TO_FIRST_CHUNK] = round(self._first - self._started, 6)
-        if self._pieces is not None:
+    def end(self, completion: Completion | None, tried: int) -> None:
+        """The call is over, after so many attempts; None: without an answer."""
+        if self.token is not None:
+            sends.reset(self.token)
+        self.completion, self.tried = completion, tried
+        self.span.set_attributes(Later(self._told))
+        if self.content:
             from app.telemetry.content import of_output
 
-            text = "".join(self._pieces) if completion is None or completion.text is None else completion.text
-            self._span.set_attributes(of_output(text, () if completion is None else completion.tool_calls))
-        self._span.set_attributes(told)
+            text = "".join(self.pieces) if completion is None or completion.text is None else completion.text
+            self.span.set_attributes(of_output(text, () if completion is None else completion.tool_calls))
 
-    def _bill(self, attempts: int) -> dict[str, AttributeValue]:
-        usage, cost_usd = self._usage, self._nanos / NANOS
+    def _told(self) -> Mapping[str, AttributeValue]:
+        told = self._bill()
+        told[conventions.ATTEMPTS] = self.tried
+        if self.completion is not None:
+            told[conventions.FINISH_REASONS] = [self.completion.stop_reason]
+            if self.completion.reasoning_tokens:
+                told[conventions.REASONING_TOKENS] = self.completion.reasoning_tokens
+        if self.first and self.request.stream:
+            told[conventions.TIME_TO_FIRST_CHUNK] = round(self.first - self.started, 6)
+        return told
+
+    def _bill(self) -> dict[str, AttributeValue]:
+        """Of all attempts together."""
+        usage = sum([attempt.usage for attempt in self.attempts], Usage())
+        cost_usd = sum(attempt.nanos for attempt in self.attempts) / NANOS
         bill: dict[str, AttributeValue] = {
-            conventions.ATTEMPTS: attempts,
             conventions.INPUT_TOKENS: usage.input_tokens,
             conventions.OUTPUT_TOKENS: usage.output_tokens,
             conventions.COST_USD: cost_usd,
@@ -122,9 +132,11 @@ class CallRecord:
             bill[conventions.CACHE_READ_TOKENS] = usage.cache_read_tokens
         if usage.cache_write_tokens:
             bill[conventions.CACHE_WRITE_TOKENS] = usage.cache_write_tokens
-        if self._nanos:
-            bill[conventions.INPUT_COST_USD] = round(self._input_usd, 9)
-            bill[conventions.OUTPUT_COST_USD] = round(cost_usd - self._input_usd, 9)
-        if self._uncertain:
+        if cost_usd:
+            inputs = [replace(attempt.usage, output_tokens=0) for attempt in self.attempts if attempt.nanos]
+            input_usd = sum(map(self.price.cost_usd, inputs))
+            bill[conventions.INPUT_COST_USD] = round(input_usd, 9)
+            bill[conventions.OUTPUT_COST_USD] = round(cost_usd - input_usd, 9)
+        if any(attempt.uncertain for attempt in self.attempts):
             bill[conventions.UNCERTAIN] = True
         return bill

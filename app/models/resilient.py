@@ -127,7 +127,7 @@ class ResilientModel:
             return await self._again_or_raise(call, error)
 
     async def _recorded(self, call: _Call, span: Span) -> Completion:
-        record = call.record = CallRecord(span, self.price, call.request, content=self._tracing.content)
+        record = call.record = CallRecord.begin(span, self.price, call.request, content=self._tracing.content)
         call.on_text, call.on_attempt = record.listening(call.on_text), record.paying(call.on_attempt)
         completion = None
         try:

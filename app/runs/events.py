@@ -53,6 +53,8 @@ class Answer(Struct, frozen=True):
     """Of a cached answer."""
     sources: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
+    escalated: bool = False
+    """The agent has asked a person to take over."""
     fallback_from: str | None = None
     """The model that was meant to answer, where another one did."""
     attempts: int = 1

@@ -5,23 +5,20 @@ from typing import Literal
 from app.runs.context import RunContext
 from app.state.feedback import KeptRun
 from app.telemetry import metrics
-from app.telemetry.context import current
 from app.telemetry.evaluations import ESCALATED, ESCALATION, evaluation
 from app.telemetry.exemplars import exemplar
 from app.telemetry.logs import log
+from app.telemetry.scrubbing import without_secrets
 from app.tools.context import HandOver
 
 
 def keep_for_feedback(run: RunContext) -> None:
     """Have a run that is over be one that can be marked. What is written leaves together with what is sent next."""
     feedback, handed = run.services.feedback, run.state.handed_over
-    span = run.span
-    if handed and span.is_recording():
-        span.add_event(*evaluation(ESCALATION, run.reservation.run_id, label=ESCALATED, value=1.0))
     if feedback is None or not run.admitted:
         return
-    ids = current.get()
-    traced = (ids.trace_id, f"{span.get_span_context().span_id:016x}") if ids.sampled else ("", "")
+    span = run.span.get_span_context()
+    traced = (f"{span.trace_id:032x}", f"{span.span_id:016x}") if span.is_valid else ("", "")
     kept = KeptRun(run.agent.name, *traced, escalated=handed or None, was_escalated=handed)
     feedback.keep(run.principal.user, run.reservation.run_id, kept)
 
@@ -30,8 +27,10 @@ def hand_over(run: RunContext, handed: HandOver) -> None:
     """Count and log that the agent has asked for a person, once a run."""
     if run.state.handed_over:
         return
-    said = {"reason": handed.reason, "summary": handed.summary} if log.content else {}
+    said = {name: without_secrets(text) for name, text in handed._asdict().items()} if log.content else {}
     record_escalation(run.reservation.run_id, run.principal.user, run.agent.name, "tool", **said)
+    if run.span.is_recording():
+        run.span.add_event(*evaluation(ESCALATION, run.reservation.run_id, label=ESCALATED, value=1.0))
 
 
 def record_escalation(run_id: str, user: str, agent: str, source: Literal["tool", "feedback"], **said: str) -> None:

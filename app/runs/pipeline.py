@@ -157,12 +157,12 @@ def conclude(run: RunContext, handle: RunHandle, error: BaseException | None) ->
 
 def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: BaseException | None = None) -> None:
     handle.report = report
-    count(run, report)
-    if run.span.is_recording():
-        run.span.set_attribute(OUTCOME, report.outcome)
     if (late := current.get().late) is not None:
         bad, fell_back = report.outcome in BAD, report.fallback_from is not None
         late.tell(failed=bad, fell_back=fell_back, cost_usd=report.cost_usd)
+    count(run, report)
+    if run.span.is_recording():
+        run.span.set_attribute(OUTCOME, report.outcome)
     fields = asdict(report)
     if error is not None:
         log.note("agent.request.failed", {**fields, "error": _word_of(error)})
@@ -202,6 +202,7 @@ def _answer(run: RunContext, report: RunReport) -> Answer:
         request_id=ids.request_id,
         sources=state.sources,
         degraded=(*degraded, "tool_results") if state.results_shortened else tuple(degraded),
+        escalated=state.handed_over,
         tool_calls=state.tool_calls,
         iterations=state.iterations,
         suggestions=_suggestions(run),

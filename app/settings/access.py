@@ -37,6 +37,6 @@ class AccessSettings(BaseModel):
     jwt_tier_claim: Word = Field("tier", description="The claim with the tier")
     trusted_proxies: List = Field(
         (),
-        description="Addresses (`10.1.2.3`) or networks of the proxies whose X-Forwarded-For is believed, "
-        "comma-separated; without it a caller's address is that of the connection",
+        description="Addresses (`10.1.2.3`) or networks of the proxies whose X-Forwarded-For and "
+        "traceparent are believed, comma-separated; without it a caller's address is that of the connection",
     )

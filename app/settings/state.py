@@ -43,5 +43,5 @@ class StateSettings(BaseModel):
         33_554_432, ge=4_096, le=TIB, description="Maximum bytes of these sessions together; the oldest go first"
     )
     feedback_days: int = Field(
-        30, ge=0, le=400, description="How long an answer can be marked by its run's id; 0 switches `/feedback` off"
+        7, ge=0, le=400, description="How long an answer can be marked by its run's id; 0 switches `/feedback` off"
     )

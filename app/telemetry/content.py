@@ -5,13 +5,14 @@ gen-ai-system-instructions.json of open-telemetry/semantic-conventions-genai 0.1
 yet, so they are JSON in a string, as the conventions allow.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from app.messages import AssistantMessage, Message, ToolCall, ToolMessage
 from app.telemetry import conventions
 from app.telemetry.fitted_json import MESSAGE_BYTES, fitted
+from app.telemetry.later import Later
 
 ATTRIBUTE_BYTES = 4 * MESSAGE_BYTES
 """Of all messages of one span: the oldest ones are left out."""
@@ -19,43 +20,19 @@ ATTRIBUTE_BYTES = 4 * MESSAGE_BYTES
 Part = dict[str, Any]
 
 
-class Said(Mapping[str, str]):
-    """Attributes that are made when somebody reads them: a record of a span that is never exported costs nothing."""
-
-    __slots__ = ("_made", "_make")
-
-    def __init__(self, make: Callable[[], Mapping[str, str]]) -> None:
-        self._make = make
-        self._made: Mapping[str, str] | None = None
-
-    def _all(self) -> Mapping[str, str]:
-        if self._made is None:
-            self._made = self._make()
-        return self._made
-
-    def __getitem__(self, name: str) -> str:
-        return self._all()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
-
-    def __len__(self) -> int:
-        return len(self._all())
-
-
-def of_conversation(system: str, messages: Sequence[Message]) -> Said:
+def of_conversation(system: str, messages: Sequence[Message]) -> Later:
     """What a model is told."""
-    return Said(partial(_conversation, system, tuple(messages)))
+    return Later(partial(_conversation, system, tuple(messages)))
 
 
-def of_output(text: str, calls: Sequence[ToolCall] = ()) -> Said:
+def of_output(text: str, calls: Sequence[ToolCall] = ()) -> Later:
     """What it says: one message, also where that is cut or empty."""
-    return Said(partial(_output, text, calls))
+    return Later(partial(_output, text, calls))
 
 
-def of_tool(arguments: Mapping[str, Any], result: str) -> Said:
+def of_tool(arguments: Mapping[str, Any], result: str) -> Later:
     """What a tool is given and what it returns."""
-    return Said(partial(_tool, arguments, result))
+    return Later(partial(_tool, arguments, result))
 
 
 def _conversation(system: str, messages: Sequence[Message]) -> Mapping[str, str]:

@@ -6,4 +6,5 @@ from app.telemetry.context import current
 def exemplar() -> dict[str, str] | None:
     """The current request's trace, for `observe` and `inc`; None unless its spans are kept."""
     context = current.get()
-    return {"trace_id": context.trace_id} if context.sampled else None
+    kept = context.sampled or (context.late is not None and context.late.will_be_kept)
+    return {"trace_id": context.trace_id} if kept else None

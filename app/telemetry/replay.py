@@ -16,7 +16,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from app import __version__
 from app.telemetry.conventions import HTTP_ROUTE, TRACE_LATE, TRACE_LEFT_OUT
-from app.telemetry.late import LateSpan, LateTrace
+from app.telemetry.late import LateTrace
+from app.telemetry.late_spans import LateSpan
 
 _propagator = TraceContextTextMapPropagator()
 _MODE = _StabilityMode.HTTP  # as `provider` sets it for sampled requests

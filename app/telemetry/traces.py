@@ -24,7 +24,8 @@ from app import __version__
 from app.settings import Settings
 from app.telemetry.context import current
 from app.telemetry.failing import fail
-from app.telemetry.late import NOT_RECORDING, Attributes, LateTrace, Worth
+from app.telemetry.late import NOT_RECORDING, LateTrace, Worth
+from app.telemetry.late_spans import Attributes
 from app.telemetry.logs import log
 from app.telemetry.otlp import check_environment, endpoint_is_set, hide_secret_headers
 from app.telemetry.propagation import NOBODY, Propagation, hosts_of

@@ -56,6 +56,7 @@ ANSWER_FIELDS = {
     "cached",
     "age_seconds",
     "degraded",
+    "escalated",
     "trace_id",
     "request_id",
 }

@@ -159,6 +159,7 @@ def test_an_agent_hands_over_and_the_run_counts_as_escalated_once(
     before = counted(service, "agent_escalations_total", agent="desk", source="tool")
     response = service.chat("help", model=MODEL, agent="desk")
     run_id = response.json()["run_id"]
+    assert response.json()["escalated"] is True
     told = upstream.calls[1].body["messages"][-1]
     assert "person has been asked" in told["content"]
     assert counted(service, "agent_escalations_total", agent="desk", source="tool") == before + 1

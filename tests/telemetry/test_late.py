@@ -143,7 +143,7 @@ def test_a_dear_run_is_traced_and_a_cheap_one_is_not(late: Service, collector: C
 
 def test_a_slow_run_is_traced(late: Service, collector: Collector, upstream: Upstream) -> None:
     pieces = says("One", " two").pieces
-    upstream.reset(replace(says(), pieces=pieces, pause=1.6 / (len(pieces) - 1)))
+    upstream.reset(replace(says(), pieces=pieces, pause=3 / (len(pieces) - 1)))
     response = late.ask("POST", "/chat/stream", {"message": "Count.", "model": MODEL})
     spans = collector.wait_for(response.headers["x-trace-id"], "POST /chat/stream")
     assert one(spans, "POST /chat/stream").attributes["agent.trace.late"] == "slow"

@@ -145,7 +145,7 @@ def test_every_line_of_a_mixed_load_is_valid(serve: Serve, upstream: Upstream, t
     assert problems(lines) == []
     seen = {line["event"] for line in lines if "logger" not in line}
     assert seen >= {"start", "request", "agent.request.success", "agent.request.failed", "llm_call", "tool_call"}
-    assert seen >= {"feedback", "escalation", "model.switched", "drain.start", "drain.end"}
+    assert seen >= {"feedback", "escalation", "model.switched", "drain.start", "drain.end", "traces.end"}
     assert {400, 404, 405, 408, 422, 429, 431} <= {line["status"] for line in lines if line["event"] == "request"}
     outcomes = {line.get("outcome") for line in lines if line["event"] == "request"}
     assert outcomes >= {None, "ok", "failed_model", "client_gone", "limited"}

@@ -106,3 +106,22 @@ def test_every_exemplar_leads_to_a_trace_that_the_collector_has(serve: Serve, co
         "http_request_duration_seconds",
     }
     assert set().union(*found.values()) <= kept
+
+
+def test_exemplars_of_late_traces_lead_to_them_and_other_requests_have_none(serve: Serve, collector: Collector) -> None:
+    service = serve(
+        otel_exporter_otlp_endpoint=collector.endpoint,
+        otel_bsp_schedule_delay=100,
+        otel_traces_sampler="parentbased_traceidratio",
+        otel_traces_sampler_arg=0,
+        trace_dear_usd=0,  # every run is worth it
+    )
+    run = service.chat("What is 6 * 7?").json()["trace_id"]
+    for number in range(5):
+        service.ask("GET", f"/unknown-{number}")
+    answer = service.client.get(service.metrics_url, headers={"Accept": "application/openmetrics-text"})
+    found = traces_of(answer.text)
+    service.end()
+    assert found["agent_runs"] == found["agent_run_latency_seconds"] == found["agent_requests"] == {run}
+    assert set().union(*found.values()) == {run}
+    assert run in {span.trace_id for span in collector.spans}

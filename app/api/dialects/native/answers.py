@@ -31,6 +31,8 @@ class ChatAnswer(Struct, frozen=True):
     """Since a cached answer was made; null where it is not cached."""
     degraded: tuple[str, ...]
     """Parts of the service that were away, such as `sessions`."""
+    escalated: bool
+    """The agent has asked a person to take over."""
     trace_id: str
     request_id: str
 
@@ -61,6 +63,7 @@ def chat_answer(answer: Answer) -> ChatAnswer:
         answer.cached,
         answer.age_seconds,
         answer.degraded,
+        answer.escalated,
         answer.trace_id,
         answer.request_id,
     )
