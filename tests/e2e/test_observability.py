@@ -15,7 +15,7 @@ from tests.e2e.cluster import ROOT, eventually, fetch, kubectl
 from tests.observability.dashboard import asked
 from tests.observability.expressions import OTHERS, reads
 
-NAMESPACE = "agent-api-see"
+NAMESPACE = f"agent-api-see-{int(time.time())}"  # Prometheus remembers those before
 # What a model means that half of the users name and for which another one answers the other half, at once or later.
 RIGHT = {
     "AgentApiErrorBudgetBurnsFast",
@@ -40,12 +40,16 @@ ELSEWHERE = set(OTHERS) - {"ALERTS"}
 @pytest.fixture(scope="module")
 def see(prometheus: str, jaeger: str) -> Iterator[Any]:
     """A step of the script, with the release and its users up."""
-    ports = {"PROMETHEUS_PORT": prometheus.rpartition(":")[2], "JAEGER_PORT": jaeger.rpartition(":")[2]}
+    given = {
+        "PROMETHEUS_PORT": prometheus.rpartition(":")[2],
+        "JAEGER_PORT": jaeger.rpartition(":")[2],
+        "SEE_NAMESPACE": NAMESPACE,
+    }
 
     def step(name: str) -> str:
         command = [str(ROOT / "scripts" / "see-it"), name]
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=300, env={**os.environ, **ports}
+            command, capture_output=True, text=True, check=False, timeout=300, env={**os.environ, **given}
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
