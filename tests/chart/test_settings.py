@@ -53,6 +53,8 @@ OTHER: dict[str, Any] = {
     "cors_origins": ["https://a.example", "https://b.example"],
     "anthropic_base_url": "https://a.example",
     "openai_base_url": "https://a.example/v1",
+    "trace_dialects": ["otel", "openinference"],
+    "trace_hosts": ["tools.example", ".internal"],
 }
 
 

@@ -17,6 +17,7 @@ from app.settings import load
 from app.state import scripts as state_scripts
 from app.state.answer_cache import AnswerCache, KeptAnswer
 from app.state.bounds import Bounds
+from app.state.feedback import FeedbackInStore, KeptRun, Marks
 from app.state.redis import connect
 from app.state.sessions import Sessions
 from app.state.similar_answers import AnsweredQuestion, SimilarAnswers
@@ -101,6 +102,7 @@ async def test_every_script_stays_within_one_slot(store: StrictStore) -> None:
     for principal in PRINCIPALS:
         await _use_limits(store, principal)
         await _use_sessions(store, principal)
+        await _use_feedback(store, principal)
     await _use_answers(store)
     left = {name for name, source in SCRIPTS.items() if not any(ran.endswith(source) for ran in store.ran)}
     assert not left, f"not run: {left}"
@@ -125,6 +127,15 @@ async def _use_limits(store: Store, principal: Principal) -> None:
     (row,) = await made.usage.of_caller(principal, 1)
     assert row.calls == 2
     assert all(standing.usd.spent == 0.0002 for standing in await made.usage.standings(principal))
+
+
+async def _use_feedback(store: Store, principal: Principal) -> None:
+    feedback = FeedbackInStore(store, 60)
+    feedback.keep(principal.user, "run-1", KeptRun("default"))
+    marked = await feedback.mark(principal.user, "run-1", Marks(completed=True))
+    assert marked is not None
+    assert marked.after.completed
+    await feedback.aclose()
 
 
 async def _use_answers(store: Store) -> None:
