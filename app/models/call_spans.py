@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
-from app.errors import AppError, ModelError
 from app.messages import NANOS, Usage
 from app.models.call_records import Attempt
 from app.models.prices import Price
@@ -17,8 +16,6 @@ from app.models.protocol import Completion, ModelRequest, OnText
 from app.telemetry import conventions
 from app.telemetry.later import Later
 from app.telemetry.outgoing import sends
-
-_REFUSALS = frozenset({"breaker_open", "busy", "resting"})
 
 
 def of_request(provider: str, name: str, request: ModelRequest) -> Mapping[str, AttributeValue]:
@@ -91,10 +88,9 @@ class CallRecord(Struct):
         self.first = perf_counter()
         self.span.add_event(conventions.FIRST_CONTENT)
 
-    def refused(self, error: AppError) -> None:
-        """The call has failed; said as an event where that is the word of one of our gates."""
-        if isinstance(error, ModelError) and error.reason in _REFUSALS:
-            self.span.add_event(conventions.MODEL_REFUSED, {conventions.REFUSED_REASON: error.reason})
+    def refused(self, gate: str) -> None:
+        """One of our gates kept the call from the model."""
+        self.span.add_event(conventions.MODEL_REFUSED, {conventions.REFUSED_REASON: gate})
 
     def end(self, completion: Completion | None, tried: int) -> None:
         """The call is over, after so many attempts; None: without an answer."""

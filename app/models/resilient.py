@@ -143,10 +143,10 @@ class ResilientModel:
                 raise error
             return await self._again(call, error, retries)
         except AppError as last:
-            if call.record is not None:
-                call.record.refused(last)
             if (reason := class_of(last)) in GATES:
                 metrics.MODEL_REFUSALS.labels(self.ref, reason).inc(1, exemplar())
+                if call.record is not None:
+                    call.record.refused(reason)
             raise
 
     async def _again(self, call: _Call, error: AppError, retries: Retries) -> Completion:

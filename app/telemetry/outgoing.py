@@ -7,11 +7,12 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from msgspec import Struct
-from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from app.errors import ModelError
 from app.telemetry import conventions
+from app.telemetry.failing import fail_by
 from app.telemetry.propagation import trace_headers
 from app.telemetry.traces import Tracing
 
@@ -106,5 +107,4 @@ class OutgoingCall:
 
     def _fail(self, kind: str) -> None:
         self._failed = True
-        self.span.set_attribute(conventions.ERROR_TYPE, kind)
-        self.span.set_status(Status(StatusCode.ERROR, kind))
+        fail_by(self.span, kind)

@@ -11,15 +11,14 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-from opentelemetry.trace import Link, Span, SpanKind, get_current_span, set_span_in_context
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, set_span_in_context
 
 from app import __version__
 from app.telemetry.conventions import HTTP_ROUTE, TRACE_LATE, TRACE_LEFT_OUT
 from app.telemetry.late import LateTrace
 from app.telemetry.late_spans import LateSpan
+from app.telemetry.traces import caller_of
 
-_propagator = TraceContextTextMapPropagator()
 _MODE = _StabilityMode.HTTP  # as `provider` sets it for sampled requests
 _NO_PARENT = Context()
 
@@ -96,13 +95,9 @@ def _caller(scope: Mapping[str, Any], trace_id: str) -> tuple[Context, list[Link
     It is the parent only where it is exported itself, in this trace. A caller that does not sample, such as a gateway
     that samples one request of a hundred, is linked: a parent that nobody has would make an orphan of the trace.
     """
-    given = dict(scope["headers"]).get(b"traceparent")
-    if given is None:
-        return _NO_PARENT, []
-    extracted = _propagator.extract({"traceparent": given.decode("latin-1")}, _NO_PARENT)
-    caller = get_current_span(extracted).get_span_context()
-    if not caller.is_valid:
+    caller = caller_of(scope["headers"])
+    if caller is None:
         return _NO_PARENT, []
     if caller.trace_flags.sampled and f"{caller.trace_id:032x}" == trace_id:
-        return extracted, []
+        return set_span_in_context(NonRecordingSpan(caller), _NO_PARENT), []
     return _NO_PARENT, [Link(caller)]
