@@ -6,6 +6,7 @@ from app.api import docs
 from app.api.failures import documented
 from app.api.middleware import PROBES
 from app.api.openapi import Document
+from app.api.prefix import route_path
 
 OPEN = PROBES | docs.PATHS
 """Paths that answer without credentials. Compared as a whole: nothing below them is open."""
@@ -19,9 +20,7 @@ _SCHEME = {
 
 def is_open(scope: Scope) -> bool:
     """True if the request needs no credentials. Its path is compared as the router does, without `root_path`."""
-    path: str = scope["path"]
-    prefix: str = scope.get("root_path", "")
-    return (path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else path) in OPEN
+    return route_path(scope) in OPEN
 
 
 def document_authentication(document: Document) -> None:

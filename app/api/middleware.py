@@ -15,7 +15,7 @@ from app.api.entrance import RECEIVED, Entrance
 from app.api.failures import REFUSALS, answer_to
 from app.api.lifecycle import Lifecycle
 from app.api.media_type import check_media_type
-from app.api.prefix import HEADER, Prefixes
+from app.api.prefix import HEADER, Prefixes, route_path
 from app.api.request_lines import write_line
 from app.api.request_metrics import count
 from app.api.served_run import report_of_run
@@ -61,7 +61,7 @@ class Middleware:
         method = scope["method"]
         if method == "HEAD":  # the answer to GET without its body; the server's own scope stays as it is
             scope, send = {**scope, "method": "GET"}, _without_body(send)
-        probe = scope["path"] in PROBES
+        probe = route_path(scope) in PROBES
         given_id = headers.get(b"x-request-id", b"")
         request_id = given_id.decode() if _SANE_ID(given_id) else new_id()
         traceparent = headers.get(b"traceparent")

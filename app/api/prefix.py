@@ -47,6 +47,13 @@ def prefix_of(scope: Scope) -> str:
     return str(scope.get(_KEY, ""))
 
 
+def route_path(scope: Scope) -> str:
+    """The path as the router compares it: without `root_path`."""
+    path: str = scope["path"]
+    prefix: str = scope.get("root_path", "")
+    return path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else path
+
+
 def path_of(scope: Scope) -> str:
     """The path as the client asked for it."""
     return prefix_of(scope) + str(scope["path"])

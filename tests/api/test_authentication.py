@@ -18,6 +18,7 @@ from app.access.api_keys import new_secret
 from app.api.authentication import OPEN
 from app.main import create_app
 from app.settings import load
+from app.telemetry import metrics
 from tests.access.keys import line
 from tests.conftest import Serve
 
@@ -164,6 +165,12 @@ async def test_a_websocket_is_open_to_those_who_are_known(app: FastAPI) -> None:
 async def test_a_prefix_opens_nothing_more(app: FastAPI, root_path: str, path: str, status: int) -> None:
     start = (await asked(app, "http", path, root_path=root_path))[0]
     assert start["status"] == status
+
+
+async def test_a_probe_below_a_prefix_is_a_probe_and_is_not_counted(app: FastAPI) -> None:
+    assert (await asked(app, "http", "/agents/live", root_path="/agents"))[0]["status"] == 200
+    counted = {sample.labels["endpoint"] for family in metrics.REQUESTS.collect() for sample in family.samples}
+    assert "/live" not in counted
 
 
 async def test_what_is_open_is_the_list(client: httpx.AsyncClient) -> None:
