@@ -1,0 +1,1 @@
+"""Durable runs as the API knows them: submit, begin here, read, list, follow, cancel."""
