@@ -23,9 +23,11 @@ def process(store: Store, **settings: Any) -> Records:
     return Records(store, brief(**settings))
 
 
-def new_run(run_id: str = "", *, session: str = "", batch: str = "", message: str = "hi", **more: Any) -> NewRun:
+def new_run(
+    run_id: str = "", *, session: str = "", batch: str = "", message: str = "hi", owner: str = OWNER, **more: Any
+) -> NewRun:
     work = Work(run_id or new_id(), session or new_id(), CALLER, RunRequest(message), "req", "00-trace", batch=batch)
-    return NewRun(work, OWNER, "default", session=session, **more)
+    return NewRun(work, owner, "default", session=session, **more)
 
 
 async def queued(records: Records, run_id: str = "", **more: Any) -> str:

@@ -1,5 +1,5 @@
-"""Any interleaving of two workers, whose leases run out at any time: nothing is written twice, or lost, or by a worker whose
-claim is gone, and each model call is settled once."""
+"""Any interleaving of two workers, whose leases run out at any time: nothing is written twice, lost, or written by a worker
+whose claim is gone, and each model call is settled once."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -95,18 +95,17 @@ class Interleavings(RuleBasedStateMachine):
     def create(self, session: str, on_busy: OnBusy) -> str:
         run_id = f"run-{len(self.models)}"
         others = self.line(session)
-        try:
-            self.do(self.workers[0].create(new_run(run_id, session=session, on_busy=on_busy)))
-        except SessionBusy as error:
-            assert on_busy == "reject"
-            assert error.run_id == others[0].run_id
-            run_id = others[0].run_id
-        else:
-            assert not others or on_busy != "reject"
-            self.models[run_id] = Model(run_id, session)
-            for other in others if on_busy == "interrupt" else []:
-                other.cancelling = True
-                self.end_idle(other)
+        creating = self.workers[0].create(new_run(run_id, session=session, on_busy=on_busy))
+        if others and on_busy == "reject":
+            with pytest.raises(SessionBusy) as refused:
+                self.do(creating)
+            assert refused.value.run_id == others[0].run_id
+            return others[0].run_id
+        self.do(creating)
+        self.models[run_id] = Model(run_id, session)
+        for other in others if on_busy == "interrupt" else []:
+            other.cancelling = True
+            self.end_idle(other)
         return run_id
 
     def line(self, session: str) -> list[Model]:
@@ -197,14 +196,13 @@ class Interleavings(RuleBasedStateMachine):
             ending=Ending("succeeded", answer=b"{}") if ends else None,
         )
         for _ in range(again + 1):
-            try:
+            if holds:
                 written = self.do(self.workers[at].write(write))
-            except RunTaken as error:
-                assert not holds
-                assert not error.lost
-            else:
-                assert holds
                 assert written.cancelling == model.cancelling or ends
+            else:
+                with pytest.raises(RunTaken) as refused:
+                    self.do(self.workers[at].write(write))
+                assert not refused.value.lost
         reservation.recorded(recorded)
         if not holds:
             return
@@ -291,7 +289,12 @@ class Interleavings(RuleBasedStateMachine):
         assert round(standing.usd.spent * 1_000) == self.settled
 
 
-SETTINGS = settings(max_examples=20, stateful_step_count=25, phases=[Phase.generate, Phase.reuse, Phase.shrink], suppress_health_check=list(HealthCheck))
+SETTINGS = settings(
+    max_examples=20,
+    stateful_step_count=25,
+    phases=[Phase.generate, Phase.reuse, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
 
 
 class InProcess(Interleavings):
@@ -301,7 +304,7 @@ class InProcess(Interleavings):
 InProcess.TestCase.settings = SETTINGS
 
 
-class TestInProcess(InProcess.TestCase):  # type: ignore[misc, name-defined]
+class TestInProcess(InProcess.TestCase):  # type: ignore[misc, valid-type]
     pass
 
 
@@ -318,5 +321,5 @@ OnAServer.TestCase.settings = SETTINGS
 
 
 @pytest.mark.usefixtures("_on_a_server")
-class TestOnAServer(OnAServer.TestCase):  # type: ignore[misc, name-defined]
+class TestOnAServer(OnAServer.TestCase):  # type: ignore[misc, valid-type]
     pass
