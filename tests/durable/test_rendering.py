@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from app.durable.record import Caller, Record, Webhook, Work
+from app.durable.record import Caller, Ending, Record, Webhook, Work
 from app.durable.rendering import run_of
 from app.durable.webhooks.message import body_of, delivery, read_message
 from app.errors import BudgetExceeded
@@ -62,7 +62,7 @@ def failed() -> Record:
 
 @pytest.mark.parametrize("ended", [succeeded(), failed()], ids=["succeeded", "failed"])
 def test_a_webhook_shows_a_run_byte_for_byte_as_the_api_does(ended: Record) -> None:
-    entry = delivery(RECORD, ended.status, last_event=ended.last_event, answer=ended.answer, error=ended.error)
+    entry = delivery(RECORD, Ending(ended.status, ended.answer, ended.error), ended.last_event)
     kind = b"run.finished" if ended.status == "succeeded" else b"run.failed"
     time = b"2025-11-30T10:53:22.250000Z"
     run = msgspec.json.encode(run_of(ended))
@@ -74,4 +74,4 @@ def test_a_webhook_shows_a_run_byte_for_byte_as_the_api_does(ended: Record) -> N
 
 
 def test_a_run_without_a_webhook_has_no_delivery() -> None:
-    assert delivery(replace(RECORD, work=replace(WORK, webhook=None)), "succeeded", last_event=1) == b""
+    assert delivery(replace(RECORD, work=replace(WORK, webhook=None)), Ending("succeeded")) == b""

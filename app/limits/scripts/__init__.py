@@ -19,6 +19,7 @@ def _read(*parts: str) -> str:
     return "".join((_HERE / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
 
 
+CLOCK = _read("clock")
 ADMIT = _read("clock", "calendar", "budget", "rest", "admit")
 SETTLE = _read("clock", "calendar", "budget", "usage", "rest", "settle")
 PEEK = _read("clock", "calendar", "budget", "peek")
