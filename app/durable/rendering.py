@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from app.durable.event_codec import decode_error
 from app.durable.record import Record, RunStatus
 from app.runs.answers import AgentAnswer, agent_answer
 from app.runs.events import Answer
-from app.runs.problems import Problem
+from app.runs.problems import Problem, document
 
 _decode_answer = msgspec.json.Decoder(Answer).decode
-_decode_problem = msgspec.json.Decoder(Problem).decode
 
 
 class RunLinks(Struct, frozen=True, rename={"self_": "self"}):
@@ -47,7 +47,7 @@ class Run(Struct, frozen=True):
 
 
 def run_of(record: Record) -> Run:
-    work = record.work
+    work, links = record.work, links_of(record.work.run_id)
     return Run(
         run_id=work.run_id,
         session_id=work.session_id,
@@ -60,8 +60,8 @@ def run_of(record: Record) -> Run:
         crashes=record.crashes,
         last_event=record.last_event,
         answer=agent_answer(_decode_answer(record.answer)) if record.answer else None,
-        error=_decode_problem(record.error) if record.error else None,
-        links=links_of(work.run_id),
+        error=document(decode_error(record.error), links.self_, work.request_id) if record.error else None,
+        links=links,
     )
 
 

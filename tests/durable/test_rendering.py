@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from app.durable.event_codec import encode_error
 from app.durable.record import Caller, Ending, Record, Webhook, Work
 from app.durable.rendering import run_of
 from app.durable.webhooks.message import body_of, delivery, read_message
@@ -11,7 +12,6 @@ from app.errors import BudgetExceeded
 from app.messages import Usage
 from app.runs.answers import agent_answer
 from app.runs.events import Answer, ToolCallRecord
-from app.runs.problems import document
 from app.runs.request import RunRequest
 
 ANSWER = Answer(
@@ -49,6 +49,13 @@ def test_an_answer_of_an_older_release_can_be_read() -> None:
     assert run_of(older).answer == agent_answer(ANSWER)
 
 
+def test_a_failure_reads_as_the_problem_that_the_request_would_have_met() -> None:
+    error = run_of(failed()).error
+    assert error is not None
+    assert (error.status, error.budget, error.resets_in_seconds) == (429, "user", 6)
+    assert (error.instance, error.request_id) == ("/runs/r1", "q")
+
+
 def succeeded() -> Record:
     answer = msgspec.json.encode(ANSWER)
     return replace(RECORD, status="succeeded", last_event=9, ended_at=1_764_500_002.25, answer=answer)
@@ -56,7 +63,7 @@ def succeeded() -> Record:
 
 def failed() -> Record:
     budget = BudgetExceeded("user", "day", "usd", retry_after=5, resets_in=6)
-    error = msgspec.json.encode(document(budget, "/runs/r1"))
+    error = encode_error(budget)
     return replace(RECORD, status="failed", last_event=3, ended_at=1_764_500_002.25, error=error)
 
 

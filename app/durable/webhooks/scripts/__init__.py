@@ -1,12 +1,14 @@
 """The Lua scripts beside this file. Each is atomic, and goes by the server's clock: those of pods do not matter."""
 
-from importlib.resources import files
+from pathlib import Path
 
-from app.limits.scripts import CLOCK
+from app.limits.scripts import clock
+
+_HERE = Path(__file__).parent
 
 
 def _read(*parts: str) -> str:
-    return CLOCK + "".join(files(__name__).joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in parts)
+    return clock() + "".join((_HERE / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
 
 
 CLAIM = _read("host", "claim")
