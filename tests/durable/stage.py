@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.durable.keys import LEASES
 from app.durable.record import Caller, Claim, Ending, NewRun, Work, Write
 from app.durable.records import Records
 from app.ids import new_id
@@ -57,3 +58,9 @@ def steps(first: int, count: int = 1) -> dict[str, Any]:
 async def end(records: Records, claim: Claim, first_event: int = 1, **more: Any) -> None:
     ending = Ending("succeeded", answer=b'{"answer":"42"}', **more)
     await records.write(Write(claim, first_event=first_event, events=(b"run.finished {}",), ending=ending))
+
+
+async def lapse(store: Store, run_id: str) -> None:
+    """Let the lease of its worker have run out."""
+    seconds, micros = await store.call("TIME")
+    await store.call("ZADD", LEASES, int(seconds) * 1000 + int(micros) // 1000 - 1, run_id)
