@@ -1,5 +1,6 @@
 """Runs to keep, and processes that work on them."""
 
+from functools import lru_cache
 from typing import Any
 
 from app.durable.keys import LEASES
@@ -14,6 +15,7 @@ OWNER = "ada"
 CALLER = Caller("ada", None, "default", ("runs",), "", "", authenticated=True)
 
 
+@lru_cache
 def brief(*, run_lease_seconds: float = 60, run_queue_seconds: float = 86_400, **settings: Any) -> Settings:
     """Settings whose times may be shorter than a second, so that no test waits for long."""
     times = {"run_lease_seconds": run_lease_seconds, "run_queue_seconds": run_queue_seconds}

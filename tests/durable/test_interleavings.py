@@ -1,5 +1,5 @@
-"""Any interleaving of two workers, whose leases run out at any time: nothing is written twice, lost, or written by one whose
-claim is gone, and each model call is settled once."""
+"""Any interleaving of two workers, whose leases run out at any time: nothing is written twice, lost, or written with a
+claim that is gone, and each model call is settled once."""
 
 import asyncio
 from collections.abc import Coroutine
