@@ -5,6 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from app.durable.keeping import Keeping
 from app.errors import AppError
 from app.runs.events import Answer, Event
 from app.runs.request import RunRequest
@@ -18,6 +19,8 @@ class Asked(Struct, frozen=True):
 
     run: RunRequest
     user_id: str | None
+    keeping: Keeping | None = None
+    """How the run is kept; None: it is not, or as its agent has it."""
 
 
 class ErrorDialect(Protocol):
