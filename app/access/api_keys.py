@@ -58,6 +58,10 @@ class Key(Credential):
             entry.user, entry.team, entry.tier, frozenset(entry.scopes), authenticated=True, credential=self
         )
 
+    @property
+    def fingerprint(self) -> str:
+        return self.digest.hex()
+
     def withdrawn(self) -> Literal["revoked", "expired"] | None:
         """A key that is gone, expired, another user's or short of a scope. Another tier or team is for later runs."""
         now, shown = self._now(self.digest), self.principal

@@ -24,7 +24,7 @@ from app.state.store import Script, Store
 from app.telemetry.logs import log
 
 CHAT, AGENT = "chat", "agent"
-SESSIONS, USAGE, TOOLS, FEEDBACK = "sessions", "usage", "tools", "feedback"
+SESSIONS, USAGE, TOOLS, FEEDBACK, RUNS = "sessions", "usage", "tools", "feedback", "runs"
 
 _CALLERS = 4096  # whose checks are kept ready
 
