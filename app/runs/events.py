@@ -127,6 +127,14 @@ class UsageReported(Struct, frozen=True):
     iteration: int = 1
 
 
+class RunResumed(Struct, frozen=True):
+    """Another worker goes on with the run. Events from this number on were told for nothing: a model call was cut, and
+    is made again."""
+
+    name: ClassVar[str] = "run.resumed"
+    discard_from: int
+
+
 class RunFinished(Struct, frozen=True):
     name: ClassVar[str] = "run.finished"
     answer: Answer
@@ -145,6 +153,7 @@ Event = (
     | ToolFinished
     | ModelSwitched
     | UsageReported
+    | RunResumed
     | RunFinished
     | RunFailed
 )
