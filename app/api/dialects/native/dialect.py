@@ -65,19 +65,17 @@ def chat(max_message_chars: int, *, always_streams: bool = False) -> Native[Chat
 def agent(max_message_chars: int) -> Native[AgentRunRequest]:
     """The dialect of `/agent/run`."""
 
-    def run_of(body: AgentRunRequest) -> RunRequest:
-        return _task(body, max_message_chars, stream=body.stream)
-
+    run_of = partial(_task, max_message_chars=max_message_chars)
     return Native(Body(AgentRunRequest), run_of, agent_answer, AgentRunRequest.keeping)
 
 
 def task(max_message_chars: int) -> Native[RunsRequest]:
     """The dialect of `/runs`."""
-    run_of = partial(_task, max_message_chars=max_message_chars, stream=False)
+    run_of = partial(_task, max_message_chars=max_message_chars)
     return Native(Body(RunsRequest), run_of, agent_answer, RunsRequest.in_background)
 
 
-def _task(body: Task, max_message_chars: int, *, stream: bool) -> RunRequest:
+def _task(body: AgentRunRequest | RunsRequest, max_message_chars: int) -> RunRequest:
     message, history = _conversation(body, max_message_chars)
     return RunRequest(
         message=message,
@@ -87,7 +85,7 @@ def _task(body: Task, max_message_chars: int, *, stream: bool) -> RunRequest:
         tools=None if body.tools is None else tuple(body.tools),
         max_iterations=body.max_iterations,
         max_cost_usd=body.max_cost_usd,
-        stream=stream,
+        stream=body.stream,
         suggestions=body.suggestions,
         history=history,
         system=None if body.system is None else check_text("system", body.system, max_message_chars),

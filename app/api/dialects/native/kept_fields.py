@@ -86,7 +86,8 @@ class Answered(Deferred):
     stream: bool = Field(False, description="Answer with server-sent events, as `/chat/stream` does; not when left out")
     background: bool = Field(
         False,
-        description="Answer 202 at once, as `POST /runs` does, and let the run go on by itself; not when left out",
+        description="Answer 202 at once, as `POST /runs` does, and let the run go on by itself; not when left out. "
+        "`stream` then is as there",
     )
     resumable: bool | None = Field(
         None, description="Keep a stream's events for clients that lose their connection; the agent's when left out"
@@ -101,6 +102,8 @@ class Answered(Deferred):
         given = self.model_fields_set
         if given.isdisjoint(_KEPT):
             return None
+        if self.background and always_streams:
+            raise invalid([{"loc": ("background",), "msg": "This route streams. Use /chat, or POST /runs"}])
         if problems := [*self._misplaced(given, streams=always_streams or self.stream)]:
             raise invalid([{"loc": (field,), "msg": problem} for field, problem in problems])
         if self.background:
@@ -110,13 +113,11 @@ class Answered(Deferred):
         return Keeping(resumable=self.resumable, on_disconnect=self.on_disconnect, on_busy=self.on_busy)
 
     def _misplaced(self, given: set[str], *, streams: bool) -> Iterator[tuple[str, str]]:
-        if self.background and streams:
-            yield "background", "There is no stream then. Ask without one, and read /runs/{run_id}/events"
         if not self.background:
             yield from ((field, "Needs background") for field in ("start_at", "webhook") if field in given)
-        if not streams:
+        if self.background or not streams:
             yield from ((field, "Needs a stream") for field in ("resumable", "on_disconnect") if getattr(self, field))
-            if not self.background and "on_busy" in given:
+            if "on_busy" in given and not self.background:
                 yield "on_busy", "Needs background, or a stream that is resumable"
         if self.resumable is False:
             yield from ((field, "Needs resumable") for field in ("on_busy", "on_disconnect") if field in given)

@@ -89,3 +89,7 @@ class AgentRunRequest(Answered, Task):
 
 class RunsRequest(Deferred, Task):
     """A task for a run that goes on by itself."""
+
+    stream: bool = Field(
+        False, description="Have the text in the run's events piece by piece, for who follows them; whole when left out"
+    )
