@@ -31,6 +31,7 @@ REQUESTS = Counter(
     ["endpoint", "method", "status", "outcome"],
 )
 RUNS = Counter("agent_runs", "Runs that are over, by what they came to", ["agent", "outcome"])
+DEAD_RUNS = Counter("agent_dead_runs", "Background runs that were given up since their workers died", ["agent"])
 RUN_LATENCY = Histogram(
     "agent_run_latency_seconds", "Time of a run that was let in, however it ended", ["agent"], buckets=LATENCY_BUCKETS
 )
