@@ -36,5 +36,5 @@ class Durability:
         if self.status == "volatile" != before:
             log.warning(
                 "runs.volatile",
-                detail="The store keeps no append-only file: runs are lost when it restarts. Set `appendonly yes` there.",
+                detail="runs are lost when the store restarts: it keeps no append-only file (appendonly yes)",
             )

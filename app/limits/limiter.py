@@ -167,9 +167,7 @@ class Limiter:
             return None
         return self._calls.settlement(reservation, growth, until)
 
-    def settled(
-        self, reservation: Reservation, reply: Settlement | None, growth: Growth | None, until: int
-    ) -> None:
+    def settled(self, reservation: Reservation, reply: Settlement | None, growth: Growth | None, until: int) -> None:
         """What was sent is recorded; the `reply` is None if nothing had to be."""
         if reservation.ended:
             self._heartbeat.drop(reservation)
