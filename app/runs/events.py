@@ -128,8 +128,8 @@ class UsageReported(Struct, frozen=True):
 
 
 class RunResumed(Struct, frozen=True):
-    """Another worker goes on with the run. Events from this number on were told for nothing: a model call was cut, and
-    is made again."""
+    """The process that worked on the run is gone, and another one goes on. What was sent from the event with this
+    number on belongs to a model call that had no end, and does not count: it is told anew."""
 
     name: ClassVar[str] = "run.resumed"
     discard_from: int

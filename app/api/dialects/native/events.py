@@ -29,8 +29,7 @@ _SAYS = {
     "tool.finished": "what came of it",
     "model.switched": "a model failed, and another goes on: with the text so far, at this character of it",
     "usage": "what one model call used",
-    "run.resumed": "another process goes on with the run: events with an `id` from `discard_from` on, and before this "
-    "one, are void",
+    "run.resumed": "another process goes on: what was sent from this number on does not count, and is told anew",
     "run.finished": "the last event: the answer, as the plain request has it",
     "run.failed": "the last event instead: a problem",
 }
