@@ -23,6 +23,7 @@ from app.api.middleware import PROBES, Middleware
 from app.api.prefix import Prefixes
 from app.background import supervise
 from app.durable.durability import Durability
+from app.durable.engines.in_process import InProcessEngine
 from app.durable.following import Following
 from app.durable.records import Records
 from app.durable.runs import DurableRuns
@@ -48,10 +49,6 @@ from app.telemetry.known_series import start_at_zero
 from app.telemetry.prober import Prober
 from app.telemetry.scrubbing import keep_secrets_of
 from app.tools import registry as tool_registry
-
-
-class NoBell:
-    async def ring(self, run_id: str, *, at: float = 0.0, priority: int = 0) -> None: ...
 
 
 def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
@@ -88,7 +85,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         limiter,
         records,
         following,
-        NoBell(),
+        InProcessEngine(),
         Worker(),
         workers=bool(settings.workers or settings.redis_url or settings.run_queue_url),
     )

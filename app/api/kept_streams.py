@@ -5,12 +5,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.api.dialects.native.events import END_MARK
-from app.api.dialects.protocol import Dialect, Frame
+from app.api.dialects.protocol import Dialect, KeptFrame
 from app.api.lifecycle import Lifecycle
 from app.api.prefix import path_of
 from app.api.streams import STREAM_HEADERS, DisconnectWatch, Heartbeat, encoded
-from app.durable.event_codec import decode_event
 from app.durable.following import Follower
 from app.durable.record import Numbered
 from app.telemetry import metrics
@@ -44,7 +42,7 @@ class KeptStream(Response):
         self._left = left
         self._ends = lifecycle.at_drain if left is None else lifecycle.at_cut_off
         self._gone = False
-        self._over = False
+        self._ended = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         metrics.ACTIVE_STREAMS.inc()
@@ -53,7 +51,7 @@ class KeptStream(Response):
         try:
             with DisconnectWatch(receive, self._client_left):
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                await self._send_events(send, self._dialect.frames(path_of(scope)))
+                await self._send_events(send, self._dialect.kept_frames(path_of(scope)))
         finally:
             self._ends.discard(self._end)
             self._follower.close()
@@ -67,25 +65,25 @@ class KeptStream(Response):
         self._end()
 
     def _end(self) -> None:
-        self._over = True
+        self._ended = True
         self._follower.wake()
 
-    async def _send_events(self, send: Send, frame: Frame) -> None:
+    async def _send_events(self, send: Send, frame: KeptFrame) -> None:
         follower, events = self._follower, self._first
         with Heartbeat(follower.wake) as heartbeat:
-            while True:
+            while not self._ended:
+                if not events and not follower.over:
+                    await follower.wait()
+                    if self._ended:
+                        return
+                    events = follower.take()
                 if events:
-                    body = b"".join([frame(number, decode_event(event)) for number, event in events])
-                elif follower.over:  # asked for what comes after the last event
-                    body = END_MARK
-                else:
-                    body = self._dialect.heartbeat
+                    body = b"".join([frame(number, event) for number, event in events])
+                else:  # there is none after the one that was asked for, or none for a while
+                    body = self._dialect.end_mark if follower.over else self._dialect.heartbeat
                 more = not follower.over
                 await send({"type": "http.response.body", "body": body, "more_body": more})
-                heartbeat.written()
                 if not more:
                     return
-                await follower.wait()
-                if self._over:
-                    return
-                events = follower.take()
+                heartbeat.written()
+                events = ()

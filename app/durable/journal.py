@@ -192,7 +192,10 @@ class RunJournal:
 
     async def _send(self, write: Write) -> Written:
         loop = asyncio.get_running_loop()
-        until, pause = min(loop.time() + PATIENCE_SECONDS, max(self._run.ends_at, loop.time() + 5.0)), _FIRST_PAUSE_SECONDS
+        until, pause = (
+            min(loop.time() + PATIENCE_SECONDS, max(self._run.ends_at, loop.time() + 5.0)),
+            _FIRST_PAUSE_SECONDS,
+        )
         while not self.detached:
             try:
                 return await self._records.write(write)

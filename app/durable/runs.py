@@ -11,7 +11,7 @@ from app.durable.callers import kept_caller, owner_of
 from app.durable.engine import Engine
 from app.durable.following import Follower, Following
 from app.durable.keeping import IdempotencyKey, Keeping
-from app.durable.record import OVER, SOON, NewRun, Page, Record, RunStatus, Work
+from app.durable.record import OVER, SOON, Created, NewRun, Page, Record, RunStatus, Work
 from app.durable.records import Records
 from app.durable.worker import Worker
 from app.errors import NotFound, NoWorkers, RunOver, StateUnavailable
@@ -90,11 +90,13 @@ class DurableRuns:
         headers = await self._limiter.count(principal, request.operation)
         new = self._new(principal, request, keeping, key, agent, priority=priority, batch=batch)
         created = await self._records.create(new)
-        if not created.replayed:
+        if created.replayed:
+            record = await self._records.read(new.owner, created.run_id)
+            if record is None:
+                raise unknown(created.run_id)
+        else:
+            record = _record(new, created)
             await self._ring(created.run_id, keeping.start_at, priority)
-        record = await self._records.read(new.owner, created.run_id)
-        if record is None:
-            raise unknown(created.run_id)
         return Accepted(record, created.replayed, headers)
 
     async def begin(
@@ -110,7 +112,7 @@ class DurableRuns:
         created = await self._records.create(new)
         follower = await self._following.follow(new.owner, created.run_id)
         if created.claim is not None:
-            self._worker.begin(created.claim, new.work)
+            self._worker.begin(created.claim, _record(new, created))
         elif not created.replayed:
             await self._ring(created.run_id)
         return Begun(created.run_id, agent, follower, created.replayed, created.claim is not None, headers)
@@ -187,6 +189,22 @@ class DurableRuns:
             await self._engine.ring(run_id, at=at, priority=priority)
         except StateUnavailable as error:
             log.warning("run.not_rung", run_id=run_id, error=repr(error.__cause__))
+
+
+def _record(new: NewRun, created: Created) -> Record:
+    """Of a run that has just been made."""
+    claim = created.claim
+    return Record(
+        new.work,
+        new.owner,
+        new.agent,
+        created.status,
+        created.created_at,
+        start_at=new.start_at,
+        started_at=0.0 if claim is None else created.created_at,
+        priority=new.priority,
+        claims=0 if claim is None else claim.number,
+    )
 
 
 def unknown(run_id: str) -> NotFound:

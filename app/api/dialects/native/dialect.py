@@ -9,10 +9,10 @@ import msgspec
 
 from app.api.body import Body
 from app.api.dialects.native import events
-from app.api.dialects.native.events import HEARTBEAT, ShowAnswer
+from app.api.dialects.native.events import END_MARK, HEARTBEAT, ShowAnswer
 from app.api.dialects.native.problems import NativeProblems
 from app.api.dialects.native.requests import AgentRunRequest, ChatRequest, Question, RunsRequest, Task
-from app.api.dialects.protocol import Asked, Frame
+from app.api.dialects.protocol import Asked, Frame, KeptFrame
 from app.api.invalid import invalid
 from app.durable.keeping import Keeping
 from app.errors import InvalidRequest
@@ -35,6 +35,7 @@ class Native(NativeProblems, Generic[Q]):
     show: ShowAnswer
     keeping_of: Callable[[Q], Keeping | None]
     heartbeat = HEARTBEAT
+    end_mark = END_MARK
 
     def request(self, body: bytes) -> Asked:
         read = self.body.read(body)
@@ -42,6 +43,9 @@ class Native(NativeProblems, Generic[Q]):
 
     def frames(self, path: str) -> Frame:
         return events.frames(self.show, path)
+
+    def kept_frames(self, path: str) -> KeptFrame:
+        return events.kept_frames(self.show, path)
 
     def whole(self, answer: Answer) -> bytes:
         return _encode(self.show(answer))
