@@ -9,10 +9,11 @@ from app.agents.catalog import DEFAULT
 from app.agents.definition import Agent
 from app.durable.callers import kept_caller, owner_of
 from app.durable.engine import Engine
-from app.durable.following import Follower, Following
+from app.durable.following import Following
 from app.durable.keeping import IdempotencyKey, Keeping
 from app.durable.record import OVER, SOON, Created, NewRun, Page, Record, RunStatus, Work
 from app.durable.records import Records
+from app.durable.run_events import RunEvents
 from app.durable.worker import Worker
 from app.errors import NotFound, NoWorkers, RunOver, StateUnavailable
 from app.ids import new_id
@@ -36,11 +37,11 @@ class Accepted(Struct, frozen=True):
 
 
 class Begun(Struct, frozen=True):
-    """A run whose events are to be streamed; the follower is the caller's to close."""
+    """A run whose events are to be streamed; which are the caller's to close."""
 
     run_id: str
     agent: Agent
-    follower: Follower
+    events: RunEvents
     replayed: bool
     here: bool
     """This process works on it: its first event is a matter of moments."""
@@ -110,12 +111,16 @@ class DurableRuns:
         headers = await self._limiter.count(principal, request.operation)
         new = self._new(principal, request, keeping, key, agent, here=True)
         created = await self._records.create(new)
-        follower = await self._following.follow(new.owner, created.run_id)
-        if created.claim is not None:
-            self._worker.begin(created.claim, _record(new, created))
+        here = created.claim is not None
+        if here:
+            self._following.works_on(created.run_id)
+        events = RunEvents(self._following.follow(new.owner, created.run_id))
+        if here:
+            events.begin()  # before there are any
+            self._worker.begin(created, new)
         elif not created.replayed:
             await self._ring(created.run_id)
-        return Begun(created.run_id, agent, follower, created.replayed, created.claim is not None, headers)
+        return Begun(created.run_id, agent, events, created.replayed, here, headers)
 
     async def read(self, principal: Principal, run_id: str) -> Record:
         """Raises NotFound."""
@@ -130,9 +135,11 @@ class DurableRuns:
         """The caller's own, newest first."""
         return await self._records.list(owner_of(principal), session=session, status=status, cursor=cursor, limit=limit)
 
-    async def follow(self, principal: Principal, run_id: str, after: int) -> Follower:
+    async def follow(self, principal: Principal, run_id: str, after: int) -> RunEvents:
         """The events after this number, as they come. Raises NotFound and EventsGone."""
-        return await self._following.follow(owner_of(principal), run_id, after)
+        owner = owner_of(principal)
+        await self._records.events(owner, run_id, after, 1)
+        return RunEvents(self._following.follow(owner, run_id, after))
 
     async def cancel(self, principal: Principal, run_id: str) -> RunStatus:
         """The status afterwards: `running` as long as its worker has not ended it. Raises NotFound and RunOver."""
@@ -193,18 +200,7 @@ class DurableRuns:
 
 def _record(new: NewRun, created: Created) -> Record:
     """Of a run that has just been made."""
-    claim = created.claim
-    return Record(
-        new.work,
-        new.owner,
-        new.agent,
-        created.status,
-        created.created_at,
-        start_at=new.start_at,
-        started_at=0.0 if claim is None else created.created_at,
-        priority=new.priority,
-        claims=0 if claim is None else claim.number,
-    )
+    return Record(new.work, new.owner, new.agent, created.status, created.created_at, new.start_at)
 
 
 def unknown(run_id: str) -> NotFound:
