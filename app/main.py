@@ -44,6 +44,7 @@ from app.state.feedback import build_feedback
 from app.state.flights import Flights
 from app.state.redis import connect
 from app.state.sessions import Sessions
+from app.state.subscription import subscription
 from app.telemetry import event_loop, traces
 from app.telemetry.known_series import start_at_zero
 from app.telemetry.prober import Prober
@@ -77,7 +78,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         tools=registry,
     )
     records = Records(store, settings)
-    following = Following(records)
+    following = Following(records, subscription(store))
     durability = Durability(records.volatile if settings.redis_url else None)
     durable = DurableRuns(
         runner,
@@ -127,6 +128,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             await marks.aclose()
         if similar is not None:
             await similar.aclose()
+        await following.aclose()
         await limiter.close()
         await models.aclose()
         await store.aclose()
