@@ -26,7 +26,7 @@ from app.state.store import Script, Store
 from app.telemetry.logs import log
 
 CHAT, AGENT = "chat", "agent"
-SESSIONS, USAGE, TOOLS, FEEDBACK = "sessions", "usage", "tools", "feedback"
+SESSIONS, USAGE, TOOLS, FEEDBACK, RUNS = "sessions", "usage", "tools", "feedback", "runs"
 
 Part = Literal["all", "rates", "work"]
 """Of what a run is checked against: its rates as it is asked for, the rest when it is worked on, or all at once."""
