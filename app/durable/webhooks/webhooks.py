@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from app.durable.record import OVER, Caller, Record, Webhook
-from app.durable.webhooks.backoff import Backoff
-from app.durable.webhooks.deliverer import Deliverer
+from app.durable.webhooks.backoff import AS_DOCUMENTED, Backoff
+from app.durable.webhooks.deliverer import LOOK_SECONDS, Deliverer
 from app.durable.webhooks.outbox import Delivery, Outbox
 from app.durable.webhooks.secrets import Secrets
 from app.durable.webhooks.sending import SECONDS, Sender
@@ -41,11 +41,19 @@ async def check_webhook(webhooks: "Webhooks | None", webhook: Webhook, caller: C
 class Webhooks:
     """Built once a process."""
 
-    def __init__(self, secrets: Secrets, egress: Egress, outbox: Outbox, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        secrets: Secrets,
+        egress: Egress,
+        outbox: Outbox,
+        backoff: Backoff = AS_DOCUMENTED,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
+        """`look_seconds`: longest time until a new delivery is seen."""
         self._secrets = secrets
         self._egress = egress
         self._outbox = outbox
-        self._backoff = backoff or Backoff()
+        self.run = Deliverer(outbox, Sender(egress, secrets), backoff, look_seconds).run
         self.watch = secrets.watch
         for outcome in OUTCOMES:
             metrics.WEBHOOK_DELIVERIES.labels(outcome)
@@ -75,10 +83,6 @@ class Webhooks:
         if record.status not in OVER:
             raise Conflict("The run is not over: its webhook is sent when it is.")
         await self._outbox.again(record)
-
-    async def run(self) -> None:
-        """Deliver until cancelled."""
-        await Deliverer(self._outbox, Sender(self._egress, self._secrets), self._backoff).run()
 
     async def aclose(self) -> None:
         await self._egress.aclose()
