@@ -15,9 +15,6 @@ OVER: frozenset[RunStatus] = frozenset({"succeeded", "failed", "cancelled", "exp
 OnBusy = Literal["reject", "enqueue", "interrupt"]
 """What becomes of a run whose session has one that is not over."""
 
-OnDisconnect = Literal["cancel", "continue"]
-"""What becomes of a run whose reader leaves."""
-
 SOON, LATER = 0, 9
 """Priorities: of runs that somebody waits for, and of batches."""
 
@@ -196,8 +193,10 @@ class News(Struct, frozen=True):
     """What a follower of a run has not seen yet."""
 
     events: tuple[Numbered, ...]
+    more: bool
+    """There are further events in the store."""
     over: bool
-    """The run is over: what follows these events is in the store already, or never will be."""
+    """These are the last of a run that is over."""
 
 
 Fields = Mapping[bytes, bytes]
