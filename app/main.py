@@ -11,7 +11,7 @@ from app import memory
 from app.access.identity import build_identity
 from app.access.proxies import Proxies
 from app.agents.catalog import Agents
-from app.api import agent, chat, docs, feedback, health, request_metrics, runs, sessions, tools, usage
+from app.api import agent, chat, docs, feedback, health, request_metrics, runs, sessions, tools, usage, webhooks
 from app.api.authentication import document_authentication
 from app.api.caller import Callers
 from app.api.cors import CrossOrigin
@@ -27,6 +27,7 @@ from app.durable.engines.in_process import InProcessEngine
 from app.durable.following import Following
 from app.durable.records import Records
 from app.durable.runs import DurableRuns
+from app.durable.webhooks.message import delivery
 from app.durable.worker import Worker
 from app.limits.gate import Gate
 from app.limits.limiter import Limiter
@@ -77,7 +78,12 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         agents=agents,
         tools=registry,
     )
-    records = Records(store, settings)
+    records = Records(store, settings, delivery)
+    hooks = None
+    if settings.webhook_secrets_dir is not None:
+        from app.durable.webhooks.webhooks import build_webhooks
+
+        hooks = build_webhooks(settings, store, settings.webhook_secrets_dir)
     following = Following(records, subscription(store))
     durability = Durability(records.volatile if settings.redis_url else None)
     durable = DurableRuns(
@@ -89,6 +95,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         InProcessEngine(),
         Worker(),
         workers=bool(settings.workers or settings.redis_url or settings.run_queue_url),
+        webhooks=hooks,
     )
     kept = KeptRuns(durable, lifecycle)
     prober = Prober(
@@ -115,6 +122,10 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             asyncio.create_task(keep("event-loop", event_loop.watch, essential=False)),
             asyncio.create_task(keep("memory", memory.trim, essential=False)),
         ]
+        if hooks is not None:
+            watchers.append(asyncio.create_task(keep("webhook-secrets", hooks.watch)))
+            if settings.workers:
+                watchers.append(asyncio.create_task(keep("webhooks", hooks.run, essential=False)))
         if lifecycle.state == "starting":  # and not asked to leave meanwhile
             lifecycle.state = "ready"
         yield
@@ -129,6 +140,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         if similar is not None:
             await similar.aclose()
         await following.aclose()
+        if hooks is not None:
+            await hooks.aclose()
         await limiter.close()
         await models.aclose()
         await store.aclose()
@@ -139,6 +152,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     chat.routes(app, runner, kept, settings.max_message_chars)
     agent.routes(app, runner, kept, settings.max_message_chars)
     runs.routes(app, durable, kept, limiter, settings.max_message_chars)
+    webhooks.routes(app, durable.read, hooks, limiter)
     tools.routes(app, registry, limiter, lifecycle, tracing)
     sessions.routes(app, history, limiter)
     usage.routes(app, limiter)

@@ -1,6 +1,7 @@
 """Webhooks of one process: which ones requests may name, what became of them, and their delivery."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from app.durable.record import OVER, Caller, Record, Webhook
 from app.durable.webhooks.backoff import AS_DOCUMENTED, Backoff
@@ -21,21 +22,12 @@ KEPT_SECONDS = 3 * DAY
 """Longer than a delivery is tried."""
 
 
-def build_webhooks(settings: Settings, store: Store) -> "Webhooks | None":
-    """None without WEBHOOK_SECRETS_DIR: no request may name a webhook then, and nothing is sent. Raises
-    ConfigurationError for secrets that cannot be read."""
-    if settings.webhook_secrets_dir is None:
-        return None
+def build_webhooks(settings: Settings, store: Store, folder: Path) -> "Webhooks":
+    """Signed with the secrets in `folder`, WEBHOOK_SECRETS_DIR. Raises ConfigurationError for those that cannot be
+    read."""
     egress = Egress(settings.webhook_hosts, client_context(settings.tls_strict), seconds=SECONDS)
     outbox = Outbox(store, kept_seconds=max(settings.run_ttl_seconds, KEPT_SECONDS))
-    return Webhooks(Secrets(settings.webhook_secrets_dir), egress, outbox)
-
-
-async def check_webhook(webhooks: "Webhooks | None", webhook: Webhook, caller: Caller) -> None:
-    """Raises InvalidRequest for a webhook that a request may not name."""
-    if webhooks is None:
-        raise _invalid("webhook", "This service sends none (WEBHOOK_SECRETS_DIR is not set). Leave it out")
-    await webhooks.check(webhook, caller)
+    return Webhooks(Secrets(folder), egress, outbox)
 
 
 class Webhooks:
