@@ -106,7 +106,9 @@ class Process(Stage):
         self.tasks.append(task)
         return task
 
-    async def submit(self, message: str = "Hello", *, session: str = "", caller: Caller = CALLER, **request: Any) -> str:
+    async def submit(
+        self, message: str = "Hello", *, session: str = "", caller: Caller = CALLER, **request: Any
+    ) -> str:
         asked = RunRequest(message, session_id=session or None, **request)
         work = Work(new_id(), session or new_id(), caller, asked, "request", "")
         created = await self.records.create(NewRun(work, OWNER, "default", session=session))

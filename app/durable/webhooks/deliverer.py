@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import MsgspecError
 
-from app.durable.webhooks.attempt import Result, with_attempt
+from app.durable.webhooks.attempt import Attempt, Result, now, with_attempt
 from app.durable.webhooks.backoff import Backoff
 from app.durable.webhooks.message import Message, read_message
 from app.durable.webhooks.outbox import Due, Outbox, Sending, State
@@ -84,6 +84,9 @@ class Deliverer:
         began = monotonic()
         try:
             result = await self._sender.send(due.run_id, message, due.ended_at)
+        except Exception:
+            log.exception("webhook.crashed", run_id=due.run_id, host=message.host)
+            result = Result(Attempt(now(), None, "crashed", 0.0))
         finally:
             self._done(message.host, monotonic() - began)
         state, pause = self._judge(due, result)
