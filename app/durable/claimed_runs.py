@@ -8,7 +8,7 @@ from app.access.identity import Identity
 from app.durable.engine import Engine
 from app.durable.event_codec import encode_event
 from app.durable.heartbeat import Heartbeat
-from app.durable.journal import RunJournal, Tell, ending_of
+from app.durable.journal import Readers, RunJournal, ending_of
 from app.durable.principals import principal_of
 from app.durable.record import Claimed, Ending, Record, RunTaken, Write
 from app.durable.records import Records
@@ -36,11 +36,11 @@ class ClaimedRuns:
         runner: Runner,
         identity: Identity,
         tracing: Tracing,
-        tell: Tell,
+        readers: Readers,
     ) -> None:
         self._seconds = settings.background_timeout_seconds
         self._records, self._engine, self._runner = records, engine, runner
-        self._identity, self._tracing, self._tell = identity, tracing, tell
+        self._identity, self._tracing, self._readers = identity, tracing, readers
         self._heartbeat = Heartbeat(records, settings)
         self.journals: dict[str, RunJournal] = {}
         """Of the runs that are worked on, by their ids."""
@@ -75,7 +75,7 @@ class ClaimedRuns:
             earlier=earlier,
             seconds=seconds,
             records=self._records,
-            tell=self._tell,
+            readers=self._readers,
             deliver=_deliver,
         )
         handle, journal = self._runner.take_up(principal, work.request, work.run_id, work.session_id, make, earlier)
@@ -89,6 +89,7 @@ class ClaimedRuns:
         run_id = claimed.claim.run_id
         journal = self.journals[run_id]
         self._heartbeat.keep(claimed.claim, journal)
+        self._readers.works_on(run_id)
         try:
             async with handle:
                 while not handle.over:
@@ -96,6 +97,7 @@ class ClaimedRuns:
                     handle.take()
         finally:
             self._heartbeat.drop(claimed.claim)
+            self._readers.leaves(run_id)
             del self.journals[run_id]
         if journal.due_again is not None:
             at = time.time() + journal.due_again if journal.due_again else 0.0
@@ -120,7 +122,7 @@ class ClaimedRuns:
         except (RunTaken, StateUnavailable) as refused:
             log.warning("run.abandoned", run_id=claimed.claim.run_id, error=repr(refused))
             return
-        self._tell(claimed.claim.run_id, number, (event,))
+        self._readers.tell(claimed.claim.run_id, number, (event,))
         log.warning("run.refused", run_id=claimed.claim.run_id, agent=record.agent, error=error.slug)
 
     async def aclose(self) -> None:

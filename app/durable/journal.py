@@ -6,7 +6,7 @@ what is numbered counts once.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -33,8 +33,20 @@ PATIENCE_SECONDS = 60.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
 _LAST_WORDS_SECONDS = 2.0
 
-Tell = Callable[[str, int, Sequence[bytes]], None]
-"""Called with a run's id, the number of an event that was written, it and those that were written with it."""
+
+class Readers(Protocol):
+    """Those of this process: they need not ask the store for what is worked on here."""
+
+    def works_on(self, run_id: str) -> None:
+        """This process works on the run, and tells all that it writes."""
+
+    def leaves(self, run_id: str) -> None:
+        """It does not any more."""
+
+    def tell(self, run_id: str, first: int, events: Sequence[bytes]) -> None:
+        """Events that were written, encoded, from this number on."""
+
+
 Deliver = Callable[[Record, Ending, int], bytes]
 """What the outbox gets of a run that ends so, with its last event's number."""
 
@@ -52,7 +64,7 @@ class RunJournal:
         earlier: Earlier | None,
         seconds: float,
         records: Records,
-        tell: Tell,
+        readers: Readers,
         deliver: Deliver,
     ) -> None:
         self.earlier = earlier
@@ -61,7 +73,7 @@ class RunJournal:
         self.last = claimed.record.last_event
         """The number of the last event."""
         self._run, self._handle, self._claimed = run, handle, claimed
-        self._records, self._tell, self._deliver = records, tell, deliver
+        self._records, self._readers, self._deliver = records, readers, deliver
         self._steps = self._marked_steps = claimed.record.steps
         self._events: list[bytes] = []
         self._told = self._marked_event = self.last
@@ -194,7 +206,7 @@ class RunJournal:
         if write.settlement is not None or ending is not None:
             limiter.settled(run.reservation, written.settlement, growth, paid)
         if events:
-            self._tell(self.run_id, write.first_event, events)
+            self._readers.tell(self.run_id, write.first_event, events)
         if written.cancelling and ending is None:
             self.cancel()
         if self._timer is None and ending is None and (self._events or self._marked_steps > self._steps):

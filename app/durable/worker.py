@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from random import uniform
 from typing import Any
 
 from app.access.identity import Identity
 from app.durable.claimed_runs import ClaimedRuns
 from app.durable.engine import Engine
-from app.durable.journal import Tell
+from app.durable.journal import Readers
 from app.durable.record import Claimed, Created, NewRun, Record
 from app.durable.records import Records
 from app.errors import StateUnavailable
@@ -37,17 +38,16 @@ class Worker:
         runner: Runner,
         identity: Identity,
         tracing: Tracing,
-        *,
-        tell: Tell,
+        readers: Readers,
     ) -> None:
-        """`tell` is called with the events of runs that are worked on here, once they are written."""
         self._records, self._engine = records, engine
-        self._claimed = ClaimedRuns(settings, records, engine, runner, identity, tracing, tell)
+        self._claimed = ClaimedRuns(settings, records, engine, runner, identity, tracing, readers)
         self._most = settings.workers
         self._places = asyncio.Semaphore(self._most)
         self._here: set[str] = set()  # runs that this process has begun
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
+        records.on_due(lambda run_id: self._start(self._ring(run_id)))
 
     async def work(self, run_id: str) -> None:
         """Work on the run until it is over, or another worker's. Does not raise."""
@@ -142,6 +142,10 @@ class Worker:
             except StateUnavailable:
                 continue  # the next look finds it
         await self._stopping.wait()
+
+    async def _ring(self, run_id: str) -> None:
+        with suppress(StateUnavailable):  # it is found without
+            await self._engine.ring(run_id)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -8,7 +8,7 @@ import msgspec
 
 from app.access.identity import Identity
 from app.durable.event_codec import decode_event
-from app.durable.record import Caller, Claimed, NewRun, Record, Work
+from app.durable.record import Caller, NewRun, Record, Work
 from app.durable.records import Records
 from app.durable.worker import Worker
 from app.ids import new_id
@@ -41,8 +41,8 @@ class Silent:
 
 
 class MortalStore:
-    """The connection of a process that is killed: at its call with this number, before the store has carried that out or
-    after. No reply ever comes then."""
+    """The connection of a process that is killed: at its call with this number, before the store has carried that out
+    or after. No reply ever comes then."""
 
     def __init__(self, store: Store, *, dies_at: int = 0, after: bool = False) -> None:
         self._store, self._dies_at, self._after = store, dies_at, after
@@ -78,6 +78,24 @@ class MortalStore:
     async def aclose(self) -> None: ...
 
 
+class Told:
+    """The readers of a process: what they are told."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[int, bytes]] = []
+        self.here: set[str] = set()
+
+    def works_on(self, run_id: str) -> None:
+        self.here.add(run_id)
+
+    def leaves(self, run_id: str) -> None:
+        self.here.discard(run_id)
+
+    def tell(self, run_id: str, first: int, events: Sequence[bytes]) -> None:
+        assert run_id in self.here
+        self.events += enumerate(events, first)
+
+
 class Process(Stage):
     """A process with a worker."""
 
@@ -89,7 +107,7 @@ class Process(Stage):
         self.settings = self.settings.model_copy(update=times)
         self.records = Records(store, self.settings)
         self.engine = Silent()
-        self.told: list[tuple[str, int, Sequence[bytes]]] = []
+        self.readers = Told()
         self.worker = Worker(
             self.settings,
             self.records,
@@ -97,7 +115,7 @@ class Process(Stage):
             self.runner,
             identity,
             more.get("tracing") or Tracing(None),
-            tell=lambda *told: self.told.append(told),
+            self.readers,
         )
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -129,8 +147,3 @@ class Process(Stage):
         record = await self.record(run_id)
         assert record.status == "succeeded", (record.status, record.error)
         return msgspec.json.decode(record.answer, type=Answer)
-
-
-def crashed_and_due(claimed: Claimed | None) -> Claimed:
-    assert claimed is not None
-    return claimed
