@@ -15,9 +15,6 @@ OVER: frozenset[RunStatus] = frozenset({"succeeded", "failed", "cancelled", "exp
 OnBusy = Literal["reject", "enqueue", "interrupt"]
 """What becomes of a run whose session has one that is not over."""
 
-OnDisconnect = Literal["cancel", "continue"]
-"""What becomes of a run whose reader leaves."""
-
 SOON, LATER = 0, 9
 """Priorities: of runs that somebody waits for, and of batches."""
 
