@@ -12,7 +12,7 @@ from app import memory
 from app.access.identity import build_identity
 from app.access.proxies import Proxies
 from app.agents.catalog import Agents
-from app.api import agent, chat, docs, feedback, health, request_metrics, runs, sessions, tools, usage
+from app.api import agent, chat, docs, feedback, health, request_metrics, runs, sessions, tools, usage, webhooks
 from app.api.authentication import document_authentication
 from app.api.caller import Callers
 from app.api.cors import CrossOrigin
@@ -28,6 +28,7 @@ from app.durable.engine import build_engine
 from app.durable.following import Following
 from app.durable.records import Records
 from app.durable.runs import DurableRuns
+from app.durable.webhooks.message import delivery
 from app.durable.worker import Worker
 from app.limits.gate import Gate
 from app.limits.limiter import Limiter
@@ -96,7 +97,12 @@ class Parts:
         )
         self.identity = build_identity(settings)
         self.identity.on_look(self.runner.end_withdrawn)
-        self.records = Records(self.store, settings)
+        self.records = Records(self.store, settings, delivery)
+        self.webhooks = None
+        if settings.webhook_secrets_dir is not None:
+            from app.durable.webhooks.webhooks import build_webhooks
+
+            self.webhooks = build_webhooks(settings, self.store, settings.webhook_secrets_dir)
         self.following = Following(self.records, subscription(self.store))
         self.engine = build_engine(settings)
         self.worker = Worker(
@@ -113,7 +119,9 @@ class Parts:
         """What goes on in the background, each in a task."""
         keep = partial(supervise, lifecycle=self.lifecycle)
         self.following.on_cancel(self.worker.cancel)
+        secrets = [] if self.webhooks is None else [asyncio.create_task(keep("webhook-secrets", self.webhooks.watch))]
         return [
+            *secrets,
             asyncio.create_task(keep("probes", self.prober.watch, essential=False)),
             asyncio.create_task(keep("keys", self.identity.watch)),
             asyncio.create_task(keep("agents", self.agents.watch)),
@@ -121,6 +129,13 @@ class Parts:
             asyncio.create_task(keep("event-loop", event_loop.watch, essential=False)),
             asyncio.create_task(keep("memory", memory.trim, essential=False)),
         ]
+
+    def deliver(self) -> Sequence[asyncio.Task[None]]:
+        """Delivers webhooks, in a process that works on runs."""
+        if self.webhooks is None:
+            return []
+        keep = partial(supervise, lifecycle=self.lifecycle, essential=False)
+        return [asyncio.create_task(keep("webhooks", self.webhooks.run))]
 
     async def aclose(self) -> None:
         await self.worker.aclose()
@@ -132,6 +147,8 @@ class Parts:
         if self.similar is not None:
             await self.similar.aclose()
         await self.following.aclose()
+        if self.webhooks is not None:
+            await self.webhooks.aclose()
         await self.limiter.close()
         await self.models.aclose()
         await self.store.aclose()
@@ -148,7 +165,7 @@ class WorkerProcess:
 
     async def run(self) -> None:
         """Until `stop` is called; the runs are handed back then."""
-        watchers = self._parts.watch()
+        watchers = [*self._parts.watch(), *self._parts.deliver()]
         self.lifecycle.state = "ready"
         try:
             await supervise("worker", self._parts.worker.run, lifecycle=self.lifecycle)
@@ -183,6 +200,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         parts.engine,
         parts.worker,
         workers=bool(settings.workers or settings.redis_url or settings.run_queue_url),
+        webhooks=parts.webhooks,
     )
     kept = KeptRuns(durable, lifecycle)
     gate = Gate(settings.anonymous_per_minute, settings.anonymous_concurrent, settings.refused_per_minute)
@@ -199,6 +217,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         ]
         if settings.workers:
             watchers.append(asyncio.create_task(keep("worker", parts.worker.run, essential=False)))
+            watchers += parts.deliver()
         if lifecycle.state == "starting":  # and not asked to leave meanwhile
             lifecycle.state = "ready"
         yield
@@ -212,6 +231,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     chat.routes(app, runner, kept, settings.max_message_chars)
     agent.routes(app, runner, kept, settings.max_message_chars)
     runs.routes(app, durable, kept, limiter, settings.max_message_chars)
+    webhooks.routes(app, durable.read, parts.webhooks, limiter)
     tools.routes(app, parts.registry, limiter, lifecycle, tracing)
     sessions.routes(app, parts.history, limiter)
     usage.routes(app, limiter)

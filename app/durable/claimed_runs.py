@@ -132,4 +132,4 @@ class ClaimedRuns:
 def _deliver(record: Record, ending: Ending, last_event: int) -> bytes:
     from app.durable.webhooks.message import delivery  # most runs have no webhook
 
-    return delivery(record, ending.status, last_event=last_event, answer=ending.answer, error=ending.error)
+    return delivery(record, ending, last_event)

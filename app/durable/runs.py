@@ -1,6 +1,7 @@
 """Durable runs as the API, batches and webhooks know them: submit, begin, read, list, follow, cancel."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -11,11 +12,11 @@ from app.durable.callers import kept_caller, owner_of
 from app.durable.engine import Engine
 from app.durable.following import Following
 from app.durable.keeping import IdempotencyKey, Keeping
-from app.durable.record import OVER, SOON, Created, NewRun, Page, Record, RunStatus, Work
+from app.durable.record import OVER, SOON, Created, NewRun, Page, Record, RunStatus, Webhook, Work
 from app.durable.records import Records
 from app.durable.run_events import RunEvents
 from app.durable.worker import Worker
-from app.errors import NotFound, NoWorkers, RunOver, StateUnavailable
+from app.errors import InvalidRequest, NotFound, NoWorkers, RunOver, StateUnavailable
 from app.ids import new_id
 from app.limits.limiter import Limiter
 from app.runs.request import RunRequest
@@ -23,6 +24,9 @@ from app.runs.runner import Runner
 from app.telemetry.context import current
 from app.telemetry.logs import log
 from app.telemetry.propagation import traceparent
+
+if TYPE_CHECKING:
+    from app.durable.webhooks.webhooks import Webhooks
 
 _UNNAMED = IdempotencyKey("", "")
 
@@ -62,8 +66,9 @@ class DurableRuns:
         worker: Worker,
         *,
         workers: bool,
+        webhooks: "Webhooks | None" = None,
     ) -> None:
-        """`workers`: whether any process can work on what is submitted."""
+        """`workers`: whether any process can work on what is submitted. `webhooks`: None where none are sent."""
         self._runner = runner
         self._agents = agents
         self._limiter = limiter
@@ -72,6 +77,7 @@ class DurableRuns:
         self._engine = engine
         self._worker = worker
         self._workers = workers
+        self._webhooks = webhooks
 
     async def submit(
         self,
@@ -88,6 +94,8 @@ class DurableRuns:
         if not self._workers:
             raise NoWorkers
         agent = self._runner.check(principal, request)
+        if keeping.webhook is not None:
+            await self._check_webhook(keeping.webhook, principal)
         headers = await self._limiter.count(principal, request.operation)
         new = self._new(principal, request, keeping, key, agent, priority=priority, batch=batch)
         created = await self._records.create(new)
@@ -99,6 +107,13 @@ class DurableRuns:
             record = _record(new, created)
             await self._ring(created.run_id, keeping.start_at, priority)
         return Accepted(record, created.replayed, headers)
+
+    async def _check_webhook(self, webhook: Webhook, principal: Principal) -> None:
+        """Raises InvalidRequest."""
+        if self._webhooks is None:
+            problem = "This service sends none (WEBHOOK_SECRETS_DIR is not set). Leave it out"
+            raise InvalidRequest(f"webhook: {problem}", [{"field": "webhook", "problem": problem}])
+        await self._webhooks.check(webhook, kept_caller(principal))
 
     async def begin(
         self, principal: Principal, request: RunRequest, keeping: Keeping, key: IdempotencyKey = _UNNAMED

@@ -51,7 +51,7 @@ class WebhookRequest(BaseModel):
 
     url: str = Field(min_length=1, max_length=2048, examples=["https://example.com/hooks/runs"])
     secret: str = Field(
-        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        pattern=r"^[A-Za-z0-9._-]{1,134}$",
         description="The name of the secret that signs the message, one of the service's; not the secret itself",
     )
 
