@@ -227,7 +227,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         await parts.aclose()
 
     app = Api(lifespan)
-    app.state.runner = runner
+    app.state.runner, app.state.kept = runner, kept
     chat.routes(app, runner, kept, settings.max_message_chars)
     agent.routes(app, runner, kept, settings.max_message_chars)
     runs.routes(app, durable, kept, limiter, settings.max_message_chars)
