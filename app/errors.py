@@ -15,6 +15,7 @@ AppError
 ├── KeyReused 422                the Idempotency-Key came with another body before
 ├── EventsGone 410               events after this number were trimmed, or never were
 ├── TooManyRuns 429              of one caller are waiting or going on
+├── TooManyBatches 429           of one caller are kept and not over
 ├── RunExpired 504               nobody began the run in time, or nobody decided
 ├── RunCrashed 500               several workers died over the run
 ├── MalformedRequest 400         not HTTP/1.1 as RFC 9112 has it; raised by app/http_protocol.py
@@ -181,6 +182,15 @@ class TooManyRuns(AppError):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"{most} of your runs are waiting or going on, which is the most. Try again.", retry_after=30)
+
+
+class TooManyBatches(AppError):
+    status, slug, title = 429, "too-many-batches", "Too many batches"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"{most} of your batches are not over, which is the maximum. Wait for one, or cancel it.", retry_after=60
+        )
 
 
 class RunExpired(AppError):

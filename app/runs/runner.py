@@ -23,6 +23,7 @@ from app.runs.estimates import (
     most_of_call,
     most_of_run,
 )
+from app.runs.events import Event
 from app.runs.feed import Feed
 from app.runs.handle import RunHandle
 from app.runs.memory import Memory
@@ -65,6 +66,20 @@ class Runner:
         for a tool asked for that the principal may not use, InvalidRequest for what the agent does not allow to be
         set, before anything has started.
         """
+        feed = Feed()
+        run = self.prepare(principal, request, feed.emit)
+        return RunHandle(
+            partial(self._pipeline, run),
+            self._going_on,
+            feed,
+            principal.credential,
+            _conclude=partial(conclude, run),
+        )
+
+    def prepare(
+        self, principal: Principal, request: RunRequest, emit: Callable[[Event], None] = lambda _: None
+    ) -> RunContext:
+        """A run as `start` begins it. Raises what that raises."""
         services = self._services
         agent = self._find(principal, request)
         tools = self._tools(principal, agent, request)
@@ -85,8 +100,7 @@ class Runner:
         costs = Costs(model.dearest, system, tools.most_tokens + most_format_tokens(request.response_format))
         message_id, session_id = new_id(), request.session_id or new_id()
         first = partial(_first_call, request, agent, limits, costs)
-        feed = Feed()
-        run = RunContext(
+        return RunContext(
             services,
             principal,
             request,
@@ -106,15 +120,8 @@ class Runner:
                 message_id,
                 UserMessage(request.message),
             ),
-            feed.emit,
+            emit,
             router=router,
-        )
-        return RunHandle(
-            partial(self._pipeline, run),
-            self._going_on,
-            feed,
-            principal.credential,
-            _conclude=partial(conclude, run),
         )
 
     def stop(self) -> None:
