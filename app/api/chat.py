@@ -5,11 +5,11 @@ from starlette.responses import Response, StreamingResponse
 
 from app.api.answering import RUN_HEADERS, RUN_PROBLEMS, answer
 from app.api.dialects.native import dialect
-from app.api.dialects.native.answers import ChatAnswer
 from app.api.dialects.native.events import documented
 from app.api.dialects.native.requests import ChatRequest
 from app.api.framework import Api
 from app.api.openapi import also_json
+from app.runs.answers import ChatAnswer
 from app.runs.runner import Runner
 
 EITHER = "The answer whole as JSON, or with `stream: true` the run's events, as server-sent events."

@@ -21,10 +21,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import __version__
-from app.api.dialects.native.problems import Problem
 from app.api.dialects.protocol import ErrorDialect
 from app.api.failures import REFUSALS, answer_to, describe_errors
 from app.api.openapi import Change, Document, Schemas
+from app.runs.problems import Problem
 from app.telemetry.traces import Tracing, caller_of
 
 Handler = Callable[..., Awaitable[Response]]

@@ -8,7 +8,6 @@ import msgspec
 
 from app.api.body import Body
 from app.api.dialects.native import events
-from app.api.dialects.native.answers import agent_answer, chat_answer
 from app.api.dialects.native.events import HEARTBEAT, ShowAnswer
 from app.api.dialects.native.problems import NativeProblems
 from app.api.dialects.native.requests import AgentRunRequest, ChatRequest, Question
@@ -17,6 +16,7 @@ from app.api.invalid import invalid
 from app.errors import InvalidRequest
 from app.limits.limiter import AGENT
 from app.messages import AssistantMessage, Message, UserMessage
+from app.runs.answers import agent_answer, chat_answer
 from app.runs.events import Answer
 from app.runs.request import RunRequest
 

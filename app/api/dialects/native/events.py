@@ -7,10 +7,10 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.api.dialects.native.problems import Problem, document
 from app.api.dialects.protocol import Frame
 from app.api.error_headers import retry_after_seconds
 from app.runs.events import Answer, Event, RunFailed, RunFinished, RunStarted, Token
+from app.runs.problems import Problem, document
 
 HEARTBEAT = b": still here\n\n"
 END_MARK = b"data: [DONE]\n\n"
