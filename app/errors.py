@@ -11,6 +11,7 @@ AppError
 ├── Conflict 409                 what is asked for does not go together with what is going on
 │   ├── SessionBusy 409          a run of the session is going on, and the request did not say to wait or to end it
 │   ├── RunOver 409              the run that is to be cancelled is over
+│   ├── BatchOver 409            likewise of a batch
 │   └── RunCancelled 409         the run was cancelled: its last event
 ├── KeyReused 422                the Idempotency-Key came with another body before
 ├── EventsGone 410               events after this number were trimmed, or never were
@@ -148,6 +149,13 @@ class RunOver(Conflict):
 
     def members(self) -> Mapping[str, Any]:
         return {"run_status": self.run_status}
+
+
+class BatchOver(Conflict):
+    slug, title = "batch-over", "The batch is over"
+
+    def __init__(self, batch_id: str, status: str) -> None:
+        super().__init__(f"The batch {batch_id} is over ({status}).")
 
 
 class RunCancelled(Conflict):

@@ -58,7 +58,7 @@ class Portion(Struct, frozen=True):
     sent: int
     """Without those that were refused here."""
     at: float
-    """Just before they were sent."""
+    """Just before they were sent; 0: the provider surely does not have them."""
     provider_id: str = ""
     """Empty: it is not known whether the provider has them."""
     cancelled: bool = False

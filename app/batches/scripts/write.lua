@@ -27,6 +27,7 @@ local function set_fields(key)
     end
   end
 end
+local unchanged = at
 set_fields(KEYS[1])
 set_fields(KEYS[3])
 
@@ -72,6 +73,9 @@ end
 
 if next_is == 'keep' then
   redis.call('ZADD', KEYS[4], digits(ms + delay), id)
+  if at > unchanged + 4 then -- more than four counts of 0: it gets on
+    redis.call('HDEL', KEYS[1], 'tries')
+  end
 else
   redis.call('HDEL', KEYS[1], 'leased', 'tries')
   if next_is == 'wait' then
