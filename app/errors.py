@@ -17,6 +17,7 @@ AppError
 ├── EventsGone 410               events after this number were trimmed, or never were
 ├── TooManyRuns 429              of one caller are waiting or going on
 ├── TooManyBatches 429           of one caller are kept and not over
+├── NoWorkers 503                no process works on background runs
 ├── RunExpired 504               nobody began the run in time, or nobody decided
 ├── RunCrashed 500               several workers died over the run
 ├── MalformedRequest 400         not HTTP/1.1 as RFC 9112 has it; raised by app/http_protocol.py
@@ -198,6 +199,17 @@ class TooManyBatches(AppError):
     def __init__(self, most: int) -> None:
         super().__init__(
             f"{most} of your batches are not over, which is the maximum. Wait for one, or cancel it.", retry_after=60
+        )
+
+
+class NoWorkers(AppError):
+    status, slug, title = 503, "no-workers", "No workers"
+    permanent = True
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nobody works on background runs here. The operator sets WORKERS to 1 or more, or REDIS_URL and runs "
+            "`python -m app worker`."
         )
 
 

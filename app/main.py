@@ -11,16 +11,23 @@ from app import memory
 from app.access.identity import build_identity
 from app.access.proxies import Proxies
 from app.agents.catalog import Agents
-from app.api import agent, chat, docs, feedback, health, request_metrics, sessions, tools, usage
+from app.api import agent, chat, docs, feedback, health, request_metrics, runs, sessions, tools, usage
 from app.api.authentication import document_authentication
 from app.api.caller import Callers
 from app.api.cors import CrossOrigin
 from app.api.entrance import Entrance
 from app.api.framework import Api
+from app.api.kept_runs import KeptRuns
 from app.api.lifecycle import Lifecycle
 from app.api.middleware import PROBES, Middleware
 from app.api.prefix import Prefixes
 from app.background import supervise
+from app.durable.durability import Durability
+from app.durable.engines.in_process import InProcessEngine
+from app.durable.following import Following
+from app.durable.records import Records
+from app.durable.runs import DurableRuns
+from app.durable.worker import Worker
 from app.limits.gate import Gate
 from app.limits.limiter import Limiter
 from app.models.catalog import build_models
@@ -69,6 +76,20 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         agents=agents,
         tools=registry,
     )
+    records = Records(store, settings)
+    following = Following(records)
+    durability = Durability(records.volatile if settings.redis_url else None)
+    durable = DurableRuns(
+        runner,
+        agents,
+        limiter,
+        records,
+        following,
+        InProcessEngine(),
+        Worker(),
+        workers=bool(settings.workers or settings.redis_url or settings.run_queue_url),
+    )
+    kept = KeptRuns(durable, lifecycle)
     prober = Prober(
         {ref: model.probe for ref, model in models.items()},
         partial(store.call, "PING") if settings.redis_url else None,
@@ -86,6 +107,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         keep = partial(supervise, lifecycle=lifecycle)
         watchers = [
             asyncio.create_task(keep("probes", prober.watch, essential=False)),
+            asyncio.create_task(keep("durability", durability.watch, essential=False)),
             asyncio.create_task(keep("keys", identity.watch)),
             asyncio.create_task(keep("agents", agents.watch)),
             asyncio.create_task(keep("limits", limiter.run)),
@@ -112,13 +134,14 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
 
     app = Api(lifespan)
     app.state.runner = runner
-    chat.routes(app, runner, settings.max_message_chars)
-    agent.routes(app, runner, settings.max_message_chars)
+    chat.routes(app, runner, kept, settings.max_message_chars)
+    agent.routes(app, runner, kept, settings.max_message_chars)
+    runs.routes(app, durable, kept, limiter, settings.max_message_chars)
     tools.routes(app, registry, limiter, lifecycle, tracing)
     sessions.routes(app, history, limiter)
     usage.routes(app, limiter)
     feedback.routes(app, marks, limiter, tracing)
-    health.routes(app, lifecycle, prober, models)
+    health.routes(app, lifecycle, prober, models, durability)
     docs.routes(app, pages=settings.docs)
     if not identity.everyone:
         app.amend(document_authentication)

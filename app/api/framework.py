@@ -46,6 +46,7 @@ class FastRoute(APIRoute):
     """Serves `async def handler(request: Request, name: str) -> Response` directly; `name` is part of the path."""
 
     dialect: ErrorDialect | None = None
+    takes_body = True
 
     def __init__(self, path: str, endpoint: Handler, **options: Any) -> None:
         """Raises TypeError for a handler that cannot be served directly."""

@@ -6,14 +6,15 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from app.durable.event_codec import decode_error
 from app.durable.record import Record, RunStatus
 from app.runs.answers import AgentAnswer, agent_answer
 from app.runs.events import Answer
-from app.runs.problems import Problem
+from app.runs.problems import Problem, document
 
 _decode_answer = msgspec.json.Decoder(Answer).decode
-_decode_problem = msgspec.json.Decoder(Problem).decode
 
 
 class RunLinks(Struct, frozen=True, rename={"self_": "self"}):
@@ -48,6 +49,7 @@ class Run(Struct, frozen=True):
 
 def run_of(record: Record) -> Run:
     work = record.work
+    links = links_of(work.run_id)
     return Run(
         run_id=work.run_id,
         session_id=work.session_id,
@@ -60,9 +62,13 @@ def run_of(record: Record) -> Run:
         crashes=record.crashes,
         last_event=record.last_event,
         answer=agent_answer(_decode_answer(record.answer)) if record.answer else None,
-        error=_decode_problem(record.error) if record.error else None,
-        links=links_of(work.run_id),
+        error=_problem_of(record, links.self_) if record.error else None,
+        links=links,
     )
+
+
+def _problem_of(record: Record, path: str) -> Problem:
+    return replace(document(decode_error(record.error), path), request_id=record.work.request_id)
 
 
 def links_of(run_id: str) -> RunLinks:

@@ -37,6 +37,12 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     unit: str = ""
     resets_in_seconds: int | None = None
     finish_reason: str = ""
+    run_id: str = ""
+    """The run that is in the way."""
+    run_status: str = ""
+    """What it came to."""
+    oldest: int | None = None
+    """The first event that is still kept."""
     retry_after_seconds: int | None = None
     """Of the last event of a stream, whose header was sent before: after how long another try makes sense."""
 

@@ -31,6 +31,7 @@ REQUESTS = Counter(
     ["endpoint", "method", "status", "outcome"],
 )
 RUNS = Counter("agent_runs", "Runs that are over, by what they came to", ["agent", "outcome"])
+DEAD_RUNS = Counter("agent_dead_runs", "Background runs that were given up since their workers died", ["agent"])
 RUN_LATENCY = Histogram(
     "agent_run_latency_seconds", "Time of a run that was let in, however it ended", ["agent"], buckets=LATENCY_BUCKETS
 )
@@ -51,6 +52,7 @@ REQUEST_LATENCY = Histogram(
 )
 ACTIVE_REQUESTS = Gauge("agent_active_requests", "Requests being answered, probes left out")
 ACTIVE_STREAMS = Gauge("agent_active_streams", "Event streams being sent")
+RUN_FOLLOWERS = Gauge("agent_run_followers", "Event streams of runs that are kept, being sent")
 TIME_TO_FIRST_TOKEN = Histogram(
     "agent_time_to_first_token_seconds",
     "Time from a streamed model call to the first text or reasoning",

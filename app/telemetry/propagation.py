@@ -44,13 +44,17 @@ def trace_headers() -> Mapping[str, str]:
     A request that is not sampled has no span: half of its trace id stands for one. Neither a caller's baggage nor its
     tracestate is passed on.
     """
+    parent = traceparent()
+    return {"traceparent": parent, "X-Request-Id": current.get().request_id} if parent else _NONE
+
+
+def traceparent() -> str:
+    """Of the request's current span, as W3C Trace Context has it; empty outside of a request."""
     request = current.get()
     trace_id = request.trace_id
     if not trace_id:
-        return _NONE
+        return ""
     if request.sampled and (span := trace.get_current_span().get_span_context()).is_valid:
-        parent = f"00-{span.trace_id:032x}-{span.span_id:016x}-01"
-    else:
-        half = trace_id[16:]
-        parent = f"00-{trace_id}-{trace_id[:16] if half == _ZERO else half}-00"
-    return {"traceparent": parent, "X-Request-Id": request.request_id}
+        return f"00-{span.trace_id:032x}-{span.span_id:016x}-01"
+    half = trace_id[16:]
+    return f"00-{trace_id}-{trace_id[:16] if half == _ZERO else half}-00"
