@@ -2,8 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from msgspec import Struct
-
 from app.access.principal import Principal
 from app.batches.lines import lines
 from app.batches.provider import provider_answers

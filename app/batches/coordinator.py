@@ -13,8 +13,9 @@ from app.batches.provider import ProviderWay
 from app.batches.queue import QueueWay
 from app.batches.record import OUTCOMES, Batch, BatchStatus, Change
 from app.batches.records import BatchRecords, BatchTaken, Taken
+from app.durable.principals import named
 from app.durable.record import Caller
-from app.errors import AppError, RunCancelled, RunCrashed, RunExpired, StateUnavailable
+from app.errors import AppError, RunCancelled, RunCrashed, RunExpired, StateUnavailable, Unauthorized
 from app.settings import Settings
 from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
@@ -26,8 +27,8 @@ _LOOK_SECONDS = 0.5  # until the next look for batches whose step is due
 _LONGEST_SECONDS = 60.0  # between two tries
 _MOST_TRIES = 10  # of a step, of which nothing was written
 
-CheckCaller = Callable[[Caller], tuple[Principal, AppError | None]]
-"""On whose behalf a batch goes, and why it may not go on: their credentials do not hold any more."""
+PrincipalOf = Callable[[Caller], Principal]
+"""On whose behalf a batch goes. Raises Unauthorized if their credentials do not hold any more."""
 
 
 class Coordinator:
@@ -38,13 +39,13 @@ class Coordinator:
         records: BatchRecords,
         provider: ProviderWay,
         queue: QueueWay,
-        check: CheckCaller,
+        principal_of: PrincipalOf,
         settings: Settings,
     ) -> None:
         self._records = records
         self._provider = provider
         self._queue = queue
-        self._check = check
+        self._principal_of = principal_of
         self._queue_seconds = settings.run_queue_seconds
         self._working: set[asyncio.Task[None]] = set()
 
@@ -94,7 +95,11 @@ class Coordinator:
             await self._records.keep(batch)
 
     async def _step(self, taken: Taken) -> None:
-        principal, withdrawn = self._check(taken.batch.caller)
+        withdrawn = None
+        try:
+            principal = self._principal_of(taken.batch.caller)
+        except Unauthorized as error:
+            principal, withdrawn = named(taken.batch.caller), error
         held = Held(self._records, taken, principal)
         try:
             await self._prepare(held, withdrawn)
@@ -148,7 +153,7 @@ class Coordinator:
         if batch.rest is not None and batch.rest.outcome == "expired":
             status = "expired"
         await self._records.end(batch, NOTHING, status)
-        counts = {outcome: batch.counts.get(outcome, 0) for outcome in OUTCOMES}
+        counts: dict[str, int] = {outcome: batch.counts.get(outcome, 0) for outcome in OUTCOMES}
         log.note("batch.ended", {"batch_id": batch.id, "way": batch.way, "status": status, **counts})
 
 

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
+from app.agents.catalog import DEFAULT
 from app.batches.held import Held
 from app.batches.record import Change, Input, Result, Resulted, encode
 from app.durable.engine import Engine
@@ -87,7 +88,7 @@ class QueueWay:
         await held.write(Change({"open": encode(open_)}))
 
     async def _create(self, held: Held, place: int, asked: Input) -> None:
-        """Once: a run that is there is found by its key."""
+        """Once: a run that is there is left as it is."""
         batch, new_id = held.batch, run_id(held.batch.id, place)
         work = Work(
             new_id,
@@ -98,9 +99,8 @@ class QueueWay:
             batch.traceparent,
             batch=batch.id,
         )
-        agent = batch.options.agent or "default"
-        key = f"batch:{batch.id}:{place}"
-        await self._records.create(NewRun(work, batch.owner, agent, priority=LATER, idempotency_key=key))
+        agent = batch.options.agent or DEFAULT
+        await self._records.create(NewRun(work, batch.owner, agent, priority=LATER))
         await self._engine.ring(new_id, priority=LATER)
 
 

@@ -5,21 +5,17 @@ Those of limits are functions in them: what a batch becomes and what its budgets
 
 from pathlib import Path
 
-from app.limits.scripts import ADMIT, SETTLE
+from app.limits.scripts import admitting, clock, settling
 
 _HERE = Path(__file__).parent
 
 
-def _read(*parts: str) -> str:
-    return "\n".join((_HERE / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
+def _read(name: str, before: str) -> str:
+    return before + (_HERE / f"{name}.lua").read_text(encoding="utf-8")
 
 
-def _function(name: str, script: str) -> str:
-    return f"local function {name}(KEYS, ARGV)\n{script}\nend\n"
-
-
-CANCEL = _read("time", "cancel")
-CREATE = _read("time", "create")
-RESERVE = _function("admit", ADMIT) + _read("reserve")
-TAKE = _read("time", "take")
-WRITE = _function("settle", SETTLE) + _read("time", "write")
+CANCEL = _read("cancel", clock())
+CREATE = _read("create", clock())
+RESERVE = _read("reserve", admitting())
+TAKE = _read("take", clock())
+WRITE = _read("write", settling())

@@ -9,7 +9,7 @@ local status = redis.call('HGET', KEYS[1], 'status')
 if status == 'queued' then
   local inputs = redis.call('HGET', KEYS[1], 'inputs')
   redis.call('HSET', KEYS[1], 'status', 'cancelled', 'rest_outcome', 'cancelled', 'rest_error', ARGV[4],
-    'cancelled', inputs, 'ended_at', in_seconds())
+    'cancelled', inputs, 'ended_at', string.format('%.3f', now / 1000))
   redis.call('ZREM', KEYS[4], ARGV[1])
   redis.call('EXPIRE', KEYS[1], ARGV[3])
   redis.call('EXPIRE', KEYS[5], ARGV[3])
@@ -18,7 +18,7 @@ end
 if status == 'running' then
   redis.call('HSET', KEYS[1], 'status', 'cancelling')
   if not redis.call('HGET', KEYS[1], 'leased') then
-    redis.call('ZADD', KEYS[4], digits(ms), ARGV[1])
+    redis.call('ZADD', KEYS[4], whole(now), ARGV[1])
   end
   return { status, 'cancelling' }
 end

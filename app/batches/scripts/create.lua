@@ -22,9 +22,9 @@ end
 if count >= most then
   return 'full'
 end
-redis.call('HSET', KEYS[1], 'created_at', in_seconds(), unpack(ARGV, 6))
+redis.call('HSET', KEYS[1], 'created_at', string.format('%.3f', now / 1000), unpack(ARGV, 6))
 redis.call('PERSIST', KEYS[2])
-redis.call('ZADD', KEYS[3], digits(ms), id)
+redis.call('ZADD', KEYS[3], whole(now), id)
 redis.call('EXPIRE', KEYS[3], 400 * 86400)
-redis.call('ZADD', KEYS[4], digits(math.max(ms, start * 1000)), id)
+redis.call('ZADD', KEYS[4], whole(math.max(now, start * 1000)), id)
 return 'created'

@@ -9,7 +9,7 @@ local known = redis.call('HGET', KEYS[2], ARGV[2])
 if known then
   return known
 end
-local reply = admit({ unpack(KEYS, 3) }, { unpack(ARGV, 3) })
+local reply = #KEYS > 2 and admit({ unpack(KEYS, 3) }, { unpack(ARGV, 3) }) or '{}' -- without budgets there is nothing
 if not string.find(reply, '"refusal"', 1, true) then
   redis.call('HSET', KEYS[2], ARGV[2], reply)
 end

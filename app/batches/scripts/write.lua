@@ -62,8 +62,8 @@ if most > 0 then
   local mark = redis.call('GET', keys[1]) or 0
   local recorded = (mark - mark % 2) / 2
   for number, words in ipairs(steps) do
-    local tokens = digits(words[2] + words[3])
-    for _, word in ipairs({ digits(recorded + number), words[1], words[2], words[3], words[4], words[5], words[6], '0',
+    local tokens = whole(words[2] + words[3])
+    for _, word in ipairs({ whole(recorded + number), words[1], words[2], words[3], words[4], words[5], words[6], '0',
       tokens, words[6] }) do
       arguments[#arguments + 1] = word
     end
@@ -72,16 +72,16 @@ if most > 0 then
 end
 
 if next_is == 'keep' then
-  redis.call('ZADD', KEYS[4], digits(ms + delay), id)
+  redis.call('ZADD', KEYS[4], whole(now + delay), id)
   if at > unchanged + 4 then -- more than four counts of 0: it gets on
     redis.call('HDEL', KEYS[1], 'tries')
   end
 else
   redis.call('HDEL', KEYS[1], 'leased', 'tries')
   if next_is == 'wait' then
-    redis.call('ZADD', KEYS[4], digits(ms + delay), id)
+    redis.call('ZADD', KEYS[4], whole(now + delay), id)
   else
-    redis.call('HSET', KEYS[1], 'ended_at', in_seconds())
+    redis.call('HSET', KEYS[1], 'ended_at', string.format('%.3f', now / 1000))
     redis.call('ZREM', KEYS[4], id)
     for place = 1, 5 do
       if place ~= 4 then
