@@ -193,8 +193,10 @@ class News(Struct, frozen=True):
     """What a follower of a run has not seen yet."""
 
     events: tuple[Numbered, ...]
+    more: bool
+    """There are further events in the store."""
     over: bool
-    """The run is over: what follows these events is in the store already, or never will be."""
+    """These are the last of a run that is over."""
 
 
 Fields = Mapping[bytes, bytes]

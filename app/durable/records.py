@@ -1,7 +1,7 @@
 """The records of runs in the store: each method is one script, atomic, on the store's clock."""
 
 import builtins
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import hiredis
 
@@ -212,7 +212,7 @@ class Records:
         return (await self.news(owner, run_id, after, limit)).events
 
     async def news(self, owner: str, run_id: str, after: int, limit: int = 1_000) -> News:
-        """As `events`, with whether the run is over."""
+        """As `events`, with whether they are all."""
         stream = keys.events_key(run_id)
         asked = self._store.call("HMGET", keys.run_key(run_id), "owner", "last_event", "status")
         entries = self._store.call("XRANGE", stream, after + 1, "+", "COUNT", limit)
@@ -224,7 +224,13 @@ class Records:
             oldest = numbered(await self._store.call("XRANGE", stream, "-", "+", "COUNT", 1))
             raise EventsGone(str(after), oldest[0][0] if oldest else 1)
         new = [event for event in found if event[0] > after][:limit]
-        return News(tuple(new), status_of(status) in OVER and (new[-1][0] if new else after) >= int(last))
+        more = (new[-1][0] if new else after) < int(last)
+        return News(tuple(new), more, status_of(status) in OVER and not more)
+
+    async def last_events(self, run_ids: Iterable[str]) -> Sequence[int | None]:
+        """The numbers of these runs' last events; None: no such run."""
+        asked = [self._store.call("HGET", keys.run_key(run_id), "last_event") for run_id in run_ids]
+        return [None if last is None else int(last) for last in [await each for each in asked]]
 
     async def due(self, limit: int = 100) -> Sequence[str]:
         """Runs that are not over, whose time has come and that no living worker has, those first whose worker died: for

@@ -119,6 +119,11 @@ FEEDBACK_SCORE = Histogram(
     "agent_feedback_score", "Scores that users give answers, from 0 to 1", ["agent"], buckets=SCORE_BUCKETS
 )
 ESCALATIONS = Counter("agent_escalations", "Runs that a person had to take over, by who said so", ["agent", "source"])
+WEBHOOK_DELIVERIES = Counter(
+    "agent_webhook_deliveries",
+    "Attempts to deliver a webhook: `failed` is tried again, `given_up` is not",
+    ["outcome"],
+)
 SIMILAR_LOOKUPS = Counter(
     "agent_similar_lookups", "Looks for the answer to a nearly equal question, by what came of them", ["result"]
 )

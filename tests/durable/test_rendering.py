@@ -4,14 +4,14 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from app.durable.record import Caller, Record, Webhook, Work
+from app.durable.event_codec import encode_error
+from app.durable.record import Caller, Ending, Record, Webhook, Work
 from app.durable.rendering import run_of
 from app.durable.webhooks.message import body_of, delivery, read_message
 from app.errors import BudgetExceeded
 from app.messages import Usage
 from app.runs.answers import agent_answer
 from app.runs.events import Answer, ToolCallRecord
-from app.runs.problems import document
 from app.runs.request import RunRequest
 
 ANSWER = Answer(
@@ -49,6 +49,13 @@ def test_an_answer_of_an_older_release_can_be_read() -> None:
     assert run_of(older).answer == agent_answer(ANSWER)
 
 
+def test_a_failure_reads_as_the_problem_that_the_request_would_have_met() -> None:
+    error = run_of(failed()).error
+    assert error is not None
+    assert (error.status, error.budget, error.resets_in_seconds) == (429, "user", 6)
+    assert (error.instance, error.request_id) == ("/runs/r1", "q")
+
+
 def succeeded() -> Record:
     answer = msgspec.json.encode(ANSWER)
     return replace(RECORD, status="succeeded", last_event=9, ended_at=1_764_500_002.25, answer=answer)
@@ -56,13 +63,13 @@ def succeeded() -> Record:
 
 def failed() -> Record:
     budget = BudgetExceeded("user", "day", "usd", retry_after=5, resets_in=6)
-    error = msgspec.json.encode(document(budget, "/runs/r1"))
+    error = encode_error(budget)
     return replace(RECORD, status="failed", last_event=3, ended_at=1_764_500_002.25, error=error)
 
 
 @pytest.mark.parametrize("ended", [succeeded(), failed()], ids=["succeeded", "failed"])
 def test_a_webhook_shows_a_run_byte_for_byte_as_the_api_does(ended: Record) -> None:
-    entry = delivery(RECORD, ended.status, last_event=ended.last_event, answer=ended.answer, error=ended.error)
+    entry = delivery(RECORD, Ending(ended.status, ended.answer, ended.error), ended.last_event)
     kind = b"run.finished" if ended.status == "succeeded" else b"run.failed"
     time = b"2025-11-30T10:53:22.250000Z"
     run = msgspec.json.encode(run_of(ended))
@@ -74,4 +81,4 @@ def test_a_webhook_shows_a_run_byte_for_byte_as_the_api_does(ended: Record) -> N
 
 
 def test_a_run_without_a_webhook_has_no_delivery() -> None:
-    assert delivery(replace(RECORD, work=replace(WORK, webhook=None)), "succeeded", last_event=1) == b""
+    assert delivery(replace(RECORD, work=replace(WORK, webhook=None)), Ending("succeeded")) == b""

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.durable.record import Record, RunStatus
+from app.durable.record import Ending, Record
 from app.durable.rendering import as_json, moment, run_of
 from app.urls import host_of
 
@@ -36,16 +36,25 @@ _encode = msgspec.json.Encoder().encode
 read_message = msgspec.json.Decoder(Message).decode
 
 
-def delivery(record: Record, status: RunStatus, *, last_event: int, answer: bytes = b"", error: bytes = b"") -> bytes:
+def delivery(record: Record, ending: Ending, last_event: int | None = None) -> bytes:
     """The outbox's entry of a run that ends so; empty where nobody is to be told.
 
-    `record` is what is known of the run before its end, `answer` and `error` are as in `Ending`.
+    `record` is what is known of the run before its end, `last_event` the number of its last event; None: it is the
+    only one that the record does not know.
     """
     webhook = record.work.webhook
     if webhook is None:
         return b""
-    ended = replace(record, status=status, last_event=last_event, ended_at=0.0, answer=answer, error=error)
+    last = record.last_event + 1 if last_event is None else last_event
+    ended = replace(
+        record, status=ending.status, last_event=last, ended_at=0.0, answer=ending.answer, error=ending.error
+    )
     return _encode(Message(host_of(webhook.url), webhook.url, webhook.secret, as_json(run_of(ended))))
+
+
+def delivery_of(ended: Record) -> bytes:
+    """The outbox's entry of a run that is over, made anew."""
+    return delivery(ended, Ending(ended.status, ended.answer, ended.error), ended.last_event)
 
 
 def body_of(message: Message, ended_at: float) -> bytes:
