@@ -11,7 +11,7 @@ from app import memory
 from app.access.identity import build_identity
 from app.access.proxies import Proxies
 from app.agents.catalog import Agents
-from app.api import agent, chat, docs, feedback, health, request_metrics, runs, sessions, tools, usage
+from app.api import agent, batches, chat, docs, feedback, health, request_metrics, runs, sessions, tools, usage
 from app.api.authentication import document_authentication
 from app.api.caller import Callers
 from app.api.cors import CrossOrigin
@@ -22,6 +22,8 @@ from app.api.lifecycle import Lifecycle
 from app.api.middleware import PROBES, Middleware
 from app.api.prefix import Prefixes
 from app.background import supervise
+from app.batches.batches import Batches
+from app.batches.records import BatchRecords
 from app.durable.durability import Durability
 from app.durable.engines.in_process import InProcessEngine
 from app.durable.following import Following
@@ -90,6 +92,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         workers=bool(settings.workers or settings.redis_url or settings.run_queue_url),
     )
     kept = KeptRuns(durable, lifecycle)
+    batch_records = BatchRecords(store, settings)
     prober = Prober(
         {ref: model.probe for ref, model in models.items()},
         partial(store.call, "PING") if settings.redis_url else None,
@@ -137,6 +140,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     chat.routes(app, runner, kept, settings.max_message_chars)
     agent.routes(app, runner, kept, settings.max_message_chars)
     runs.routes(app, durable, kept, limiter, settings.max_message_chars)
+    batches.routes(app, Batches(batch_records, runner, settings), limiter, settings)
     tools.routes(app, registry, limiter, lifecycle, tracing)
     sessions.routes(app, history, limiter)
     usage.routes(app, limiter)
@@ -159,6 +163,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             tracing=tracing,
             lifecycle=lifecycle,
             max_body_bytes=settings.max_body_bytes,
+            line_routes={batches.PATH: settings.batch_body_bytes},
             entrance=entrance,
         )
     )

@@ -41,11 +41,15 @@ class Coordinator:
         queue: QueueWay,
         principal_of: PrincipalOf,
         settings: Settings,
+        *,
+        pace: float = 1.0,
     ) -> None:
+        """Waits take `pace` times as long as they should."""
         self._records = records
         self._provider = provider
         self._queue = queue
         self._principal_of = principal_of
+        self._pace = pace
         self._queue_seconds = settings.run_queue_seconds
         self._working: set[asyncio.Task[None]] = set()
 
@@ -145,7 +149,7 @@ class Coordinator:
             await self._end(held)
             return
         wait = error.retry_after or min(2.0**batch.failures, _LONGEST_SECONDS)
-        await self._records.wait(batch, Change({"failures": batch.failures + 1}), wait)
+        await self._records.wait(batch, Change({"failures": batch.failures + 1}), wait * self._pace)
 
     async def _end(self, held: Held) -> None:
         batch = held.batch

@@ -12,13 +12,16 @@ from app.agents.catalog import DEFAULT
 from app.batches.held import Held
 from app.batches.record import Change, Input, Result, Resulted, encode
 from app.durable.engine import Engine
+from app.durable.event_codec import decode_error
 from app.durable.record import LATER, OVER, NewRun, Record, Work
 from app.durable.records import Records
-from app.errors import BudgetExceeded, NotFound, RunCancelled
+from app.durable.rendering import links_of
+from app.errors import AppError, BudgetExceeded, NotFound, RunCancelled
 from app.messages import NANOS
 from app.models.batching import Outcome
 from app.runs.events import Answer
-from app.runs.problems import TYPE_PREFIX, Problem
+from app.runs.problems import document
+from app.telemetry.logs import log
 
 WINDOW = 32
 """Runs of a batch that wait or go on at once: what is cheap to look at, and leaves others their turn."""
@@ -28,7 +31,6 @@ _PAUSE = 0.5  # seconds between two looks at them
 _GONE = NotFound("The run's record is gone. Send this again.")
 
 _answer = msgspec.json.Decoder(Answer).decode
-_problem = msgspec.json.Decoder(Problem).decode
 _OUTCOMES: Mapping[str, Outcome] = {"succeeded": "succeeded", "cancelled": "cancelled", "expired": "expired"}
 
 
@@ -70,7 +72,9 @@ class QueueWay:
                 await self._records.cancel(owner, record.work.run_id)
         if results:
             await held.write(Change({"open": encode(open_)}, results=results))
-            await _end_over_budget(held, results)
+        for record in found:
+            if record is not None and record.error and not held.begun:
+                await _end_over_budget(held, decode_error(record.error))
 
     async def _open(self, held: Held, open_: dict[int, bool]) -> None:
         """Note the next runs, then create them, then note that they are there."""
@@ -104,12 +108,11 @@ class QueueWay:
         await self._engine.ring(new_id, priority=LATER)
 
 
-async def _end_over_budget(held: Held, results: list[Resulted]) -> None:
+async def _end_over_budget(held: Held, error: AppError) -> None:
     """Once a budget is used up, the inputs that are left would all come to the same."""
-    for resulted in results:
-        error = resulted.result.error
-        if error is not None and not held.begun and _problem(error).type == TYPE_PREFIX + BudgetExceeded.slug:
-            await held.end_rest_as("failed", bytes(error))
+    if isinstance(error, BudgetExceeded):
+        log.warning("batch.over_budget", batch_id=held.batch.id, inputs=held.batch.inputs - held.batch.next)
+        await held.end_rest("failed", error)
 
 
 async def _inputs(held: Held, places: range | list[int]) -> Mapping[int, Input]:
@@ -135,7 +138,8 @@ def _resulted(place: int, asked: Input, record: Record) -> Resulted:
             answer.cost_usd,
         )
         return Resulted(place, "succeeded", result, answer.model, round(answer.cost_usd * NANOS))
-    result = Result(asked.custom_id, record.work.run_id, error=Raw(record.error))
+    problem = document(decode_error(record.error), links_of(record.work.run_id).self_, record.work.request_id)
+    result = Result(asked.custom_id, record.work.run_id, error=Raw(encode(problem)))
     return Resulted(place, _OUTCOMES.get(record.status, "failed"), result)
 
 

@@ -107,6 +107,7 @@ def process(settings: Settings, store: Store, *, lease_seconds: float = 30.0) ->
         QueueWay(runs, engine),
         named,
         settings,
+        pace=PACE,
     )
     batches = Batches(records, runner, settings)
     return Process(settings, store, models, limiter, runner, records, batches, runs, engine, coordinator)

@@ -156,9 +156,12 @@ async def test_another_batch_of_the_same_size_is_not_taken_for_ours(make: Make, 
     one = make()
     provider.ends_at_once = True
     await carry_on(await one.submit(["x", "y"]), one)
-    provider.batches["msgbatch_1"]["id"] = "msgbatch_theirs"
-    provider.batches["msgbatch_theirs"] = provider.batches.pop("msgbatch_1")
-    provider.lines["msgbatch_theirs"] = [line.replace(b'"custom_id": "', b'"custom_id": "x') for line in provider.lines.pop("msgbatch_1")]
+    theirs = {**provider.batches.pop("msgbatch_1"), "id": "msgbatch_theirs"}
+    theirs["results_url"] = theirs["results_url"].replace("msgbatch_1", "msgbatch_theirs")
+    provider.batches["msgbatch_theirs"] = theirs
+    provider.lines["msgbatch_theirs"] = [
+        line.replace(b'"custom_id": "', b'"custom_id": "x') for line in provider.lines.pop("msgbatch_1")
+    ]
     provider.next_creates = [Reply(status=0, ending="reset")]
     batch = await one.submit(["a", "b"])
     done = await carry_on(batch, one)
@@ -220,7 +223,9 @@ async def test_cancelled_before_it_began_nothing_is_sent(make: Make, provider: B
     assert [each["error"]["type"] for each in await one.results(batch)] == ["urn:agent-api:problem:cancelled"] * 2
 
 
-async def test_cancelled_at_the_provider_what_was_answered_is_kept_and_paid(make: Make, provider: BatchProvider) -> None:
+async def test_cancelled_at_the_provider_what_was_answered_is_kept_and_paid(
+    make: Make, provider: BatchProvider
+) -> None:
     one = make(budget_user_day_usd=10)
     batch = await one.submit(["a", "b", "c"])
     await one.step()
