@@ -1,7 +1,6 @@
 """Answers a request for a run that is kept: 202 for one in the background, or a stream that can be resumed."""
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -18,10 +17,10 @@ from app.api.lifecycle import Lifecycle
 from app.api.prefix import prefix_of
 from app.api.served_run import KeptRun, note_kept_run
 from app.durable.event_codec import decode_event
-from app.durable.following import Follower
 from app.durable.keeping import BY_AGENT, Keeping
-from app.durable.record import Numbered, RunStatus
+from app.durable.record import RunStatus
 from app.durable.rendering import RunLinks, links_of, moment
+from app.durable.run_events import RunEvents
 from app.durable.runs import Begun, DurableRuns
 from app.errors import AppError
 from app.runs.events import RunFailed
@@ -88,19 +87,18 @@ class KeptRuns:
         key = idempotency_key(request.scope["headers"], request.scope["path"], body)
         begun = await self._runs.begin(principal, asked.run, keeping, key)
         note_kept_run(request.scope, KeptRun(begun.run_id, principal.user, begun.agent.name))
-        first = await _first_events(begun) if begun.here else ()
+        await _check_start(begun)
         return KeptStream(
-            begun.follower,
+            begun.events,
             dialect,
             self._lifecycle,
-            first=first,
             headers={**begun.headers, **_whereabouts(request, begun.run_id, replayed=begun.replayed)},
             left=self._left(principal, begun, keeping),
         )
 
-    def follow(self, follower: Follower, dialect: Dialect, headers: Mapping[str, str]) -> Response:
+    def follow(self, events: RunEvents, dialect: Dialect, headers: Mapping[str, str]) -> Response:
         """The events of a run that somebody else works on."""
-        return KeptStream(follower, dialect, self._lifecycle, headers=headers)
+        return KeptStream(events, dialect, self._lifecycle, headers=headers)
 
     def _left(self, principal: Principal, begun: Begun, keeping: Keeping) -> Left | None:
         """What is done when the client leaves: nothing where another request made the run."""
@@ -118,22 +116,15 @@ class KeptRuns:
         return left
 
 
-async def _first_events(begun: Begun) -> Sequence[Numbered]:
+async def _check_start(begun: Begun) -> None:
     """Raises the error of a run that has failed before it started."""
-    follower = begun.follower
     try:
-        async with asyncio.timeout(_FIRST_EVENT_SECONDS):
-            await follower.wait()
-    except TimeoutError:
-        return ()
+        first = await begun.events.first(_FIRST_EVENT_SECONDS)
+        if first and isinstance(event := decode_event(first[0][1]), RunFailed):
+            raise event.error
     except BaseException:
-        follower.close()
+        await begun.events.aclose()
         raise
-    events = follower.take()
-    if events and isinstance(event := decode_event(events[0][1]), RunFailed):
-        follower.close()
-        raise event.error
-    return events
 
 
 def _whereabouts(request: Request, run_id: str, *, replayed: bool) -> Mapping[str, str]:

@@ -125,10 +125,10 @@ def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_me
         number = _last_event_id(request, after)
         async with limiter.slot(principal, RUNS) as headers:
             record = await runs.read(principal, run_id)
-            follower = await runs.follow(principal, run_id, number)
+            events = await runs.follow(principal, run_id, number)
         _note(request, principal, record)
         shown = task if record.work.request.operation == AGENT else chat_events
-        return kept.follow(follower, shown, headers)
+        return kept.follow(events, shown, headers)
 
     @api.post(
         "/runs/{run_id}/cancel",

@@ -1,7 +1,7 @@
 """Readers of runs: what is in the store already, then what is written while they read."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 
 from app.durable.follower import Follower
@@ -31,7 +31,7 @@ class Following:
         self.followers = 0
         """Readers at the moment."""
 
-    async def follow(self, owner: str, run_id: str, after: int = 0) -> AsyncIterator[Sequence[Numbered]]:
+    async def follow(self, owner: str, run_id: str, after: int = 0) -> AsyncGenerator[Sequence[Numbered], None]:
         """The run's events after this number, those together that are there together, up to its last one. Close it
         (`contextlib.aclosing`) where it is left before. Raises NotFound, EventsGone, and StateUnavailable when the
         store has been away for a minute."""

@@ -1,5 +1,5 @@
-"""Keeps the leases of the runs that this process works on, from a thread of its own: an event loop that is blocked for a
-while loses nothing. Without a server the store is this process's own, and so is the loop."""
+"""Keeps the leases of the runs that this process works on, from a thread of its own: an event loop that is blocked for
+a while loses nothing. Without a server the store is this process's own, and so is the loop."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence

@@ -1,26 +1,25 @@
 """The journal of a run that is kept: what is to be written waits here, and goes to the store in one script at a time.
 
-Events are written at once where nothing was a moment ago, else together. A write whose reply is lost is sent again: what
-is numbered counts once.
+Events are written at once where nothing was a moment ago, else together. A write whose reply is lost is sent again:
+what is numbered counts once.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
-from math import ceil
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import msgspec
 from msgspec.structs import replace
 
-from app.durable.record import Claimed, Ending, RunTaken, Write, Written
+from app.durable.event_codec import encode_error, encode_event
+from app.durable.record import Claimed, Ending, Record, RunTaken, Write, Written
 from app.durable.records import Records
-from app.errors import AppError, RunCancelled, StateUnavailable
+from app.errors import RunCancelled, ShuttingDown, StateUnavailable
 from app.limits.allowance import Growth
 from app.runs.context import RunContext
 from app.runs.events import Event, RunFailed, RunFinished
 from app.runs.handle import RunHandle
 from app.runs.journal import Earlier
-from app.runs.problems import document
 from app.runs.resuming import carried_of
 from app.telemetry.logs import log
 
@@ -34,9 +33,21 @@ PATIENCE_SECONDS = 60.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
 _LAST_WORDS_SECONDS = 2.0
 
-Tell = Callable[[str, int, Sequence[bytes]], None]
-"""Called with a run's id, the number of an event that was written, it and those that were written with it."""
-Deliver = Callable[[Claimed, Ending, int], bytes]
+
+class Readers(Protocol):
+    """Those of this process: they need not ask the store for what is worked on here."""
+
+    def works_on(self, run_id: str) -> None:
+        """This process works on the run, and tells all that it writes."""
+
+    def leaves(self, run_id: str) -> None:
+        """It does not any more."""
+
+    def tell(self, run_id: str, first: int, events: Sequence[bytes]) -> None:
+        """Events that were written, encoded, from this number on."""
+
+
+Deliver = Callable[[Record, Ending, int], bytes]
 """What the outbox gets of a run that ends so, with its last event's number."""
 
 _encode = msgspec.json.Encoder().encode
@@ -53,8 +64,7 @@ class RunJournal:
         earlier: Earlier | None,
         seconds: float,
         records: Records,
-        encode: Callable[[Event], bytes],
-        tell: Tell,
+        readers: Readers,
         deliver: Deliver,
     ) -> None:
         self.earlier = earlier
@@ -63,7 +73,7 @@ class RunJournal:
         self.last = claimed.record.last_event
         """The number of the last event."""
         self._run, self._handle, self._claimed = run, handle, claimed
-        self._records, self._encode, self._tell, self._deliver = records, encode, tell, deliver
+        self._records, self._readers, self._deliver = records, readers, deliver
         self._steps = self._marked_steps = claimed.record.steps
         self._events: list[bytes] = []
         self._told = self._marked_event = self.last
@@ -72,7 +82,9 @@ class RunJournal:
         self._turn = asyncio.Lock()  # one write after the other
         self._timer: asyncio.Handle | None = None
         self._written_at = 0.0
-        self._leaving = False
+        self._leaving = self._ending = False
+        self.due_again: float | None = None
+        """Handed back: after so many seconds another worker may have it."""
         self._flushes: set[asyncio.Task[None]] = set()
 
     @property
@@ -81,7 +93,7 @@ class RunJournal:
 
     def emit(self, event: Event) -> None:
         self.last += 1
-        self._events.append(self._encode(event))
+        self._events.append(encode_event(event))
         if self._timer is None:
             self._schedule()
         elif len(self._events) == TOGETHER and not self._turn.locked():
@@ -105,10 +117,12 @@ class RunJournal:
 
     async def end(self, event: RunFinished | RunFailed) -> None:
         self._handle.commit()
+        self._ending = True
         self.emit(event)
         self.mark()
-        ending = _ending(event, self.run_id)
-        ending = replace(ending, delivery=self._deliver(self._claimed, ending, self.last))
+        ending = ending_of(event)
+        if self._claimed.record.work.webhook is not None:
+            ending = replace(ending, delivery=self._deliver(self._claimed.record, ending, self.last))
         async with self._turn:
             await self._write(None, ending)
 
@@ -127,6 +141,7 @@ class RunJournal:
         except (TimeoutError, RunTaken, StateUnavailable) as error:
             log.warning("run.not_handed_back", run_id=self.run_id, error=type(error).__name__)
         else:
+            self.due_again = after_seconds
             log.info("run.handed_back", run_id=self.run_id, after_seconds=after_seconds)
         self._let_go()
 
@@ -134,11 +149,18 @@ class RunJournal:
         """Hand the run back after its current step."""
         self._leaving = True
 
+    def cut(self) -> None:
+        """Hand the run back now."""
+        self._handle.fail(ShuttingDown.now())
+
     def lose(self) -> None:
-        """The claim does not hold any more."""
-        if not self.detached:
+        """The claim does not hold any more. One whose end is being written learns by that whether it did."""
+        if not (self.detached or self._ending):
             self._let_go()
             self._handle.drop()
+
+    def cancel(self) -> None:
+        self._handle.fail(RunCancelled())
 
     def _schedule(self) -> None:
         loop = asyncio.get_running_loop()
@@ -184,9 +206,9 @@ class RunJournal:
         if write.settlement is not None or ending is not None:
             limiter.settled(run.reservation, written.settlement, growth, paid)
         if events:
-            self._tell(self.run_id, write.first_event, events)
+            self._readers.tell(self.run_id, write.first_event, events)
         if written.cancelling and ending is None:
-            self._handle.fail(RunCancelled())
+            self.cancel()
         if self._timer is None and ending is None and (self._events or self._marked_steps > self._steps):
             self._schedule()
 
@@ -196,22 +218,22 @@ class RunJournal:
             min(loop.time() + PATIENCE_SECONDS, max(self._run.ends_at, loop.time() + 5.0)),
             _FIRST_PAUSE_SECONDS,
         )
-        while not self.detached:
+        while True:
             try:
                 return await self._records.write(write)
             except RunTaken as error:
                 log.warning("run.taken", run_id=self.run_id, lost=error.lost)
-                break
+                self._detach()
             except StateUnavailable as error:
                 if loop.time() >= until:
-                    log.error("run.abandoned", run_id=self.run_id, error=repr(error.__cause__))
-                    break
+                    log.warning("run.abandoned", run_id=self.run_id, error=repr(error.__cause__))
+                    self._detach()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-        self._detach()
 
     def _detach(self) -> NoReturn:
         """End the run, and the task that would write."""
+        self._ending = False
         self.lose()
         raise asyncio.CancelledError
 
@@ -222,15 +244,8 @@ class RunJournal:
         self._run.services.limiter.leave(self._run.reservation)
 
 
-def problem_of(error: AppError, run_id: str) -> bytes:
-    """The problem document of a run that failed."""
-    problem = document(error, f"/runs/{run_id}")
-    wait = None if error.retry_after is None else ceil(error.retry_after)
-    return _encode(replace(problem, retry_after_seconds=wait))
-
-
-def _ending(event: RunFinished | RunFailed, run_id: str) -> Ending:
+def ending_of(event: RunFinished | RunFailed) -> Ending:
+    """What the record says of a run with this last event."""
     if isinstance(event, RunFinished):
         return Ending("succeeded", answer=_encode(event.answer))
-    status = "cancelled" if isinstance(event.error, RunCancelled) else "failed"
-    return Ending(status, error=problem_of(event.error, run_id))
+    return Ending("cancelled" if isinstance(event.error, RunCancelled) else "failed", error=encode_error(event.error))

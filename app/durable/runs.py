@@ -1,6 +1,7 @@
 """Durable runs as the API, batches and webhooks know them: submit, begin, read, list, follow, cancel."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -9,12 +10,13 @@ from app.agents.catalog import DEFAULT
 from app.agents.definition import Agent
 from app.durable.callers import kept_caller, owner_of
 from app.durable.engine import Engine
-from app.durable.following import Follower, Following
+from app.durable.following import Following
 from app.durable.keeping import IdempotencyKey, Keeping
-from app.durable.record import OVER, SOON, Created, NewRun, Page, Record, RunStatus, Work
+from app.durable.record import OVER, SOON, Created, NewRun, Page, Record, RunStatus, Webhook, Work
 from app.durable.records import Records
+from app.durable.run_events import RunEvents
 from app.durable.worker import Worker
-from app.errors import NotFound, NoWorkers, RunOver, StateUnavailable
+from app.errors import InvalidRequest, NotFound, NoWorkers, RunOver, StateUnavailable
 from app.ids import new_id
 from app.limits.limiter import Limiter
 from app.runs.request import RunRequest
@@ -22,6 +24,9 @@ from app.runs.runner import Runner
 from app.telemetry.context import current
 from app.telemetry.logs import log
 from app.telemetry.propagation import traceparent
+
+if TYPE_CHECKING:
+    from app.durable.webhooks.webhooks import Webhooks
 
 _UNNAMED = IdempotencyKey("", "")
 
@@ -36,11 +41,11 @@ class Accepted(Struct, frozen=True):
 
 
 class Begun(Struct, frozen=True):
-    """A run whose events are to be streamed; the follower is the caller's to close."""
+    """A run whose events are to be streamed; which are the caller's to close."""
 
     run_id: str
     agent: Agent
-    follower: Follower
+    events: RunEvents
     replayed: bool
     here: bool
     """This process works on it: its first event is a matter of moments."""
@@ -61,8 +66,9 @@ class DurableRuns:
         worker: Worker,
         *,
         workers: bool,
+        webhooks: "Webhooks | None" = None,
     ) -> None:
-        """`workers`: whether any process can work on what is submitted."""
+        """`workers`: whether any process can work on what is submitted. `webhooks`: None where none are sent."""
         self._runner = runner
         self._agents = agents
         self._limiter = limiter
@@ -71,6 +77,7 @@ class DurableRuns:
         self._engine = engine
         self._worker = worker
         self._workers = workers
+        self._webhooks = webhooks
 
     async def submit(
         self,
@@ -87,6 +94,8 @@ class DurableRuns:
         if not self._workers:
             raise NoWorkers
         agent = self._runner.check(principal, request)
+        if keeping.webhook is not None:
+            await self._check_webhook(keeping.webhook, principal)
         headers = await self._limiter.count(principal, request.operation)
         new = self._new(principal, request, keeping, key, agent, priority=priority, batch=batch)
         created = await self._records.create(new)
@@ -99,6 +108,13 @@ class DurableRuns:
             await self._ring(created.run_id, keeping.start_at, priority)
         return Accepted(record, created.replayed, headers)
 
+    async def _check_webhook(self, webhook: Webhook, principal: Principal) -> None:
+        """Raises InvalidRequest."""
+        if self._webhooks is None:
+            problem = "This service sends none (WEBHOOK_SECRETS_DIR is not set). Leave it out"
+            raise InvalidRequest(f"webhook: {problem}", [{"field": "webhook", "problem": problem}])
+        await self._webhooks.check(webhook, kept_caller(principal))
+
     async def begin(
         self, principal: Principal, request: RunRequest, keeping: Keeping, key: IdempotencyKey = _UNNAMED
     ) -> Begun:
@@ -110,12 +126,16 @@ class DurableRuns:
         headers = await self._limiter.count(principal, request.operation)
         new = self._new(principal, request, keeping, key, agent, here=True)
         created = await self._records.create(new)
-        follower = await self._following.follow(new.owner, created.run_id)
-        if created.claim is not None:
-            self._worker.begin(created.claim, _record(new, created))
+        here = created.claim is not None
+        if here:
+            self._following.works_on(created.run_id)
+        events = RunEvents(self._following.follow(new.owner, created.run_id))
+        if here:
+            events.begin()  # before there are any
+            self._worker.begin(created, new)
         elif not created.replayed:
             await self._ring(created.run_id)
-        return Begun(created.run_id, agent, follower, created.replayed, created.claim is not None, headers)
+        return Begun(created.run_id, agent, events, created.replayed, here, headers)
 
     async def read(self, principal: Principal, run_id: str) -> Record:
         """Raises NotFound."""
@@ -130,9 +150,11 @@ class DurableRuns:
         """The caller's own, newest first."""
         return await self._records.list(owner_of(principal), session=session, status=status, cursor=cursor, limit=limit)
 
-    async def follow(self, principal: Principal, run_id: str, after: int) -> Follower:
+    async def follow(self, principal: Principal, run_id: str, after: int) -> RunEvents:
         """The events after this number, as they come. Raises NotFound and EventsGone."""
-        return await self._following.follow(owner_of(principal), run_id, after)
+        owner = owner_of(principal)
+        await self._records.events(owner, run_id, after, 1)
+        return RunEvents(self._following.follow(owner, run_id, after))
 
     async def cancel(self, principal: Principal, run_id: str) -> RunStatus:
         """The status afterwards: `running` as long as its worker has not ended it. Raises NotFound and RunOver."""
@@ -193,18 +215,7 @@ class DurableRuns:
 
 def _record(new: NewRun, created: Created) -> Record:
     """Of a run that has just been made."""
-    claim = created.claim
-    return Record(
-        new.work,
-        new.owner,
-        new.agent,
-        created.status,
-        created.created_at,
-        start_at=new.start_at,
-        started_at=0.0 if claim is None else created.created_at,
-        priority=new.priority,
-        claims=0 if claim is None else claim.number,
-    )
+    return Record(new.work, new.owner, new.agent, created.status, created.created_at, new.start_at)
 
 
 def unknown(run_id: str) -> NotFound:

@@ -47,9 +47,8 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     """Of the last event of a stream, whose header was sent before: after how long another try makes sense."""
 
 
-def document(error: AppError, path: str, request_id: str | None = None) -> Problem:
-    """The error's problem document; its `instance` is the path that was asked for, cut to MAX_INSTANCE_CHARS.
-    `request_id`: of another request than the one being served."""
+def document(error: AppError, path: str) -> Problem:
+    """The error's problem document; its `instance` is the path that was asked for, cut to MAX_INSTANCE_CHARS."""
     return msgspec.convert(
         {
             "type": TYPE_PREFIX + error.slug,
@@ -57,7 +56,7 @@ def document(error: AppError, path: str, request_id: str | None = None) -> Probl
             "status": error.status,
             "detail": error.detail,
             "instance": path[:MAX_INSTANCE_CHARS],
-            "request_id": current.get().request_id if request_id is None else request_id,
+            "request_id": current.get().request_id,
             **error.members(),
         },
         Problem,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from app.access.principal import Principal
 from app.agents.catalog import DEFAULT
@@ -37,6 +37,7 @@ from app.telemetry.logs import log
 from app.telemetry.traces import link_to
 from app.tools.registry import Registry
 
+J = TypeVar("J", bound=Journal)
 Pipeline = Callable[[RunContext, RunHandle], Coroutine[Any, Any, None]]
 
 _LAST_WORDS_SECONDS = 2.0
@@ -93,19 +94,19 @@ class Runner:
         request: RunRequest,
         run_id: str,
         session_id: str,
-        journal: Callable[[RunContext, RunHandle], Journal],
+        make_journal: Callable[[RunContext, RunHandle], J],
         earlier: Earlier | None,
-    ) -> RunHandle:
+    ) -> tuple[RunHandle, J]:
         """A run with a journal, whose rates were counted as it was submitted, to be begun; with `earlier`, it goes on
         from there. Its events are the journal's: the handle has none of them. Raises as `start` does."""
         feed = Feed()
         run = self._context(principal, request, feed, Kept(run_id, session_id, earlier))
         handle = self._handle(run, feed)
-        run.journal = journal(run, handle)
-        run.emit = run.journal.emit
+        journal = run.journal = make_journal(run, handle)
+        run.emit = journal.emit
         if earlier is not None:
             run.links = link_to(earlier.carried.traceparent)
-        return handle
+        return handle, journal
 
     def _context(self, principal: Principal, request: RunRequest, feed: Feed, kept: Kept | None = None) -> RunContext:
         services = self._services

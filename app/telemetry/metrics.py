@@ -31,6 +31,14 @@ REQUESTS = Counter(
     ["endpoint", "method", "status", "outcome"],
 )
 RUNS = Counter("agent_runs", "Runs that are over, by what they came to", ["agent", "outcome"])
+RUN_QUEUE_AGE = Gauge(
+    "agent_run_queue_age_seconds", "For how long the oldest background run that is due has waited for a worker"
+)
+RUN_RESUMPTIONS = Counter(
+    "agent_run_resumptions",
+    "Background runs that another worker has gone on with: after a `crash`, or one that was `handed_back`",
+    ["agent", "reason"],
+)
 DEAD_RUNS = Counter("agent_dead_runs", "Background runs that were given up since their workers died", ["agent"])
 RUN_LATENCY = Histogram(
     "agent_run_latency_seconds", "Time of a run that was let in, however it ended", ["agent"], buckets=LATENCY_BUCKETS

@@ -33,3 +33,6 @@ class Backoff:
         if asked is not None:
             pause = max(pause, min(asked, self.longest_seconds))
         return min(pause, left)
+
+
+AS_DOCUMENTED = Backoff()

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import MsgspecError
 
-from app.durable.webhooks.attempt import Result, with_attempt
+from app.durable.webhooks.attempt import Attempt, Result, now, with_attempt
 from app.durable.webhooks.backoff import Backoff
 from app.durable.webhooks.message import Message, read_message
 from app.durable.webhooks.outbox import Due, Outbox, Sending, State
@@ -22,16 +22,20 @@ MOST_OF_HOST = 8
 """Those to one host: one that does not answer holds up nobody else's."""
 
 LOOK_SECONDS = 1.0
-_WAITING_SECONDS = 0.05
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 30.0
+"""Longest time until a new delivery is seen."""
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 30.0
+"""For a delivery that waits for its host."""
+
 _AWAY_SECONDS = 2.0
 
 
 class Deliverer:
-    def __init__(self, outbox: Outbox, sender: Sender, backoff: Backoff) -> None:
+    def __init__(self, outbox: Outbox, sender: Sender, backoff: Backoff, look_seconds: float = LOOK_SECONDS) -> None:
         self._outbox = outbox
         self._sender = sender
         self._backoff = backoff
+        self._look_seconds = look_seconds
         self._sending: dict[str, Sending] = {}
         self._free = MOST
         self._freed = asyncio.Event()
@@ -50,11 +54,11 @@ class Deliverer:
         """Begin what is due. Returns after how many seconds there may be more."""
         self._freed.clear()
         if not self._free:
-            return LOOK_SECONDS
+            return self._look_seconds
         taken = await self._outbox.claim(self._free, MOST_OF_HOST, self._sending)
         for due in taken.due:
             self._begin(tasks, due)
-        return _WAITING_SECONDS if taken.due or taken.waiting else LOOK_SECONDS
+        return min(max(taken.wait, _SHORTEST_PAUSE), self._look_seconds)
 
     async def _wait(self, seconds: float) -> None:
         """Until there may be more, or sooner when something that was being sent is done."""
@@ -80,6 +84,9 @@ class Deliverer:
         began = monotonic()
         try:
             result = await self._sender.send(due.run_id, message, due.ended_at)
+        except Exception:
+            log.exception("webhook.crashed", run_id=due.run_id, host=message.host)
+            result = Result(Attempt(now(), None, "crashed", 0.0))
         finally:
             self._done(message.host, monotonic() - began)
         state, pause = self._judge(due, result)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
@@ -44,8 +45,8 @@ class Due:
 @dataclass(frozen=True, slots=True)
 class Taken:
     due: Sequence[Due]
-    waiting: bool
-    """There are others that wait for their host."""
+    wait: float
+    """Seconds until the next one is due; infinite: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Outbox:
         found = [
             _due(run_id.decode(), _fields(fields), now) for run_id, fields in zip(due[::2], due[1::2], strict=True)
         ]
-        return Taken(found, bool(reply[b"waiting"]))
+        return Taken(found, int(reply[b"wait"]) / _MILLIS if reply[b"wait"] else inf)
 
     async def mark(self, due: Due, state: State, log: bytes, pause: float = 0.0) -> bool:
         """Note an attempt; False: the lease was over, and another deliverer has it."""

@@ -28,7 +28,7 @@ class Sender:
         self._secrets = secrets
 
     async def send(self, run_id: str, message: Message, ended_at: float) -> Result:
-        """Raises nothing: whatever happens is a result."""
+        """Whatever a receiver and the network do is a result."""
         body, timestamp = body_of(message, ended_at), int(time())
         signature = self._secrets.sign(message.secret, run_id, timestamp, body)
         if signature is None:

@@ -1,10 +1,11 @@
 """Webhooks of one process: which ones requests may name, what became of them, and their delivery."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from app.durable.record import OVER, Caller, Record, Webhook
-from app.durable.webhooks.backoff import Backoff
-from app.durable.webhooks.deliverer import Deliverer
+from app.durable.webhooks.backoff import AS_DOCUMENTED, Backoff
+from app.durable.webhooks.deliverer import LOOK_SECONDS, Deliverer
 from app.durable.webhooks.outbox import Delivery, Outbox
 from app.durable.webhooks.secrets import Secrets
 from app.durable.webhooks.sending import SECONDS, Sender
@@ -21,31 +22,30 @@ KEPT_SECONDS = 3 * DAY
 """Longer than a delivery is tried."""
 
 
-def build_webhooks(settings: Settings, store: Store) -> "Webhooks | None":
-    """None without WEBHOOK_SECRETS_DIR: no request may name a webhook then, and nothing is sent. Raises
-    ConfigurationError for secrets that cannot be read."""
-    if settings.webhook_secrets_dir is None:
-        return None
+def build_webhooks(settings: Settings, store: Store, folder: Path) -> "Webhooks":
+    """Signed with the secrets in `folder`, WEBHOOK_SECRETS_DIR. Raises ConfigurationError for those that cannot be
+    read."""
     egress = Egress(settings.webhook_hosts, client_context(settings.tls_strict), seconds=SECONDS)
     outbox = Outbox(store, kept_seconds=max(settings.run_ttl_seconds, KEPT_SECONDS))
-    return Webhooks(Secrets(settings.webhook_secrets_dir), egress, outbox)
-
-
-async def check_webhook(webhooks: "Webhooks | None", webhook: Webhook, caller: Caller) -> None:
-    """Raises InvalidRequest for a webhook that a request may not name."""
-    if webhooks is None:
-        raise _invalid("webhook", "This service sends none (WEBHOOK_SECRETS_DIR is not set). Leave it out")
-    await webhooks.check(webhook, caller)
+    return Webhooks(Secrets(folder), egress, outbox)
 
 
 class Webhooks:
     """Built once a process."""
 
-    def __init__(self, secrets: Secrets, egress: Egress, outbox: Outbox, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        secrets: Secrets,
+        egress: Egress,
+        outbox: Outbox,
+        backoff: Backoff = AS_DOCUMENTED,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
+        """`look_seconds`: longest time until a new delivery is seen."""
         self._secrets = secrets
         self._egress = egress
         self._outbox = outbox
-        self._backoff = backoff or Backoff()
+        self.run = Deliverer(outbox, Sender(egress, secrets), backoff, look_seconds).run
         self.watch = secrets.watch
         for outcome in OUTCOMES:
             metrics.WEBHOOK_DELIVERIES.labels(outcome)
@@ -75,10 +75,6 @@ class Webhooks:
         if record.status not in OVER:
             raise Conflict("The run is not over: its webhook is sent when it is.")
         await self._outbox.again(record)
-
-    async def run(self) -> None:
-        """Deliver until cancelled."""
-        await Deliverer(self._outbox, Sender(self._egress, self._secrets), self._backoff).run()
 
     async def aclose(self) -> None:
         await self._egress.aclose()

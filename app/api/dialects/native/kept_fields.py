@@ -51,7 +51,7 @@ class WebhookRequest(BaseModel):
 
     url: str = Field(min_length=1, max_length=2048, examples=["https://example.com/hooks/runs"])
     secret: str = Field(
-        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        pattern=r"^[A-Za-z0-9._-]{1,134}$",
         description="The name of the secret that signs the message, one of the service's; not the secret itself",
     )
 
@@ -75,7 +75,7 @@ class Deferred(BaseModel):
         return Keeping(
             background=True,
             on_busy=self.on_busy,
-            start_at=0.0 if self.start_at is None else seconds_of(self.start_at),
+            start_at=0.0 if self.start_at is None else max(0.0, seconds_of(self.start_at)),
             webhook=None if self.webhook is None else Webhook(self.webhook.url, self.webhook.secret),
         )
 

@@ -1,7 +1,8 @@
 -- Take deliveries that are due. Each claim has a larger fence, and holds for a lease.
 -- KEYS: the outbox. ARGV: hash tag, how many, how many of one host, lease (ms), seconds that a delivery is kept from now;
 --   then for each host that is being sent to: its name, how many, ms after which one that has to wait is looked at again.
--- Returns names and values: now (ms), waiting (how many have to wait for their host), due: [id, {names and values}].
+-- Returns names and values: now (ms), wait (ms until the next one is due, '' if there is none), due: [id, {names and
+--   values}].
 -- A delivery's `ended_at` is the time of the run's end: the script that ends a run makes it due at that time.
 
 local tag, most, most_of_host, lease, kept = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
@@ -19,7 +20,7 @@ local function take(id, key)
   redis.call('EXPIRE', key, kept)
 end
 
-local waiting, taken = 0, {}
+local taken = {}
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, LOOK_AT)
 for i = 1, #due, 2 do
   if #taken == 2 * most then break end
@@ -36,9 +37,10 @@ for i = 1, #due, 2 do
       taken[#taken + 1] = id
       taken[#taken + 1] = redis.call('HGETALL', key)
     else
-      waiting = waiting + 1
       redis.call('ZADD', KEYS[1], whole(now + (pauses[host] or LATER)), id)
     end
   end
 end
-return { 'now', whole(now), 'waiting', waiting, 'due', taken }
+local following = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+local wait = following[2] and whole(math.max(0, following[2] - now)) or ''
+return { 'now', whole(now), 'wait', wait, 'due', taken }
