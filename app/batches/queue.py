@@ -15,12 +15,11 @@ from app.durable.engine import Engine
 from app.durable.event_codec import decode_error
 from app.durable.record import LATER, OVER, NewRun, Record, Work
 from app.durable.records import Records
-from app.durable.rendering import links_of
+from app.durable.rendering import run_of
 from app.errors import AppError, BudgetExceeded, NotFound, RunCancelled
 from app.messages import NANOS
 from app.models.batching import Outcome
 from app.runs.events import Answer
-from app.runs.problems import document
 from app.telemetry.logs import log
 
 WINDOW = 32
@@ -37,7 +36,9 @@ _OUTCOMES: Mapping[str, Outcome] = {"succeeded": "succeeded", "cancelled": "canc
 class QueueWay:
     """Built once a process."""
 
-    def __init__(self, records: Records, engine: Engine) -> None:
+    def __init__(self, records: Records, engine: Engine, *, pace: float = 1.0) -> None:
+        """Waits take `pace` times as long as they should."""
+        self._pause = _PAUSE * pace
         self._records = records
         self._engine = engine
 
@@ -47,7 +48,7 @@ class QueueWay:
         await self._look(held, open_)
         if not held.begun and not held.batch.cancelling:
             await self._open(held, open_)
-        return _PAUSE if open_ else None
+        return self._pause if open_ else None
 
     async def _look(self, held: Held, open_: dict[int, bool]) -> None:
         """Take in which runs are over, and begin those that a worker before this one noted and did not create."""
@@ -98,7 +99,7 @@ class QueueWay:
             new_id,
             new_id,
             batch.caller,
-            replace(batch.options, message=asked.message),
+            replace(batch.options, message=asked.message, remembered=False),
             batch.request_id,
             batch.traceparent,
             batch=batch.id,
@@ -138,7 +139,7 @@ def _resulted(place: int, asked: Input, record: Record) -> Resulted:
             answer.cost_usd,
         )
         return Resulted(place, "succeeded", result, answer.model, round(answer.cost_usd * NANOS))
-    problem = document(decode_error(record.error), links_of(record.work.run_id).self_, record.work.request_id)
+    problem = run_of(record).error
     result = Result(asked.custom_id, record.work.run_id, error=Raw(encode(problem)))
     return Resulted(place, _OUTCOMES.get(record.status, "failed"), result)
 

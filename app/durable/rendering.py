@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.durable.event_codec import decode_error
 from app.durable.record import Record, RunStatus
@@ -47,7 +48,8 @@ class Run(Struct, frozen=True):
 
 
 def run_of(record: Record) -> Run:
-    work, links = record.work, links_of(record.work.run_id)
+    work = record.work
+    links = links_of(work.run_id)
     return Run(
         run_id=work.run_id,
         session_id=work.session_id,
@@ -60,9 +62,13 @@ def run_of(record: Record) -> Run:
         crashes=record.crashes,
         last_event=record.last_event,
         answer=agent_answer(_decode_answer(record.answer)) if record.answer else None,
-        error=document(decode_error(record.error), links.self_, work.request_id) if record.error else None,
+        error=_problem_of(record, links.self_) if record.error else None,
         links=links,
     )
+
+
+def _problem_of(record: Record, path: str) -> Problem:
+    return replace(document(decode_error(record.error), path), request_id=record.work.request_id)
 
 
 def links_of(run_id: str) -> RunLinks:
