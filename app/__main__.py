@@ -1,4 +1,5 @@
-"""`python -m app`: serves; `python -m app keys …`: makes API keys; `python -m app agents …`: checks agents' files."""
+"""`python -m app`: serves; `keys …`: makes API keys; `agents …`: checks agents' files; `runs …`, `batches …`: asks a
+service."""
 
 import sys
 from argparse import ArgumentParser
@@ -19,11 +20,13 @@ def main() -> int:
 def command(arguments: Sequence[str]) -> int:
     """What is not serving: no part of the service is started for it."""
     from app.agents import command as agents_command
+    from app.progress import command as progress_command
 
     parser = ArgumentParser("python -m app", description="Without a command: serve.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     keys_command.add_to(commands)
     agents_command.add_to(commands)
+    progress_command.add_to(commands)
     options = parser.parse_args(arguments)
     return int(options.run(options))
 
