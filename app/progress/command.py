@@ -8,10 +8,8 @@ from typing import Any
 from app.progress.arguments import count, path_part
 from app.progress.service_command import add_command
 
-_ENDS = (
-    "Leaves with 0 when the run succeeded, 1 when it failed, 2 when it cannot be asked for, 3 when it was cancelled "
-)
-_ENDS += "or expired. Ctrl-C ends the watching, not the run."
+_ENDS = """Leaves with 0 when the run succeeded, 1 when it failed, 2 when it cannot be asked for, 3 when it was
+cancelled or expired. Ctrl-C ends the watching, not the run."""
 
 
 def add_to(commands: Any) -> None:

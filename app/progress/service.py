@@ -42,7 +42,8 @@ class Service:
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENT_SECONDS)
-        self._http = aiohttp.ClientSession(headers=self._headers, timeout=timeout, read_bufsize=2**20)
+        connections = aiohttp.TCPConnector(limit=0)
+        self._http = aiohttp.ClientSession(connector=connections, headers=self._headers, timeout=timeout)
         return self
 
     async def __aexit__(self, *_: object) -> None:
