@@ -56,8 +56,11 @@ class LiveView:
 
     def _head(self) -> RenderableType:
         progress = self._progress
-        state = progress.status + (f", resumed {progress.resumptions} x" if progress.resumptions else "")
-        parts = [state, *([f"iteration {progress.iteration}"] if progress.model else []), progress.model]
+        parts = [
+            wording.state(progress),
+            *([f"iteration {progress.iteration}"] if progress.model else []),
+            progress.model,
+        ]
         parts += [wording.usage(progress), wording.seconds(time.monotonic() - self._begun)]
         text = Text(" · ".join(on_one_line(part) for part in parts if part), "bold")
         self._spinner.text = Text.assemble(text, " ", (on_one_line(progress.run_id), "dim"))

@@ -20,7 +20,7 @@ class PlainLines:
     def __init__(self, progress: RunProgress) -> None:
         self._line = ""
         self._lost = False
-        self._say(f"run {on_one_line(progress.run_id)} of {on_one_line(progress.agent)}: {progress.status}")
+        self._say(f"run {on_one_line(progress.run_id)} of {on_one_line(progress.agent)}: {wording.state(progress)}")
 
     def __enter__(self) -> Self:
         return self

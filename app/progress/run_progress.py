@@ -44,6 +44,8 @@ class RunProgress:
     run_id: str
     status: str = "queued"
     agent: str = ""
+    start_at: str = ""
+    """Not before this time, of a run that waits for it."""
     model: str = ""
     pieces: list[tuple[int, str]] = field(default_factory=list)
     tools: list[ToolCall] = field(default_factory=list)
@@ -56,7 +58,7 @@ class RunProgress:
     def of(cls, record: Mapping[str, Any]) -> "RunProgress":
         """As `GET /runs/{id}` tells it, before any event. A run that is over is so by its last event."""
         status = "running" if record["status"] in EXIT else record["status"]
-        return cls(record["run_id"], status, record.get("agent") or "")
+        return cls(record["run_id"], status, record.get("agent") or "", record.get("start_at") or "")
 
     @property
     def tokens(self) -> int:

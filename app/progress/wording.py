@@ -30,6 +30,12 @@ def usage(progress: RunProgress) -> str:
     return f"{progress.tokens:,} tokens, ${progress.cost_usd:.4f}"
 
 
+def state(progress: RunProgress) -> str:
+    if progress.status == "queued" and progress.start_at:
+        return f"queued, not before {on_one_line(progress.start_at)}"
+    return progress.status + (f", resumed {progress.resumptions} x" if progress.resumptions else "")
+
+
 def trouble(news: Interrupted | Gap) -> str:
     """What happened to the connection."""
     if isinstance(news, Gap):

@@ -59,6 +59,13 @@ def test_the_exit_status_is_what_became_of_the_run(last: Any, status: int) -> No
         assert watch(server) == status
 
 
+def test_a_run_that_waits_for_its_time_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with Contract(*WHOLE, run=record(status="queued", start_at="2026-12-01T08:00:00Z")) as server:
+        assert watch(server) == 0
+    lines = untimed(capsys.readouterr().out)
+    assert lines[:2] == [f"run {RUN} of default: queued, not before 2026-12-01T08:00:00Z", "running, model demo"]
+
+
 def test_scripts_are_given_each_event_as_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
     with Contract(*WHOLE) as server:
         assert watch(server, "--json") == 0
