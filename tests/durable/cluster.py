@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,8 @@ from tests.redis_server import RedisServer
 from tests.resilience.provider import Provider
 from tests.resilience.serving import service_of, settings_of
 from tests.service import END_SECONDS, Service, environment
+
+_RESUMED = "agent.request.resumed"
 
 
 class WorkerProcess:
@@ -39,6 +41,14 @@ class WorkerProcess:
     def log(self, event: str | None = None) -> Sequence[Mapping[str, Any]]:
         lines = [json.loads(line) for line in self._stdout.read_text().split("\n")[:-1]]
         return [line for line in lines if event in (None, line["event"])]
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.log("start"))
+
+    def runs(self) -> Set[str]:
+        """Those that it has begun or resumed, as far as its log tells; lines are written a little later."""
+        return {line["run_id"] for line in self.log() if line["event"] in ("agent.request.start", _RESUMED)}
 
     def stderr(self) -> str:
         return self._stderr.read_text()
@@ -100,7 +110,7 @@ class Cluster:
     def wait_until_working(self, count: int, seconds: float = 60) -> None:
         """Until so many workers have said that they started."""
         end = time.monotonic() + seconds
-        while sum(bool(worker.log()) for worker in self.workers) < count:
+        while sum(worker.ready for worker in self.workers) < count:
             assert time.monotonic() < end, [worker.stderr() for worker in self.workers]
             time.sleep(0.05)
 

@@ -25,14 +25,9 @@ class Followed:
         return bool(self.record)
 
     @property
-    def resumptions(self) -> Sequence[tuple[float, float]]:
-        """When its last event before each resumption came, and when that came."""
-        found, before = [], 0.0
-        for at, event in self.events:
-            if event.name == "run.resumed":
-                found.append((before, at))
-            before = at
-        return found
+    def resumptions(self) -> Sequence[float]:
+        """When each of them was seen."""
+        return [at for at, event in self.events if event.name == "run.resumed"]
 
     def faults(self) -> Sequence[str]:
         """Numbers that are missing or come twice, ends that are none or several."""
