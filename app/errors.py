@@ -15,6 +15,7 @@ AppError
 ├── KeyReused 422                the Idempotency-Key came with another body before
 ├── EventsGone 410               events after this number were trimmed, or never were
 ├── TooManyRuns 429              of one caller are waiting or going on
+├── NoWorkers 503                no process works on background runs
 ├── RunExpired 504               nobody began the run in time, or nobody decided
 ├── RunCrashed 500               several workers died over the run
 ├── MalformedRequest 400         not HTTP/1.1 as RFC 9112 has it; raised by app/http_protocol.py
@@ -181,6 +182,17 @@ class TooManyRuns(AppError):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"{most} of your runs are waiting or going on, which is the most. Try again.", retry_after=30)
+
+
+class NoWorkers(AppError):
+    status, slug, title = 503, "no-workers", "No workers"
+    permanent = True
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nobody works on background runs here. The operator sets WORKERS to 1 or more, or REDIS_URL and runs "
+            "`python -m app worker`."
+        )
 
 
 class RunExpired(AppError):

@@ -71,13 +71,14 @@ class Server(uvicorn.Server):
     async def main_loop(self) -> None:
         await super().main_loop()
         log.info("drain.start", drain_seconds=self._drain_seconds)
+        self._lifecycle.drain()
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._drain_seconds
         quiet = self._lifecycle.quiet_seconds
         while clock() < deadline and not self._impatient and quiet() < _QUIET_SECONDS:  # noqa: ASYNC110 - waits for time
             await asyncio.sleep(0.05)
         log.info("drain.end", cut=self._lifecycle.active)
-        self._lifecycle.cut_off.set()
+        self._lifecycle.cut()
         self._cut_off()
         asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, _abort_connections, self.server_state)
 

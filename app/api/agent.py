@@ -6,15 +6,16 @@ from starlette.responses import Response
 from app.api.answering import RUN_HEADERS, RUN_PROBLEMS, answer
 from app.api.chat import EITHER
 from app.api.dialects.native import dialect
-from app.api.dialects.native.answers import AgentAnswer
 from app.api.dialects.native.events import documented
 from app.api.dialects.native.requests import AgentRunRequest
 from app.api.framework import Api
+from app.api.kept_runs import KeptRuns
 from app.api.openapi import also_json
+from app.runs.answers import AgentAnswer
 from app.runs.runner import Runner
 
 
-def routes(api: Api, runner: Runner, max_message_chars: int) -> None:
+def routes(api: Api, runner: Runner, kept: KeptRuns, max_message_chars: int) -> None:
     native = dialect.agent(max_message_chars)
     agent_answer = api.schemas.refer(AgentAnswer)
     either = also_json(agent_answer, documented(agent_answer, api.schemas.refer, EITHER))
@@ -32,4 +33,4 @@ def routes(api: Api, runner: Runner, max_message_chars: int) -> None:
 
         With `stream` it comes as server-sent events instead.
         """
-        return await answer(request, runner, native)
+        return await answer(request, runner, kept, native)

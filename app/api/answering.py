@@ -11,6 +11,7 @@ from app.api.body import receive_body
 from app.api.caller import principal_of
 from app.api.dialects.protocol import Dialect
 from app.api.failures import CLIENT_CLOSED_REQUEST, documented
+from app.api.kept_runs import KeptRuns
 from app.api.served_run import note_run
 from app.api.streams import ClientGone, EventStream, encoded, whole_answer
 from app.runs.events import RunFailed
@@ -30,13 +31,19 @@ RUN_HEADERS: Sequence[Mapping[str, Any]] = (
 """That a request for a run may have, for the OpenAPI document."""
 
 
-async def answer(request: Request, runner: Runner, dialect: Dialect) -> Response:
+async def answer(request: Request, runner: Runner, kept: KeptRuns, dialect: Dialect) -> Response:
     """The answer of the run that the request asks for. Raises every AppError that keeps a run from starting."""
-    asked = dialect.request(await receive_body(request.receive))
+    body = await receive_body(request.receive)
+    asked = dialect.request(body)
     principal = principal_of(request, asked.user_id)
+    if control := cache_control(request.scope["headers"]):
+        asked = replace(asked, run=replace(asked.run, cache_control=control))
+    if asked.keeping is not None and asked.keeping.background:
+        return await kept.accept(request, principal, asked, body)
     principal.require("chat")
-    control = cache_control(request.scope["headers"])
-    run = runner.start(principal, replace(asked.run, cache_control=control) if control else asked.run)
+    if asked.run.stream and kept.keeps(principal, asked):
+        return await kept.stream(request, principal, asked, body, dialect)
+    run = runner.start(principal, asked.run)
     note_run(request.scope, run)
     if asked.run.stream:
         return await _stream(run, dialect)

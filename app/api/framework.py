@@ -21,10 +21,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import __version__
-from app.api.dialects.native.problems import Problem
 from app.api.dialects.protocol import ErrorDialect
 from app.api.failures import REFUSALS, answer_to, describe_errors
 from app.api.openapi import Change, Document, Schemas
+from app.runs.problems import Problem
 from app.telemetry.traces import Tracing, caller_of
 
 Handler = Callable[..., Awaitable[Response]]
@@ -46,6 +46,7 @@ class FastRoute(APIRoute):
     """Serves `async def handler(request: Request, name: str) -> Response` directly; `name` is part of the path."""
 
     dialect: ErrorDialect | None = None
+    takes_body = True
 
     def __init__(self, path: str, endpoint: Handler, **options: Any) -> None:
         """Raises TypeError for a handler that cannot be served directly."""

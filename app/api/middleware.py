@@ -145,7 +145,8 @@ class Middleware:
         try:
             check_media_type(headers)
         except UnsupportedMediaType:
-            if self._route_of(scope) is not None:  # else there is something that the caller has to know first
+            route = self._route_of(scope)
+            if getattr(route, "takes_body", False):  # else there is something that the caller has to know first
                 raise
 
     def _route_of(self, scope: Scope) -> BaseRoute | None:

@@ -15,9 +15,6 @@ OVER: frozenset[RunStatus] = frozenset({"succeeded", "failed", "cancelled", "exp
 OnBusy = Literal["reject", "enqueue", "interrupt"]
 """What becomes of a run whose session has one that is not over."""
 
-OnDisconnect = Literal["cancel", "continue"]
-"""What becomes of a run whose reader leaves."""
-
 SOON, LATER = 0, 9
 """Priorities: of runs that somebody waits for, and of batches."""
 
@@ -89,8 +86,9 @@ class Created(Struct, frozen=True):
     replayed: bool = False
     """The Idempotency-Key was known: this is the run that it made."""
     claim: Claim | None = None
-    """With `here`."""
+    """With `here`, unless it waits for another run of its session: whichever worker is free takes it then."""
     status: RunStatus = "queued"
+    created_at: float = 0.0
 
 
 class Record(Struct, frozen=True):
@@ -120,7 +118,7 @@ class Record(Struct, frozen=True):
     answer: bytes = b""
     """JSON of the Answer, of a run that succeeded."""
     error: bytes = b""
-    """JSON of the problem, of one that did not."""
+    """Of one that did not: its error, as event_codec.py encodes it."""
     cancelling: bool = False
 
 
@@ -153,7 +151,8 @@ class Write(Struct, frozen=True):
     steps: tuple[bytes, ...] = ()
     first_event: int = 0
     events: tuple[bytes, ...] = ()
-    """Encoded: see event_codec.py."""
+    """Encoded: see event_codec.py. All that come with steps are kept with them (`kept_event`): what a later model call
+    has emitted goes in the next write."""
     carried: bytes = b""
     """Replaces the record's; empty: that stays."""
     settlement: Call | None = None
@@ -165,6 +164,8 @@ class Written(Struct, frozen=True):
     settlement: Settlement | None = None
     cancelling: bool = False
     """Somebody wants the run to end."""
+    next: str = ""
+    """The run of its session that is due now, since this one is over: it is rung (see Records.on_due)."""
 
 
 class Page(Struct, frozen=True):
@@ -186,5 +187,16 @@ class RunTaken(Exception):
 
 Numbered = tuple[int, bytes]
 """An event with its number, encoded."""
+
+
+class News(Struct, frozen=True):
+    """What a follower of a run has not seen yet."""
+
+    events: tuple[Numbered, ...]
+    more: bool
+    """There are further events in the store."""
+    over: bool
+    """These are the last of a run that is over."""
+
 
 Fields = Mapping[bytes, bytes]

@@ -9,8 +9,8 @@ The SDK and the exporter are imported only when tracing is on.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from random import getrandbits
 from types import TracebackType
@@ -127,6 +127,22 @@ def caller_of(headers: Iterable[tuple[bytes, bytes]]) -> SpanContext | None:
         return None
     context = trace.get_current_span(_propagator.extract({"traceparent": given.decode("latin-1")})).get_span_context()
     return context if context.is_valid else None
+
+
+def link_to(traceparent: str) -> Sequence[Link]:
+    """The link of a span to the one that is named so; none without a name."""
+    caller = caller_of([(b"traceparent", traceparent.encode())]) if traceparent else None
+    return () if caller is None else (Link(caller),)
+
+
+@contextmanager
+def below(traceparent: str) -> Iterator[None]:
+    """Have spans be below the one of another process that is named so."""
+    token = context.attach(_propagator.extract({"traceparent": traceparent}))
+    try:
+        yield
+    finally:
+        context.detach(token)
 
 
 def configure(settings: Settings) -> Tracing:

@@ -1,1 +1,1 @@
-"""Doorbells: how a worker learns of a run that is due. See engine.py."""
+"""The queues that there are: in this process, and SAQ's on the Redis protocol and on PostgreSQL."""

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from app.api.dialects.native.kept_fields import Answered, Deferred
 from app.api.requests import STRICT, Id, Name, UserId
 
 
@@ -21,10 +22,9 @@ class Question(BaseModel):
     user_id: UserId | None = None
     model: Name | None = Field(None, description="One of the service's models; the first when left out")
     agent: Name | None = Field(None, description="One of the service's agents; `default` when left out")
-    stream: bool = Field(False, description="Answer with server-sent events, as `/chat/stream` does; not when left out")
 
 
-class ChatRequest(Question):
+class ChatRequest(Answered, Question):
     message: str = Field(
         validation_alias=AliasChoices("message", "query"),
         min_length=1,
@@ -42,7 +42,9 @@ class Said(BaseModel):
     content: str
 
 
-class AgentRunRequest(Question):
+class Task(Question):
+    """A task for an agent, with its limits."""
+
     query: str | None = Field(
         None,
         validation_alias=AliasChoices("query", "message"),
@@ -78,4 +80,16 @@ class AgentRunRequest(Question):
     )
     suggestions: bool = Field(
         False, description="Also say how such a run could be cheaper or better; not when left out"
+    )
+
+
+class AgentRunRequest(Answered, Task):
+    """A task whose answer the client waits for, unless it says otherwise."""
+
+
+class RunsRequest(Deferred, Task):
+    """A task for a run that goes on by itself."""
+
+    stream: bool = Field(
+        False, description="Have the text in the run's events piece by piece, for who follows them; whole when left out"
     )
