@@ -29,7 +29,7 @@ class WorkerProcess:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "app", "worker"],
                 cwd=folder,
-                env=environment(**{"port": 0, "metrics_port": 0, **settings}),
+                env=environment(**{"metrics_port": 0, **settings}),
                 stdout=stdout,
                 stderr=stderr,
             )
@@ -44,7 +44,7 @@ class WorkerProcess:
 
     @property
     def ready(self) -> bool:
-        return bool(self.log("start"))
+        return bool(self.log("worker.start"))
 
     def runs(self) -> Set[str]:
         """Those that it has begun or resumed, as far as its log tells; lines are written a little later."""
