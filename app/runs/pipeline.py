@@ -132,7 +132,7 @@ async def _work(run: RunContext, handle: RunHandle) -> None:
             if left <= 0:
                 await asyncio.sleep(0)  # for the deadline
             work = loop if run.router is None else partial(routing.choose_and_loop, run.router)
-            cached = run.agent.cache.enabled and not run.state.iterations
+            cached = run.agent.cache.enabled and not (run.state.iterations or run.state.reused)
             await (cache.answer(run, handle, work) if cached else work(run))
     except TimeoutError:
         if not deadline.expired():
@@ -143,6 +143,8 @@ async def _work(run: RunContext, handle: RunHandle) -> None:
 async def _settle_and_remember(run: RunContext, messages: Sequence[Message]) -> None:
     """In one round trip to the store. Without messages there is no turn to keep. With a journal, the run is settled as
     its end is written."""
+    if run.journal is not None:
+        await run.journal.checkpoint()  # what another process has taken is not kept
     run.kept = True
     keep_for_feedback(run)
     appended = run.memory.keep(messages) if messages else None
