@@ -147,7 +147,7 @@ async def _settle_and_remember(run: RunContext, messages: Sequence[Message]) -> 
         await run.journal.checkpoint()  # what another process has taken is not kept
     run.kept = True
     keep_for_feedback(run)
-    appended = run.memory.keep(messages) if messages else None
+    appended = run.memory.keep(messages) if messages and run.request.remembered else None
     try:
         if run.journal is None:
             await run.services.limiter.settle(run.reservation)
@@ -297,7 +297,7 @@ def _end_later(run: RunContext) -> None:
     if not run.kept:
         keep_for_feedback(run)
     run.services.limiter.settle_later(run.reservation)
-    if messages := _interrupted(run):
+    if run.request.remembered and (messages := _interrupted(run)):
         run.memory.keep_later(messages)
 
 
