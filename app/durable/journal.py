@@ -87,7 +87,7 @@ class RunJournal:
         self._carried = b""
         self._turn = asyncio.Lock()  # one write after the other
         self._timer: asyncio.Handle | None = None
-        self._written_at = 0.0
+        self._written_at = 0.0 if run.request.stream else asyncio.get_running_loop().time()
         self._leaving = self._ending = False
         self.due_again: float | None = None
         """Handed back: after so many seconds another worker may have it."""
