@@ -120,7 +120,7 @@ class RunJournal:
                     await self._write(growth)
         except _Left:
             await self._never()
-        if self._leaving:
+        if self._leaving and not self._handle.committed:
             self.cut()
             await self._never()
 
@@ -250,7 +250,9 @@ class RunJournal:
         return min(now + PATIENCE_SECONDS, max(self._run.ends_at, now + _LAST_PATIENCE_SECONDS))
 
     async def _never(self) -> NoReturn:
-        """The run is being cancelled: that comes to whoever is in the midst of it."""
+        """The run is being cancelled: that reaches whoever is in it."""
+        if self._handle.committed:
+            raise asyncio.CancelledError
         await asyncio.Event().wait()
         raise AssertionError
 
