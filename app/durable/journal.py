@@ -88,7 +88,7 @@ class RunJournal:
         self._turn = asyncio.Lock()  # one write after the other
         self._timer: asyncio.Handle | None = None
         self._written_at = 0.0 if run.request.stream else asyncio.get_running_loop().time()
-        self._leaving = self._ending = False
+        self._leaving = self._ending = self._handing_back = False
         self.due_again: float | None = None
         """Handed back: after so many seconds another worker may have it."""
         self._flushes: set[asyncio.Task[None]] = set()
@@ -143,6 +143,7 @@ class RunJournal:
         if self.detached:
             return
         self._handle.commit()
+        self._handing_back = True
         cut_from = self._marked_event + 1 if self.last > self._marked_event else 0
         self._marked_steps, self._paid = len(self._run.steps), len(self._run.reservation.steps)
         try:
@@ -235,7 +236,7 @@ class RunJournal:
                 log.warning("run.taken", run_id=self.run_id, lost=error.lost)
                 break
             except StateUnavailable as error:
-                if loop.time() >= until:
+                if loop.time() >= until or self._handing_back:
                     log.warning("run.abandoned", run_id=self.run_id, error=repr(error.__cause__))
                     break
             await asyncio.sleep(pause)
