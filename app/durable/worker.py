@@ -45,7 +45,8 @@ class Worker:
         self._claimed = ClaimedRuns(settings, records, engine, runner, identity, tracing, readers)
         self._most = settings.workers
         self._places = Places(self._most)
-        self._here: set[str] = set()  # runs that this process has begun
+        self._lease_seconds = settings.run_lease_seconds
+        self._here: dict[str, asyncio.Task[None]] = {}  # runs that this process has begun for their readers
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         records.on_due(lambda run_id: self._start(self._ring(run_id)))
@@ -81,8 +82,8 @@ class Worker:
         if placed:
             task.add_done_callback(lambda _: self._places.give())
         else:
-            self._here.add(created.run_id)
-            task.add_done_callback(lambda _: self._here.discard(created.run_id))
+            self._here[created.run_id] = task
+            task.add_done_callback(lambda _: self._here.pop(created.run_id, None))
 
     def cancel(self, run_id: str) -> None:
         """End the run, if it is worked on here."""
@@ -130,12 +131,12 @@ class Worker:
                 journal.cut()
 
     async def _left(self) -> None:
-        try:
-            async with asyncio.timeout(STEP_SECONDS + _LAST_WORDS_SECONDS):
-                while self._claimed.journals.keys() - self._here:  # noqa: ASYNC110 - runs tell nobody of their end
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            log.warning("runs.left", runs=len(self._claimed.journals))
+        """Returns when nothing is worked on any more but what this process has begun."""
+        if not (left := self._tasks.difference(self._here.values())):
+            return
+        _, pending = await asyncio.wait(left, timeout=STEP_SECONDS + _LAST_WORDS_SECONDS)
+        if pending:
+            log.warning("runs.left", runs=len(pending))
 
     async def _serve(self) -> None:
         if self._most:
@@ -148,11 +149,11 @@ class Worker:
             await asyncio.sleep(RECONCILE_SECONDS * uniform(0.75, 1.25))  # noqa: S311 - no secret
             try:
                 if self._places.free > 0:
-                    for run_id in await self._records.due(self._most):
+                    for run_id in await self._records.due(self._places.free):
                         self._start(self.work(run_id))
                 metrics.RUN_QUEUE_AGE.set(await self._records.queue_age())
             except StateUnavailable:
-                continue  # the next look finds it
+                await asyncio.sleep(self._lease_seconds)  # in which workers that live renew their leases
         await self._stopping.wait()
 
     async def _ring(self, run_id: str) -> None:
