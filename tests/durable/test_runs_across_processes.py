@@ -19,6 +19,7 @@ from tests.redis_server import RedisServer
 from tests.upstream import MODEL, Upstream, says
 
 FOLLOWERS = 1_000
+MOST_OF_A_PROCESS = 5  # commands, what the server tells, leases, and two of the queue
 SECONDS = 10.0
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -144,7 +145,6 @@ async def test_many_followers_share_one_connection(
     run_id = begun.headers["Location"].rpartition("/")[2]
     warm = await house[1].session.get(f"/runs/{run_id}/events")
     await next_event(warm)
-    before = len(connections(redis_server))
     address = f"http://127.0.0.1:{house[1].port}"
     async with aiohttp.ClientSession(address, connector=aiohttp.TCPConnector(limit=0)) as session:
 
@@ -154,12 +154,15 @@ async def test_many_followers_share_one_connection(
             return response
 
         followers = await asyncio.gather(*(follow() for _ in range(FOLLOWERS)))
-        assert len(connections(redis_server)) <= before
+        there = connections(redis_server)
         for follower in followers:
             follower.close()
     warm.close()
     begun.close()
     await house[0].ask("POST", f"/runs/{run_id}/cancel")
+    listening = [line for line in there if " sub=0 " not in line]
+    assert len(listening) <= len(house), listening
+    assert len(there) <= MOST_OF_A_PROCESS * len(house), there
 
 
 def connections(server: RedisServer) -> list[str]:
