@@ -24,6 +24,9 @@ MOST_OF_HOST = 8
 LOOK_SECONDS = 1.0
 """Longest time until a new delivery is seen."""
 
+LEAVE_SECONDS = 1.0
+"""How long a process that leaves waits for answers."""
+
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 30.0
 """For a delivery that waits for its host."""
 
@@ -38,17 +41,26 @@ class Deliverer:
         self._look_seconds = look_seconds
         self._sending: dict[str, Sending] = {}
         self._free = MOST
+        self._tasks: set[asyncio.Task[None]] = set()
         self._freed = asyncio.Event()
 
     async def run(self) -> None:
-        """Deliver until cancelled. What is being sent then is sent again, by whoever has it after its lease."""
+        """Deliver until cancelled. What is being sent then has a moment to be answered; else it is sent again, by
+        whoever has it after its lease."""
         async with asyncio.TaskGroup() as tasks:
-            while True:
-                try:
-                    pause = await self._take(tasks)
-                except StateUnavailable:
-                    pause = _AWAY_SECONDS
-                await self._wait(pause)
+            try:
+                await self._take_what_is_due(tasks)
+            finally:
+                if self._tasks:
+                    await asyncio.wait(self._tasks, timeout=LEAVE_SECONDS)
+
+    async def _take_what_is_due(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            try:
+                pause = await self._take(tasks)
+            except StateUnavailable:
+                pause = _AWAY_SECONDS
+            await self._wait(pause)
 
     async def _take(self, tasks: asyncio.TaskGroup) -> float:
         """Begin what is due. Returns after how many seconds there may be more."""
@@ -78,7 +90,9 @@ class Deliverer:
         count, pause = (0, _SHORTEST_PAUSE) if before is None else (before.count, before.pause)
         self._sending[message.host] = Sending(count + 1, pause)
         self._free -= 1
-        tasks.create_task(self._deliver(due, message))
+        task = tasks.create_task(self._deliver(due, message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _deliver(self, due: Due, message: Message) -> None:
         began = monotonic()
