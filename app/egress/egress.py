@@ -77,8 +77,6 @@ class Egress:
     async def aclose(self) -> None:
         for session in self._sessions.values():
             await session.close()
-        for resolver in self._resolvers.values():
-            await resolver.close()
 
     def _is_own(self, url: URL) -> bool:
         return host_of(str(url)) in self._hosts
