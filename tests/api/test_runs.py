@@ -100,7 +100,6 @@ async def test_a_run_is_in_its_session_afterwards(service: Service) -> None:
         ("/runs", {"start_at": 1_700_000_000}, "start_at"),
         ("/runs", {"start_at": "2026-02-30T00:00:00Z"}, "start_at"),
         ("/runs", {"start_at": "2026-12-24T25:00:00Z"}, "start_at"),
-        ("/runs", {"start_at": "0001-01-01T00:00:00+23:59"}, "start_at"),
         ("/runs", {"start_at": "9999-12-31T23:59:59-12:00"}, "start_at"),
         ("/runs", {"start_at": (datetime.now(UTC) + timedelta(days=400)).isoformat(timespec="seconds")}, "start_at"),
         ("/runs", {"on_busy": "wait"}, "on_busy"),
@@ -215,7 +214,7 @@ async def test_runs_are_listed_newest_first_page_by_page(service: Service) -> No
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=101", "status=done", "session_id=a.b", "cursor=", "cursor=nonsense", "cursor=%00", "cursor=1.x"],
+    ["limit=0", "limit=101", "status=done", "session_id=a.b", "cursor=", "cursor=nonsense", "cursor=%00"],
 )
 async def test_a_list_that_cannot_be_meant_is_refused(service: Service, query: str) -> None:
     status, problem, _ = await service.ask("GET", f"/runs?{query}", ADA)

@@ -75,7 +75,7 @@ class Deferred(BaseModel):
         return Keeping(
             background=True,
             on_busy=self.on_busy,
-            start_at=0.0 if self.start_at is None else seconds_of(self.start_at),
+            start_at=0.0 if self.start_at is None else max(0.0, seconds_of(self.start_at)),
             webhook=None if self.webhook is None else Webhook(self.webhook.url, self.webhook.secret),
         )
 
