@@ -2,7 +2,6 @@
 
 import asyncio
 from time import monotonic
-from typing import Any
 
 from msgspec import MsgspecError
 
@@ -11,8 +10,8 @@ from app.durable.webhooks.backoff import Backoff
 from app.durable.webhooks.message import Message, read_message
 from app.durable.webhooks.outbox import Due, Outbox, Sending, State, groups_of
 from app.durable.webhooks.sending import Sender
+from app.durable.webhooks.telling import tell_of
 from app.errors import StateUnavailable
-from app.telemetry import metrics
 from app.telemetry.logs import log
 
 MOST = 64
@@ -111,7 +110,7 @@ class Deliverer:
         finally:
             self._done(message, monotonic() - began)
         state, pause = self._judge(due, result)
-        _tell(due, message, result, state, pause)
+        tell_of(due, message, result, state, pause)
         await self._mark(due, state, with_attempt(due.log, result.attempt), pause, began)
 
     def _done(self, message: Message, took: float) -> None:
@@ -141,19 +140,3 @@ class Deliverer:
                 await asyncio.sleep(_AWAY_SECONDS)
             else:
                 return
-
-
-def _tell(due: Due, message: Message, result: Result, state: State, pause: float) -> None:
-    """Count the attempt, and log it: with the host, and neither URL nor secret."""
-    metrics.WEBHOOK_DELIVERIES.labels("failed" if state == "pending" else state).inc()
-    attempt, number = result.attempt, due.attempts + 1
-    fields: dict[str, Any] = {"run_id": due.run_id, "host": message.host, "latency_ms": attempt.latency_ms}
-    if attempt.status is not None:
-        fields["status"] = attempt.status
-    match state:
-        case "delivered":
-            log.info("webhook.delivered", attempt=number, **fields)
-        case "pending":
-            log.warning("webhook.failed", attempt=number, reason=attempt.reason, next_seconds=round(pause, 1), **fields)
-        case "given_up":
-            log.error("webhook.given_up", attempt=number, reason=attempt.reason, **fields)
