@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import urllib.request
 from collections.abc import Iterator
 from itertools import islice
@@ -11,7 +12,10 @@ import pytest
 
 from tests.e2e.cluster import SCRATCH, Release, eventually, fetch, forwarded, get, kubectl, run
 
-HOLD = "hold 12"  # seconds that the model takes
+ASKED = "look first, then hold 15"
+"""The model calls a tool, and then takes as many seconds."""
+EXPORTED_SECONDS = 7
+"""After which the spans that have ended have left a process."""
 Events = list[tuple[int, str, dict[str, Any]]]
 
 
@@ -91,29 +95,31 @@ def check_whole(events: Events, url: str, run_id: str) -> None:
 
 
 def check_trace(jaeger: str, trace_id: str) -> None:
-    """One trace has the spans of both processes."""
+    """One trace has what both processes did."""
 
-    def pods() -> set[str] | None:
+    def pods() -> dict[str, set[str]] | None:
         trace = json.loads(fetch(f"{jaeger}/api/traces/{trace_id}"))["data"][0]
-        runs = [span for span in trace["spans"] if span["operationName"].startswith("invoke_agent")]
         names = {
-            tag["value"]
-            for span in runs
-            for tag in trace["processes"][span["processID"]]["tags"]
-            if tag["key"] == "k8s.pod.name"
+            key: next(tag["value"] for tag in process["tags"] if tag["key"] == "k8s.pod.name")
+            for key, process in trace["processes"].items()
         }
-        return names if runs else None
+        found: dict[str, set[str]] = {}
+        for span in trace["spans"]:
+            found.setdefault(span["operationName"], set()).add(names[span["processID"]])
+        return found if len(found.get("agent.iteration", ())) > 1 else None
 
-    found = eventually("the run is in Jaeger", 60, pods)
-    print(f"\ninvoke_agent in {trace_id}: {', '.join(sorted(found))}")
+    found = eventually("both processes are in the trace", 60, pods)
+    print(f"\n{trace_id}:", *(f"{name}: {', '.join(sorted(by))}" for name, by in sorted(found.items())), sep="\n  ")
+    assert len(found["execute_tool clock"]) == 1, "the tool was called once"
 
 
 def test_a_run_goes_on_when_the_worker_that_has_it_is_killed(release: Release, jaeger: str) -> None:
     first, second = release.ready_pods()
     with forwarded(first, 8000, SCRATCH, "pod") as here, forwarded(second, 8000, SCRATCH, "pod") as there:
-        run_id = json.loads(fetch(f"{here}/runs", {"message": HOLD}))["run_id"]
-        before = first_events(f"{here}/runs/{run_id}/events", 10)
+        run_id = json.loads(fetch(f"{here}/runs", {"message": ASKED}))["run_id"]
+        before = first_events(f"{here}/runs/{run_id}/events", 3)
         having = eventually("a worker has it", 10, lambda: who_has(run_id, workers(release)))
+        time.sleep(EXPORTED_SECONDS)
         kill(having)
         after = the_rest(there, run_id, before[-1][0])
         check_whole([*before, *after], there, run_id)
@@ -124,8 +130,9 @@ def test_a_stream_goes_on_at_another_pod_when_the_one_that_sends_it_is_killed(re
     first, second = release.ready_pods()
     with forwarded(second, 8000, SCRATCH, "pod") as there:
         with forwarded(first, 8000, SCRATCH, "pod") as here:
-            asked = {"message": HOLD, "resumable": True, "on_disconnect": "continue"}
+            asked = {"message": ASKED, "resumable": True, "on_disconnect": "continue"}
             before = first_events(f"{here}/chat/stream", 10, asked)
+            time.sleep(EXPORTED_SECONDS)
             kill(first)
         run_id = before[0][2]["run_id"]
         after = the_rest(there, run_id, before[-1][0])
