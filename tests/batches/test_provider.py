@@ -10,10 +10,12 @@ import pytest
 from app.batches.record import Batch
 from app.messages import NANOS, Usage
 from app.models.prices import price_of
+from app.state.redis import connect
 from app.state.store import Store
 from tests.batches.provider import INPUT, OUTPUT, READ, WRITTEN, BatchProvider
 from tests.batches.stage import MODEL, Process, process, settings_for
 from tests.doubles import ADA
+from tests.durable.house import MortalStore
 from tests.limits.stage import standing
 from tests.models.servers import Reply
 
@@ -287,3 +289,41 @@ async def test_it_begins_at_its_time(make: Make, provider: BatchProvider) -> Non
     assert ((await one.read(batch)).status, provider.created) == ("queued", 0)
     provider.ends_at_once = True
     assert (await carry_on(batch, one)).started_at >= batch.start_at
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_worker_killed_at_any_call_pays_for_nothing_twice(provider: BatchProvider, *, after: bool) -> None:
+    """Before the store has carried the call out, or after; another worker goes on from there."""
+    store = connect(None)
+    settings = settings_for(provider, budget_user_day_usd=1_000)
+    heir = process(settings, store)
+    provider.ends_at_once = True
+    dies_at, survived, total = 0, False, 0
+    while not survived:
+        dies_at += 1
+        mortal = MortalStore(store, dies_at=dies_at, after=after)
+        first = process(settings, mortal)
+        batch = await heir.submit(["a", "b"])
+        working = asyncio.create_task(_work(first, heir, batch))
+        dying = asyncio.create_task(mortal.dead.wait())
+        await asyncio.wait([working, dying], return_when=asyncio.FIRST_COMPLETED)
+        survived = not mortal.dead.is_set()
+        mortal.bury()
+        for task in (working, dying):
+            task.cancel()
+        await asyncio.wait([working, dying])
+        await store.call("ZADD", "{limits}:batches:due", "XX", 0, batch.id)  # its lease is over
+        done = await carry_on(batch, heir)
+        total += done.nanos
+        assert (provider.created, done.counts["succeeded"], done.nanos) == (dies_at, 2, nanos(0) + nanos(1))
+        usd = (await standing(heir.limiter))["user"].usd
+        assert (round(usd.spent * NANOS), usd.reserved) == (total, 0)
+        await first.models.aclose()
+    await heir.models.aclose()
+    assert dies_at > 10
+
+
+async def _work(worker: Process, reader: Process, batch: Batch) -> None:
+    while (await reader.read(batch)).status != "ended":
+        await worker.step()
+        await asyncio.sleep(0.003)
