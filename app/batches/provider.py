@@ -13,7 +13,6 @@ from app.batches.accounts import Accounts
 from app.batches.collecting import Collector
 from app.batches.gathering import Gathered, gather, place_of
 from app.batches.held import Held
-from app.batches.keys import provider_key
 from app.batches.record import Change, Portion
 from app.errors import AppError, ModelError, ModelUnavailable, RunCancelled
 from app.limits.wire import Admission, Refusal, refused
@@ -29,7 +28,6 @@ CLOCK_SECONDS = 300.0
 GRACE_SECONDS = 60.0
 """After which a portion that the provider does not show was never taken."""
 
-_KNOWN_SECONDS = 3 * 86_400
 _QUICK, _SLOW = 2.0, 60.0
 """Seconds between two looks at a portion: a tenth of its age, within these."""
 
@@ -136,7 +134,7 @@ class ProviderWay:
 
     async def _know(self, held: Held, portion: Portion, provider_id: str) -> Portion:
         known = replace(portion, provider_id=provider_id)
-        await held.records.know(provider_key(provider_id), _KNOWN_SECONDS)
+        await held.records.note_at_provider(provider_id, held.batch.id, portion.number)
         await held.write(Change(portions=[known]))
         return known
 
@@ -161,7 +159,12 @@ class ProviderWay:
         until it is looked for again."""
         unsure = False
         for submitted in await api.recent(portion.at - CLOCK_SECONDS):
-            if submitted.requests != portion.sent or await held.records.known(provider_key(submitted.id)):
+            if submitted.requests != portion.sent:
+                continue
+            noted = await held.records.noted_at_provider(submitted.id)
+            if noted == f"{held.batch.id}.{portion.number}":
+                return replace(portion, provider_id=submitted.id)
+            if noted:
                 continue
             if not submitted.ended:
                 unsure = True  # only results tell whose it is

@@ -6,7 +6,17 @@ from math import ceil
 import msgspec
 from msgspec import Struct
 
-from app.batches.keys import BATCH, DUE, batch_key, inputs_key, keys_of, owner_key, portions_key, results_key
+from app.batches.keys import (
+    BATCH,
+    DUE,
+    batch_key,
+    inputs_key,
+    keys_of,
+    owner_key,
+    portions_key,
+    provider_key,
+    results_key,
+)
 from app.batches.record import (
     Batch,
     BatchStatus,
@@ -30,6 +40,7 @@ LEASE_SECONDS = 30.0
 """How long after its worker's death another one may go on with a batch."""
 
 _UPLOAD_SECONDS = 3_600  # that inputs are kept without their batch
+_NOTED_SECONDS = 3 * 86_400
 _AT_ONCE = 500  # inputs or results in one command
 
 _inputs = msgspec.json.Decoder(Input).decode
@@ -173,11 +184,14 @@ class BatchRecords:
         reply = await self._cancel(keys_of(batch_id), batch_id, owner, self._ttl, problem)
         return None if reply is None else (reply[0].decode(), reply[1].decode())
 
-    async def known(self, key: str) -> bool:
-        return bool(await self._store.call("EXISTS", key))
+    async def note_at_provider(self, provider_id: str, batch_id: str, number: int) -> None:
+        """Remember which portion a provider's batch is."""
+        await self._store.call("SET", provider_key(provider_id), f"{batch_id}.{number}", "EX", _NOTED_SECONDS)
 
-    async def know(self, key: str, seconds: int) -> None:
-        await self._store.call("SET", key, 1, "EX", seconds)
+    async def noted_at_provider(self, provider_id: str) -> str:
+        """`BATCH.NUMBER` of the portion that it is; empty if that is not known."""
+        noted: bytes | None = await self._store.call("GET", provider_key(provider_id))
+        return "" if noted is None else noted.decode()
 
     async def _change(self, batch: Batch, change: Change, following: str, delay: int) -> Written:
         keys, settled = change.settlement or ((), ())
