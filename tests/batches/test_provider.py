@@ -14,6 +14,7 @@ from app.messages import NANOS, Usage
 from app.models.prices import price_of
 from app.state.redis import connect
 from app.state.store import Store
+from tests.batches.conftest import BOTH
 from tests.batches.provider import INPUT, OUTPUT, READ, WRITTEN, BatchProvider
 from tests.batches.stage import MODEL, Process, process, settings_for
 from tests.doubles import ADA
@@ -62,6 +63,7 @@ def nanos(place: int) -> int:
     return round(usd * NANOS)
 
 
+@BOTH
 async def test_answers_come_back_in_the_order_of_the_inputs_at_half_the_price(
     make: Make, provider: BatchProvider
 ) -> None:
@@ -217,6 +219,7 @@ async def test_a_server_without_the_api_has_them_go_through_the_queue(make: Make
     assert (await standing(one.limiter))["user"].usd.reserved == 0
 
 
+@BOTH
 async def test_cancelled_before_it_began_nothing_is_sent(make: Make, provider: BatchProvider) -> None:
     one = make()
     batch = await one.submit(["a", "b"])
@@ -227,6 +230,7 @@ async def test_cancelled_before_it_began_nothing_is_sent(make: Make, provider: B
     assert [each["error"]["type"] for each in await one.results(batch)] == ["urn:agent-api:problem:cancelled"] * 2
 
 
+@BOTH
 async def test_cancelled_at_the_provider_what_was_answered_is_kept_and_paid(
     make: Make, provider: BatchProvider
 ) -> None:
@@ -243,6 +247,7 @@ async def test_cancelled_at_the_provider_what_was_answered_is_kept_and_paid(
     assert round((await standing(one.limiter))["user"].usd.spent * NANOS) == nanos(0)
 
 
+@BOTH
 async def test_a_budget_is_reserved_before_and_bounds_what_is_sent(make: Make, provider: BatchProvider) -> None:
     one = make(budget_user_day_usd=0.006, max_tokens=1000)
     batch = await one.submit([str(n) for n in range(100)])
@@ -273,6 +278,7 @@ async def test_an_input_that_costs_more_than_a_run_may_is_refused_alone(make: Ma
     assert (done.counts["succeeded"], len(provider.sent)) == (2, 2)
 
 
+@BOTH
 async def test_a_worker_that_lost_its_lease_writes_nothing(make: Make, provider: BatchProvider) -> None:
     one, two = make(lease_seconds=0.05), make()
     batch = await one.submit(["a"])

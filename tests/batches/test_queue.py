@@ -21,6 +21,7 @@ from app.messages import NANOS
 from app.runs.request import RunRequest
 from app.state.redis import connect
 from app.state.store import Store
+from tests.batches.conftest import BOTH
 from tests.batches.stage import PACE
 from tests.doubles import ADA, CHEAP, Script, answers
 from tests.durable.house import OWNER, MortalStore, Process
@@ -91,6 +92,7 @@ async def runs_of(worker: Worker, batch: Batch) -> int:
     return sum(record is not None for record in found)
 
 
+@BOTH
 async def test_each_input_is_a_run_of_low_priority_and_none_of_the_owners_list(make: Make) -> None:
     worker = make()
     batch = await worker.submit_batch(3)
