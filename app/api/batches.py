@@ -20,7 +20,7 @@ from app.api.failures import documented
 from app.api.framework import Api
 from app.api.kept_runs import SCOPE
 from app.api.media_type import JSON_LINES, is_json_lines
-from app.api.openapi import Document, json_response
+from app.api.openapi import json_response
 from app.api.prefix import prefix_of
 from app.api.requests import Id
 from app.batches.batches import Batches
@@ -92,9 +92,8 @@ class CancelledBatch(Struct, frozen=True):
 def routes(api: Api, batches: Batches, limiter: Limiter, settings: Settings) -> None:
     refer = api.schemas.refer
     listing, whole, cancelled = (json_response(refer(kind)) for kind in (BatchesPage, BatchShown, CancelledBatch))
+    refer(Result, "BatchResult")
     bodies = BatchBodies(settings.batch_inputs, settings.max_message_chars, settings.max_body_bytes)
-
-    api.amend(_take_lines)
 
     @api.fast_post(
         PATH,
@@ -155,10 +154,7 @@ def routes(api: Api, batches: Batches, limiter: Limiter, settings: Settings) -> 
         tags=["batches"],
         response_class=StreamingResponse,  # what documents no JSON
         responses={
-            200: {
-                "description": "A line for each input that has a result, in the order of the inputs",
-                "content": {JSON_LINES: {"schema": {"$ref": refer(Result, "BatchResult")}}},
-            },
+            200: {"description": f"`{JSON_LINES}`: a BatchResult a line, in the order of the inputs"},  # not generators'
             **PROBLEMS,
         },
     )
@@ -185,12 +181,6 @@ def routes(api: Api, batches: Batches, limiter: Limiter, settings: Settings) -> 
         async with limiter.slot(principal, RUNS) as headers:
             status = await batches.cancel(principal, batch_id)
         return _json(CancelledBatch(batch_id, status), headers, 202)
-
-
-def _take_lines(document: Document) -> None:
-    """Have the OpenAPI document know of the other form that a batch can be sent in."""
-    schema = {"type": "string", "description": "A JSON object a line"}
-    document["paths"][PATH]["post"]["requestBody"]["content"][JSON_LINES] = {"schema": schema}
 
 
 def _caller(request: Request) -> Principal:
