@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from app.access.principal import Principal
 from app.batches.record import Batch
-from app.errors import StateUnavailable
+from app.durable.record import Caller
+from app.errors import NotFound, StateUnavailable, Unauthorized
 from app.messages import NANOS, Usage
 from app.models.prices import price_of
-from app.state.redis import connect
 from app.state.store import Store
 from tests.batches.conftest import BOTH
 from tests.batches.provider import INPUT, OUTPUT, READ, WRITTEN, BatchProvider
@@ -247,7 +248,6 @@ async def test_cancelled_at_the_provider_what_was_answered_is_kept_and_paid(
     assert round((await standing(one.limiter))["user"].usd.spent * NANOS) == nanos(0)
 
 
-@BOTH
 async def test_a_budget_is_reserved_before_and_bounds_what_is_sent(make: Make, provider: BatchProvider) -> None:
     one = make(budget_user_day_usd=0.006, max_tokens=1000)
     batch = await one.submit([str(n) for n in range(100)])
@@ -300,9 +300,10 @@ async def test_it_begins_at_its_time(make: Make, provider: BatchProvider) -> Non
 
 
 @pytest.mark.parametrize("after", [False, True])
-async def test_a_worker_killed_at_any_call_pays_for_nothing_twice(provider: BatchProvider, *, after: bool) -> None:
+async def test_a_worker_killed_at_any_call_pays_for_nothing_twice(
+    provider: BatchProvider, store: Store, *, after: bool
+) -> None:
     """Before the store has carried the call out, or after; another worker goes on from there."""
-    store = connect(None)
     settings = settings_for(provider, budget_user_day_usd=1_000)
     heir = process(settings, store)
     provider.ends_at_once = True
@@ -335,3 +336,58 @@ async def _work(worker: Process, reader: Process, batch: Batch) -> None:
     while (await reader.read(batch)).status != "ended":
         await worker.step()
         await asyncio.sleep(0.003)
+
+
+async def test_a_key_that_is_withdrawn_ends_the_batch(make: Make, provider: BatchProvider) -> None:
+    one = make()
+    batch = await one.submit(["a", "b"])
+    await one.step()
+
+    def withdrawn(_: Caller) -> Principal:
+        raise Unauthorized("revoked")
+
+    one.coordinator._principal_of = withdrawn  # as if the keys had been read anew
+    later = await one.submit(["c"])
+    while provider.batches["msgbatch_1"]["processing_status"] != "canceling":
+        await one.step()
+        await asyncio.sleep(0.003)
+    provider.end()
+    await carry_on(batch, one, until="cancelled")
+    await carry_on(later, one, until="cancelled")
+    assert [each["error"]["type"] for each in await one.results(later)] == ["urn:agent-api:problem:unauthorized"]
+    assert provider.created == 1
+
+
+async def test_a_batch_that_no_worker_began_in_time_expires(make: Make, provider: BatchProvider) -> None:
+    one = make(run_queue_seconds=1)
+    batch = await one.submit(["a", "b"])
+    await asyncio.sleep(1.1)
+    done = await carry_on(batch, one, until="expired")
+    assert (done.counts["expired"], provider.created) == (2, 0)
+    assert [each["error"]["status"] for each in await one.results(batch)] == [504, 504]
+
+
+async def test_a_step_that_always_crashes_is_given_up(
+    make: Make, provider: BatchProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = make(lease_seconds=0.001)
+    batch = await one.submit(["a", "b"])
+
+    async def crash(_: object) -> float:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(one.coordinator._provider, "step", crash)
+    done = await carry_on(batch, one)
+    assert done.counts["failed"] == 2
+    assert {each["error"]["type"] for each in await one.results(batch)} == {"urn:agent-api:problem:crashed"}
+
+
+async def test_another_users_batch_is_not_there(make: Make) -> None:
+    one = make()
+    batch = await one.submit(["a"])
+    bob = Principal("bob", scopes=ADA.scopes, authenticated=True)
+    for asked in (one.batches.read(bob, batch.id), one.batches.cancel(bob, batch.id)):
+        with pytest.raises(NotFound):
+            await asked
+    assert await one.batches.list(bob, 10, "") == ([], "")
+    assert (await one.read(batch)).status == "queued"

@@ -19,7 +19,6 @@ from app.durable.principals import named
 from app.durable.record import LATER
 from app.messages import NANOS
 from app.runs.request import RunRequest
-from app.state.redis import connect
 from app.state.store import Store
 from tests.batches.conftest import BOTH
 from tests.batches.stage import PACE
@@ -155,8 +154,7 @@ async def test_cancelled_its_runs_end_and_the_rest_never_begins(make: Make) -> N
 
 
 @pytest.mark.parametrize("after", [False, True])
-async def test_a_coordinator_killed_at_any_call_has_no_input_done_twice_or_lost(*, after: bool) -> None:
-    store = connect(None)
+async def test_a_coordinator_killed_at_any_call_has_no_input_done_twice_or_lost(store: Store, *, after: bool) -> None:
     heir = Worker(store, answers("42"))
     dies_at = 0
     while True:
