@@ -57,6 +57,7 @@ NUMBERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "RUN_TTL_SECONDS": ("60", "31536000", ("59", "31536001")),
     "RUN_EVENTS": ("100", "1000000", ("99", "1000001")),
     "RUNS_PER_USER": ("1", "1000000", ("0", "1000001")),
+    "BATCH_BODY_BYTES": ("1024", str(2**30), ("1023", str(2**30 + 1))),
     "BATCH_INPUTS": ("1", "100000", ("0", "100001")),
     "BATCH_BODY_BYTES": ("1024", str(2**30), ("1023", str(2**30 + 1))),
     "BATCHES_PER_USER": ("1", "10000", ("0", "10001")),
