@@ -25,6 +25,17 @@ CRASHES = 20
 
 
 @dataclass(frozen=True)
+class Plan:
+    runs: int
+    workers: int = 4
+    at_once: int = 8
+    """Runs of one worker."""
+    every_seconds: float = 2.0
+    most_kills: float = inf
+    limit_seconds: float = 600.0
+
+
+@dataclass(frozen=True)
 class Kill:
     """When a worker was killed, in time.monotonic(), and the runs that it had had."""
 
@@ -32,44 +43,35 @@ class Kill:
     runs: Set[str]
 
 
-async def killing(
-    folder: Path,
-    *,
-    runs: int,
-    workers: int = 4,
-    at_once: int = 8,
-    every_seconds: float = 2.0,
-    limit_seconds: float,
-    most_kills: float = inf,
-) -> Sheet:
-    sheet = Sheet(f"{runs:,} runs of three tool calls on {workers} workers, one killed every {every_seconds:g} s")
-    options: Any = {"workers": workers, "at_once": at_once, "runs_per_user": runs + 100, "run_crashes": CRASHES}
-    with cluster(folder, tool_seconds=TOOL_SECONDS, **options) as (started, ledger):
-        followed, kills, seconds = await _run_all(started, runs, every_seconds, limit_seconds, most_kills)
-        _judge(sheet, followed, kills, ledger, runs)
+async def killing(folder: Path, plan: Plan, **settings: Any) -> Sheet:
+    sheet = Sheet(
+        f"{plan.runs:,} runs of three tool calls on {plan.workers} workers, one killed every {plan.every_seconds:g} s"
+    )
+    options: Any = {"workers": plan.workers, "at_once": plan.at_once, "runs_per_user": plan.runs + 100}
+    with cluster(folder, tool_seconds=TOOL_SECONDS, **options, run_crashes=CRASHES, **settings) as (started, ledger):
+        followed, kills, seconds = await _run_all(started, plan)
+        _judge(sheet, followed, kills, ledger, plan.runs)
         await _judge_accounts(sheet, started, followed)
         sheet.tell("runs a second", f"{len(followed) / seconds:.1f}")
     return sheet
 
 
-async def _run_all(
-    cluster: Cluster, count: int, every_seconds: float, limit_seconds: float, most_kills: float
-) -> tuple[Sequence[Followed], Sequence[Kill], float]:
+async def _run_all(cluster: Cluster, plan: Plan) -> tuple[Sequence[Followed], Sequence[Kill], float]:
     """The runs as far as they came, when workers were killed, and how long all of it took."""
     chance = random.Random(SEED)
     kills: list[Kill] = []
     runs: list[Followed] = []
-    messages = [f"{('steps', 'together')[number % 2]} {number}" for number in range(count)]
+    messages = [f"{('steps', 'together')[number % 2]} {number}" for number in range(plan.runs)]
     await asyncio.to_thread(cluster.wait_until_working, len(cluster.workers))
     begun = time.monotonic()
     async with Client(cluster.api.url) as client:
         everything = asyncio.create_task(submit_and_follow(client, messages, runs))
-        while not everything.done() and time.monotonic() - begun < limit_seconds:
-            await asyncio.wait([everything], timeout=every_seconds)
+        while not everything.done() and time.monotonic() - begun < plan.limit_seconds:
+            await asyncio.wait([everything], timeout=plan.every_seconds)
             ready = [worker for worker in cluster.workers if worker.ready]
-            if not everything.done() and len(ready) > 1 and len(kills) < most_kills:
+            if not everything.done() and len(ready) > 1 and len(kills) < plan.most_kills:
                 kills.append(await asyncio.to_thread(_kill, cluster, chance.choice(ready)))
-            _show(runs, count, kills, time.monotonic() - begun)
+            _show(runs, plan.runs, kills, time.monotonic() - begun)
         everything.cancel()
         await asyncio.wait([everything])
         if not everything.cancelled():

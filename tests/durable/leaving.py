@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from app.progress.service import Service as Client
 from tests.durable.cluster import Cluster, WorkerProcess, cluster
@@ -12,8 +13,8 @@ from tests.durable.followed import Followed, follow_to_its_end, submit
 from tests.durable.killing import MOST_SECONDS_TO_RESUME
 from tests.resilience.goals import Sheet
 
-REST_SECONDS = 3.0
-_LAST_WORDS_SECONDS = 5.0
+REST_SECONDS = 1.5
+_LAST_WORDS_SECONDS = 3.0
 
 Disturb = Callable[[Sheet, Cluster, Followed, int, asyncio.Task[None]], Awaitable[None]]
 """Does something to the process with this id, which works on the run, and waits for the run's end."""
@@ -25,7 +26,7 @@ async def quiet(folder: Path) -> Sheet:
     return await _one_run(folder, sheet, _kill)
 
 
-async def stopped(folder: Path, *, seconds: float) -> Sheet:
+async def stopped(folder: Path, *, seconds: float, **settings: Any) -> Sheet:
     """Its worker stands still for longer than its lease, and wakes up when another has done the run."""
     sheet = Sheet(f"one run, its worker stopped for {seconds:g} s and continued")
 
@@ -47,7 +48,7 @@ async def stopped(folder: Path, *, seconds: float) -> Sheet:
             sheet.none("events that are others now", set(map(_shown, run.events)) ^ set(map(_shown, again.events)))
             await _judge_the_next_run(sheet, cluster, client, worker)
 
-    return await _one_run(folder, sheet, stop)
+    return await _one_run(folder, sheet, stop, **settings)
 
 
 async def _judge_the_next_run(sheet: Sheet, cluster: Cluster, client: Client, worker: WorkerProcess) -> None:
@@ -65,8 +66,8 @@ async def _kill(sheet: Sheet, cluster: Cluster, run: Followed, pid: int, followi
     sheet.at_most("from kill to resumption", _resumed(run, at), MOST_SECONDS_TO_RESUME, " s")
 
 
-async def _one_run(folder: Path, sheet: Sheet, disturb: Disturb) -> Sheet:
-    with cluster(folder, tool_seconds=0.2, workers=2, at_once=2) as (started, ledger):
+async def _one_run(folder: Path, sheet: Sheet, disturb: Disturb, **settings: Any) -> Sheet:
+    with cluster(folder, tool_seconds=0.2, workers=2, at_once=2, **settings) as (started, ledger):
         await asyncio.to_thread(started.wait_until_working, 2)
         async with Client(started.api.url) as client:
             run = await submit(client, f"rest {REST_SECONDS}")
