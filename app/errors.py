@@ -11,10 +11,12 @@ AppError
 ├── Conflict 409                 what is asked for does not go together with what is going on
 │   ├── SessionBusy 409          a run of the session is going on, and the request did not say to wait or to end it
 │   ├── RunOver 409              the run that is to be cancelled is over
+│   ├── BatchOver 409            likewise of a batch
 │   └── RunCancelled 409         the run was cancelled: its last event
 ├── KeyReused 422                the Idempotency-Key came with another body before
 ├── EventsGone 410               events after this number were trimmed, or never were
 ├── TooManyRuns 429              of one caller are waiting or going on
+├── TooManyBatches 429           of one caller are kept and not over
 ├── NoWorkers 503                no process works on background runs
 ├── RunExpired 504               nobody began the run in time, or nobody decided
 ├── RunCrashed 500               several workers died over the run
@@ -150,6 +152,13 @@ class RunOver(Conflict):
         return {"run_status": self.run_status}
 
 
+class BatchOver(Conflict):
+    slug, title = "batch-over", "The batch is over"
+
+    def __init__(self, batch_id: str, status: str) -> None:
+        super().__init__(f"The batch {batch_id} is over ({status}).")
+
+
 class RunCancelled(Conflict):
     slug, title = "cancelled", "Cancelled"
 
@@ -182,6 +191,15 @@ class TooManyRuns(AppError):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"{most} of your runs are waiting or going on, which is the most. Try again.", retry_after=30)
+
+
+class TooManyBatches(AppError):
+    status, slug, title = 429, "too-many-batches", "Too many batches"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"{most} of your batches are not over, which is the maximum. Wait for one, or cancel it.", retry_after=60
+        )
 
 
 class NoWorkers(AppError):

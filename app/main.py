@@ -12,7 +12,20 @@ from app import memory
 from app.access.identity import build_identity
 from app.access.proxies import Proxies
 from app.agents.catalog import Agents
-from app.api import agent, chat, docs, feedback, health, request_metrics, runs, sessions, tools, usage, webhooks
+from app.api import (
+    agent,
+    batches,
+    chat,
+    docs,
+    feedback,
+    health,
+    request_metrics,
+    runs,
+    sessions,
+    tools,
+    usage,
+    webhooks,
+)
 from app.api.authentication import document_authentication
 from app.api.caller import Callers
 from app.api.cors import CrossOrigin
@@ -23,9 +36,16 @@ from app.api.lifecycle import Lifecycle
 from app.api.middleware import PROBES, Middleware
 from app.api.prefix import Prefixes
 from app.background import supervise
+from app.batches.accounts import Accounts
+from app.batches.batches import Batches
+from app.batches.coordinator import Coordinator
+from app.batches.provider import ProviderWay
+from app.batches.queue import QueueWay
+from app.batches.records import BatchRecords
 from app.durable.durability import Durability
 from app.durable.engine import build_engine
 from app.durable.following import Following
+from app.durable.principals import principal_of
 from app.durable.records import Records
 from app.durable.runs import DurableRuns
 from app.durable.webhooks.message import delivery
@@ -109,6 +129,14 @@ class Parts:
             settings, self.records, self.engine, self.runner, self.identity, self.tracing, self.following
         )
         lifecycle.at_drain.add(self.worker.stop)
+        self.batches = BatchRecords(self.store, settings)
+        self.coordinator = Coordinator(
+            self.batches,
+            ProviderWay(self.runner, Accounts(self.batches, self.limiter, settings)),
+            QueueWay(self.records, self.engine),
+            partial(principal_of, identity=self.identity),
+            settings,
+        )
         self.prober = Prober(
             {ref: model.probe for ref, model in self.models.items()},
             partial(self.store.call, "PING") if settings.redis_url else None,
@@ -130,12 +158,13 @@ class Parts:
             asyncio.create_task(keep("memory", memory.trim, essential=False)),
         ]
 
-    def deliver(self) -> Sequence[asyncio.Task[None]]:
-        """Delivers webhooks, in a process that works on runs."""
-        if self.webhooks is None:
-            return []
+    def work(self) -> Sequence[asyncio.Task[None]]:
+        """What a process that works on runs does beside them: it carries batches on, and delivers webhooks."""
         keep = partial(supervise, lifecycle=self.lifecycle, essential=False)
-        return [asyncio.create_task(keep("webhooks", self.webhooks.run))]
+        coordinator = asyncio.create_task(keep("batches", self.coordinator.run))
+        if self.webhooks is None:
+            return [coordinator]
+        return [coordinator, asyncio.create_task(keep("webhooks", self.webhooks.run))]
 
     async def aclose(self) -> None:
         await self.worker.aclose()
@@ -165,7 +194,7 @@ class WorkerProcess:
 
     async def run(self) -> None:
         """Until `stop` is called; the runs are handed back then."""
-        watchers = [*self._parts.watch(), *self._parts.deliver()]
+        watchers = [*self._parts.watch(), *self._parts.work()]
         self.lifecycle.state = "ready"
         try:
             await supervise("worker", self._parts.worker.run, lifecycle=self.lifecycle)
@@ -217,7 +246,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         ]
         if settings.workers:
             watchers.append(asyncio.create_task(keep("worker", parts.worker.run, essential=False)))
-            watchers += parts.deliver()
+            watchers += parts.work()
         if lifecycle.state == "starting":  # and not asked to leave meanwhile
             lifecycle.state = "ready"
         yield
@@ -227,10 +256,11 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         await parts.aclose()
 
     app = Api(lifespan)
-    app.state.runner = runner
+    app.state.runner, app.state.kept = runner, kept
     chat.routes(app, runner, kept, settings.max_message_chars)
     agent.routes(app, runner, kept, settings.max_message_chars)
     runs.routes(app, durable, kept, limiter, settings.max_message_chars)
+    batches.routes(app, Batches(parts.batches, runner, settings), limiter, settings)
     webhooks.routes(app, durable.read, parts.webhooks, limiter)
     tools.routes(app, parts.registry, limiter, lifecycle, tracing)
     sessions.routes(app, parts.history, limiter)
@@ -254,6 +284,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             tracing=tracing,
             lifecycle=lifecycle,
             max_body_bytes=settings.max_body_bytes,
+            line_routes={batches.PATH: settings.batch_body_bytes},
             entrance=entrance,
         )
     )

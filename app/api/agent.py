@@ -9,7 +9,7 @@ from app.api.dialects.native import dialect
 from app.api.dialects.native.events import documented
 from app.api.dialects.native.requests import AgentRunRequest
 from app.api.framework import Api
-from app.api.kept_runs import KeptRuns
+from app.api.kept_runs import KeptRuns, accepted_response
 from app.api.openapi import also_json
 from app.runs.answers import AgentAnswer
 from app.runs.runner import Runner
@@ -26,7 +26,7 @@ def routes(api: Api, runner: Runner, kept: KeptRuns, max_message_chars: int) -> 
         dialect=native,
         headers=RUN_HEADERS,
         tags=["agent"],
-        responses={200: either, **RUN_PROBLEMS},
+        responses={200: either, 202: accepted_response(api.schemas.refer), **RUN_PROBLEMS},
     )
     async def agent_run(request: Request) -> Response:
         """Give the agent a task; the answer tells which tools it called and how many model calls it took.

@@ -11,6 +11,7 @@ from app.api.body import receive_body
 from app.api.caller import principal_of
 from app.api.dialects.protocol import Dialect
 from app.api.failures import CLIENT_CLOSED_REQUEST, documented
+from app.api.idempotency import DOCUMENTED as IDEMPOTENCY_KEY
 from app.api.kept_runs import KeptRuns
 from app.api.served_run import note_run
 from app.api.streams import ClientGone, EventStream, encoded, whole_answer
@@ -18,7 +19,7 @@ from app.runs.events import RunFailed
 from app.runs.handle import RunHandle
 from app.runs.runner import Runner
 
-RUN_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503, 504)
+RUN_PROBLEMS = documented(404, 409, 413, 415, 422, 429, 500, 503, 504)
 RUN_HEADERS: Sequence[Mapping[str, Any]] = (
     {
         "name": "Cache-Control",
@@ -27,6 +28,7 @@ RUN_HEADERS: Sequence[Mapping[str, Any]] = (
         "description": "Where answers are cached: `no-cache` asks a model all the same, `no-store` also keeps nothing.",
         "schema": {"type": "string", "examples": ["no-cache", "no-store"]},
     },
+    IDEMPOTENCY_KEY,
 )
 """That a request for a run may have, for the OpenAPI document."""
 

@@ -8,7 +8,7 @@ from app.api.dialects.native import dialect
 from app.api.dialects.native.events import documented
 from app.api.dialects.native.requests import ChatRequest
 from app.api.framework import Api
-from app.api.kept_runs import KeptRuns
+from app.api.kept_runs import KeptRuns, accepted_response
 from app.api.openapi import also_json
 from app.runs.answers import ChatAnswer
 from app.runs.runner import Runner
@@ -42,7 +42,11 @@ def routes(api: Api, runner: Runner, kept: KeptRuns, max_message_chars: int) -> 
             dialect=whole,
             headers=RUN_HEADERS,
             tags=["chat"],
-            responses={200: also_json(chat_answer, documented(chat_answer, refer, EITHER)), **RUN_PROBLEMS},
+            responses={
+                200: also_json(chat_answer, documented(chat_answer, refer, EITHER)),
+                202: accepted_response(refer),
+                **RUN_PROBLEMS,
+            },
         )(chat)
         api.fast_post(
             f"{prefix}/chat/stream",

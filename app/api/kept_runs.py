@@ -1,7 +1,8 @@
 """Answers a request for a run that is kept: 202 for one in the background, or a stream that can be resumed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from fastapi import Request
@@ -14,6 +15,7 @@ from app.api.idempotency import REPLAYED, idempotency_key
 from app.api.invalid import invalid
 from app.api.kept_streams import KeptStream, Left
 from app.api.lifecycle import Lifecycle
+from app.api.openapi import json_response
 from app.api.prefix import prefix_of
 from app.api.served_run import KeptRun, note_kept_run
 from app.durable.event_codec import decode_event
@@ -41,6 +43,11 @@ class AcceptedRun(Struct, frozen=True):
     """`queued`, also in the answer to a request that was sent again."""
     created_at: datetime
     links: RunLinks
+
+
+def accepted_response(refer: Callable[[type], str]) -> dict[str, Any]:
+    """The documented response."""
+    return json_response(refer(AcceptedRun)) | {"description": "The run is kept, and goes on by itself"}
 
 
 class KeptRuns:

@@ -18,9 +18,8 @@ from app.api.dialects.native.events import documented as documented_events
 from app.api.dialects.native.requests import RunsRequest
 from app.api.failures import documented
 from app.api.framework import Api
-from app.api.idempotency import DOCUMENTED as IDEMPOTENCY_KEY
 from app.api.invalid import invalid
-from app.api.kept_runs import SCOPE, AcceptedRun, KeptRuns
+from app.api.kept_runs import SCOPE, KeptRuns, accepted_response
 from app.api.openapi import json_response
 from app.api.requests import Id
 from app.api.served_run import KeptRun, note_kept_run
@@ -40,7 +39,6 @@ After = Annotated[
 ]
 
 PROBLEMS = documented(404, 422, 429, 500, 503)
-ACCEPTED = documented(404, 409, 413, 415, 422, 429, 500, 503)
 LAST_EVENT_ID = {
     "name": "Last-Event-ID",
     "in": "header",
@@ -66,19 +64,17 @@ class CancelledRun(Struct, frozen=True):
 
 def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_message_chars: int) -> None:
     refer = api.schemas.refer
-    listing, whole, made, cancelled = (
-        json_response(refer(kind)) for kind in (RunsPage, Run, AcceptedRun, CancelledRun)
-    )
+    listing, whole, cancelled = (json_response(refer(kind)) for kind in (RunsPage, Run, CancelledRun))
     task = dialect.task(max_message_chars)
 
     @api.fast_post(
         "/runs",
         body=RunsRequest,
         dialect=task,
-        headers=(*RUN_HEADERS, IDEMPOTENCY_KEY),
+        headers=RUN_HEADERS,
         tags=["runs"],
         status_code=202,
-        responses={202: made | {"description": "The run is kept, and goes on by itself"}, **ACCEPTED},
+        responses={202: accepted_response(refer), **documented(404, 409, 413, 415, 422, 429, 500, 503)},
     )
     async def make_run(request: Request) -> Response:
         """Give an agent a task that outlives the request. `Location` tells where the run is."""

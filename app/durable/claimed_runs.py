@@ -12,7 +12,7 @@ from app.durable.journal import Readers, RunJournal, ending_of
 from app.durable.principals import principal_of
 from app.durable.record import Claimed, Ending, Record, RunTaken, Write
 from app.durable.records import Records
-from app.durable.taking_up import earlier_of, seconds_since_begin
+from app.durable.taking_up import earlier_of
 from app.errors import AppError, InternalError, StateUnavailable
 from app.runs.events import RunFailed
 from app.runs.handle import RunHandle
@@ -50,30 +50,36 @@ class ClaimedRuns:
         work = claimed.record.work
         trace_id, sampled = self._tracing.decide(work.traceparent or None)
         current.set(RequestContext(work.request_id, trace_id, sampled))
-        with below(work.traceparent):
-            try:
-                earlier = await earlier_of(claimed, self._records)
-                handle = self._take_up(claimed, earlier)
-            except StateUnavailable:
-                return  # its lease runs out
-            except AppError as error:
-                await self._refuse(claimed, error)
-                return
-            except Exception:  # of another version, as a rule: what its steps say is not understood
-                log.exception("run.crashed")
-                await self._refuse(claimed, InternalError("Something went wrong on our side."))
-                return
-            await self._follow_to_its_end(claimed, handle)
+        self._readers.works_on(work.run_id)
+        try:
+            with below(work.traceparent):
+                await self._work_on(claimed)
+        finally:
+            self._readers.leaves(work.run_id)
+
+    async def _work_on(self, claimed: Claimed) -> None:
+        try:
+            earlier = await earlier_of(claimed, self._records)
+            handle = self._take_up(claimed, earlier)
+        except StateUnavailable:
+            return  # its lease runs out
+        except AppError as error:
+            await self._refuse(claimed, error)
+            return
+        except Exception:  # of another version, as a rule: what its steps say is not understood
+            log.exception("run.crashed")
+            await self._refuse(claimed, InternalError("Something went wrong on our side."))
+            return
+        await self._follow_to_its_end(claimed, handle)
 
     def _take_up(self, claimed: Claimed, earlier: Earlier | None) -> RunHandle:
         record, work = claimed.record, claimed.record.work
         principal = principal_of(work.caller, self._identity)
-        seconds = max(0.0, self._seconds - seconds_since_begin(claimed))
         make = partial(
             RunJournal,
             claimed=claimed,
             earlier=earlier,
-            seconds=seconds,
+            seconds=self._seconds,
             records=self._records,
             readers=self._readers,
             deliver=_deliver,
@@ -89,7 +95,6 @@ class ClaimedRuns:
         run_id = claimed.claim.run_id
         journal = self.journals[run_id]
         self._heartbeat.keep(claimed.claim, journal)
-        self._readers.works_on(run_id)
         try:
             async with handle:
                 while not handle.over:
@@ -97,7 +102,6 @@ class ClaimedRuns:
                     handle.take()
         finally:
             self._heartbeat.drop(claimed.claim)
-            self._readers.leaves(run_id)
             del self.journals[run_id]
         if journal.due_again is not None:
             at = time.time() + journal.due_again if journal.due_again else 0.0

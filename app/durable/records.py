@@ -4,6 +4,7 @@ import builtins
 from collections.abc import Callable, Iterable, Sequence
 
 import hiredis
+from msgspec.structs import replace
 
 from app.durable import keys, scripts
 from app.durable.endings import Verdict, judged
@@ -25,6 +26,7 @@ from app.durable.record import (
     Written,
 )
 from app.durable.replies import MILLIS, cursor_of, encode_work, fields_of, numbered, record_of, status_of, texts
+from app.durable.webhooks.message import delivery
 from app.errors import EventsGone, KeyReused, NotFound, SessionBusy, StateUnavailable, TooManyRuns
 from app.limits.checks import TAG
 from app.limits.wire import read_settlement
@@ -36,17 +38,12 @@ from app.telemetry.logs import log
 
 _MIN_DELIVERY_SECONDS = 3 * 86_400  # longer than a delivery is tried
 
-Deliver = Callable[[Record, Ending], bytes]
-"""What the outbox gets for a run that ends so: see webhooks/. Empty: nothing."""
-
 
 class Records:
     """Built once a process. Every method raises StateUnavailable when the store does not answer."""
 
-    def __init__(self, store: Store, settings: Settings, deliver: Deliver | None = None) -> None:
-        """`deliver` makes the deliveries of runs that end without a worker."""
+    def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
-        self._deliver = deliver
         self._due: Callable[[str], object] | None = None
         self._runs_per_user = settings.runs_per_user
         bounds = _bounds(settings)
@@ -92,8 +89,7 @@ class Records:
                 raise SessionBusy(reply[b"run"].decode())
             case b"full":
                 raise TooManyRuns(self._runs_per_user)
-        for interrupted in reply[b"idle"]:
-            await self.claim(interrupted.decode())
+        await self._end_idle(reply[b"idle"])
         run_id, claim = reply[b"run"].decode(), reply[b"claim"]
         return Created(
             run_id,
@@ -123,26 +119,37 @@ class Records:
         for another run of its session. One whose lease has run out counts as a crash; after `run_crashes` of them it
         is failed instead (`RunCrashed`), with its last event and its delivery. So are those ended that are to be
         cancelled, or have waited for too long."""
-        reply = await self._claim((keys.run_key(run_id),), run_id, read=fields_of)
-        if not reply:
-            return None
-        record = record_of(fields_of(reply[b"record"]))
-        claimed = Claimed(Claim(run_id, record.claims), record, tuple(reply[b"steps"]))
-        if verdict := reply[b"verdict"]:
-            await self._end(claimed, verdict.decode())
+        claimed, verdict = await self._take(run_id)
+        if claimed is not None and verdict is not None:
+            await self._end(claimed, verdict)
             return None
         return claimed
+
+    async def _take(self, run_id: str, *, only_to_end: bool = False) -> tuple[Claimed | None, Verdict | None]:
+        """With a verdict, the run is taken to be ended so."""
+        reply = await self._claim((keys.run_key(run_id),), run_id, _flag(only_to_end), read=fields_of)
+        if not reply:
+            return None, None
+        record = record_of(fields_of(reply[b"record"]))
+        claimed = Claimed(Claim(run_id, record.claims), record, tuple(reply[b"steps"]))
+        return claimed, reply[b"verdict"].decode() or None
+
+    async def _end_idle(self, run_ids: Sequence[bytes]) -> None:
+        """End those of these runs of which no worker has to make an end."""
+        for run_id in run_ids:
+            claimed, verdict = await self._take(run_id.decode(), only_to_end=True)
+            if claimed is not None and verdict is not None:
+                await self._end(claimed, verdict)
 
     async def _end(self, claimed: Claimed, verdict: Verdict) -> None:
         """End a run that was taken for that."""
         record = claimed.record
         found = judged(verdict, record.crashes)
         ending = Ending(found.status, error=encode_error(found.error))
-        if self._deliver is not None:
-            ending = Ending(found.status, error=ending.error, delivery=self._deliver(record, ending))
-        last = encode_event(RunFailed(found.error))
+        ending = replace(ending, delivery=delivery(record, ending))
+        number, last = record.last_event + 1, encode_event(RunFailed(found.error))
         try:
-            await self.write(Write(claimed.claim, first_event=record.last_event + 1, events=(last,), ending=ending))
+            await self.write(Write(claimed.claim, first_event=number, events=(last,), ending=ending))
         except RunTaken:  # another process ends it
             return
         if verdict == "crashed":
@@ -203,7 +210,7 @@ class Records:
         if not reply:
             return None
         if reply[b"idle"]:
-            await self.claim(run_id)
+            await self._end_idle([run_id.encode()])
         return status_of(reply[b"status"])
 
     async def events(self, owner: str, run_id: str, after: int, limit: int = 1_000) -> Sequence[Numbered]:
@@ -236,8 +243,7 @@ class Records:
         """Runs that are not over, whose time has come and that no living worker has, those first whose worker died: for
         the reconciler. Those that waited longer than RUN_QUEUE_SECONDS end as `expired` here."""
         reply = await self._find_due((), limit, read=fields_of)
-        for ending in texts(reply[b"ending"]):
-            await self.claim(ending)
+        await self._end_idle(reply[b"ending"])
         return texts(reply[b"due"])
 
     async def queue_age(self) -> float:
@@ -278,6 +284,3 @@ def _bounds(settings: Settings) -> str:
 
 def _flag(value: bool) -> str:
     return "1" if value else ""
-
-
-__all__ = ["Claim", "Deliver", "Ending", "Records"]

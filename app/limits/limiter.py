@@ -27,6 +27,7 @@ from app.telemetry.logs import log
 
 CHAT, AGENT = "chat", "agent"
 SESSIONS, USAGE, TOOLS, FEEDBACK, RUNS = "sessions", "usage", "tools", "feedback", "runs"
+BATCHES = "batches"
 
 Part = Literal["all", "rates", "work"]
 """Of what a run is checked against: its rates as it is asked for, the rest when it is worked on, or all at once."""
@@ -205,6 +206,18 @@ class Limiter:
         """Settle the runs that were just ended, if that takes no more than a moment."""
         await self._heartbeat.close()
 
+    def budgets_of(self, principal: Principal, most: Amount) -> Checks:
+        """What something without rates is checked against that goes on for hours, holds what it may cost by scripts
+        of its own, and tells `observe` what they replied."""
+        return self._find_checks(principal, BATCHES, most, within_run=True)
+
+    def observe(self, reservation: Reservation, settlement: Settlement) -> None:
+        """Have the log and the metrics know of a settlement."""
+        if settlement.budgets:
+            self._observe(reservation, settlement)
+            for budget, name, share in reservation.crossed(settlement):
+                log.warning("budget.nearly_used", budget=name, period=budget.period, used=round(share, 3))
+
     def _settles(self, reservation: Reservation) -> bool:
         """Whether there is something to record or to release."""
         if reservation.settled:
@@ -224,10 +237,7 @@ class Limiter:
         reservation.recorded(steps)
         if growth is not None:
             reservation.grown(settlement, growth)
-        if settlement.budgets:
-            self._observe(reservation, settlement)
-            for budget, name, share in reservation.crossed(settlement):
-                log.warning("budget.nearly_used", budget=name, period=budget.period, used=round(share, 3))
+        self.observe(reservation, settlement)
 
     def _observe(self, reservation: Reservation, reply: Admission | Settlement) -> None:
         for budget, share in reservation.shares(reply.budgets) if reply.budgets else ():

@@ -41,7 +41,7 @@ class Tier(BaseModel):
     tools: dict[str, Limit] = {}
 
     def of(self, operation: str) -> Limit:
-        """`chat`, `agent`, `sessions`, `usage`, `feedback`, `runs`, `tools` (their list), or `tool:NAME`."""
+        """`chat`, `agent`, `sessions`, `usage`, `feedback`, `runs`, `batches`, `tools` (their list), or `tool:NAME`."""
         match operation:
             case "chat":
                 return self.chat
@@ -55,7 +55,7 @@ class Tier(BaseModel):
                 return self.feedback
             case "runs":
                 return self.runs
-            case "tools":
+            case "tools" | "batches":
                 return Limit()
             case _:
                 name = operation.removeprefix("tool:")

@@ -61,7 +61,7 @@ class Journal(Protocol):
     earlier: Earlier | None
     """None: the run begins here."""
     seconds: float
-    """Until its deadline, from its begin in this process on."""
+    """That it may take, from its begin in the first process on."""
     detached: bool
 
     def emit(self, event: Event) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
+from time import perf_counter
 
 from msgspec.structs import asdict
 
@@ -120,11 +121,16 @@ def _start(run: RunContext, headers: Mapping[str, str]) -> None:
 
 
 async def _work(run: RunContext, handle: RunHandle) -> None:
-    """Raises DeadlineExceeded when it takes too long."""
-    seconds = run.agent.timeout_seconds if run.journal is None else run.journal.seconds
-    run.ends_at = asyncio.get_running_loop().time() + seconds
+    """Raises DeadlineExceeded when it takes too long: with a journal, from the begin in the first process on."""
+    seconds = left = run.agent.timeout_seconds
+    if run.journal is not None:
+        seconds = run.journal.seconds
+        left = seconds - (perf_counter() - run.started)
+    run.ends_at = asyncio.get_running_loop().time() + left
     try:
         async with asyncio.timeout_at(run.ends_at) as deadline:
+            if left <= 0:
+                await asyncio.sleep(0)  # for the deadline
             work = loop if run.router is None else partial(routing.choose_and_loop, run.router)
             cached = run.agent.cache.enabled and not run.state.iterations
             await (cache.answer(run, handle, work) if cached else work(run))
@@ -139,7 +145,7 @@ async def _settle_and_remember(run: RunContext, messages: Sequence[Message]) -> 
     its end is written."""
     run.kept = True
     keep_for_feedback(run)
-    appended = run.memory.keep(messages) if messages else None
+    appended = run.memory.keep(messages) if messages and run.request.remembered else None
     try:
         if run.journal is None:
             await run.services.limiter.settle(run.reservation)
@@ -289,7 +295,7 @@ def _end_later(run: RunContext) -> None:
     if not run.kept:
         keep_for_feedback(run)
     run.services.limiter.settle_later(run.reservation)
-    if messages := _interrupted(run):
+    if run.request.remembered and (messages := _interrupted(run)):
         run.memory.keep_later(messages)
 
 

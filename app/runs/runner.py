@@ -80,9 +80,13 @@ class Runner:
         feed = Feed()
         return self._handle(self._context(principal, request, feed), feed)
 
+    def prepare(self, principal: Principal, request: RunRequest) -> RunContext:
+        """A run that is not to begin here. Raises as `start` does."""
+        return self._context(principal, request, Feed())
+
     def check(self, principal: Principal, request: RunRequest) -> Agent:
         """The agent of a run that is to begin later. Raises as `start` does."""
-        return self._context(principal, request, Feed()).agent
+        return self.prepare(principal, request).agent
 
     def take_up(
         self,

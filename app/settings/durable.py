@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
-from app.settings.kinds import DAY, YEAR, Hosts, QueueUrl, Seconds
+from app.settings.kinds import DAY, GIB, YEAR, Hosts, QueueUrl, Seconds
 
 
 class DurableSettings(BaseModel):
@@ -54,6 +54,12 @@ class DurableSettings(BaseModel):
         "`.internal` stands for all hosts below it",
     )
     batch_inputs: int = Field(10_000, ge=1, le=100_000, description="Maximum inputs of a batch")
+    batch_body_bytes: int = Field(
+        67_108_864,
+        ge=1024,
+        le=GIB,
+        description="Maximum size of a batch that is sent as JSON lines, in bytes; they are not held in memory",
+    )
     batches_per_user: int = Field(20, ge=1, le=10_000, description="Batches that are kept of a user")
     batch_providers: bool = Field(
         True, description="Send batches through the provider's own batch API where it has one, at its lower price"

@@ -58,16 +58,18 @@ class InProcessSubscription(Subscription):
     def __init__(self, store: InProcessStore) -> None:
         super().__init__()
         self._store = store
-        self._changes: asyncio.Queue[tuple[bool, tuple[bytes, ...]]] = asyncio.Queue()
+        self._changes: asyncio.Queue[tuple[bool, tuple[bytes, ...]]] | None = None
 
     async def _listen(self) -> None:
+        changes = self._changes = asyncio.Queue()
+        self._subscribe(self._listeners)
         client = FakeAsyncRedis(server=self._store.server, protocol=2)
         try:
             channels = client.pubsub()
             await channels.subscribe(_SILENT)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._hear(channels))
-                group.create_task(self._change(channels))
+                group.create_task(self._change(channels, changes))
         finally:
             await client.aclose()
 
@@ -77,14 +79,15 @@ class InProcessSubscription(Subscription):
             if told is not None and told["channel"] != _SILENT.encode():
                 self._told(told["type"].encode(), told["channel"], told["data"])
 
-    async def _change(self, channels: PubSub) -> None:
-        self._subscribe(self._listeners)
+    async def _change(self, channels: PubSub, changes: asyncio.Queue[tuple[bool, tuple[bytes, ...]]]) -> None:
         while True:
-            wanted, names = await self._changes.get()
+            wanted, names = await changes.get()
             await (channels.subscribe(*names) if wanted else channels.unsubscribe(*names))
 
     def _subscribe(self, channels: Iterable[bytes]) -> None:
-        self._changes.put_nowait((True, tuple(channels)))
+        if self._changes is not None:
+            self._changes.put_nowait((True, tuple(channels)))
 
     def _unsubscribe(self, channel: bytes) -> None:
-        self._changes.put_nowait((False, (channel,)))
+        if self._changes is not None:
+            self._changes.put_nowait((False, (channel,)))

@@ -137,3 +137,8 @@ SIMILAR_LOOKUPS = Counter(
 )
 TELEMETRY_EXPORTED = Counter("agent_telemetry_exported", "Spans that the collector has taken", ["signal"])
 TELEMETRY_DROPPED = Counter("agent_telemetry_dropped", "Spans that were lost, by the reason", ["signal", "reason"])
+BATCH_INPUTS = Counter(
+    "agent_batch_inputs",
+    "Inputs of batches that have a result, by the way they went and what they came to",
+    ["way", "outcome"],
+)

@@ -99,11 +99,19 @@ class Told:
 class Process(Stage):
     """A process with a worker."""
 
-    def __init__(self, store: Store, *scripts: Script, tools: Sequence[Tool] = (), lease: float = 60, **more: Any):
+    def __init__(
+        self,
+        store: Store,
+        *scripts: Script,
+        tools: Sequence[Tool] = (),
+        lease: float = 60,
+        timeout: float = 0,
+        **more: Any,
+    ) -> None:
         identity = more.pop("identity", EVERYONE)
         model = more.pop("model", None) or ScriptedModel(*scripts)
         super().__init__(model, tools=tools, store=store, **more)
-        times = {"run_lease_seconds": lease}
+        times = {"run_lease_seconds": lease} | ({"background_timeout_seconds": timeout} if timeout else {})
         self.settings = self.settings.model_copy(update=times)
         self.records = Records(store, self.settings)
         self.engine = Silent()
@@ -142,6 +150,12 @@ class Process(Stage):
         numbered = await self.records.events(OWNER, run_id, 0)
         assert [number for number, _ in numbered] == list(range(1, len(numbered) + 1))
         return [decode_event(event) for _, event in numbered]
+
+    async def says(self, run_id: str, name: str) -> None:
+        """Returns when an event of this name is written."""
+        async with asyncio.timeout(5):
+            while name not in [event.name for event in await self.kept_events(run_id)]:  # noqa: ASYNC110 - it is asked
+                await asyncio.sleep(0.01)
 
     async def answered(self, run_id: str) -> Answer:
         record = await self.record(run_id)

@@ -1,7 +1,9 @@
 """Runs to keep, and processes that work on them."""
 
+from functools import lru_cache
 from typing import Any
 
+from app.durable.keys import LEASES
 from app.durable.record import Caller, Claim, Ending, NewRun, Work, Write
 from app.durable.records import Records
 from app.ids import new_id
@@ -13,6 +15,7 @@ OWNER = "ada"
 CALLER = Caller("ada", None, "default", ("runs",), "", "", authenticated=True)
 
 
+@lru_cache
 def brief(*, run_lease_seconds: float = 60, run_queue_seconds: float = 86_400, **settings: Any) -> Settings:
     """Settings whose times may be shorter than a second, so that no test waits for long."""
     times = {"run_lease_seconds": run_lease_seconds, "run_queue_seconds": run_queue_seconds}
@@ -23,9 +26,11 @@ def process(store: Store, **settings: Any) -> Records:
     return Records(store, brief(**settings))
 
 
-def new_run(run_id: str = "", *, session: str = "", batch: str = "", message: str = "hi", **more: Any) -> NewRun:
+def new_run(
+    run_id: str = "", *, session: str = "", batch: str = "", message: str = "hi", owner: str = OWNER, **more: Any
+) -> NewRun:
     work = Work(run_id or new_id(), session or new_id(), CALLER, RunRequest(message), "req", "00-trace", batch=batch)
-    return NewRun(work, OWNER, "default", session=session, **more)
+    return NewRun(work, owner, "default", session=session, **more)
 
 
 async def queued(records: Records, run_id: str = "", **more: Any) -> str:
@@ -55,3 +60,9 @@ def steps(first: int, count: int = 1) -> dict[str, Any]:
 async def end(records: Records, claim: Claim, first_event: int = 1, **more: Any) -> None:
     ending = Ending("succeeded", answer=b'{"answer":"42"}', **more)
     await records.write(Write(claim, first_event=first_event, events=(b"run.finished {}",), ending=ending))
+
+
+async def lapse(store: Store, run_id: str) -> None:
+    """Let the lease of its worker have run out."""
+    seconds, micros = await store.call("TIME")
+    await store.call("ZADD", LEASES, int(seconds) * 1000 + int(micros) // 1000 - 1, run_id)

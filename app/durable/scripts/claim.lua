@@ -1,5 +1,5 @@
 -- Take a run that is due and that no living worker has.
--- KEYS: the record. ARGV: run.
+-- KEYS: the record. ARGV: run, '1' to take it only if an end is to be made of it, or ''.
 -- Returns names and values: verdict ('cancelled', 'expired' or 'crashed': whoever has taken it is to end it so; or ''),
 --   record: [its names and values], steps: [JSON]; nothing if the run is not to be had.
 
@@ -32,6 +32,9 @@ end
 local waited = now - (crashed and (lease or now) or due)
 local verdict = cancelling and 'cancelled' or waited > bounds.queue and 'expired' or
   crashes >= bounds.crashes and 'crashed' or ''
+if verdict == '' and ARGV[2] == '1' then
+  return {}
+end
 redis.call('HINCRBY', key, 'claim', 1)
 redis.call('HSET', key, 'status', 'running', 'crashes', whole(crashes))
 if fields[7] == '0' and verdict == '' then

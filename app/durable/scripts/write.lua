@@ -11,12 +11,14 @@ local id, key, claim, status = ARGV[1], KEYS[1], ARGV[2], ARGV[8]
 local first_step, steps, first_event, events = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local fields = redis.call('HMGET', key, 'claim', 'status', 'cancelling', 'steps', 'last_event')
 local had_steps, had_events = tonumber(fields[4]), tonumber(fields[5])
+local last_step, last_event = first_step + steps - 1, first_event + events - 1
 
 if not fields[1] then
   return { 'taken', 'lost' }
 end
 if fields[1] ~= claim or fields[2] ~= 'running' then
-  if fields[1] == claim and status ~= '' and fields[2] == status then -- sent again
+  if fields[1] == claim and status ~= '' and fields[2] == status and last_step <= had_steps and last_event <= had_events then
+    -- sent again
     return { 'cancelling', '', 'next', '', 'settlement', '{}' }
   end
   return { 'taken', '' }
@@ -43,7 +45,6 @@ local function change(name, value)
   changes[#changes + 1] = value
 end
 
-local last_step, last_event = first_step + steps - 1, first_event + events - 1
 if events > 0 and last_event > had_events then
   local from = FIXED + steps + 1 + math.max(0, had_events + 1 - first_event)
   local lines = table.concat(ARGV, '\n', from, FIXED + steps + events)

@@ -90,8 +90,9 @@ def _read(path: Path) -> tuple[Webhook, ...]:
 def _checked(name: str, secret: bytes) -> bytes:
     """The key of a secret. Raises ValueError, which repeats nothing of it."""
     prefix = PREFIX.encode()
+    text = secret.removeprefix(prefix).rstrip(b"=")  # some write it without
     try:
-        key = base64.b64decode(secret.removeprefix(prefix) + b"==", validate=True)
+        key = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error:
         key = b""
     if not secret.startswith(prefix) or len(key) not in _LENGTHS:

@@ -31,6 +31,11 @@ def settling() -> str:
     return f"{before}local function settle(KEYS, ARGV)\n{within}end\n"
 
 
+def admitting() -> str:
+    """The clock, and `admit`, a function that takes the keys and arguments of ADMIT and returns its reply."""
+    return f"{_read('clock', 'calendar', 'budget', 'rest')}local function admit(KEYS, ARGV)\n{_read('admit')}end\n"
+
+
 ADMIT = _read("clock", "calendar", "budget", "rest", "admit")
 SETTLE = _read("clock", "calendar", "budget", "usage", "rest", "settle")
 PEEK = _read("clock", "calendar", "budget", "peek")

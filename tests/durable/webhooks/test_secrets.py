@@ -1,11 +1,17 @@
 """Secrets that webhooks are signed with."""
 
+import base64
+from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
+from standardwebhooks import Webhook
 
-from app.durable.webhooks.secrets import Secrets
+from app.durable.webhooks.secrets import Secrets, _checked
 from app.errors import ConfigurationError
 from tests.durable.stage import CALLER
 from tests.durable.webhooks.stage import OTHER_SECRET, SECRET, secrets
@@ -20,6 +26,17 @@ def test_names_say_who_may_have_messages_signed(tmp_path: Path) -> None:
     assert made.names_for(CALLER) == ["main", "user.ada.own"]
     assert made.names_for(OPS) == ["main", "team.ops.shop", "user.bob.own"]
     assert made.names_for(replace(CALLER, authenticated=False)) == ["main"]
+
+
+@given(st.binary(min_size=24, max_size=64), st.booleans())
+def test_every_key_of_a_fitting_length_signs_as_the_library_checks(key: bytes, padded: bool) -> None:
+    text = base64.b64encode(key).decode()
+    shown = f"whsec_{text if padded else text.rstrip('=')}"
+    assert _checked("main", shown.encode()) == key
+    timestamp = int(time())
+    signature = Webhook(_checked("main", shown.encode())).sign("id", datetime.fromtimestamp(timestamp, UTC), "{}")
+    headers = {"webhook-id": "id", "webhook-timestamp": str(timestamp), "webhook-signature": signature}
+    Webhook(shown).verify("{}", headers)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from app.api.body import Body
 from app.api.dialects.native import events
 from app.api.dialects.native.events import END_MARK, HEARTBEAT, ShowAnswer
 from app.api.dialects.native.problems import NativeProblems
-from app.api.dialects.native.requests import AgentRunRequest, ChatRequest, Question, RunsRequest, Task
+from app.api.dialects.native.requests import AgentRunRequest, ChatRequest, Choices, Question, RunsRequest, Task
 from app.api.dialects.protocol import Asked, Frame, KeptFrame
 from app.api.invalid import invalid
 from app.durable.keeping import Keeping
@@ -81,17 +82,25 @@ def task(max_message_chars: int) -> Native[RunsRequest]:
 
 def _task(body: AgentRunRequest | RunsRequest, max_message_chars: int) -> RunRequest:
     message, history = _conversation(body, max_message_chars)
-    return RunRequest(
+    return replace(
+        chosen(body, max_message_chars),
         message=message,
         session_id=body.session_id,
         model=body.model,
         agent=body.agent,
-        tools=None if body.tools is None else tuple(body.tools),
-        max_iterations=body.max_iterations,
-        max_cost_usd=body.max_cost_usd,
         stream=body.stream,
         suggestions=body.suggestions,
         history=history,
+    )
+
+
+def chosen(body: Choices, max_message_chars: int) -> RunRequest:
+    """A request with these choices, whose message is to be filled in. Raises InvalidRequest."""
+    return RunRequest(
+        message="",
+        tools=None if body.tools is None else tuple(body.tools),
+        max_iterations=body.max_iterations,
+        max_cost_usd=body.max_cost_usd,
         system=None if body.system is None else check_text("system", body.system, max_message_chars),
         temperature=body.temperature,
         max_tokens=body.max_tokens,

@@ -42,23 +42,9 @@ class Said(BaseModel):
     content: str
 
 
-class Task(Question):
-    """A task for an agent, with its limits."""
+class Choices(BaseModel):
+    """What a task may be asked with, each as far as its agent allows it."""
 
-    query: str | None = Field(
-        None,
-        validation_alias=AliasChoices("query", "message"),
-        min_length=1,
-        description="The task. `message` is another name for it; give one of the two, or `messages`",
-        examples=["What is 6 * 7?"],
-    )
-    messages: list[Said] | None = Field(
-        None,
-        min_length=1,
-        max_length=500,
-        fail_fast=True,
-        description="A conversation, in place of `query` and `session_id`; the last message is the user's task",
-    )
     system: str | None = Field(
         None, min_length=1, description="In place of the agent's prompt, where the agent allows that"
     )
@@ -77,6 +63,25 @@ class Task(Question):
     max_cost_usd: float | None = Field(None, gt=0, allow_inf_nan=False, description="Cost that ends the run")
     tools: list[Name] | None = Field(
         None, max_length=100, fail_fast=True, description="The tools it may call; all when left out"
+    )
+
+
+class Task(Choices, Question):
+    """A task for an agent, with its limits."""
+
+    query: str | None = Field(
+        None,
+        validation_alias=AliasChoices("query", "message"),
+        min_length=1,
+        description="The task. `message` is another name for it; give one of the two, or `messages`",
+        examples=["What is 6 * 7?"],
+    )
+    messages: list[Said] | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        fail_fast=True,
+        description="A conversation, in place of `query` and `session_id`; the last message is the user's task",
     )
     suggestions: bool = Field(
         False, description="Also say how such a run could be cheaper or better; not when left out"
