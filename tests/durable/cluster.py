@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from tests.durable.deeds import MODEL, Ledger, act, install_tools
 from tests.redis_server import RedisServer
 from tests.resilience.provider import Provider
 from tests.resilience.serving import service_of, settings_of
-from tests.service import END_SECONDS, Service, environment
+from tests.service import END_SECONDS, environment
 
 _RESUMED = "agent.request.resumed"
 
@@ -71,7 +72,8 @@ class Cluster:
         given: Mapping[str, Any] = {"redis_url": redis_url, "workers": at_once, **settings}
         self._settings = settings_of(provider, (MODEL,), **given)
         self._started = 0
-        self.api: Service = service_of(folder / "api", provider, (MODEL,), **{**given, "workers": 0})
+        self._start_api = partial(service_of, folder / "api", provider, (MODEL,), **{**given, "workers": 0})
+        self.api = self._start_api()
         self.workers: list[WorkerProcess] = []
         for _ in range(workers):
             self.start_worker()
@@ -89,6 +91,11 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 worker.kill()
         self.api.end()
+
+    def restart_api(self) -> None:
+        """Kill the service with -9, and start it again at the same port."""
+        self.api.kill()
+        self.api = self._start_api(port=self.api.port)
 
     def start_worker(self) -> None:
         self._started += 1
