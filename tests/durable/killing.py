@@ -12,10 +12,11 @@ from typing import Any
 
 from app.progress.service import Service as Client
 from tests.durable.accounts import budget_faults, usage_faults
-from tests.durable.cluster import Cluster, WorkerProcess, cluster
+from tests.durable.cluster import Cluster, cluster
 from tests.durable.deeds import Ledger, told_of
 from tests.durable.followed import Followed, submit_and_follow
 from tests.resilience.goals import Sheet, percentile
+from tests.worker_process import WorkerProcess
 
 SEED = 14
 MOST_SECONDS_TO_RESUME = 15.0
@@ -62,7 +63,7 @@ async def _run_all(cluster: Cluster, plan: Plan) -> tuple[Sequence[Followed], Se
     kills: list[Kill] = []
     runs: list[Followed] = []
     messages = [f"{('steps', 'together')[number % 2]} {number}" for number in range(plan.runs)]
-    await asyncio.to_thread(cluster.wait_until_working, len(cluster.workers))
+    await asyncio.to_thread(cluster.wait_until_working)
     begun = time.monotonic()
     async with Client(cluster.api.url) as client:
         everything = asyncio.create_task(submit_and_follow(client, messages, runs))
@@ -81,7 +82,8 @@ async def _run_all(cluster: Cluster, plan: Plan) -> tuple[Sequence[Followed], Se
 
 def _kill(cluster: Cluster, worker: WorkerProcess) -> Kill:
     at = cluster.kill(worker)
-    return Kill(at, worker.runs())
+    begun = worker.log("agent.request.start", "agent.request.resumed")  # lines are written a little later
+    return Kill(at, {line["run_id"] for line in begun})
 
 
 def _show(runs: Sequence[Followed], count: int, kills: Sequence[Kill], seconds: float) -> None:

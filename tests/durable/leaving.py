@@ -5,13 +5,13 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from app.progress.service import Service as Client
-from tests.durable.cluster import Cluster, WorkerProcess, cluster
+from tests.durable.cluster import Cluster, cluster
 from tests.durable.followed import Followed, follow_to_its_end, submit
 from tests.durable.killing import MOST_SECONDS_TO_RESUME
 from tests.resilience.goals import Sheet
+from tests.worker_process import WorkerProcess
 
 REST_SECONDS = 1.5
 _LAST_WORDS_SECONDS = 3.0
@@ -26,7 +26,7 @@ async def quiet(folder: Path) -> Sheet:
     return await _one_run(folder, sheet, _kill)
 
 
-async def stopped(folder: Path, *, seconds: float, **settings: Any) -> Sheet:
+async def stopped(folder: Path, *, seconds: float) -> Sheet:
     """Its worker stands still for longer than its lease, and wakes up when another has done the run."""
     sheet = Sheet(f"one run, its worker stopped for {seconds:g} s and continued")
 
@@ -48,7 +48,7 @@ async def stopped(folder: Path, *, seconds: float, **settings: Any) -> Sheet:
             sheet.none("events that are others now", set(map(_shown, run.events)) ^ set(map(_shown, again.events)))
             await _judge_the_next_run(sheet, cluster, client, worker)
 
-    return await _one_run(folder, sheet, stop, **settings)
+    return await _one_run(folder, sheet, stop)
 
 
 async def _judge_the_next_run(sheet: Sheet, cluster: Cluster, client: Client, worker: WorkerProcess) -> None:
@@ -66,9 +66,9 @@ async def _kill(sheet: Sheet, cluster: Cluster, run: Followed, pid: int, followi
     sheet.at_most("from kill to resumption", _resumed(run, at), MOST_SECONDS_TO_RESUME, " s")
 
 
-async def _one_run(folder: Path, sheet: Sheet, disturb: Disturb, **settings: Any) -> Sheet:
-    with cluster(folder, tool_seconds=0.2, workers=2, at_once=2, **settings) as (started, ledger):
-        await asyncio.to_thread(started.wait_until_working, 2)
+async def _one_run(folder: Path, sheet: Sheet, disturb: Disturb) -> Sheet:
+    with cluster(folder, tool_seconds=0.2, workers=2, at_once=2) as (started, ledger):
+        await asyncio.to_thread(started.wait_until_working)
         async with Client(started.api.url) as client:
             run = await submit(client, f"rest {REST_SECONDS}")
             following = asyncio.create_task(follow_to_its_end(client, run))
