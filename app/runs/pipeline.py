@@ -39,7 +39,8 @@ _REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
 
 async def execute(run: RunContext, handle: RunHandle) -> None:
     """Emit the run's events; what it used is settled, and what was said kept, however it ends."""
-    with run.services.tracing.span(f"{INVOKE_AGENT} {run.agent.name}", spans.of_run, run) as run.span:
+    begun = (run, run.model.name)
+    with run.services.tracing.span(f"{INVOKE_AGENT} {run.agent.name}", spans.of_run, begun) as run.span:
         try:
             headers = await _admit_and_recall(run, handle)
             _begin(run, headers)
@@ -157,9 +158,9 @@ def conclude(run: RunContext, handle: RunHandle, error: BaseException | None) ->
 
 def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: BaseException | None = None) -> None:
     handle.report = report
-    if (late := current.get().late) is not None:
+    if (recording := current.get().recording) is not None:
         bad, fell_back = report.outcome in BAD, report.fallback_from is not None
-        late.tell(failed=bad, fell_back=fell_back, cost_usd=report.cost_usd)
+        recording.tell(failed=bad, fell_back=fell_back, cost_usd=report.cost_usd)
     count(run, report)
     if run.span.is_recording():
         run.span.set_attribute(OUTCOME, report.outcome)

@@ -8,20 +8,21 @@ from app.runs.context import RunContext
 from app.telemetry import conventions
 
 
-def of_run(run: RunContext) -> Mapping[str, AttributeValue]:
-    """What is known at its begin."""
+def of_run(begun: tuple[RunContext, str]) -> Mapping[str, AttributeValue]:
+    """What is known at its begin: the run, and the model that is to answer."""
+    run, model = begun
     return {
         conventions.OPERATION: conventions.INVOKE_AGENT,
         conventions.AGENT_NAME: run.agent.name,
-        conventions.REQUEST_MODEL: run.model.name,
+        conventions.REQUEST_MODEL: model,
         conventions.CONVERSATION_ID: run.memory.session_id,
         conventions.USER_ID: run.principal.user,
         conventions.RUN_ID: run.reservation.run_id,
     }
 
 
-def of_iteration(run: RunContext) -> Mapping[str, AttributeValue]:
-    return {conventions.ITERATION: run.state.iterations + 1}
+def of_iteration(number: int) -> Mapping[str, AttributeValue]:
+    return {conventions.ITERATION: number}
 
 
 def end(run: RunContext) -> None:
