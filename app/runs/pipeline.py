@@ -39,7 +39,7 @@ _REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
 
 async def execute(run: RunContext, handle: RunHandle) -> None:
     """Emit the run's events; what it used is settled, and what was said kept, however it ends."""
-    begun = (run, run.model.name)
+    begun = spans.Begun.of(run)
     with run.services.tracing.span(f"{INVOKE_AGENT} {run.agent.name}", spans.of_run, begun) as run.span:
         try:
             headers = await _admit_and_recall(run, handle)

@@ -2,22 +2,35 @@
 
 from collections.abc import Mapping
 
+from msgspec import Struct
 from opentelemetry.util.types import AttributeValue
 
 from app.runs.context import RunContext
 from app.telemetry import conventions
 
 
-def of_run(begun: tuple[RunContext, str]) -> Mapping[str, AttributeValue]:
-    """What is known at its begin: the run, and the model that is to answer."""
-    run, model = begun
+class Begun(Struct, frozen=True):
+    """What is known of a run at its begin."""
+
+    agent: str
+    model: str
+    session_id: str
+    user: str
+    run_id: str
+
+    @classmethod
+    def of(cls, run: RunContext) -> "Begun":
+        return cls(run.agent.name, run.model.name, run.memory.session_id, run.principal.user, run.reservation.run_id)
+
+
+def of_run(begun: Begun) -> Mapping[str, AttributeValue]:
     return {
         conventions.OPERATION: conventions.INVOKE_AGENT,
-        conventions.AGENT_NAME: run.agent.name,
-        conventions.REQUEST_MODEL: model,
-        conventions.CONVERSATION_ID: run.memory.session_id,
-        conventions.USER_ID: run.principal.user,
-        conventions.RUN_ID: run.reservation.run_id,
+        conventions.AGENT_NAME: begun.agent,
+        conventions.REQUEST_MODEL: begun.model,
+        conventions.CONVERSATION_ID: begun.session_id,
+        conventions.USER_ID: begun.user,
+        conventions.RUN_ID: begun.run_id,
     }
 
 

@@ -96,10 +96,10 @@ class Recording:
     def finish(self, exchange: Exchange) -> None:
         """The request is answered; a run that others wait for may go on."""
         self.end = time_ns()
-        if self.root is not None:
-            self.root.of = exchange
-            self.root.__exit__(None, None, None)
-            self.root = None
+        if (root := self.root) is not None:
+            root.of = exchange
+            root.__exit__(None, None, None)
+            root.of = self.root = None  # what refers to itself is work for the garbage collector
             return
         self.exchange = exchange
         self.failed |= exchange.status >= FIRST_FAILURE
