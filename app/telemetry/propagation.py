@@ -67,7 +67,7 @@ def _traceparent(trace_id: str, recording: Recording | None) -> str:
     if recording is not None:
         span = trace.get_current_span() if recording.sampled else current_record.get()
         if isinstance(span, RecordedSpan):
-            return f"00-{trace_id}-{span.id:016x}-{recording.sampled:02x}"
+            return f"00-{trace_id}-{span.id:016x}-{'01' if recording.sampled else '00'}"
         if span is not None and (library := span.get_span_context()).is_valid:
             return f"00-{library.trace_id:032x}-{library.span_id:016x}-{library.trace_flags.sampled:02x}"
     half = trace_id[16:]

@@ -148,3 +148,8 @@ class RecordedSpan:
 Span.register(RecordedSpan)
 current_record: ContextVar[RecordedSpan | None] = ContextVar("current_record", default=None)
 """Of a request that is not sampled: OpenTelemetry's own context would cost more than all else that it keeps."""
+
+
+def ids_of(span: Span) -> tuple[str, str]:
+    """What a link to the span is made of, in hexadecimal: its trace and itself. Empty if nothing is recorded."""
+    return (span.recording.trace_id, f"{span.id:016x}") if isinstance(span, RecordedSpan) else ("", "")
