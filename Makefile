@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 IMAGE ?= agent-api:dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format image bench bench-smoke soak soak-telemetry lock docs clean
+.PHONY: help run test lint format image bench bench-smoke soak soak-telemetry soak-runs lock docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ soak: $(VENV)/ready ## Run the service against providers that fail, for about 12
 
 soak-telemetry: $(VENV)/ready ## Run the service with its collector away, and a mixed load whose traces have to be whole
 	@$(BIN)/python -m tests.telemetry $(SOAK)
+
+soak-runs: $(VENV)/ready ## Run 1,000 runs whose workers are killed, and one whose worker is stopped; needs redis-server or valkey-server
+	@$(BIN)/python -m tests.durable $(SOAK)
 
 lock: $(VENV)/ready ## Resolve all dependencies anew, for all platforms, with hashes
 	@COMPILE="$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \

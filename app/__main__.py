@@ -1,7 +1,8 @@
-"""`python -m app`: serves; `python -m app keys …`: makes API keys; `python -m app agents …`: checks agents' files."""
+"""`python -m app`: serves; `worker`: works on background runs; `keys …`: makes API keys; `agents …`: checks agents'
+files; `runs …`, `batches …`: asks a service."""
 
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
 from app.access import keys_command
@@ -17,15 +18,25 @@ def main() -> int:
 
 
 def command(arguments: Sequence[str]) -> int:
-    """What is not serving: no part of the service is started for it."""
+    """What is not serving: only what a command needs is loaded for it."""
     from app.agents import command as agents_command
+    from app.progress import command as progress_command
 
     parser = ArgumentParser("python -m app", description="Without a command: serve.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     keys_command.add_to(commands)
     agents_command.add_to(commands)
+    progress_command.add_to(commands)
+    worker = commands.add_parser("worker", help="work on background runs, and serve nobody")
+    worker.set_defaults(run=_work)
     options = parser.parse_args(arguments)
     return int(options.run(options))
+
+
+def _work(_: Namespace) -> int:
+    from app import worker_process
+
+    return worker_process.work()
 
 
 if __name__ == "__main__":

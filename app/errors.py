@@ -8,6 +8,18 @@ AppError
 ├── Unauthorized 401             no credentials, or some that are expired or invalid; raised by app/api/caller.py
 ├── Forbidden 403                a known caller without the scope, or in another user's name
 ├── NotFound 404                 unknown tool, session, model or agent; or another user's
+├── Conflict 409                 what is asked for does not go together with what is going on
+│   ├── SessionBusy 409          a run of the session is going on, and the request did not say to wait or to end it
+│   ├── RunOver 409              the run that is to be cancelled is over
+│   ├── BatchOver 409            likewise of a batch
+│   └── RunCancelled 409         the run was cancelled: its last event
+├── KeyReused 422                the Idempotency-Key came with another body before
+├── EventsGone 410               events after this number were trimmed, or never were
+├── TooManyRuns 429              of one caller are waiting or going on
+├── TooManyBatches 429           of one caller are kept and not over
+├── NoWorkers 503                no process works on background runs
+├── RunExpired 504               nobody began the run in time, or nobody decided
+├── RunCrashed 500               several workers died over the run
 ├── MalformedRequest 400         not HTTP/1.1 as RFC 9112 has it; raised by app/http_protocol.py
 ├── RequestTimeout 408           the head or the body did not arrive in time; raised by app/http_protocol.py
 ├── HeadTooLarge 431             the request line and headers, or the trailers; raised by app/http_protocol.py
@@ -109,6 +121,104 @@ class Forbidden(AppError):
 
 class NotFound(AppError):
     status, slug, title = 404, "not-found", "Not found"
+
+
+class Conflict(AppError):
+    status, slug, title = 409, "conflict", "Conflict"
+
+
+class SessionBusy(Conflict):
+    slug, title = "session-busy", "A run of the session is going on"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"The run {run_id} of this session is not over. Wait for it, cancel it, or send `on_busy`: `enqueue` runs "
+            "after it, `interrupt` ends it."
+        )
+        self.run_id = run_id
+
+    def members(self) -> Mapping[str, Any]:
+        return {"run_id": self.run_id}
+
+
+class RunOver(Conflict):
+    slug, title = "run-over", "The run is over"
+
+    def __init__(self, run_id: str, status: str) -> None:
+        super().__init__(f"The run {run_id} is over ({status}).")
+        self.run_status = status
+
+    def members(self) -> Mapping[str, Any]:
+        return {"run_status": self.run_status}
+
+
+class BatchOver(Conflict):
+    slug, title = "batch-over", "The batch is over"
+
+    def __init__(self, batch_id: str, status: str) -> None:
+        super().__init__(f"The batch {batch_id} is over ({status}).")
+
+
+class RunCancelled(Conflict):
+    slug, title = "cancelled", "Cancelled"
+
+    def __init__(self) -> None:
+        super().__init__("The run was cancelled.")
+
+
+class KeyReused(AppError):
+    status, slug, title = 422, "idempotency-key-reused", "Idempotency-Key with another body"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key came with another body before. Use a new key for a new request.")
+
+
+class EventsGone(AppError):
+    """`oldest` is the number of the first event that is still kept."""
+
+    status, slug, title = 410, "events-gone", "Events are gone"
+
+    def __init__(self, after: str, oldest: int) -> None:
+        super().__init__(f"There are no events after {after}. The oldest that is kept is {oldest}.")
+        self.oldest = oldest
+
+    def members(self) -> Mapping[str, Any]:
+        return {"oldest": self.oldest}
+
+
+class TooManyRuns(AppError):
+    status, slug, title = 429, "too-many-runs", "Too many runs"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} of your runs are waiting or going on, which is the most. Try again.", retry_after=30)
+
+
+class TooManyBatches(AppError):
+    status, slug, title = 429, "too-many-batches", "Too many batches"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"{most} of your batches are not over, which is the maximum. Wait for one, or cancel it.", retry_after=60
+        )
+
+
+class NoWorkers(AppError):
+    status, slug, title = 503, "no-workers", "No workers"
+    permanent = True
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nobody works on background runs here. The operator sets WORKERS to 1 or more, or REDIS_URL and runs "
+            "`python -m app worker`."
+        )
+
+
+class RunExpired(AppError):
+    status, slug, title = 504, "expired", "Expired"
+
+
+class RunCrashed(AppError):
+    status, slug, title = 500, "crashed", "Crashed"
 
 
 class MalformedRequest(AppError):

@@ -1,7 +1,6 @@
 """The process that serves: its sockets, its life from start to drain to shutdown."""
 
 import asyncio
-import gc
 import logging
 import resource
 import signal
@@ -10,28 +9,25 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import FrameType
-from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
-from uvicorn.server import ServerState
 
 from app.api.lifecycle import Lifecycle
 from app.api.middleware import PROBES
-from app.api.refusals import refuse, refuse_uncounted
+from app.api.refusals import refuse
 from app.errors import ConfigurationError
-from app.http import metrics_port
 from app.http.connections import Bounds, Connections
+from app.http.metrics_port import MetricsPort
 from app.http.protocol import HttpProtocol
-from app.http.sockets import BACKLOG, listen
+from app.http.side_port import LAST_WORDS_SECONDS, SidePort, abort_connections, configured
+from app.http.sockets import listen
 from app.main import create_app
+from app.memory import settle_down
 from app.settings import Settings, load
 from app.telemetry import logs
 from app.telemetry.logs import log
 
 _QUIET_SECONDS = 1.0  # without a new request before a draining process leaves: kept-alive connections are told by then
-_LAST_WORDS_SECONDS = 2  # for runs that the end of the drain cut off to say so
-_GC_THRESHOLD = (20_000, 20, 20)
 _OTHER_FILES = 1024  # that a process opens beside its connections: to models, to the store
 
 
@@ -66,46 +62,25 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._metrics_servers, self._metrics_state = await _serve_metrics(self._metrics_sockets)
+        self._metrics = await SidePort.open(MetricsPort(), self._metrics_sockets)
 
     async def main_loop(self) -> None:
         await super().main_loop()
         log.info("drain.start", drain_seconds=self._drain_seconds)
+        self._lifecycle.drain()
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._drain_seconds
         quiet = self._lifecycle.quiet_seconds
         while clock() < deadline and not self._impatient and quiet() < _QUIET_SECONDS:  # noqa: ASYNC110 - waits for time
             await asyncio.sleep(0.05)
         log.info("drain.end", cut=self._lifecycle.active)
-        self._lifecycle.cut_off.set()
+        self._lifecycle.cut()
         self._cut_off()
-        asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, _abort_connections, self.server_state)
+        asyncio.get_running_loop().call_later(LAST_WORDS_SECONDS, abort_connections, self.server_state)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
-        for server in self._metrics_servers:
-            server.close()
-        _abort_connections(self._metrics_state)
-
-
-def _abort_connections(state: ServerState) -> None:
-    """Of clients that do not read: what is left to send to them would keep the process for ever."""
-    for connection in tuple(state.connections):
-        if connection.transport is not None:
-            connection.transport.abort()
-
-
-async def _serve_metrics(sockets: Sequence[socket.socket]) -> tuple[Sequence[asyncio.Server], ServerState]:
-    state = ServerState()
-    protocol = partial(
-        HttpProtocol,
-        shared=Connections(metrics_port.BOUNDS, refuse_uncounted),
-        config=_config(metrics_port.MetricsPort(), http="httptools"),
-        server_state=state,
-        app_state={},
-    )
-    loop = asyncio.get_running_loop()
-    return [await loop.create_server(protocol, sock=one, backlog=BACKLOG) for one in sockets], state
+        self._metrics.close()
 
 
 def serve() -> int:
@@ -123,31 +98,14 @@ def serve() -> int:
         return 2
     _allow_files(settings.max_connections)
     bounds = Bounds.of(settings, spared=PROBES)
-    config = _config(app, http=partial(HttpProtocol, shared=Connections(bounds, refuse)))
+    config = configured(app, http=partial(HttpProtocol, shared=Connections(bounds, refuse)))
     server = Server(config, lifecycle, settings.drain_seconds, app.state.runner.stop, metrics_sockets)
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
     _log_start(settings, sockets[0], metrics_sockets[0])
-    gc.collect()
-    gc.freeze()  # what start-up made stays; the collector need not look at it again
-    gc.set_threshold(*_GC_THRESHOLD)
+    settle_down()
     server.run(sockets=sockets)
     return 0 if server.started else 1
-
-
-def _config(app: ASGIApp, http: Any) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        loop="uvloop",
-        http=http,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=_LAST_WORDS_SECONDS + 1,
-    )
 
 
 def _log_start(settings: Settings, api: socket.socket, metrics: socket.socket) -> None:

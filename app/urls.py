@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import socket
+from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -69,6 +70,26 @@ def check_host(host: str) -> None:
             socket.inet_aton(ascii_host)
         except OSError:
             raise ValueError("has an IPv4 address that cannot be read") from None
+
+
+def host_of(url: str) -> str:
+    """The host in lower case, without a dot at its end; empty if there is none."""
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+class Hosts:
+    """Hosts as settings name them: these, and all below those that begin with a dot."""
+
+    def __init__(self, hosts: Sequence[str]) -> None:
+        self._hosts = frozenset(host.strip("[]") for host in hosts if host and not host.startswith("."))
+        self._domains = tuple(host for host in hosts if host.startswith("."))
+
+    def __contains__(self, host: str) -> bool:
+        """`host` as `host_of` returns it."""
+        return host in self._hosts or (bool(self._domains) and host.endswith(self._domains))
 
 
 def check_proxy(url: str, *, any_http: bool = False) -> None:

@@ -58,6 +58,8 @@ COMPOSED = frozenset(
         "openai_api_key",
         "redis_url",
         "redis_ca_file",
+        "run_queue_url",
+        "webhook_secrets_dir",
         "auth",
         "api_keys_file",
         "jwt_issuer",

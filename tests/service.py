@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,12 @@ def environment(**settings: object) -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "error", **given}
 
 
-def run_to_end(folder: Path, *, timeout: float = START_SECONDS, **settings: object) -> tuple[int, str, str]:
+def run_to_end(
+    folder: Path, *, timeout: float = START_SECONDS, command: Sequence[str] = (), **settings: object
+) -> tuple[int, str, str]:
     """Exit status, stdout and stderr of a service that is expected not to start."""
     done = subprocess.run(
-        [sys.executable, "-m", "app"],
+        [sys.executable, "-m", "app", *command],
         cwd=folder,
         env=environment(**{"port": 0, "metrics_port": 0, "pythonwarnings": "default::DeprecationWarning", **settings}),
         capture_output=True,

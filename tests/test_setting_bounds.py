@@ -49,6 +49,16 @@ NUMBERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "MAX_COST_USD": ("1e-9", "10000", ("0", "-1", "10001")),
     "MAX_RUN_TOKENS": ("1", "100000000", ("0", "100000001")),
     "RUN_TIMEOUT_SECONDS": ("0.1", "86400", ("1e-9", "0", "86401")),
+    "WORKERS": ("0", "1000", ("-1", "1001")),
+    "RUN_LEASE_SECONDS": ("1", "60", ("0.9", "61")),
+    "RUN_CRASHES": ("1", "100", ("0", "101")),
+    "BACKGROUND_TIMEOUT_SECONDS": ("0.1", "86400", ("1e-9", "0", "86401")),
+    "RUN_QUEUE_SECONDS": ("1", "31536000", ("0", "31536001")),
+    "RUN_TTL_SECONDS": ("60", "31536000", ("59", "31536001")),
+    "RUN_EVENTS": ("100", "1000000", ("99", "1000001")),
+    "RUNS_PER_USER": ("1", "1000000", ("0", "1000001")),
+    "BATCH_INPUTS": ("1", "100000", ("0", "100001")),
+    "BATCHES_PER_USER": ("1", "10000", ("0", "10001")),
     "TOOL_RESULT_CHARS": ("0", "1000000", ("-1", "1000001")),
     "MODEL_RETRIES": ("0", "10", ("-1", "11")),
     "RETRY_AFTER_MAX_SECONDS": ("0.1", "86400", ("1e-9", "0", "86401")),
@@ -86,6 +96,9 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "SIMILAR_ANSWERS": (" ", "on"),
     "PROMPT_CACHE_TTL": (" ", "10m"),
     "REDIS_URL": ("valkey:6379",),
+    "RUN_QUEUE_URL": (" ", "valkey:6379", "postgres:5432"),
+    "WEBHOOK_HOSTS": ("a b", "https://a.example", "a.example:80", "*"),
+    "BATCH_PROVIDERS": (" ", "some"),
     "TLS_STRICT": (" ", "perhaps"),
     "AUTH": (" ", "jwt,none"),
     "JWT_ISSUER": (" ",),
@@ -136,7 +149,7 @@ LATER: dict[str, tuple[str, ...]] = {
 }
 """Values that are refused when the service is built with them."""
 
-FILES = frozenset({"SYSTEM_PROMPT_FILE", "LOG_FILE", "LOG_ERROR_FILE"})
+FILES = frozenset({"SYSTEM_PROMPT_FILE", "LOG_FILE", "LOG_ERROR_FILE", "WEBHOOK_SECRETS_DIR"})
 SECRETS = frozenset({"ANTHROPIC_API_KEY", "OPENAI_API_KEY"})
 
 

@@ -25,6 +25,8 @@ from app.telemetry.logs import log
 PREFIX = "agentapi_"
 """What every key begins with: tells keys from tokens, and lets scanners for leaked secrets find them."""
 
+Withdrawn = Literal["revoked", "expired"] | None
+
 _ENTROPY_BYTES = 32
 _MAX_FILE_BYTES = 16 * 1024 * 1024
 
@@ -58,12 +60,37 @@ class Key(Credential):
             entry.user, entry.team, entry.tier, frozenset(entry.scopes), authenticated=True, credential=self
         )
 
-    def withdrawn(self) -> Literal["revoked", "expired"] | None:
-        """A key that is gone, expired, another user's or short of a scope. Another tier or team is for later runs."""
-        now, shown = self._now(self.digest), self.principal
-        if now is None or now.principal.user != shown.user or not now.principal.scopes >= shown.scopes:
-            return "revoked"
-        return "expired" if time.time() >= now.expires else None
+    @property
+    def fingerprint(self) -> str:
+        return self.digest.hex()
+
+    def withdrawn(self) -> Withdrawn:
+        shown = self.principal
+        return _withdrawn(self._now(self.digest), shown.user, shown.scopes)
+
+
+class ShownKey(Credential):
+    """A key that a caller has shown to another process, or before this one began."""
+
+    __slots__ = ("_now", "_scopes", "_user", "digest")
+
+    def __init__(self, digest: bytes, user: str, scopes: frozenset[str], now: Callable[[bytes], Key | None]) -> None:
+        self.digest = digest
+        self._user, self._scopes, self._now = user, scopes, now
+
+    @property
+    def fingerprint(self) -> str:
+        return self.digest.hex()
+
+    def withdrawn(self) -> Withdrawn:
+        return _withdrawn(self._now(self.digest), self._user, self._scopes)
+
+
+def _withdrawn(now: Key | None, user: str, scopes: frozenset[str]) -> Withdrawn:
+    """A key that is gone, expired, another user's or short of a scope. Another tier or team is for later runs."""
+    if now is None or now.principal.user != user or not now.principal.scopes >= scopes:
+        return "revoked"
+    return "expired" if time.time() >= now.expires else None
 
 
 _decode = msgspec.json.Decoder(KeyLine).decode
@@ -127,6 +154,10 @@ class KeyFile:
         if time.time() >= key.expires:
             raise Unauthorized("expired")
         return key.principal
+
+    def shown(self, fingerprint: str, user: str, scopes: frozenset[str]) -> Credential:
+        """The key that this user has shown elsewhere, for these scopes; it may have been withdrawn since."""
+        return ShownKey(bytes.fromhex(fingerprint), user, scopes, self._now)
 
     def _now(self, digest: bytes) -> Key | None:
         return self._keys.get(digest)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from app.access.api_keys import PREFIX, KeyFile
-from app.access.principal import Principal
+from app.access.principal import Credential, Principal
 from app.errors import ConfigurationError, Unauthorized
 from app.settings import Settings
 from app.telemetry.logs import log
@@ -37,6 +37,15 @@ class Identity:
         elif self._tokens is not None:
             return await self._tokens.verify(credential)
         raise Unauthorized("invalid")
+
+    def shown(self, fingerprint: str, user: str, scopes: frozenset[str]) -> Credential:
+        """What this user has shown elsewhere, for these scopes: an API key, or without a fingerprint something that
+        held then. Raises Unauthorized where keys are not taken any more."""
+        if not fingerprint:
+            return Credential()
+        if self._keys is None:
+            raise Unauthorized("revoked")
+        return self._keys.shown(fingerprint, user, scopes)
 
     async def watch(self) -> None:
         """Until cancelled."""

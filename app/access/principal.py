@@ -22,6 +22,11 @@ class Credential:
 
     __slots__ = ()
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the API key, by which it is found again; empty for all else."""
+        return ""
+
     def withdrawn(self) -> Literal["revoked", "expired"] | None:
         """Why what is done on its strength has to end now; None: it need not."""
         return None

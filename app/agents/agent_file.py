@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from app.agents.definition import HARMLESS, Agent, Caching, Override, RunLimits, least_seconds
+from app.agents.definition import HARMLESS, Agent, Caching, OnDisconnect, Override, RunLimits, least_seconds
 from app.settings.kinds import DAY
 
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
@@ -62,6 +62,10 @@ class AgentFile(Struct, frozen=True, forbid_unknown_fields=True):
     allow: Annotated[
         tuple[Override, ...], Meta(description="What a request may set for itself instead of what stands here")
     ] = tuple(sorted(HARMLESS))
+    resumable: Annotated[bool, Meta(description="Whether its streams can be resumed after a lost connection")] = False
+    on_disconnect: Annotated[
+        OnDisconnect, Meta(description="What becomes of a run whose stream can be resumed when its reader leaves")
+    ] = "cancel"
 
 
 def parse(content: bytes, name: str) -> AgentFile:
@@ -114,6 +118,8 @@ def build(file: AgentFile, default: Agent, models: frozenset[str], tools: tuple[
         public=file.public,
         allows=frozenset(file.allow),
         cache=_cache(file.cache, default.cache),
+        resumable=file.resumable,
+        on_disconnect=file.on_disconnect,
     )
 
 

@@ -43,6 +43,10 @@ HARMLESS: frozenset[Override] = frozenset({"temperature", "max_tokens", "respons
 """What agents allow unless they say otherwise: all that does not change what the agent is."""
 
 
+OnDisconnect = Literal["cancel", "continue"]
+"""What becomes of a run with a resumable stream when its reader leaves."""
+
+
 class Caching(Struct, frozen=True):
     """How an agent's answers are given again to equal requests."""
 
@@ -77,3 +81,6 @@ class Agent:
     """Whether every caller may use it; if not, it takes the scope `agents:NAME`."""
     allows: frozenset[Override] = field(default=HARMLESS)
     cache: Caching = UNCACHED
+    resumable: bool = False
+    """Whether its streams can be resumed, unless a request says otherwise."""
+    on_disconnect: OnDisconnect = "cancel"

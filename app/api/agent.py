@@ -6,15 +6,16 @@ from starlette.responses import Response
 from app.api.answering import RUN_HEADERS, RUN_PROBLEMS, answer
 from app.api.chat import EITHER
 from app.api.dialects.native import dialect
-from app.api.dialects.native.answers import AgentAnswer
 from app.api.dialects.native.events import documented
 from app.api.dialects.native.requests import AgentRunRequest
 from app.api.framework import Api
+from app.api.kept_runs import KeptRuns, accepted_response
 from app.api.openapi import also_json
+from app.runs.answers import AgentAnswer
 from app.runs.runner import Runner
 
 
-def routes(api: Api, runner: Runner, max_message_chars: int) -> None:
+def routes(api: Api, runner: Runner, kept: KeptRuns, max_message_chars: int) -> None:
     native = dialect.agent(max_message_chars)
     agent_answer = api.schemas.refer(AgentAnswer)
     either = also_json(agent_answer, documented(agent_answer, api.schemas.refer, EITHER))
@@ -25,11 +26,11 @@ def routes(api: Api, runner: Runner, max_message_chars: int) -> None:
         dialect=native,
         headers=RUN_HEADERS,
         tags=["agent"],
-        responses={200: either, **RUN_PROBLEMS},
+        responses={200: either, 202: accepted_response(api.schemas.refer), **RUN_PROBLEMS},
     )
     async def agent_run(request: Request) -> Response:
         """Give the agent a task; the answer tells which tools it called and how many model calls it took.
 
         With `stream` it comes as server-sent events instead.
         """
-        return await answer(request, runner, native)
+        return await answer(request, runner, kept, native)

@@ -11,13 +11,15 @@ from app.api.body import receive_body
 from app.api.caller import principal_of
 from app.api.dialects.protocol import Dialect
 from app.api.failures import CLIENT_CLOSED_REQUEST, documented
+from app.api.idempotency import DOCUMENTED as IDEMPOTENCY_KEY
+from app.api.kept_runs import KeptRuns
 from app.api.served_run import note_run
 from app.api.streams import ClientGone, EventStream, encoded, whole_answer
 from app.runs.events import RunFailed
 from app.runs.handle import RunHandle
 from app.runs.runner import Runner
 
-RUN_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503, 504)
+RUN_PROBLEMS = documented(404, 409, 413, 415, 422, 429, 500, 503, 504)
 RUN_HEADERS: Sequence[Mapping[str, Any]] = (
     {
         "name": "Cache-Control",
@@ -26,17 +28,24 @@ RUN_HEADERS: Sequence[Mapping[str, Any]] = (
         "description": "Where answers are cached: `no-cache` asks a model all the same, `no-store` also keeps nothing.",
         "schema": {"type": "string", "examples": ["no-cache", "no-store"]},
     },
+    IDEMPOTENCY_KEY,
 )
 """That a request for a run may have, for the OpenAPI document."""
 
 
-async def answer(request: Request, runner: Runner, dialect: Dialect) -> Response:
+async def answer(request: Request, runner: Runner, kept: KeptRuns, dialect: Dialect) -> Response:
     """The answer of the run that the request asks for. Raises every AppError that keeps a run from starting."""
-    asked = dialect.request(await receive_body(request.receive))
+    body = await receive_body(request.receive)
+    asked = dialect.request(body)
     principal = principal_of(request, asked.user_id)
+    if control := cache_control(request.scope["headers"]):
+        asked = replace(asked, run=replace(asked.run, cache_control=control))
+    if asked.keeping is not None and asked.keeping.background:
+        return await kept.accept(request, principal, asked, body)
     principal.require("chat")
-    control = cache_control(request.scope["headers"])
-    run = runner.start(principal, replace(asked.run, cache_control=control) if control else asked.run)
+    if asked.run.stream and kept.keeps(principal, asked):
+        return await kept.stream(request, principal, asked, body, dialect)
+    run = runner.start(principal, asked.run)
     note_run(request.scope, run)
     if asked.run.stream:
         return await _stream(run, dialect)

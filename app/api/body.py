@@ -83,6 +83,8 @@ class Body(Generic[M]):
         if empty is _LIST and kind is list:
             items = _items_of(value)[:MAX_LISTED]
             return Raw(_encode([_shortened_item(item) for item in items]))
+        if empty is _OBJECT and kind is BaseModel:
+            return _shortened_item(value)
         return value if empty is None or (empty is _OBJECT and kind is dict) else empty
 
     def _explain(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -107,9 +109,11 @@ def _names(name: str, field: FieldInfo) -> list[str]:
 
 
 def _kind(field: FieldInfo) -> Any:
-    """`list` or `dict` for a field that takes one, else None."""
-    origins = [get_origin(each) for each in (field.annotation, *get_args(field.annotation))]
-    return next((origin for origin in origins if origin in (list, dict)), None)
+    """`list`, `dict` or `BaseModel` for a field that takes one, else None."""
+    types = (field.annotation, *get_args(field.annotation))
+    if any(isinstance(each, type) and issubclass(each, BaseModel) for each in types):
+        return BaseModel
+    return next((origin for each in types if (origin := get_origin(each)) in (list, dict)), None)
 
 
 def _emptied(value: Raw) -> Raw | None:

@@ -5,17 +5,18 @@ from starlette.responses import Response, StreamingResponse
 
 from app.api.answering import RUN_HEADERS, RUN_PROBLEMS, answer
 from app.api.dialects.native import dialect
-from app.api.dialects.native.answers import ChatAnswer
 from app.api.dialects.native.events import documented
 from app.api.dialects.native.requests import ChatRequest
 from app.api.framework import Api
+from app.api.kept_runs import KeptRuns, accepted_response
 from app.api.openapi import also_json
+from app.runs.answers import ChatAnswer
 from app.runs.runner import Runner
 
 EITHER = "The answer whole as JSON, or with `stream: true` the run's events, as server-sent events."
 
 
-def routes(api: Api, runner: Runner, max_message_chars: int) -> None:
+def routes(api: Api, runner: Runner, kept: KeptRuns, max_message_chars: int) -> None:
     whole = dialect.chat(max_message_chars)
     streamed = dialect.chat(max_message_chars, always_streams=True)
     refer = api.schemas.refer
@@ -27,11 +28,11 @@ def routes(api: Api, runner: Runner, max_message_chars: int) -> None:
         With `stream` it comes as server-sent events instead, at the same status: two media types that generated
         clients cannot tell apart before they read the header. `/chat/stream` always streams and is the one for them.
         """
-        return await answer(request, runner, whole)
+        return await answer(request, runner, kept, whole)
 
     async def chat_stream(request: Request) -> Response:
         """Ask; the run's events come as they happen (server-sent events)."""
-        return await answer(request, runner, streamed)
+        return await answer(request, runner, kept, streamed)
 
     for prefix, named in (("", ""), ("/api", "api_")):
         api.fast_post(
@@ -41,7 +42,11 @@ def routes(api: Api, runner: Runner, max_message_chars: int) -> None:
             dialect=whole,
             headers=RUN_HEADERS,
             tags=["chat"],
-            responses={200: also_json(chat_answer, documented(chat_answer, refer, EITHER)), **RUN_PROBLEMS},
+            responses={
+                200: also_json(chat_answer, documented(chat_answer, refer, EITHER)),
+                202: accepted_response(refer),
+                **RUN_PROBLEMS,
+            },
         )(chat)
         api.fast_post(
             f"{prefix}/chat/stream",

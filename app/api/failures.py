@@ -11,13 +11,14 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
 
-from app.api.dialects.native.problems import MEDIA_TYPE, NATIVE_PROBLEMS, TYPE_PREFIX
+from app.api.dialects.native.problems import MEDIA_TYPE, NATIVE_PROBLEMS
 from app.api.dialects.protocol import ErrorDialect
 from app.api.error_headers import headers_of, retry_after_seconds
 from app.api.invalid import invalid, printable
 from app.api.openapi import REFERENCE, Document
 from app.api.prefix import path_of, prefix_of
 from app.errors import AppError, BodyTooLarge, InternalError, NotFound
+from app.runs.problems import TYPE_PREFIX
 
 MAX_PATH_CHARS = 200  # of a path that is repeated in a sentence
 CLIENT_CLOSED_REQUEST = 499  # nginx's name for it; nobody is there to read it

@@ -19,10 +19,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import __version__
-from app.api.dialects.native.problems import Problem
 from app.api.dialects.protocol import ErrorDialect
 from app.api.failures import describe_errors
 from app.api.openapi import Change, Document, Schemas
+from app.runs.problems import Problem
 
 Handler = Callable[..., Awaitable[Response]]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -40,6 +40,7 @@ class FastRoute(APIRoute):
     """Serves `async def handler(request: Request, name: str) -> Response` directly; `name` is part of the path."""
 
     dialect: ErrorDialect | None = None
+    takes_body = True
 
     def __init__(self, path: str, endpoint: Handler, **options: Any) -> None:
         """Raises TypeError for a handler that cannot be served directly."""

@@ -12,6 +12,7 @@ from app.api.framework import Api
 from app.api.lifecycle import Lifecycle
 from app.api.openapi import json_response
 from app.api.schemas import Checks, Health, ModelHealth, ModelRest, Status
+from app.durable.durability import Durability
 from app.telemetry.prober import Prober
 
 
@@ -35,7 +36,7 @@ class Gated(Protocol):
     def resting(self) -> Resting | None: ...
 
 
-def routes(api: Api, lifecycle: Lifecycle, prober: Prober, gated: Mapping[str, Gated]) -> None:
+def routes(api: Api, lifecycle: Lifecycle, prober: Prober, gated: Mapping[str, Gated], durability: Durability) -> None:
     alive = msgspec.json.encode(Status("alive"))
     status, whole = (json_response(api.schemas.refer(kind)) for kind in (Status, Health))
 
@@ -63,7 +64,7 @@ def routes(api: Api, lifecycle: Lifecycle, prober: Prober, gated: Mapping[str, G
                 "ok" if prober.all_up and all(map(_is_callable, models.values())) else "degraded",
                 __version__,
                 round(time.monotonic() - lifecycle.started_at, 1),
-                Checks("ok", prober.redis(), models, prober.redis_reason()),
+                Checks("ok", prober.redis(), models, durability.status, prober.redis_reason()),
             )
         )
 

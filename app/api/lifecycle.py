@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from typing import Literal
 
 from app.telemetry import metrics
@@ -18,12 +19,25 @@ class Lifecycle:
         self.state: State = "starting"
         self.started_at = time.monotonic()
         self.cut_off = asyncio.Event()  # the drain is over: what is still being done ends now
+        self.at_drain: set[Callable[[], None]] = set()  # called when the drain begins
+        self.at_cut_off: set[Callable[[], None]] = set()  # and when it is over
         self.active = 0  # requests being answered, probes left out
         self._max_active = max_active
         self._high_water = max(1, int(max_active * _HIGH_WATER))
         self._failing: set[str] = set()
         self._last_arrival = 0.0
         metrics.ACTIVE_REQUESTS.set_function(lambda: self.active)
+
+    def drain(self) -> None:
+        self.state = "draining"
+        for call in tuple(self.at_drain):
+            call()
+
+    def cut(self) -> None:
+        """What is still being done ends now."""
+        self.cut_off.set()
+        for call in tuple(self.at_cut_off):
+            call()
 
     @property
     def draining(self) -> bool:

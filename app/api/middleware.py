@@ -1,7 +1,7 @@
 """The outermost layer: ids, sampling, body limits, headers, the access log. Pure ASGI, one pass over the headers."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -14,7 +14,7 @@ from app.api.cors import CrossOrigin
 from app.api.entrance import RECEIVED, Entrance
 from app.api.failures import REFUSALS, answer_to
 from app.api.lifecycle import Lifecycle
-from app.api.media_type import check_media_type
+from app.api.media_type import check_media_type, is_json_lines
 from app.api.prefix import HEADER, Prefixes, route_path
 from app.api.request_lines import write_line
 from app.api.request_metrics import count
@@ -48,6 +48,8 @@ class Middleware:
     """Whether a request's sender is believed what it says of the trace that it belongs to."""
     lifecycle: Lifecycle
     max_body_bytes: int
+    line_routes: Mapping[str, int]
+    """Paths whose routes take JSON lines as well, with the maximum bytes of these: no such body is held whole."""
     entrance: Entrance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,7 +124,7 @@ class Middleware:
             await self.authenticate(scope)
             self._check(scope, headers)
             if b"content-length" not in headers and scope["method"] in _WITH_BODY:
-                receive = self._bounded(scope, receive)
+                receive = self._bounded(scope, receive, self._most_bytes(scope, headers))
             await self.app(scope, receive, sender.send)
         except Exception as error:
             if not isinstance(error, _EXPECTED):
@@ -136,36 +138,43 @@ class Middleware:
         """Raises for what is refused before a byte of the body is read."""
         if scope["method"] not in _WITH_BODY:
             return
-        length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self.max_body_bytes:
-            raise BodyTooLarge(self._too_large)
+        length, most = headers.get(b"content-length", b"0"), self._most_bytes(scope, headers)
+        if not length.isdigit() or int(length) > most:
+            raise _too_large(most)
         try:
-            check_media_type(headers)
+            if headers.get(b"content-type") != b"application/json" or b"content-encoding" in headers:
+                check_media_type(headers, lines=route_path(scope) in self.line_routes)
         except UnsupportedMediaType:
-            if self._route_of(scope) is not None:  # else there is something that the caller has to know first
+            route = self._route_of(scope)
+            if getattr(route, "takes_body", False):  # else there is something that the caller has to know first
                 raise
 
     def _route_of(self, scope: Scope) -> BaseRoute | None:
         return next((route for route in self.routes if route.matches(scope)[0] is Match.FULL), None)
 
-    @property
-    def _too_large(self) -> str:
-        return f"The body may have at most {self.max_body_bytes} bytes."
+    def _most_bytes(self, scope: Scope, headers: Mapping[bytes, bytes]) -> int:
+        if headers.get(b"content-type") == b"application/json" or not is_json_lines(headers):
+            return self.max_body_bytes
+        return self.line_routes.get(route_path(scope), self.max_body_bytes)
 
-    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+    def _bounded(self, scope: Scope, receive: Receive, most: int) -> Receive:
         """Counts the bytes of a body that comes without its length."""
-        left = self.max_body_bytes
+        left = most
 
         async def bounded() -> Message:
             nonlocal left
             message = await receive()
             left -= len(message.get("body", b""))
-            scope[RECEIVED] = self.max_body_bytes - left
+            scope[RECEIVED] = most - left
             if left < 0:
-                raise BodyTooLarge(self._too_large)
+                raise _too_large(most)
             return message
 
         return bounded
+
+
+def _too_large(most: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body may have at most {most} bytes.")
 
 
 def _without_body(send: Send) -> Send:

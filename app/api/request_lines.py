@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from msgspec.structs import asdict
 from starlette.types import Scope
 
+from app.api.served_run import kept_run
 from app.runs.report import RunReport
 from app.telemetry.logs import log
 from app.telemetry.scrubbing import without_credentials
@@ -20,6 +22,8 @@ def write_line(scope: Scope, method: str, status: int, seconds: float, peer: str
     }
     if report is not None:
         fields |= _of_run(report)
+    elif (kept := kept_run(scope)) is not None:
+        fields |= asdict(kept)
     log.note("request", fields)
 
 

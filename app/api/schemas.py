@@ -103,6 +103,8 @@ class Checks(Struct, frozen=True, omit_defaults=True):
     api: Literal["ok"]
     redis: Literal["in-process", "unknown", "up", "down"]
     models: dict[str, ModelHealth]
+    runs: Literal["in-process", "unknown", "durable", "volatile"]
+    """What a restart of the store does to runs that are kept: `volatile`: it loses them."""
     redis_reason: str | None = None
     """The problem with the certificate of Redis, if there is one."""
 

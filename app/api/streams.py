@@ -1,7 +1,7 @@
 """A run as a stream of events, and a run as one answer. Both end the run when its client goes away."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -18,7 +18,7 @@ HEARTBEAT_SECONDS = 15.0
 WATCH_AFTER_SECONDS = 0.1
 
 
-_HEADERS = [
+STREAM_HEADERS = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
@@ -36,7 +36,7 @@ def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 async def whole_answer(run: RunHandle, request: Request) -> tuple[Answer, Mapping[str, str]]:
     """The run's answer and its headers. Raises its error, or ClientGone when the client left before it was there."""
-    with _DisconnectWatch(run, request.receive):
+    with DisconnectWatch(request.receive, run.cancel):
         events = await run.complete()
     if run.left:
         raise ClientGone
@@ -48,16 +48,16 @@ async def whole_answer(run: RunHandle, request: Request) -> tuple[Answer, Mappin
     raise ClientGone
 
 
-class _DisconnectWatch(Struct):
-    """Cancels a run when its client disconnects. A run that is over soon costs no task for it."""
+class DisconnectWatch(Struct):
+    """Calls `gone` when the client disconnects. An answer that is over soon costs no task for it."""
 
-    _run: RunHandle
     _receive: Receive
+    _gone: Callable[[], None]
     _watcher: asyncio.Task[None] | None = None
     _timer: asyncio.TimerHandle | None = None
 
     def _watch(self) -> None:
-        self._watcher = asyncio.create_task(_cancel_when_gone(self._run, self._receive))
+        self._watcher = asyncio.create_task(_call_when_gone(self._gone, self._receive))
 
     def __enter__(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._watch)
@@ -69,10 +69,10 @@ class _DisconnectWatch(Struct):
             self._watcher.cancel()
 
 
-async def _cancel_when_gone(run: RunHandle, receive: Receive) -> None:
+async def _call_when_gone(gone: Callable[[], None], receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    run.cancel()
+    gone()
 
 
 class EventStream(Response):
@@ -85,7 +85,7 @@ class EventStream(Response):
         started = events[0] if events else None
         limits = started.headers if isinstance(started, RunStarted) else {}
         self.status_code, self.background = 200, None
-        self.raw_headers = [*_HEADERS, *encoded(limits)]
+        self.raw_headers = [*STREAM_HEADERS, *encoded(limits)]
         self._run = run
         self._events = events
         self._dialect = dialect
@@ -94,7 +94,7 @@ class EventStream(Response):
         async with self._run:
             metrics.ACTIVE_STREAMS.inc()
             try:
-                with _DisconnectWatch(self._run, receive):
+                with DisconnectWatch(receive, self._run.cancel):
                     await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                     await self._send_events(send, self._dialect.frames(path_of(scope)))
             finally:
@@ -102,7 +102,7 @@ class EventStream(Response):
 
     async def _send_events(self, send: Send, frame: Frame) -> None:
         run, events, sent = self._run, self._events, 0
-        with _Heartbeat(run) as heartbeat:
+        with Heartbeat(run.wake) as heartbeat:
             while True:
                 if events:
                     body = b"".join([frame(number, event) for number, event in enumerate(events, sent + 1)])
@@ -123,11 +123,11 @@ class EventStream(Response):
                 events = run.take()
 
 
-class _Heartbeat:
-    """Wakes a run's reader when nothing has been written for a while. One timer, not one a write."""
+class Heartbeat:
+    """Wakes a stream's writer when nothing has been written for a while. One timer, not one a write."""
 
-    def __init__(self, run: RunHandle) -> None:
-        self._run = run
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
         self._loop = asyncio.get_running_loop()
         self._written = self._loop.time()
         self._timer = self._loop.call_later(HEARTBEAT_SECONDS, self._beat)
@@ -138,11 +138,11 @@ class _Heartbeat:
     def _beat(self) -> None:
         due = self._written + HEARTBEAT_SECONDS - self._loop.time()
         if due <= 0:
-            self._run.wake()
+            self._wake()
             due = HEARTBEAT_SECONDS
         self._timer = self._loop.call_later(due, self._beat)
 
-    def __enter__(self) -> "_Heartbeat":
+    def __enter__(self) -> "Heartbeat":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from app.api.consumed_body import is_consumed
 from app.api.failures import RefusedBody
 from app.errors import AppError, Overloaded
 from app.http.connections import FREE_BODY_BYTES, Connections
@@ -74,7 +75,7 @@ class Exchange(RequestResponseCycle):
             return {"type": "http.disconnect"}
         if self.fault is not None:
             raise RefusedBody(self.fault)  # a new one: kept, its stack would keep all that was read
-        if self.charged and not self.more_body:
+        if self.charged and (not self.more_body or is_consumed(self.scope["state"])):
             self.release()
         message = {"type": "http.request", "body": bytes(self.body), "more_body": self.more_body}
         self.body = bytearray()

@@ -45,7 +45,8 @@ class Calls:
         left = (allowance.tokens, allowance.nanos)
         return keys, (reservation.run_id, "resume" if resumes else "renew", terms, *left, *left, reservation.day, "")
 
-    def settlement(self, reservation: Reservation, growth: Growth | None = None) -> Call:
+    def settlement(self, reservation: Reservation, growth: Growth | None = None, until: int | None = None) -> Call:
+        """Of the first `until` steps that were recorded in this process; None: of all."""
         checks, model = reservation.checks, reservation.model
         news = "" if model is None else model.news(unmade=reservation.unmade)
         arguments: tuple[Argument, ...] = (
@@ -59,7 +60,7 @@ class Calls:
             "" if growth is None else _growth(growth, checks),
             news,
         )
-        for step in reservation.unsettled:
+        for step in reservation.unsettled if until is None else reservation.steps[reservation.sent : until]:
             arguments += step
         keys: tuple[str, ...] = (mark_key(reservation.run_id), *checks.settled_keys)
         if model is not None and news:

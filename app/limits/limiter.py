@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from functools import lru_cache
+from typing import Literal
 
 from app.access.principal import Principal
 from app.errors import LimitsUnavailable, StateUnavailable
 from app.ids import new_id
 from app.limits import budgets, tiers
 from app.limits.allowance import Amount, Growth
-from app.limits.calls import Calls
+from app.limits.calls import Call, Calls
 from app.limits.checks import Checks, checks
 from app.limits.headers import of_admission
 from app.limits.heartbeat import Heartbeat, OnLost
@@ -24,7 +26,11 @@ from app.state.store import Script, Store
 from app.telemetry.logs import log
 
 CHAT, AGENT = "chat", "agent"
-SESSIONS, USAGE, TOOLS, FEEDBACK = "sessions", "usage", "tools", "feedback"
+SESSIONS, USAGE, TOOLS, FEEDBACK, RUNS = "sessions", "usage", "tools", "feedback", "runs"
+BATCHES = "batches"
+
+Part = Literal["all", "rates", "work"]
+"""Of what a run is checked against: its rates as it is asked for, the rest when it is worked on, or all at once."""
 
 _CALLERS = 4096  # whose checks are kept ready
 
@@ -59,21 +65,28 @@ class Limiter:
         *,
         within_run: bool = False,
         model: ModelRest | None = None,
+        counted: bool = False,
     ) -> Reservation:
         """For a run that may use at most so many tokens and nano-dollars. Nothing is asked of the store yet.
 
         `first` tells what it begins with, and is asked only where a budget has to be; without it, that is all of
         `most`. Where a budget is short, the run's allowance is smaller. `operation` is `chat`, `agent`, `tool:NAME` or
         one of READS; `within_run`: it is part of a run that was admitted. `model` is the one that the run asks
-        first: it is told where its provider's limit stands in all processes.
+        first: it is told where its provider's limit stands in all processes. `counted`: its rates were, by `count`.
         """
-        found = self._find_checks(principal, operation, most, within_run=within_run)
+        found = self._find_checks(principal, operation, most, within_run=within_run, part="work" if counted else "all")
         growth = first() if first is not None and found.budgets else Growth(most, most)
         return Reservation.begin(run_id, operation, found, growth, most, model)
 
     def resume(self, principal: Principal, held: Held) -> Reservation:
         """The reservation of a run that another process began, to be reserved here and then like any other."""
         return Reservation.resume(held, self._find_checks(principal, held.operation, held.most))
+
+    async def count(self, principal: Principal, operation: str) -> Mapping[str, str]:
+        """Count a run towards its caller's rates, and only there: it begins later, with a reservation whose rates are
+        `counted`. Returns the headers. Raises RateLimited, and LimitsUnavailable."""
+        found = self._find_checks(principal, operation, (0, 0), part="rates")
+        return await self.reserve(Reservation.begin(new_id(), operation, found, Growth((0, 0), (0, 0)), (0, 0)), _go_on)
 
     async def reserve(self, reservation: Reservation, on_lost: OnLost) -> Mapping[str, str]:
         """Admit the run, or take over what it holds. Returns headers that tell the caller where they stand.
@@ -146,6 +159,29 @@ class Limiter:
         if self._settles(reservation):
             self._heartbeat.settle_later(reservation)
 
+    def settlement(self, reservation: Reservation, growth: Growth | None, until: int, *, over: bool) -> Call | None:
+        """The call of settle.lua for the first `until` steps that were recorded here, for whoever sends it together
+        with other things; its reply is for `settled`. None: there is nothing to record, to reserve or to release."""
+        reservation.ended = reservation.ended or over
+        unsettled = until > reservation.sent and (self._calls.records or reservation.checks.holds)
+        if not (unsettled or growth is not None or (over and self._settles(reservation))):
+            return None
+        return self._calls.settlement(reservation, growth, until)
+
+    def settled(self, reservation: Reservation, reply: Settlement | None, growth: Growth | None, until: int) -> None:
+        """What was sent is recorded; the `reply` is None if nothing had to be."""
+        if reservation.ended:
+            self._heartbeat.drop(reservation)
+        if reply is None:
+            reservation.recorded(until)
+        else:
+            self._settled(reservation, reply, until, growth)
+
+    def leave(self, reservation: Reservation) -> None:
+        """What the run holds is another process's to renew and to settle from now on."""
+        self._heartbeat.drop(reservation)
+        reservation.ended = reservation.settled = True
+
     def tool_slot(self, principal: Principal, tool: str) -> AbstractAsyncContextManager[object]:
         """For a tool that a run calls. Raises as `reserve` does."""
         return self.slot(principal, f"tool:{tool}", within_run=True)
@@ -170,6 +206,18 @@ class Limiter:
         """Settle the runs that were just ended, if that takes no more than a moment."""
         await self._heartbeat.close()
 
+    def budgets_of(self, principal: Principal, most: Amount) -> Checks:
+        """What something without rates is checked against that goes on for hours, holds what it may cost by scripts
+        of its own, and tells `observe` what they replied."""
+        return self._find_checks(principal, BATCHES, most, within_run=True)
+
+    def observe(self, reservation: Reservation, settlement: Settlement) -> None:
+        """Have the log and the metrics know of a settlement."""
+        if settlement.budgets:
+            self._observe(reservation, settlement)
+            for budget, name, share in reservation.crossed(settlement):
+                log.warning("budget.nearly_used", budget=name, period=budget.period, used=round(share, 3))
+
     def _settles(self, reservation: Reservation) -> bool:
         """Whether there is something to record or to release."""
         if reservation.settled:
@@ -189,16 +237,15 @@ class Limiter:
         reservation.recorded(steps)
         if growth is not None:
             reservation.grown(settlement, growth)
-        if settlement.budgets:
-            self._observe(reservation, settlement)
-            for budget, name, share in reservation.crossed(settlement):
-                log.warning("budget.nearly_used", budget=name, period=budget.period, used=round(share, 3))
+        self.observe(reservation, settlement)
 
     def _observe(self, reservation: Reservation, reply: Admission | Settlement) -> None:
         for budget, share in reservation.shares(reply.budgets) if reply.budgets else ():
             self._fullest.observe(budget.scope, share)
 
-    def _find_checks(self, principal: Principal, operation: str, most: Amount, *, within_run: bool = False) -> Checks:
+    def _find_checks(
+        self, principal: Principal, operation: str, most: Amount, *, within_run: bool = False, part: Part = "all"
+    ) -> Checks:
         return self._checks(
             principal.authenticated,
             principal.user,
@@ -210,6 +257,7 @@ class Limiter:
             within_run,
             most[0] > 0,
             most[1] > 0,
+            part,
         )
 
     def _checks_of(
@@ -224,11 +272,16 @@ class Limiter:
         within_run: bool,
         tokens: bool,
         nanos: bool,
+        part: Part,
     ) -> Checks:
         """By all that they depend on: a principal would be hashed field by field, and has more of them."""
         principal = Principal(user, team, tier, address=address, peer=peer, authenticated=authenticated)
         rules = tiers.rules(self._limits, tier, operation, within_run=within_run, peered=bool(peer))
         own = self._budgets if authenticated else self._anonymous_budgets
+        if part == "rates":
+            rules, own = replace(rules, concurrent=()), ()
+        elif part == "work":
+            rules = replace(rules, rates=())
         return checks(principal, operation, rules, own, (int(tokens), int(nanos)), self._fail)
 
 

@@ -13,7 +13,7 @@ Scope = Literal["global", "peer", "peer-operation", "user", "operation"]
 PEER_FACTOR = 10
 """How many times a user's limits all those may use whose address one peer tells, which could tell any."""
 
-READS = frozenset({"sessions", "usage", "tools", "feedback"})
+READS = frozenset({"sessions", "usage", "tools", "feedback", "runs"})
 """Operations that are no runs: they count as requests, and not among the runs at once."""
 
 
@@ -37,10 +37,11 @@ class Tier(BaseModel):
     sessions: Limit = Limit()
     usage: Limit = Limit()
     feedback: Limit = Limit()
+    runs: Limit = Limit()
     tools: dict[str, Limit] = {}
 
     def of(self, operation: str) -> Limit:
-        """`chat`, `agent`, `sessions`, `usage`, `feedback`, `tools` (their list), or `tool:NAME`."""
+        """`chat`, `agent`, `sessions`, `usage`, `feedback`, `runs`, `batches`, `tools` (their list), or `tool:NAME`."""
         match operation:
             case "chat":
                 return self.chat
@@ -52,7 +53,9 @@ class Tier(BaseModel):
                 return self.usage
             case "feedback":
                 return self.feedback
-            case "tools":
+            case "runs":
+                return self.runs
+            case "tools" | "batches":
                 return Limit()
             case _:
                 name = operation.removeprefix("tool:")

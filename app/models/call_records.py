@@ -59,11 +59,16 @@ def record_answer(attempt: Attempt, seconds: float, number: int) -> None:
     if number > 1:
         fields["attempt"] = number
     log.note("llm_call", fields)
+    count_answer(attempt)
+
+
+def count_answer(attempt: Attempt) -> None:
+    """Count an attempt that came to an answer, and its tokens and their cost."""
     requests, cost, tokens = _series(attempt.model)
     requests.inc()
-    if cost_usd:
-        cost.inc(cost_usd)
-    for series, count in zip(tokens, msgspec.structs.astuple(usage), strict=True):
+    if attempt.nanos:
+        cost.inc(attempt.cost_usd)
+    for series, count in zip(tokens, msgspec.structs.astuple(attempt.usage), strict=True):
         if count:
             series.inc(count)
 

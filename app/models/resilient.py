@@ -11,6 +11,7 @@ from msgspec import Struct
 from opentelemetry.trace import Span, SpanKind
 
 from app.errors import AppError, ModelRateLimited
+from app.models.batching import BatchApi
 from app.models.breaker import Breaker
 from app.models.bulkhead import Bulkhead
 from app.models.call_spans import CallRecord, of_request
@@ -87,6 +88,12 @@ class ResilientModel:
     @property
     def reasons(self) -> bool:
         return self.observed.model.reasons
+
+    @property
+    def batches(self) -> BatchApi | None:
+        """The provider's batch API; None: it has none."""
+        api: BatchApi | None = getattr(self.observed.model, "batches", None)
+        return api
 
     @property
     def healthy(self) -> bool:

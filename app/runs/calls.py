@@ -12,21 +12,25 @@ from app.runs.candidates import attempt_ends_at, larger_is_left, may_be_replaced
 from app.runs.context import RunContext
 from app.runs.events import ToolCallRecord, ToolFinished, ToolStarted, UsageReported
 from app.runs.fallback import Refused
+from app.runs.journal import Journal
 from app.runs.marking import hand_over
 from app.runs.plan import CallModel, growth_beside_tools
 from app.runs.ration import Left
 from app.runs.shortening import shorten_results
-from app.runs.steps import ModelAnswered, ModelAsked, Shortened, ToolAnswered, ToolsCalled
+from app.runs.steps import ModelAnswered, ModelAsked, Shortened, ToolAnswered, ToolBegun, ToolsCalled
 from app.runs.valid_calls import used_ids, valid_calls
 from app.runs.window import within_window
-from app.tools.call import call_tool
+from app.tools.call import call_tool, lost_call
 from app.tools.context import ToolContext
 from app.tools.result import ToolResult, refused
 
 
 async def settle(run: RunContext, growth: Growth | None = None) -> None:
     """Record what the run has used and, with `growth`, reserve that, in one round trip to the store."""
-    await run.services.limiter.settle(run.reservation, growth, over=False)
+    if run.journal is not None:
+        await run.journal.checkpoint(growth)
+    else:
+        await run.services.limiter.settle(run.reservation, growth, over=False)
 
 
 async def call_model(run: RunContext, call: CallModel) -> None:
@@ -117,15 +121,43 @@ async def call_tools(run: RunContext, calls: Sequence[ToolCall], left: Left) -> 
         run.record(ToolsCalled(AssistantMessage(state.reply.text, named, extras)))
         run.pieces.clear()
     growth = growth_beside_tools(run.state, run.limits, left, run.costs)
+    if run.journal is not None:
+        await call_tools_durably(run, run.journal, growth)
+        return
     async with asyncio.TaskGroup() as group:
         group.create_task(settle(run, growth))
         for call in run.state.waiting:
             group.create_task(_call_tool(run, call))
 
 
-async def _call_tool(run: RunContext, call: ToolCall) -> None:
+async def call_tools_durably(run: RunContext, journal: Journal, growth: Growth | None) -> None:
+    """The same with a journal: it is told of tools that do more than read before they are called, and of each result
+    as it is there. A call that works `once` and that an earlier process began is not made again."""
+    begun = {step.call_id for step in run.steps if type(step) is ToolBegun}
+    lost = set()
+    for call in run.state.waiting:
+        tool = run.tools.registry.get(call.name)
+        if tool is None or tool.effect == "read":
+            continue
+        if call.id not in begun:
+            run.record(ToolBegun(call.id))
+        elif tool.effect == "once":
+            lost.add(call.id)
+    await journal.checkpoint(growth)
+
+    async def call_and_write(call: ToolCall) -> None:
+        await _call_tool(run, call, lost_call(call) if call.id in lost else None)
+        await journal.checkpoint()
+
+    async with asyncio.TaskGroup() as group:
+        for call in run.state.waiting:
+            group.create_task(call_and_write(call))
+
+
+async def _call_tool(run: RunContext, call: ToolCall, result: ToolResult | None = None) -> None:
+    """With `result`, that is what came of the call in another process."""
     run.emit(ToolStarted(call.id, call.name, call.arguments))
-    result = await _result(run, call)
+    result = result or await _result(run, call)
     told = (result.status, result.latency_ms, *result.shown(run.services.settings.tool_result_chars))
     run.emit(ToolFinished(call.id, call.name, *told))
     message = ToolMessage(call.id, call.name, result.content, is_error=result.status != "ok")
@@ -137,7 +169,8 @@ async def _call_tool(run: RunContext, call: ToolCall) -> None:
 
 
 async def _result(run: RunContext, call: ToolCall) -> ToolResult:
-    context = ToolContext(run.principal, run.reservation.run_id, deadline=run.ends_at)
+    run_id, iteration = run.reservation.run_id, run.state.iterations
+    context = ToolContext(run.principal, run_id, deadline=run.ends_at, iteration=iteration)
     slot = partial(run.services.limiter.tool_slot, run.principal)
     try:
         return await call_tool(run.tools.registry, context, call, slot=slot, tracing=run.services.tracing)

@@ -1,14 +1,14 @@
 """What all steps of one run share: values, from which and on which the functions of the other modules work."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
-from opentelemetry.trace import INVALID_SPAN, Span
+from opentelemetry.trace import INVALID_SPAN, Link, Span
 
 from app.access.principal import Principal
 from app.agents.definition import Agent, RunLimits
@@ -36,6 +36,7 @@ from app.telemetry.traces import Tracing
 if TYPE_CHECKING:
     from app.models.router import Router
     from app.models.tiers import Tier
+    from app.runs.journal import Journal
     from app.runs.similar import SimilarQuestions
 
 
@@ -98,7 +99,10 @@ class RunContext(Struct):
     """The run's place among equal ones, where its agent's answers are cached."""
     router: "Router | None" = None  # where the model is chosen by the question
     earlier: "Tier | None" = None  # then: the session's tier so far
+    journal: "Journal | None" = None
+    """Where its steps are written; None: nowhere, for it ends with its process."""
     span: Span = INVALID_SPAN
+    links: Sequence[Link] = ()  # of its span: to that of the worker before
     trail: Trail = field(default_factory=Trail)  # of its model calls
     admitted: bool = False
     kept: bool = False  # what was said is on its way to the session

@@ -127,6 +127,14 @@ class UsageReported(Struct, frozen=True):
     iteration: int = 1
 
 
+class RunResumed(Struct, frozen=True):
+    """The process that worked on the run is gone, and another one goes on. What was sent from the event with this
+    number on belongs to a model call that had no end, and does not count: it is told anew."""
+
+    name: ClassVar[str] = "run.resumed"
+    discard_from: int
+
+
 class RunFinished(Struct, frozen=True):
     name: ClassVar[str] = "run.finished"
     answer: Answer
@@ -145,6 +153,7 @@ Event = (
     | ToolFinished
     | ModelSwitched
     | UsageReported
+    | RunResumed
     | RunFinished
     | RunFailed
 )

@@ -149,6 +149,14 @@ class RunHandle(Struct, eq=False):
             self.failed_by = error
         self._end()
 
+    def drop(self) -> None:
+        """End the run without another event: it goes on elsewhere, or not at all."""
+        self._end()
+
+    def commit(self) -> None:
+        """Have nothing end the run any more: its end is being written."""
+        self._ended = True
+
     def _end(self) -> None:
         if self._ended:
             return

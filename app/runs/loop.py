@@ -41,6 +41,8 @@ async def _iterate(run: RunContext) -> None:
             case CallModel() as call:
                 called = await _call(run, call)
                 asked = asked and called
+                if run.journal is not None:
+                    run.journal.mark()
             case CallTools(calls):
                 await call_tools(run, calls, left)
                 return

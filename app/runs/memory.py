@@ -70,6 +70,19 @@ class Memory(Struct):
                 return
         self._use(self._trim(most, model.ref))
 
+    def resume(self, history: Sequence[Message], began: int | None, created_at: float, degraded: Sequence[str]) -> None:
+        """Go on with what another process has recalled. A turn that it has kept already counts once."""
+        self.history, self._began, self._created_at = list(history), began, created_at
+        self._turns, self._size = turns_of(history), sum(map(size_of, history))
+        self.degraded.extend(degraded)
+
+    @property
+    def place(self) -> tuple[int | None, float]:
+        """The turn's in its session, for another process: when it began, by the store and in seconds."""
+        if self._began is None:
+            self._began = int(self._created_at * _MICROS)  # the same turn is not to be kept at two places
+        return self._began, self._created_at
+
     def not_recalled(self, error: StateUnavailable) -> None:
         """Go on without what was said before."""
         self._began = None

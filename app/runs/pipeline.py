@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
+from time import perf_counter
 
 from msgspec.structs import asdict
 
@@ -12,7 +13,9 @@ from app.errors import (
     DeadlineExceeded,
     InternalError,
     InvalidRequest,
+    LimitsUnavailable,
     RateLimited,
+    ShuttingDown,
     StateUnavailable,
 )
 from app.messages import Message
@@ -22,10 +25,12 @@ from app.runs.candidates import stay
 from app.runs.context import RunContext
 from app.runs.events import Answer, RunFailed, RunFinished, RunStarted, Suggestion
 from app.runs.handle import RunHandle
+from app.runs.journal import Journal
 from app.runs.loop import loop
 from app.runs.marking import keep_for_feedback
 from app.runs.outcome import BAD
 from app.runs.report import RunReport, count, report_of
+from app.runs.resuming import resume
 from app.runs.steps import Asked
 from app.runs.suggestions import Ran, suggest
 from app.telemetry import metrics
@@ -35,42 +40,42 @@ from app.telemetry.failing import fail
 from app.telemetry.logs import log
 
 _REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
+_LATER_SECONDS = 5.0  # after which a run that had no place is tried again
 
 
 async def execute(run: RunContext, handle: RunHandle) -> None:
     """Emit the run's events; what it used is settled, and what was said kept, however it ends."""
     begun = spans.Begun.of(run)
-    with run.services.tracing.span(f"{INVOKE_AGENT} {run.agent.name}", spans.of_run, begun) as run.span:
+    with run.services.tracing.span(
+        f"{INVOKE_AGENT} {run.agent.name}", spans.of_run, begun, links=run.links
+    ) as run.span:
         try:
-            headers = await _admit_and_recall(run, handle)
-            _begin(run, headers)
+            await _begin(run, handle)
             await _work(run, handle)
             await _settle_and_remember(run, () if run.state.refused else run.state.messages)
-            report = report_of(run)
-            answer = _answer(run, report)
-            _conclude(run, handle, report)
-            run.emit(RunFinished(answer))
+            await _finish(run, handle)
         except AppError as error:
-            try:
-                await _settle_and_remember(run, _interrupted(run, error))
-            finally:  # also where its reader leaves meanwhile: it has failed before
-                _fail(run, handle, error)
-            run.emit(RunFailed(error))
+            await _end_in_failure(run, handle, error)
         except asyncio.CancelledError as error:
-            _end_later(run)
-            conclude(run, handle, handle.failed_by or error)
+            await _end_cancelled(run, handle, error)
             raise
         except Exception:  # the client sees the request id, the log has the stack
             log.exception("agent.request.crashed")
-            _end_later(run)
-            defect = InternalError("Something went wrong on our side.")
-            _fail(run, handle, defect)
-            run.emit(RunFailed(defect))
+            await _end_crashed(run, handle)
         finally:
             if run.flight is not None:
                 run.flight.leave()
             if run.span.is_recording():
                 spans.end(run)
+
+
+async def _begin(run: RunContext, handle: RunHandle) -> None:
+    if run.journal is not None and run.journal.earlier is not None:
+        await resume(run, handle, run.journal.earlier)
+    else:
+        _start(run, await _admit_and_recall(run, handle))
+    if run.journal is not None:
+        run.journal.mark()
 
 
 async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, str]:
@@ -103,7 +108,7 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
     return headers
 
 
-def _begin(run: RunContext, headers: Mapping[str, str]) -> None:
+def _start(run: RunContext, headers: Mapping[str, str]) -> None:
     memory, ids = run.memory, current.get()
     model = run.model.ref if run.router is None else AUTO
     run_id = run.reservation.run_id
@@ -119,13 +124,19 @@ def _begin(run: RunContext, headers: Mapping[str, str]) -> None:
 
 
 async def _work(run: RunContext, handle: RunHandle) -> None:
-    """Raises DeadlineExceeded when it takes too long."""
-    seconds = run.agent.timeout_seconds
-    run.ends_at = asyncio.get_running_loop().time() + seconds
+    """Raises DeadlineExceeded when it takes too long: with a journal, from the begin in the first process on."""
+    seconds = left = run.agent.timeout_seconds
+    if run.journal is not None:
+        seconds = run.journal.seconds
+        left = seconds - (perf_counter() - run.started)
+    run.ends_at = asyncio.get_running_loop().time() + left
     try:
         async with asyncio.timeout_at(run.ends_at) as deadline:
+            if left <= 0:
+                await asyncio.sleep(0)  # for the deadline
             work = loop if run.router is None else partial(routing.choose_and_loop, run.router)
-            await (cache.answer(run, handle, work) if run.agent.cache.enabled else work(run))
+            cached = run.agent.cache.enabled and not run.state.iterations
+            await (cache.answer(run, handle, work) if cached else work(run))
     except TimeoutError:
         if not deadline.expired():
             raise
@@ -133,12 +144,14 @@ async def _work(run: RunContext, handle: RunHandle) -> None:
 
 
 async def _settle_and_remember(run: RunContext, messages: Sequence[Message]) -> None:
-    """In one round trip to the store. Without messages there is no turn to keep."""
+    """In one round trip to the store. Without messages there is no turn to keep. With a journal, the run is settled as
+    its end is written."""
     run.kept = True
     keep_for_feedback(run)
-    appended = run.memory.keep(messages) if messages else None
+    appended = run.memory.keep(messages) if messages and run.request.remembered else None
     try:
-        await run.services.limiter.settle(run.reservation)
+        if run.journal is None:
+            await run.services.limiter.settle(run.reservation)
     except BaseException:
         if appended is not None:
             appended.close()
@@ -150,9 +163,66 @@ async def _settle_and_remember(run: RunContext, messages: Sequence[Message]) -> 
             run.memory.not_kept(error)
 
 
+async def _finish(run: RunContext, handle: RunHandle) -> None:
+    report = report_of(run)
+    finished = RunFinished(_answer(run, report))
+    if run.journal is not None:
+        await run.journal.end(finished)
+        _conclude(run, handle, report)
+    else:
+        _conclude(run, handle, report)
+        run.emit(finished)
+
+
+async def _end_in_failure(run: RunContext, handle: RunHandle, error: AppError) -> None:
+    if run.journal is not None:
+        await _fail_in_journal(run, handle, run.journal, error)
+        return
+    try:
+        await _settle_and_remember(run, _interrupted(run, error))
+    finally:  # also where its reader leaves meanwhile: it has failed before
+        _fail(run, handle, error)
+    run.emit(RunFailed(error))
+
+
+async def _end_cancelled(run: RunContext, handle: RunHandle, error: asyncio.CancelledError) -> None:
+    """A run with a journal that nobody has ended is left to other processes: it is this one that ends."""
+    reason = handle.failed_by
+    if run.journal is None:
+        _end_later(run)
+        conclude(run, handle, reason or error)
+    elif not run.journal.detached:
+        if reason is None or isinstance(reason, ShuttingDown):
+            await run.journal.hand_back()
+        else:
+            await _fail_in_journal(run, handle, run.journal, reason)
+
+
+async def _end_crashed(run: RunContext, handle: RunHandle) -> None:
+    defect = InternalError("Something went wrong on our side.")
+    if run.journal is not None:
+        await _fail_in_journal(run, handle, run.journal, defect)
+        return
+    _end_later(run)
+    _fail(run, handle, defect)
+    run.emit(RunFailed(defect))
+
+
+async def _fail_in_journal(run: RunContext, handle: RunHandle, journal: Journal, error: AppError) -> None:
+    """A run that has no place now, or whose limits cannot be asked, has one later."""
+    if not run.admitted and isinstance(error, RateLimited | LimitsUnavailable):
+        await journal.hand_back(error.retry_after or _LATER_SECONDS)
+        return
+    handle.commit()
+    await _settle_and_remember(run, _interrupted(run, error))
+    await journal.end(RunFailed(error))
+    _fail(run, handle, error)
+
+
 def conclude(run: RunContext, handle: RunHandle, error: BaseException | None) -> None:
-    """Count and log a run that is over, and leave its report with its handle; `error` is why it has no answer."""
-    if handle.report is None:
+    """Count and log a run that is over, and leave its report with its handle; `error` is why it has no answer. One
+    that goes on elsewhere is not over."""
+    if handle.report is None and (run.journal is None or not run.journal.detached):
         _conclude(run, handle, report_of(run, error), error)
 
 
@@ -228,7 +298,7 @@ def _end_later(run: RunContext) -> None:
     if not run.kept:
         keep_for_feedback(run)
     run.services.limiter.settle_later(run.reservation)
-    if messages := _interrupted(run):
+    if run.request.remembered and (messages := _interrupted(run)):
         run.memory.keep_later(messages)
 
 

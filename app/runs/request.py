@@ -30,6 +30,8 @@ class RunRequest(Struct, frozen=True):
     """The JSON schema of the answer."""
     cache_control: Literal["", "no-cache", "no-store"] = ""
     """`no-cache`: not answered from the cache; `no-store`: and the answer is not kept there."""
+    remembered: bool = True
+    """What is said is kept as a turn of the session."""
     operation: str = CHAT  # what the caller's limits know it as
 
     @property

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache, partial
-from typing import Any, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from app.access.principal import Principal
 from app.agents.catalog import DEFAULT
@@ -25,21 +25,33 @@ from app.runs.estimates import (
 )
 from app.runs.feed import Feed
 from app.runs.handle import RunHandle
+from app.runs.journal import Earlier, Journal
 from app.runs.memory import Memory
 from app.runs.pipeline import conclude, execute
 from app.runs.plan import Costs
 from app.runs.report import series_of
 from app.runs.request import RunRequest
+from app.runs.resuming import held_of
 from app.runs.toolset import Toolset, toolset
 from app.telemetry.logs import log
+from app.telemetry.traces import link_to
 from app.tools.registry import Registry
 
+J = TypeVar("J", bound=Journal)
 Pipeline = Callable[[RunContext, RunHandle], Coroutine[Any, Any, None]]
 
 _LAST_WORDS_SECONDS = 2.0
 _TOOLSETS = 256  # that are kept: the agents', and what requests choose of them
 _BOUNDS = 256  # likewise: of models, and what requests choose of them
 _OVERRIDES: tuple[Override, ...] = get_args(Override)
+
+
+class Kept(NamedTuple):
+    """What is known beforehand of a run that a record is kept of."""
+
+    run_id: str
+    session_id: str
+    earlier: Earlier | None
 
 
 class Runner:
@@ -65,6 +77,38 @@ class Runner:
         for a tool asked for that the principal may not use, InvalidRequest for what the agent does not allow to be
         set, before anything has started.
         """
+        feed = Feed()
+        return self._handle(self._context(principal, request, feed), feed)
+
+    def prepare(self, principal: Principal, request: RunRequest) -> RunContext:
+        """A run that is not to begin here. Raises as `start` does."""
+        return self._context(principal, request, Feed())
+
+    def check(self, principal: Principal, request: RunRequest) -> Agent:
+        """The agent of a run that is to begin later. Raises as `start` does."""
+        return self.prepare(principal, request).agent
+
+    def take_up(
+        self,
+        principal: Principal,
+        request: RunRequest,
+        run_id: str,
+        session_id: str,
+        make_journal: Callable[[RunContext, RunHandle], J],
+        earlier: Earlier | None,
+    ) -> tuple[RunHandle, J]:
+        """A run with a journal, whose rates were counted as it was submitted, to be begun; with `earlier`, it goes on
+        from there. Its events are the journal's: the handle has none of them. Raises as `start` does."""
+        feed = Feed()
+        run = self._context(principal, request, feed, Kept(run_id, session_id, earlier))
+        handle = self._handle(run, feed)
+        journal = run.journal = make_journal(run, handle)
+        run.emit = journal.emit
+        if earlier is not None:
+            run.links = link_to(earlier.carried.traceparent)
+        return handle, journal
+
+    def _context(self, principal: Principal, request: RunRequest, feed: Feed, kept: Kept | None = None) -> RunContext:
         services = self._services
         agent = self._find(principal, request)
         tools = self._tools(principal, agent, request)
@@ -83,10 +127,19 @@ class Runner:
         model, limits = models[0], candidates[0].limits
         system = agent.system_prompt if request.system is None else request.system
         costs = Costs(model.dearest, system, tools.most_tokens + most_format_tokens(request.response_format))
-        message_id, session_id = new_id(), request.session_id or new_id()
+        if kept is None:
+            message_id, session_id = new_id(), request.session_id or new_id()
+        else:
+            message_id, session_id = kept.run_id, kept.session_id
         first = partial(_first_call, request, agent, limits, costs)
-        feed = Feed()
-        run = RunContext(
+        limiter = services.limiter
+        if kept is not None and kept.earlier is not None:
+            reservation = limiter.resume(principal, held_of(message_id, request.operation, kept.earlier))
+        else:
+            reservation = limiter.reservation(
+                principal, request.operation, message_id, most, first, model=model.resting, counted=kept is not None
+            )
+        return RunContext(
             services,
             principal,
             request,
@@ -96,7 +149,7 @@ class Runner:
             tools,
             limits,
             costs,
-            services.limiter.reservation(principal, request.operation, message_id, most, first, model=model.resting),
+            reservation,
             Memory(
                 services.sessions,
                 services.settings.session_max_bytes,
@@ -109,11 +162,13 @@ class Runner:
             feed.emit,
             router=router,
         )
+
+    def _handle(self, run: RunContext, feed: Feed) -> RunHandle:
         return RunHandle(
             partial(self._pipeline, run),
             self._going_on,
             feed,
-            principal.credential,
+            run.principal.credential,
             _conclude=partial(conclude, run),
         )
 

@@ -18,10 +18,12 @@ from app.runs.steps import (
     Ended,
     ModelAnswered,
     ModelAsked,
+    Resumed,
     Shortened,
     Step,
     Switched,
     ToolAnswered,
+    ToolBegun,
     ToolsCalled,
 )
 
@@ -71,7 +73,7 @@ class RunState(Struct, frozen=True):
     model: str = ""
     """That the run has switched to; empty: the first."""
     switched: bool = False
-    """The next model call is for the answer that another model failed to give."""
+    """The next model call is for the answer that another model, or another process, failed to give."""
     cut: str = ""
     """Of that answer: what the reader has of it."""
     attempts: int = 0
@@ -183,6 +185,10 @@ def _after_calling(state: RunState, step: ToolsCalled) -> RunState:
     return replace(state, messages=called, text=message.content, waiting=message.tool_calls, reply=None)
 
 
+def _after_a_begin(state: RunState, _: ToolBegun) -> RunState:
+    return state
+
+
 def _after_a_result(state: RunState, step: ToolAnswered) -> RunState:
     return replace(
         state,
@@ -225,6 +231,10 @@ def _after_reuse(state: RunState, step: AnswerReused) -> RunState:
     )
 
 
+def _after_a_resumption(state: RunState, step: Resumed) -> RunState:
+    return replace(state, switched=True) if step.again else state
+
+
 _AFTER: dict[type[Step], Callable[[RunState, Any], RunState]] = {
     Asked: _after_asking,
     ModelAsked: _after_a_question,
@@ -233,8 +243,10 @@ _AFTER: dict[type[Step], Callable[[RunState, Any], RunState]] = {
     ModelAnswered: _after_a_reply,
     Switched: _after_switching,
     ToolsCalled: _after_calling,
+    ToolBegun: _after_a_begin,
     ToolAnswered: _after_a_result,
     AnswerReused: _after_reuse,
+    Resumed: _after_a_resumption,
     Ended: _after_the_end,
 }
 """By kind: a `match` would try one after another."""

@@ -65,6 +65,12 @@ class ToolsCalled(Struct, frozen=True, tag=True):
     message: AssistantMessage
 
 
+class ToolBegun(Struct, frozen=True, tag=True):
+    """A tool that does more than read is about to be called: should its process die now, its outcome is unknown."""
+
+    call_id: str
+
+
 class ToolAnswered(Struct, frozen=True, tag=True):
     message: ToolMessage
     record: ToolCallRecord
@@ -91,6 +97,12 @@ class Ended(Struct, frozen=True, tag=True):
     text: str
 
 
+class Resumed(Struct, frozen=True, tag=True):
+    """Another process goes on with the run. `again`: a model call was cut, and is made again under its number."""
+
+    again: bool
+
+
 Step = (
     Asked
     | ModelAsked
@@ -99,7 +111,9 @@ Step = (
     | ModelAnswered
     | Switched
     | ToolsCalled
+    | ToolBegun
     | ToolAnswered
     | AnswerReused
+    | Resumed
     | Ended
 )

@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.settings.access import AccessSettings
 from app.settings.caching import CacheSettings
+from app.settings.durable import DurableSettings
 from app.settings.http import HttpSettings
 from app.settings.limits import LimitSettings
 from app.settings.models import ModelSettings
@@ -21,6 +22,7 @@ from app.urls import check_proxy
 class Settings(
     ProcessSettings,
     TelemetrySettings,
+    DurableSettings,
     RunSettings,
     LimitSettings,
     AccessSettings,

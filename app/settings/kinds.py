@@ -117,6 +117,12 @@ def _check_redis(url: str | None) -> str | None:
     return url or None
 
 
+def _check_queue(url: str | None) -> str | None:
+    if url and not url.startswith(("redis://", "rediss://", "postgresql://")):
+        raise ValueError("is not a redis://, rediss:// or postgresql:// address")
+    return url or None
+
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 Level = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
 
@@ -134,6 +140,7 @@ Duration = Annotated[str, AfterValidator(_check_duration)]
 ServerUrl = Annotated[str, AfterValidator(_server)]
 OpenAIUrl = Annotated[str, AfterValidator(_openai)]
 RedisUrl = Annotated[str | None, AfterValidator(_check_redis)]
+QueueUrl = Annotated[str | None, AfterValidator(_check_queue)]
 
 Rate = Annotated[int | None, Field(ge=1, le=1_000_000), BeforeValidator(_off)]
 Usd = Annotated[float | None, Field(gt=0, le=1_000_000, allow_inf_nan=False), BeforeValidator(_off)]

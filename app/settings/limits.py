@@ -12,7 +12,7 @@ class LimitSettings(BaseModel):
         "",
         description="Maximum requests a minute and runs at once, as JSON: "
         '`{"global": LIMIT, "tiers": {NAME: {"user": LIMIT, "chat": LIMIT, "agent": LIMIT, "sessions": LIMIT, '
-        '"usage": LIMIT, "feedback": LIMIT, "tools": {NAME: LIMIT}}}}`, all optional, each LIMIT '
+        '"usage": LIMIT, "feedback": LIMIT, "runs": LIMIT, "tools": {NAME: LIMIT}}}}`, all optional, each LIMIT '
         '`{"per_minute": N, "concurrent": N}`; '
         "callers without credentials have the tier `anonymous`, users without a tier `default`, which stands for each "
         "tier not named, as the tool `*` does for tools",

@@ -1,13 +1,16 @@
 """A store without a server."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import hiredis
 from fakeredis import FakeAsyncRedis, FakeServer
+from redis.asyncio.client import PubSub
 from redis.exceptions import NoScriptError, RedisError
 
 from app.state.store import Argument, look_at, unavailable, under_way
+from app.state.subscription import Subscription
 
 _SWEEP_EVERY = 1_000
 """Calls. An expired key of which nobody asks again is else kept as long as the process lives."""
@@ -43,3 +46,48 @@ class InProcessStore:
 
     async def aclose(self) -> None:
         await self._redis.aclose()
+
+
+_SILENT = "silent"
+"""A channel that nobody writes to: its client cannot wait without one."""
+
+
+class InProcessSubscription(Subscription):
+    """To what an InProcessStore tells."""
+
+    def __init__(self, store: InProcessStore) -> None:
+        super().__init__()
+        self._store = store
+        self._changes: asyncio.Queue[tuple[bool, tuple[bytes, ...]]] | None = None
+
+    async def _listen(self) -> None:
+        changes = self._changes = asyncio.Queue()
+        self._subscribe(self._listeners)
+        client = FakeAsyncRedis(server=self._store.server, protocol=2)
+        try:
+            channels = client.pubsub()
+            await channels.subscribe(_SILENT)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._hear(channels))
+                group.create_task(self._change(channels, changes))
+        finally:
+            await client.aclose()
+
+    async def _hear(self, channels: PubSub) -> None:
+        while True:
+            told = await channels.get_message(timeout=None)
+            if told is not None and told["channel"] != _SILENT.encode():
+                self._told(told["type"].encode(), told["channel"], told["data"])
+
+    async def _change(self, channels: PubSub, changes: asyncio.Queue[tuple[bool, tuple[bytes, ...]]]) -> None:
+        while True:
+            wanted, names = await changes.get()
+            await (channels.subscribe(*names) if wanted else channels.unsubscribe(*names))
+
+    def _subscribe(self, channels: Iterable[bytes]) -> None:
+        if self._changes is not None:
+            self._changes.put_nowait((True, tuple(channels)))
+
+    def _unsubscribe(self, channel: bytes) -> None:
+        if self._changes is not None:
+            self._changes.put_nowait((False, (channel,)))

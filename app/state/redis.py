@@ -2,10 +2,11 @@
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from app.errors import ConfigurationError, StateUnavailable
 from app.reloading import read_bounded
@@ -13,6 +14,8 @@ from app.state.address import Address, parse
 from app.state.connection import Connection
 from app.state.store import Argument, Store, unavailable, under_way
 from app.tls import client_context
+
+_C = TypeVar("_C", bound=Connection)
 
 CONNECT_SECONDS = 1.0
 PAUSE_SECONDS = 0.5
@@ -58,7 +61,7 @@ class RedisStore:
     """One connection to a server, made anew after it broke."""
 
     def __init__(self, address: Address) -> None:
-        self._address = address
+        self.address = address
         self._connection: Connection | None = None
         self._connecting: asyncio.Future[Any] | None = None
         self._paused_until = 0.0
@@ -89,7 +92,7 @@ class RedisStore:
     async def _open(self) -> Connection:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                connection = self._connection = await open_connection(self._address)
+                connection = self._connection = await open_connection(self.address, Connection)
         except (OSError, UnicodeError, StateUnavailable) as error:  # UnicodeError: no name of a host
             self._paused_until = monotonic() + PAUSE_SECONDS
             cause = _cause(error)
@@ -108,12 +111,12 @@ class RedisStore:
             self._connection.close()
 
 
-async def open_connection(address: Address) -> Connection:
+async def open_connection(address: Address, make: Callable[[], _C]) -> _C:
     loop = asyncio.get_running_loop()
     if address.path:
-        _, connection = await loop.create_unix_connection(Connection, address.path)
+        _, connection = await loop.create_unix_connection(make, address.path)
     else:
-        _, connection = await loop.create_connection(Connection, address.host, address.port, ssl=_tls(address))
+        _, connection = await loop.create_connection(make, address.host, address.port, ssl=_tls(address))
     try:
         await _greet(connection, address)
     except BaseException:

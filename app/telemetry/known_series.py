@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise, permutations
+from itertools import pairwise, permutations, product
 from typing import Final
 
 from msgspec import Struct
@@ -24,11 +24,13 @@ RUN_OUTCOMES: Final = (
 REST_REASONS: Final = ("rate_limited", "used_up", "overloaded")
 TOKEN_TYPES: Final = ("input", "output", "cache_read", "cache_write")
 UNCERTAIN_TYPES: Final = ("input", "output")
-TOOL_STATUSES: Final = ("ok", "error", "timeout")
+TOOL_STATUSES: Final = ("ok", "error", "timeout", "unknown")
 CACHE_RESULTS: Final = ("hit", "joined", "miss", "bypass", "stale", "error")
 SIMILAR_RESULTS: Final = ("hit", "miss", "veto", "shadow_hit", "error")
 RATE_SCOPES: Final = ("global", "peer", "peer-operation", "user", "operation", "address", "refused")
 BUDGET_SCOPES: Final = ("global", "peer", "user", "team")
+BATCH_WAYS: Final = ("provider", "queue")
+BATCH_OUTCOMES: Final = ("succeeded", "failed", "cancelled", "expired")
 ESCALATION_SOURCES: Final = ("tool", "feedback")
 DROP_REASONS: Final = ("queue_full", "export_failed", "shutdown")
 
@@ -65,6 +67,8 @@ def start_at_zero(known: Known) -> None:
     _tools(known.tools)
     _answers()
     _limits()
+    for way, outcome in product(BATCH_WAYS, BATCH_OUTCOMES):
+        metrics.BATCH_INPUTS.labels(way, outcome)
     metrics.TELEMETRY_EXPORTED.labels("traces")
     for reason in DROP_REASONS:
         metrics.TELEMETRY_DROPPED.labels("traces", reason)

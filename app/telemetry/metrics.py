@@ -31,6 +31,15 @@ REQUESTS = Counter(
     ["endpoint", "method", "status", "outcome"],
 )
 RUNS = Counter("agent_runs", "Runs that are over, by what they came to", ["agent", "outcome"])
+RUN_QUEUE_AGE = Gauge(
+    "agent_run_queue_age_seconds", "For how long the oldest background run that is due has waited for a worker"
+)
+RUN_RESUMPTIONS = Counter(
+    "agent_run_resumptions",
+    "Background runs that another worker has gone on with: after a `crash`, or one that was `handed_back`",
+    ["agent", "reason"],
+)
+DEAD_RUNS = Counter("agent_dead_runs", "Background runs that were given up since their workers died", ["agent"])
 RUN_LATENCY = Histogram(
     "agent_run_latency_seconds", "Time of a run that was let in, however it ended", ["agent"], buckets=LATENCY_BUCKETS
 )
@@ -51,6 +60,7 @@ REQUEST_LATENCY = Histogram(
 )
 ACTIVE_REQUESTS = Gauge("agent_active_requests", "Requests being answered, probes left out")
 ACTIVE_STREAMS = Gauge("agent_active_streams", "Event streams being sent")
+RUN_FOLLOWERS = Gauge("agent_run_followers", "Event streams of runs that are kept, being sent")
 TIME_TO_FIRST_TOKEN = Histogram(
     "agent_time_to_first_token_seconds",
     "Time from a streamed model call to the first text or reasoning",
@@ -117,8 +127,18 @@ FEEDBACK_SCORE = Histogram(
     "agent_feedback_score", "Scores that users give answers, from 0 to 1", ["agent"], buckets=SCORE_BUCKETS
 )
 ESCALATIONS = Counter("agent_escalations", "Runs that a person had to take over, by who said so", ["agent", "source"])
+WEBHOOK_DELIVERIES = Counter(
+    "agent_webhook_deliveries",
+    "Attempts to deliver a webhook: `failed` is tried again, `given_up` is not",
+    ["outcome"],
+)
 SIMILAR_LOOKUPS = Counter(
     "agent_similar_lookups", "Looks for the answer to a nearly equal question, by what came of them", ["result"]
 )
 TELEMETRY_EXPORTED = Counter("agent_telemetry_exported", "Spans that the collector has taken", ["signal"])
 TELEMETRY_DROPPED = Counter("agent_telemetry_dropped", "Spans that were lost, by the reason", ["signal", "reason"])
+BATCH_INPUTS = Counter(
+    "agent_batch_inputs",
+    "Inputs of batches that have a result, by the way they went and what they came to",
+    ["way", "outcome"],
+)

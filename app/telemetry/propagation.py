@@ -1,14 +1,13 @@
 """The headers that tie what another server does to the request being served, for servers that the operator names."""
 
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
 
 from opentelemetry import trace
 
 from app.settings import Settings
 from app.telemetry.context import current
 from app.telemetry.recorded_spans import RecordedSpan, current_record
-from app.telemetry.recording import Recording
+from app.urls import Hosts, host_of
 
 _NONE: Mapping[str, str] = {}
 _ZERO = "0" * 16  # is no span's id
@@ -19,13 +18,11 @@ class Propagation:
     """Who is told of requests: these hosts, and all below those that begin with a dot."""
 
     def __init__(self, hosts: Sequence[str] = ()) -> None:
-        self._hosts = frozenset(host.strip("[]") for host in hosts if host and not host.startswith("."))
-        self._domains = tuple(host for host in hosts if host.startswith("."))
+        self._hosts = Hosts(hosts)
 
     def tells(self, url: str) -> bool:
         """Whether the URL's host is told of requests."""
-        host = host_of(url)
-        return host in self._hosts or (bool(self._domains) and host.endswith(self._domains))
+        return host_of(url) in self._hosts
 
     def headers(self, url: str) -> Mapping[str, str]:
         """The headers for a call of this URL; none where its host is not told, and outside of a request."""
@@ -33,14 +30,6 @@ class Propagation:
 
 
 NOBODY = Propagation()
-
-
-def host_of(url: str) -> str:
-    """The host in lower case, without a dot at its end; empty if there is none."""
-    try:
-        return (urlsplit(url).hostname or "").rstrip(".")
-    except ValueError:
-        return ""
 
 
 def hosts_of(settings: Settings) -> tuple[str, ...]:
@@ -56,15 +45,17 @@ def trace_headers() -> Mapping[str, str]:
     The parent is the current span. A request that keeps no records has none: half of its trace id stands for one.
     Neither a caller's baggage nor its tracestate is passed on.
     """
+    parent = traceparent()
+    return {"traceparent": parent, "X-Request-Id": current.get().request_id} if parent else _NONE
+
+
+def traceparent() -> str:
+    """Of the request's current span, as W3C Trace Context has it; empty outside of a request."""
     request = current.get()
     trace_id = request.trace_id
     if not trace_id:
-        return _NONE
-    return {"traceparent": _traceparent(trace_id, request.recording), "X-Request-Id": request.request_id}
-
-
-def _traceparent(trace_id: str, recording: Recording | None) -> str:
-    if recording is not None:
+        return ""
+    if (recording := request.recording) is not None:
         span = trace.get_current_span() if recording.sampled else current_record.get()
         if isinstance(span, RecordedSpan):
             return f"00-{trace_id}-{span.id:016x}-{'01' if recording.sampled else '00'}"

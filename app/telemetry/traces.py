@@ -8,12 +8,12 @@ The SDK and the exporter are imported only when tracing is on.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from random import getrandbits
 from typing import TYPE_CHECKING, TypeVar
 
-from opentelemetry import trace
+from opentelemetry import context, trace
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -80,6 +80,10 @@ class Tracing:
             return None
         return Recording.begin(trace_id, self._keep, None if sampled else self._worth)
 
+    def join(self, trace_id: str, *, sampled: bool) -> Recording | None:
+        """The recording of work that a request has left to this process: it has no outermost span of its own."""
+        return Recording(trace_id, self._keep) if sampled and self._keep is not None else None
+
     def span(
         self,
         name: str,
@@ -111,8 +115,24 @@ def caller_of(headers: Iterable[tuple[bytes, bytes]]) -> SpanContext | None:
     given = next((value for name, value in headers if name == b"traceparent"), None)
     if given is None:
         return None
-    context = trace.get_current_span(_propagator.extract({"traceparent": given.decode("latin-1")})).get_span_context()
-    return context if context.is_valid else None
+    caller = trace.get_current_span(_propagator.extract({"traceparent": given.decode("latin-1")})).get_span_context()
+    return caller if caller.is_valid else None
+
+
+def link_to(traceparent: str) -> Sequence[Link]:
+    """The link of a span to the one that is named so; none without a name."""
+    caller = caller_of([(b"traceparent", traceparent.encode())]) if traceparent else None
+    return () if caller is None else (Link(caller),)
+
+
+@contextmanager
+def below(traceparent: str) -> Iterator[None]:
+    """Have spans be below the one of another process that is named so."""
+    token = context.attach(_propagator.extract({"traceparent": traceparent}))
+    try:
+        yield
+    finally:
+        context.detach(token)
 
 
 def configure(settings: Settings) -> Tracing:

@@ -5,6 +5,6 @@ calls.
 """
 
 from app.tools.context import ToolContext
-from app.tools.tool import Risk, Tool, ToolError, tool
+from app.tools.tool import Effect, Risk, Tool, ToolError, tool
 
-__all__ = ["Risk", "Tool", "ToolContext", "ToolError", "tool"]
+__all__ = ["Effect", "Risk", "Tool", "ToolContext", "ToolError", "tool"]

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from msgspec.structs import replace
-from opentelemetry.trace import Span
+from opentelemetry.trace import INVALID_SPAN, Span
 from pydantic import ValidationError
 
 from app.messages import ToolCall
@@ -29,6 +29,7 @@ from app.tools.result import (
     returned,
     timed_out,
     unknown_arguments,
+    unknown_outcome,
     unknown_tool,
 )
 from app.tools.tool import Tool
@@ -69,6 +70,14 @@ async def call_tool(
     return result if result.cause is None else replace(result, cause=None)
 
 
+def lost_call(call: ToolCall) -> ToolResult:
+    """The result of a call that another process began and did not survive, and that is not made again. It is counted
+    and logged like any other."""
+    result = unknown_outcome()
+    _report(call.name, call.name, result, INVALID_SPAN)
+    return result
+
+
 def _attributes(call: ToolCall) -> dict[str, str]:
     return {
         conventions.OPERATION: conventions.EXECUTE_TOOL,
@@ -86,6 +95,8 @@ async def _timed(tool: Tool, context: ToolContext, call: ToolCall, tracing: Trac
         call.id,
         min(context.deadline, asyncio.get_running_loop().time() + tool.timeout_seconds),
         propagation=tracing.propagation,
+        iteration=context.iteration,
+        arguments=call.arguments,
     )
     result = malformed(tool) if call.malformed else await _bounded(tool, call.arguments, own)
     seconds = time.perf_counter() - start

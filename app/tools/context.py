@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from math import inf
 from typing import Any, NamedTuple
 
+import msgspec
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
@@ -43,6 +45,16 @@ class ToolContext:
 
     propagation: Propagation = NOBODY
     """Who is told of requests."""
+    iteration: int = 0
+    """Of the run: the model call that asked for the tool; 0: a call by hand."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same each time that this very call is made, after the death of a process as well: for servers that carry
+        out a request once a key."""
+        call = (self.run_id, self.iteration, self.call_id, self.arguments)
+        return sha256(msgspec.json.encode(call, order="sorted")).hexdigest()
 
     def trace_headers(self, url: str) -> Mapping[str, str]:
         """`traceparent` and `X-Request-Id` for a request that the tool sends to this URL: its server's spans are then

@@ -21,7 +21,8 @@ MAX_NAME_CHARS = 64
 """Maximum length of a name in a message: a model or a caller made it up."""
 
 
-ToolStatus = Literal["ok", "error", "timeout"]
+ToolStatus = Literal["ok", "error", "timeout", "unknown"]
+"""`unknown`: the process that made the call died before its result was there, and the tool is not called twice."""
 
 
 class ToolResult(Struct, frozen=True):
@@ -75,6 +76,14 @@ def timed_out(tool: Tool) -> ToolResult:
 def refused(error: AppError) -> ToolResult:
     """The result of a call that a limit did not let through."""
     return ToolResult("error", error.detail, fault=error.slug)
+
+
+def unknown_outcome() -> ToolResult:
+    message = (
+        "The outcome of this call is unknown: it was begun, and then interrupted by a technical fault. It may or may "
+        "not have taken effect, and it was not repeated. Say so where it matters; do not call it again unless asked to."
+    )
+    return ToolResult("unknown", message, fault="outcome_unknown")
 
 
 def unknown_tool(name: str, known: Sequence[str]) -> ToolResult:

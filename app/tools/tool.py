@@ -13,6 +13,10 @@ from app.tools.context import ToolContext
 from app.tools.schema import parameters_schema
 
 Risk = Literal["low", "medium", "high"]
+Effect = Literal["read", "idempotent", "once"]
+"""What a second call with the same arguments does: nothing, for the tool only reads; nothing, where the tool passes its
+context's `idempotency_key` on; or the same once more."""
+
 P = ParamSpec("P", default=...)
 R = TypeVar("R", default=Any)
 AsyncFunction = Callable[P, Coroutine[Any, Any, R]]
@@ -46,6 +50,9 @@ class Tool(Generic[P, R]):
     pure: bool = False
     """Its result follows from its arguments alone, whoever calls it and whenever: an answer that took no other tools
     may be given again."""
+    effect: Effect = "once"
+    """What becomes of a call whose process died before the result was there: it is made again, or (`once`) its outcome
+    counts as unknown."""
 
     def bind(self, arguments: Mapping[str, Any], context: ToolContext) -> Coroutine[Any, Any, Any]:
         """The coroutine to await. Raises pydantic's ValidationError for arguments that do not fit the schema."""
@@ -69,6 +76,7 @@ def tool(
     risk: Risk = "low",
     name: str | None = None,
     pure: bool = False,
+    effect: Effect | None = None,
 ) -> Callable[[AsyncFunction[P, R]], Tool[P, R]]: ...
 
 
@@ -81,6 +89,7 @@ def tool(
     risk: Risk = "low",
     name: str | None = None,
     pure: bool = False,
+    effect: Effect | None = None,
 ) -> Any:
     """Make a tool of an async function; the docstring is what models read about it.
 
@@ -90,14 +99,18 @@ def tool(
     by the service, and models are not told of it. `pure`: the result follows from the arguments alone, so that
     answers that took the tool may be cached.
 
+    `effect` says what a background run does with a call that its process did not survive: `read` and `idempotent`
+    tools are called again, the latter with the same `ToolContext.idempotency_key`; a tool that works `once`, as all
+    do that say nothing, is not, and the model is told that the outcome is unknown. A pure tool reads.
+
     The function shares the event loop with every other request: one that blocks (time.sleep, requests, a long
     computation) stops them all, and no timeout can end it. Put blocking work into `asyncio.to_thread`.
 
     Raises TypeError for whatever cannot become a tool.
     """
     if function is None:
-        return lambda f: _tool(f, name, timeout_seconds, max_output_chars, risk, pure)
-    return _tool(function, name, timeout_seconds, max_output_chars, risk, pure)
+        return lambda f: _tool(f, name, timeout_seconds, max_output_chars, risk, pure, effect)
+    return _tool(function, name, timeout_seconds, max_output_chars, risk, pure, effect)
 
 
 def _tool(
@@ -107,12 +120,14 @@ def _tool(
     max_output_chars: int,
     risk: Risk,
     pure: bool,
+    effect: Effect | None,
 ) -> Tool:
     name = _checked_name(function, name)
     if not timeout_seconds > 0 or not max_output_chars > 0 or risk not in get_args(Risk):
         raise TypeError(
             f"tool {name!r}: timeout_seconds and max_output_chars are above 0, risk one of {get_args(Risk)}"
         )
+    effect = _checked_effect(name, effect, pure=pure)
     _check_signature(name, function)
     try:
         adapter = TypeAdapter(cast(Any, function))
@@ -130,7 +145,16 @@ def _tool(
         validate=adapter.validator.validate_python,
         contexts=contexts,
         pure=pure,
+        effect=effect,
     )
+
+
+def _checked_effect(name: str, effect: Effect | None, *, pure: bool) -> Effect:
+    if effect is None:
+        return "read" if pure else "once"
+    if effect not in get_args(Effect) or (pure and effect != "read"):
+        raise TypeError(f"tool {name!r}: effect is one of {get_args(Effect)}, and that of a pure tool is 'read'")
+    return effect
 
 
 def _checked_name(function: AsyncFunction[..., Any], name: str | None) -> str:

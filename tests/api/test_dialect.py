@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from app.api.answering import answer
-from app.api.dialects.protocol import Asked, Frame
+from app.api.dialects.protocol import Asked, Frame, KeptFrame
 from app.api.framework import Api
+from app.durable.event_codec import decode_event
 from app.errors import AppError, InvalidRequest
 from app.main import create_app
 from app.runs.events import Answer, Event, RunFailed, RunFinished, RunStarted, Token
@@ -53,6 +54,12 @@ class Telegrams:
 
         return frame
 
+    end_mark = b"STOP\n"
+
+    def kept_frames(self, path: str) -> KeptFrame:
+        frame = self.frames(path)
+        return lambda number, event: frame(number, decode_event(event))
+
     def whole(self, answer: Answer) -> bytes:
         return answer.answer.upper().encode()
 
@@ -67,7 +74,7 @@ def client() -> Iterator[TestClient]:
 
     @app.fast_post("/telegram", body=Telegram, dialect=dialect)
     async def telegram(request: Request) -> Response:
-        return await answer(request, app.state.runner, dialect)
+        return await answer(request, app.state.runner, app.state.kept, dialect)
 
     with TestClient(app) as client:
         yield client

@@ -7,15 +7,15 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from app.api.dialects.native.answers import AgentAnswer, ChatAnswer
 from app.api.dialects.native.events import StartedRun
-from app.api.dialects.native.problems import Problem
-from app.api.dialects.native.problems import document as problem_document
 from app.api.failures import kinds_of_errors
 from app.api.schemas import Health, SessionAnswer, SessionMessage, SessionsAnswer, Status, UsageAnswer
 from app.errors import AppError, BudgetExceeded, DeadlineExceeded, InvalidRequest, RateLimited
 from app.messages import Usage
+from app.runs.answers import AgentAnswer, ChatAnswer
 from app.runs.events import Answer, Event, RunFailed, RunFinished, RunStarted, Suggestion, ToolCallRecord
+from app.runs.problems import Problem
+from app.runs.problems import document as problem_document
 from tests.api.events import parse_all
 from tests.service import Service
 

@@ -160,8 +160,11 @@ def test_fastapis_own_telemetry_is_off(api: Api) -> None:
     assert not api._native_telemetry.enabled()
 
 
+WITHOUT_BODY = {"/runs/{run_id}/cancel"}
+
+
 def test_every_route_of_the_service_that_takes_a_body_is_fast() -> None:
     routes = [route for route in create_app(load(None)).routes if isinstance(route, APIRoute)]
     assert {route.path for route in routes if isinstance(route, FastRoute)} == {
-        route.path for route in routes if "POST" in (route.methods or ())
+        route.path for route in routes if "POST" in (route.methods or ()) and route.path not in WITHOUT_BODY
     }

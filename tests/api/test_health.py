@@ -12,6 +12,7 @@ from httpx import ASGITransport, AsyncClient
 from app.api import health
 from app.api.framework import Api
 from app.api.lifecycle import Lifecycle
+from app.durable.durability import Durability
 from app.models.breaker import Breaker
 from app.telemetry.prober import Prober
 
@@ -38,7 +39,7 @@ class Model:
 async def asked(model: Model) -> dict[str, object]:
     """What the service answers that has this model, as the model's part and the whole's status."""
     api = Api(lambda _: nullcontext())
-    health.routes(api, Lifecycle(), Prober({"model": probe}, None), {"model": model})
+    health.routes(api, Lifecycle(), Prober({"model": probe}, None), {"model": model}, Durability(None))
     async with AsyncClient(transport=ASGITransport(app=api.routed), base_url="http://test") as client:
         response = await client.get("/health")
     assert response.status_code == 200

@@ -23,6 +23,11 @@ ROUTES = {
     ("post", "/api/chat"): {"200", "404", "413", "415", "422", "429", "500", "503", "504"},
     ("post", "/api/chat/stream"): {"200", "404", "413", "415", "422", "429", "500", "503", "504"},
     ("post", "/agent/run"): {"200", "404", "413", "415", "422", "429", "500", "503", "504"},
+    ("post", "/runs"): {"202", "404", "409", "413", "415", "422", "429", "500", "503"},
+    ("get", "/runs"): {"200", "422", "429", "500", "503"},
+    ("get", "/runs/{run_id}"): {"200", "404", "422", "429", "500", "503"},
+    ("get", "/runs/{run_id}/events"): {"200", "404", "410", "422", "429", "500", "503"},
+    ("post", "/runs/{run_id}/cancel"): {"202", "404", "409", "422", "429", "500", "503"},
     ("get", "/api/tools"): {"200"},
     ("post", "/api/tools/{name}"): {"200", "404", "413", "415", "422", "429", "500", "503"},
     ("get", "/sessions"): {"200", "422", "500", "503"},
@@ -71,7 +76,7 @@ def test_requests_for_runs_and_no_others_may_go_past_the_answer_cache(document: 
         for _, path, operation in document.operations()
         if any(each["name"] == "Cache-Control" and each["in"] == "header" for each in operation.get("parameters", ()))
     }
-    assert told == {"/chat", "/chat/stream", "/api/chat", "/api/chat/stream", "/agent/run"}
+    assert told == {"/chat", "/chat/stream", "/api/chat", "/api/chat/stream", "/agent/run", "/runs"}
 
 
 def test_operations_have_names_of_their_own(document: Document) -> None:
@@ -103,6 +108,16 @@ ANSWERS: list[tuple[str, str, str, Any]] = [
     ("POST", "/agent/run", "/agent/run", {"query": "hi", "stream": True}),
     ("POST", "/agent/run", "/agent/run", {"query": "hi", "tools": ["nothing"]}),
     ("POST", "/agent/run", "/agent/run", {"query": "hi", "max_iterations": 0}),
+    ("POST", "/agent/run", "/agent/run", {"query": "hi", "background": True}),
+    ("POST", "/chat/stream", "/chat/stream", {"message": "hi", "resumable": True}),
+    ("POST", "/runs", "/runs", {"query": "6 * 7", "session_id": "documented-too", "on_busy": "enqueue"}),
+    ("POST", "/runs", "/runs", {"query": "hi", "start_at": "tomorrow"}),
+    ("GET", "/runs", "/runs", None),
+    ("GET", "/runs", "/runs?limit=1", None),
+    ("GET", "/runs", "/runs?cursor=nonsense", None),
+    ("GET", "/runs/{run_id}", "/runs/unheard-of", None),
+    ("GET", "/runs/{run_id}/events", "/runs/unheard-of/events", None),
+    ("POST", "/runs/{run_id}/cancel", "/runs/unheard-of/cancel", None),
     ("GET", "/sessions/{session_id}", "/sessions/documented", None),
     ("GET", "/sessions", "/sessions", None),
     ("GET", "/sessions", "/sessions?limit=1&before=1e9", None),
@@ -139,6 +154,10 @@ def test_an_answer_with_another_model_is_what_the_document_says(
         ("/chat", {"message": "hi", "user_id": "ada@example.com", "stream": True}),
         ("/agent/run", {"query": "hi", "model": "demo", "agent": "default", "stream": False}),
         ("/agent/run", {"query": "hi", "max_iterations": 5, "max_cost_usd": 0.1, "tools": ["clock"], "user_id": "ada"}),
+        ("/runs", {"query": "hi", "start_at": "2030-01-31T09:00:00+01:00", "on_busy": "interrupt"}),
+        ("/runs", {"query": "hi", "webhook": {"url": "https://example.com/", "secret": "hooks"}}),
+        ("/chat", {"message": "hi", "background": True, "session_id": "s", "on_busy": "enqueue"}),
+        ("/chat/stream", {"message": "hi", "resumable": True, "on_disconnect": "continue"}),
         ("/api/tools/{name}", {}),
         ("/api/tools/{name}", {"expression": "6 * 7"}),
     ],

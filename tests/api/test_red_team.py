@@ -21,6 +21,10 @@ ROUTES = {
     "/agent/run": {"POST"},
     "/api/tools": {"GET", "HEAD"},
     "/api/tools/calculator": {"POST"},
+    "/runs": {"GET", "HEAD", "POST"},
+    "/runs/mine": {"GET", "HEAD"},
+    "/runs/mine/events": {"GET", "HEAD"},
+    "/runs/mine/cancel": {"POST"},
     "/sessions": {"GET", "HEAD"},
     "/sessions/mine": {"GET", "HEAD", "DELETE"},
     "/usage": {"GET", "HEAD"},
@@ -88,6 +92,11 @@ def test_a_method_is_served_or_refused_as_a_problem(demo: Service, path: str, me
         ("/sessions?limit=%D9%A3", 422),
         ("/sessions?before=nan", 422),
         ("/sessions?before=1e400", 422),
+        ("/runs/%00", 422),
+        ("/runs/a/events?after=" + "9" * 400, 422),
+        ("/runs?cursor=%ff", 422),
+        ("/runs?cursor=" + "9" * 5000, 422),
+        ("/runs?status=queued%00", 422),
         ("/usage?days=1.5", 422),
         ("/usage?days=" + "9" * 400, 422),
         ("http://x/live", 200),
@@ -124,7 +133,7 @@ BODIES = [
 ]
 
 
-@pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/agent/run"])
+@pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/agent/run", "/runs"])
 @pytest.mark.parametrize(("body", "status"), BODIES, ids=lambda value: str(value)[:40])
 def test_a_body_gets_the_status_that_is_right(demo: Service, path: str, body: bytes, status: int) -> None:
     check(send(demo.port, "POST", path, body=body), status)

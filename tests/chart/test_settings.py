@@ -12,7 +12,7 @@ from app.settings import Settings, load
 from scripts.chart_settings import COMPOSED, made, plain, schema, switches_off
 from tests.chart.conftest import CHART, ROOT, Render, RenderError
 from tests.chart.reading import variables
-from tests.chart.values import EVERY_NAME, EVERYTHING, LIMITS
+from tests.chart.values import EVERY_NAME, EVERYTHING, LIMITS, WORKER
 
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 
@@ -55,6 +55,7 @@ OTHER: dict[str, Any] = {
     "openai_base_url": "https://a.example/v1",
     "trace_dialects": ["otel", "openinference"],
     "trace_hosts": ["tools.example", ".internal"],
+    "webhook_hosts": ["hooks.example", ".internal"],
 }
 
 
@@ -141,6 +142,7 @@ def test_each_composed_setting_is_set_by_some_value(render: Render) -> None:
     cases: list[dict[str, Any]] = [
         EVERYTHING,
         EVERY_NAME,
+        {name: WORKER[name] for name in ("redis", "runQueue", "webhooks")},
         {"systemPrompt": "x" * 100_000, "limits": LIMITS},
         {"agents": {"poet": {"prompt": "Answer in verse."}}},
         {

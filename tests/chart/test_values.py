@@ -36,6 +36,11 @@ FREE = {
     ("resources", "limits"),
     ("ollama", "resources", "requests"),
     ("ollama", "resources", "limits"),
+    ("worker", "resources", "requests"),
+    ("worker", "resources", "limits"),
+    ("worker", "autoscaling", "keda", "annotations"),
+    ("worker", "podAnnotations"),
+    ("worker", "podLabels"),
 }
 
 # What a list of the defaults that is empty may hold, so that its items are tried too.

@@ -174,6 +174,45 @@ EVERYTHING["extraObjects"] = [
     }
 ]
 
+WORKER: dict[str, Any] = {
+    **EVERYTHING,
+    "runQueue": {"existingSecret": "run-queue"},
+    "webhooks": {"existingSecret": "webhooks"},
+    "worker": {
+        "enabled": True,
+        "concurrency": 32,
+        "drainSeconds": 20,
+        "resources": {"requests": {"cpu": "250m"}},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "autoscaling": {"enabled": True, "minReplicas": 2, "queueAge": {"enabled": True, "seconds": 20}},
+        "podDisruptionBudget": {"maxUnavailable": "50%"},
+        "nodeSelector": {"pool": "batch"},
+        "tolerations": [],
+        "affinity": {"podAntiAffinity": {}},
+        "topologySpreadConstraints": [],
+        "priorityClassName": "low",
+        "extraEnv": [{"name": "MAX_ITERATIONS", "value": "9"}],
+        "podAnnotations": {"note": "b"},
+        "podLabels": {"tier": "worker"},
+    },
+}
+
+WORKER_KEDA = """
+replicaCount: 2
+redis: {url: "rediss://valkey.platform"}
+runQueue: {url: "postgresql://agent:secret@db.platform/runs"}
+workers: 2
+metrics: {serviceMonitor: {enabled: true}}
+worker:
+  enabled: true
+  replicaCount: null
+  autoscaling:
+    enabled: true
+    minReplicas: 2
+    targetCPUUtilizationPercentage: null
+    keda: {enabled: true, serverAddress: "http://prometheus.monitoring:9090"}
+"""
+
 ROUTE = """
 auth: {allowAnonymous: true}
 replicaCount: 2
@@ -188,6 +227,8 @@ CASES = {
     "everything": yaml.safe_dump(EVERYTHING),
     "keda": KEDA,
     "route": ROUTE,
+    "worker": yaml.safe_dump(WORKER),
+    "worker-keda": WORKER_KEDA,
 }
 
 

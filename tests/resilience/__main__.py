@@ -3,11 +3,8 @@
 Prints the figures of each as it ends. Leaves with 1 when a goal is missed.
 """
 
-import asyncio
 import sys
-import tempfile
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench import valkey
@@ -18,8 +15,7 @@ from tests.resilience.goals import Sheet
 from tests.resilience.leaving import leaving
 from tests.resilience.outage import Outage, outages
 from tests.resilience.shared_quota import shared_quota
-
-LIMIT_SECONDS = 40 * 60
+from tests.soak import Scenario, main
 
 
 async def _flaky(folder: Path) -> list[Sheet]:
@@ -53,7 +49,7 @@ async def _quota(folder: Path) -> list[Sheet]:
         store.stop()
 
 
-RUNS: Mapping[str, Callable[[Path], Awaitable[list[Sheet]]]] = {
+RUNS: Mapping[str, Scenario] = {
     "flaky": _flaky,
     "outages": _outages,
     "burst": _burst,
@@ -63,23 +59,5 @@ RUNS: Mapping[str, Callable[[Path], Awaitable[list[Sheet]]]] = {
 }
 
 
-async def main(names: list[str]) -> int:
-    missed = 0
-    with tempfile.TemporaryDirectory(prefix="resilience-") as folder:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            for name in names:
-                start = time.monotonic()
-                print(f"{name} …", flush=True)
-                for sheet in await RUNS[name](Path(folder) / name):
-                    print(sheet.table(), flush=True)
-                    missed += len(sheet.missed)
-                print(f"  {name}: {time.monotonic() - start:.0f} s", flush=True)
-    print(f"{missed} goals missed" if missed else "every goal reached")
-    return 1 if missed else 0
-
-
 if __name__ == "__main__":
-    unknown = set(sys.argv[1:]) - RUNS.keys()
-    if unknown:
-        sys.exit(f"no such run: {', '.join(unknown)}; there is {', '.join(RUNS)}")
-    sys.exit(asyncio.run(main(sys.argv[1:] or list(RUNS))))
+    sys.exit(main(RUNS))

@@ -31,6 +31,26 @@ def refs(models: Sequence[str]) -> list[str]:
     return [model if "/" in model else f"openai/{model}" for model in models]
 
 
+def settings_of(
+    provider: Provider,
+    models: Sequence[str],
+    *,
+    windows: Mapping[str, int] = NO_WINDOWS,
+    **settings: object,
+) -> Mapping[str, object]:
+    """Its `models` are OpenAI's where they name no other provider; `windows` are context windows by reference."""
+    all_refs = refs(models)
+    options = {ref: {"price": PRICE, "reasons": False, **_window(windows.get(ref))} for ref in all_refs}
+    return {
+        "models": ",".join(all_refs),
+        "model_options": json.dumps(options),
+        "openai_base_url": f"{provider.url}/v1",
+        "openai_api_key": "sk-of-the-service",
+        **_UNLIMITED,
+        **settings,
+    }
+
+
 def service_of(
     folder: Path,
     provider: Provider,
@@ -39,20 +59,7 @@ def service_of(
     windows: Mapping[str, int] = NO_WINDOWS,
     **settings: object,
 ) -> Service:
-    """Its `models` are OpenAI's where they name no other provider; `windows` are context windows by reference."""
-    all_refs = refs(models)
-    options = {ref: {"price": PRICE, "reasons": False, **_window(windows.get(ref))} for ref in all_refs}
-    service = Service(
-        folder,
-        **{
-            "models": ",".join(all_refs),
-            "model_options": json.dumps(options),
-            "openai_base_url": f"{provider.url}/v1",
-            "openai_api_key": "sk-of-the-service",
-            **_UNLIMITED,
-            **settings,
-        },
-    )
+    service = Service(folder, **settings_of(provider, models, windows=windows, **settings))
     service.may_log_errors = True
     return service
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from app.durable.keeping import Keeping
 from app.errors import AppError
 from app.runs.events import Answer, Event
 from app.runs.request import RunRequest
@@ -13,11 +14,17 @@ Frame = Callable[[int, Event], bytes]
 """The event with this number as bytes; none for what this API does not show."""
 
 
+KeptFrame = Callable[[int, bytes], bytes]
+"""Likewise of an event as the store has it."""
+
+
 class Asked(Struct, frozen=True):
     """A run that a body asks for, and the user that it names."""
 
     run: RunRequest
     user_id: str | None
+    keeping: Keeping | None = None
+    """How the run is kept; None: it is not, or as its agent has it."""
 
 
 class ErrorDialect(Protocol):
@@ -43,6 +50,13 @@ class Dialect(ErrorDialect, Protocol):
 
     def frames(self, path: str) -> Frame:
         """Renders the events of one stream; the last event's frame ends with the end mark."""
+
+    @property
+    def end_mark(self) -> bytes:
+        """Written where the stream of a run that is kept has no event left."""
+
+    def kept_frames(self, path: str) -> KeptFrame:
+        """As `frames`, of a run that is kept."""
 
     def whole(self, answer: Answer) -> bytes:
         """The whole answer, as JSON."""

@@ -19,6 +19,23 @@ def _read(*parts: str) -> str:
     return "".join((_HERE / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
 
 
+def clock() -> str:
+    """The server's clock, for scripts of other packages."""
+    return _read("clock")
+
+
+def settling() -> str:
+    """The clock, and `settle`, a function that takes the keys and arguments of SETTLE and returns its reply: for a
+    script that settles together with what else it does."""
+    before, within = _read("clock", "calendar", "budget", "rest"), _read("usage", "settle")  # usage reads ARGV, too
+    return f"{before}local function settle(KEYS, ARGV)\n{within}end\n"
+
+
+def admitting() -> str:
+    """The clock, and `admit`, a function that takes the keys and arguments of ADMIT and returns its reply."""
+    return f"{_read('clock', 'calendar', 'budget', 'rest')}local function admit(KEYS, ARGV)\n{_read('admit')}end\n"
+
+
 ADMIT = _read("clock", "calendar", "budget", "rest", "admit")
 SETTLE = _read("clock", "calendar", "budget", "usage", "rest", "settle")
 PEEK = _read("clock", "calendar", "budget", "peek")

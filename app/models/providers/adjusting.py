@@ -68,6 +68,10 @@ class Adjusting:
             self._keep(changes)
         return answer
 
+    def known(self, request: ModelRequest) -> tuple[Changes, int]:
+        """The changes that the server is known to ask for, and the maximum tokens, of a request sent another way."""
+        return self._changes, self._max_tokens(request, self._changes, None)
+
     def _optional(self, request: ModelRequest) -> list[str]:
         return [*self._parameters, *refusable(request, self._format)]
 

@@ -14,7 +14,9 @@ if deletion and tonumber(deletion) >= began then
   return 0
 end
 
-redis.call('HSET', session, string.format('%016.0f:%s', began, ARGV[1]), turn)
+if redis.call('HSETNX', session, string.format('%016.0f:%s', began, ARGV[1]), turn) == 0 then
+  return 1 -- of a run that goes on after its process died: it is there
+end
 local bytes = redis.call('HINCRBY', session, 'bytes', #turn)
 local before = bytes - #turn
 local turns = redis.call('HLEN', session) - 1

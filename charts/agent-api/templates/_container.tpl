@@ -1,12 +1,19 @@
-{{/* The service's own container. */}}
+{{/* The service's own container; a worker answers its probes beside its metrics, for it has no API. */}}
 {{- define "agent-api.serviceContainer" -}}
+{{- $worker := include "agent-api.isWorker" . -}}
+{{- $probed := ternary "metrics" "http" (eq $worker "true") -}}
 - name: agent-api
   image: {{ include "agent-api.image" (list . .Values.image .Chart.AppVersion) | quote }}
   imagePullPolicy: {{ .Values.image.pullPolicy }}
+  {{- if $worker }}
+  args: [worker]
+  {{- end }}
   ports:
+    {{- if not $worker }}
     - name: http
       containerPort: {{ include "agent-api.given" (list . "PORT") | regexFind "^[0-9]+$" | default "8000" }}
       protocol: TCP
+    {{- end }}
     - name: metrics
       containerPort: {{ include "agent-api.given" (list . "METRICS_PORT") | regexFind "^[0-9]+$" | default "9090" }}
       protocol: TCP
@@ -20,17 +27,17 @@
   startupProbe:
     httpGet:
       path: /live
-      port: http
+      port: {{ $probed }}
     {{- toYaml .Values.startupProbe | nindent 4 }}
   livenessProbe:
     httpGet:
       path: /live
-      port: http
+      port: {{ $probed }}
     {{- toYaml .Values.livenessProbe | nindent 4 }}
   readinessProbe:
     httpGet:
       path: /ready
-      port: http
+      port: {{ $probed }}
     {{- toYaml .Values.readinessProbe | nindent 4 }}
   {{- if gt (int .Values.preStopSeconds) 0 }}
   lifecycle:

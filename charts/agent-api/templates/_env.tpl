@@ -28,7 +28,7 @@ variables that stand above, so the user's may refer to the chart's own, and `der
 {{- $own = append $own (dict "name" "POD_NAME" "valueFrom" (dict "fieldRef" (dict "apiVersion" "v1" "fieldPath" "metadata.name"))) -}}
 {{- $derived = append $derived (dict "name" "OTEL_RESOURCE_ATTRIBUTES" "value" (printf "k8s.namespace.name=%s,k8s.pod.name=$(POD_NAME)" .Release.Namespace)) -}}
 {{- end -}}
-{{- $own = concat $own (include "agent-api.secretVariables" . | fromYamlArray) (include "agent-api.caVariables" . | fromYamlArray) -}}
+{{- $own = concat $own (include "agent-api.workerVariables" . | fromYamlArray) (include "agent-api.secretVariables" . | fromYamlArray) (include "agent-api.caVariables" . | fromYamlArray) -}}
 {{- $user := include "agent-api.withNoProxy" (list . .Values.extraEnv) | fromYamlArray -}}
 {{- include "agent-api.env" (dict "own" (toYaml $own) "derived" (toYaml $derived) "user" $user) -}}
 {{- end }}

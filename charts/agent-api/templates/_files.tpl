@@ -1,13 +1,14 @@
 {{/* What the pods read as files: from secrets and ConfigMaps, as whole folders, which the kubelet keeps up to date; it never updates a subPath. */}}
 
 {{- define "agent-api.agentsFolder" -}}/etc/agent-api/agents{{- end }}
+{{- define "agent-api.webhooksFolder" -}}/etc/agent-api/webhooks{{- end }}
 
 {{/* The ConfigMap with the agents' files; empty where there are none. */}}
 {{- define "agent-api.agentsConfigMap" -}}
 {{- .Values.agentsConfigMap | default (ternary (printf "%s-agents" (include "agent-api.fullname" .)) "" (not (empty .Values.agents))) -}}
 {{- end }}
 
-{{/* Each as {name, folder, kind, from, key}, a list in YAML; without a key all files of it. */}}
+{{/* Each as {name, folder, kind, from, key, mode}, a list in YAML; without a key all files of it. */}}
 {{- define "agent-api.files" -}}
 {{- $files := list -}}
 {{- with .Values.auth.apiKeys -}}
@@ -19,6 +20,9 @@
 {{- if .existingSecret -}}
 {{- $files = append $files (dict "name" "redis-ca" "folder" (include "agent-api.redisCaFolder" $) "kind" "secret" "from" .existingSecret "key" .existingSecretKey) -}}
 {{- end -}}
+{{- end -}}
+{{- with (.Values.webhooks | default dict).existingSecret -}}
+{{- $files = append $files (dict "name" "webhooks" "folder" (include "agent-api.webhooksFolder" $) "kind" "secret" "from" . "mode" "0440") -}}
 {{- end -}}
 {{- if include "agent-api.promptFile" . -}}
 {{- $path := include "agent-api.promptFile" . -}}
@@ -43,13 +47,13 @@
 {{- end }}
 {{- end }}
 
-{{/* Readable by every user of the containers that mount them: none holds a secret, only hashes, certificates and a prompt. */}}
+{{/* Readable by every user of the containers that mount them, where there is no secret in it, but hashes, certificates or a prompt; what holds secrets is for fsGroup. */}}
 {{- define "agent-api.fileVolumes" -}}
 {{- range include "agent-api.files" . | fromYamlArray }}
 - name: {{ .name }}
   {{ .kind }}:
     {{ ternary "secretName" "name" (eq .kind "secret") }}: {{ .from | quote }}
-    defaultMode: 0444
+    defaultMode: {{ .mode | default "0444" }}
     {{- with .key }}
     items:
       - key: {{ . | quote }}

@@ -14,6 +14,11 @@
 {{- end -}}
 {{- end }}
 
+{{/* The name of an object that each kind of pods has its own of. */}}
+{{- define "agent-api.objectName" -}}
+{{- include "agent-api.fullname" . }}{{ ternary "-worker" "" (eq (include "agent-api.component" .) "worker") }}
+{{- end }}
+
 {{- define "agent-api.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "agent-api.fullname" .) .Values.serviceAccount.name -}}
@@ -24,7 +29,7 @@
 
 {{/* What the Deployment and the Services select by; never to change within a release. */}}
 {{- define "agent-api.selectorLabels" -}}
-{{- dict "app.kubernetes.io/name" (include "agent-api.name" .) "app.kubernetes.io/instance" .Release.Name "app.kubernetes.io/component" "api" | toYaml -}}
+{{- dict "app.kubernetes.io/name" (include "agent-api.name" .) "app.kubernetes.io/instance" .Release.Name "app.kubernetes.io/component" (include "agent-api.component" .) | toYaml -}}
 {{- end }}
 
 {{/* Labels of every object but the pods. */}}

@@ -14,7 +14,7 @@
 {{- define "agent-api.urlPort" -}}
 {{- $written := regexFind ":[0-9]+$" (include "agent-api.authority" .) -}}
 {{- if $written -}}{{- trimPrefix ":" $written -}}
-{{- else -}}{{- get (dict "http" "80" "https" "443" "redis" "6379" "rediss" "6379") (regexFind "^[a-z]+" .) -}}
+{{- else -}}{{- get (dict "http" "80" "https" "443" "redis" "6379" "rediss" "6379" "postgresql" "5432") (regexFind "^[a-z]+" .) -}}
 {{- end -}}
 {{- end }}
 
@@ -27,7 +27,7 @@
 {{/* Addresses that are none, told without the address. */}}
 {{- define "agent-api.validateAddresses" -}}
 {{- $http := list "http" "https" -}}
-{{- range list (list "redis.url" .Values.redis.url (list "redis" "rediss")) (list "ollama.url" .Values.ollama.url $http) (list "openai.baseUrl" .Values.openai.baseUrl $http) (list "anthropic.baseUrl" .Values.anthropic.baseUrl $http) (list "auth.jwt.jwksUrl" .Values.auth.jwt.jwksUrl $http) (list "tracing.endpoint" .Values.tracing.endpoint $http) -}}
+{{- range list (list "redis.url" .Values.redis.url (list "redis" "rediss")) (list "runQueue.url" (.Values.runQueue | default dict).url (list "redis" "rediss" "postgresql")) (list "ollama.url" .Values.ollama.url $http) (list "openai.baseUrl" .Values.openai.baseUrl $http) (list "anthropic.baseUrl" .Values.anthropic.baseUrl $http) (list "auth.jwt.jwksUrl" .Values.auth.jwt.jwksUrl $http) (list "tracing.endpoint" .Values.tracing.endpoint $http) -}}
 {{- $schemes := last . -}}
 {{- if and (index . 1) (not (include "agent-api.isAddress" (list (index . 1) $schemes))) -}}
 {{- fail (printf "%s is not an address: it begins with %s://, then names a host and perhaps a port. Write what a password has of @ / ? # in percent-encoding." (first .) (join ":// or " $schemes)) -}}
@@ -42,8 +42,8 @@
 {{- if or .Values.ollama.enabled (and (contains ",anthropic/" $models) (not .Values.anthropic.baseUrl)) (and (contains ",openai/" $models) (not .Values.openai.baseUrl)) -}}
 {{- $ports = append $ports "443" -}}
 {{- end -}}
-{{- $addresses := list .Values.ollama.url .Values.openai.baseUrl .Values.anthropic.baseUrl .Values.redis.url .Values.auth.jwt.jwksUrl .Values.tracing.endpoint -}}
-{{- range list "REDIS_URL" "OLLAMA_API_BASE" "OPENAI_BASE_URL" "ANTHROPIC_BASE_URL" "JWT_JWKS_URL" "OTEL_EXPORTER_OTLP_ENDPOINT" "HTTP_PROXY" "HTTPS_PROXY" "ALL_PROXY" "http_proxy" "https_proxy" "all_proxy" -}}
+{{- $addresses := list .Values.ollama.url .Values.openai.baseUrl .Values.anthropic.baseUrl .Values.redis.url (.Values.runQueue | default dict).url .Values.auth.jwt.jwksUrl .Values.tracing.endpoint -}}
+{{- range list "REDIS_URL" "RUN_QUEUE_URL" "OLLAMA_API_BASE" "OPENAI_BASE_URL" "ANTHROPIC_BASE_URL" "JWT_JWKS_URL" "OTEL_EXPORTER_OTLP_ENDPOINT" "HTTP_PROXY" "HTTPS_PROXY" "ALL_PROXY" "http_proxy" "https_proxy" "all_proxy" -}}
 {{- $addresses = append $addresses (include "agent-api.given" (list $ .)) -}}
 {{- end -}}
 {{- range .Values.ollama.extraEnv -}}{{- if hasSuffix "_proxy" (lower .name) -}}{{- $addresses = append $addresses (ternary "" .value (eq (lower .name) "no_proxy")) -}}{{- end -}}{{- end -}}
@@ -53,6 +53,10 @@
 {{- if .Values.redis.existingSecret -}}
 {{- $ports = append $ports (toString .Values.redis.port) -}}
 {{- end -}}
+{{- with .Values.runQueue | default dict -}}
+{{- if .existingSecret -}}{{- $ports = append $ports (toString (.port | default 5432)) -}}{{- end -}}
+{{- end -}}
+{{- if (.Values.webhooks | default dict).existingSecret -}}{{- $ports = append $ports "443" -}}{{- end -}}
 {{- range .Values.networkPolicy.egressPorts -}}{{- $ports = append $ports (toString .) -}}{{- end -}}
 {{- uniq $ports | join "," -}}
 {{- end }}
@@ -60,7 +64,7 @@
 {{/* What is called without a proxy: the pod itself, the cluster, and what is configured with a plain address. */}}
 {{- define "agent-api.noProxy" -}}
 {{- $hosts := list "localhost" "127.0.0.1" "::1" ".svc" ".cluster.local" -}}
-{{- range compact (list .Values.redis.url .Values.tracing.endpoint .Values.ollama.url .Values.openai.baseUrl .Values.anthropic.baseUrl .Values.auth.jwt.jwksUrl) -}}
+{{- range compact (list .Values.redis.url (.Values.runQueue | default dict).url .Values.tracing.endpoint .Values.ollama.url .Values.openai.baseUrl .Values.anthropic.baseUrl .Values.auth.jwt.jwksUrl) -}}
 {{- if not (hasPrefix "https://" .) -}}{{- $hosts = append $hosts (include "agent-api.urlHost" .) -}}{{- end -}}
 {{- end -}}
 {{- uniq $hosts | join "," -}}

@@ -27,7 +27,7 @@ to ask, as in `helm template`, nothing is.
 {{- $_ := set $result "replicas" (int .Values.replicaCount) -}}
 {{- else -}}
 {{- $_ := set $result "by" "scaler" -}}
-{{- $name := include "agent-api.fullname" . -}}
+{{- $name := include "agent-api.objectName" . -}}
 {{- with lookup "apps/v1" "Deployment" .Release.Namespace $name -}}
 {{- $noted := get (.metadata.annotations | default dict) "agent-api/replicas" -}}
 {{- $rendered := eq $noted "rendered" -}}
@@ -60,22 +60,28 @@ rollingUpdate:
 
 {{- define "agent-api.validateScale" -}}
 {{- $v := .Values -}}
+{{- $where := include "agent-api.where" . -}}
+{{- $activeRequests := $v.autoscaling.activeRequests | default dict -}}
+{{- $queueAge := $v.autoscaling.queueAge | default dict -}}
 {{- $keda := $v.autoscaling.keda | default dict -}}
 {{- $queueDepth := $v.autoscaling.queueDepth | default dict -}}
-{{- if and (include "agent-api.modelsOnOneNode" .) (include "agent-api.severalPods" .) -}}
+{{- if and (include "agent-api.modelsOnOneNode" .) (or (include "agent-api.severalPods" .) ($v.worker | default dict).enabled) -}}
 {{- fail (printf "ollama.persistence.accessMode is %s, which one node alone may mount, but more than one replica is asked for: use ReadWriteMany, or leave persistence off so that each pod pulls its own models." $v.ollama.persistence.accessMode) -}}
 {{- end -}}
 {{- if and $v.strategy (eq ($v.strategy.type | default "RollingUpdate") "Recreate") $v.strategy.rollingUpdate -}}
-{{- fail "strategy.rollingUpdate is set, but strategy.type is Recreate: leave one of them out." -}}
+{{- fail (printf "%sstrategy.rollingUpdate is set, but %sstrategy.type is Recreate: leave one of them out." $where $where) -}}
 {{- end -}}
 {{- if $keda.enabled -}}
 {{- if not $v.autoscaling.enabled -}}
-{{- fail "autoscaling.keda.enabled needs autoscaling.enabled=true as well." -}}
+{{- fail (printf "%sautoscaling.keda.enabled needs %sautoscaling.enabled=true as well." $where $where) -}}
 {{- end -}}
 {{- if $queueDepth.enabled -}}
 {{- fail "autoscaling.queueDepth is a metric of the HorizontalPodAutoscaler's own: with KEDA, give a trigger of type prometheus in autoscaling.keda.triggers." -}}
 {{- end -}}
-{{- if $v.autoscaling.activeRequests.enabled -}}
+{{- if $queueAge.enabled -}}
+{{- fail "worker.autoscaling.queueAge is a metric of the HorizontalPodAutoscaler's own: KEDA asks Prometheus for it, so leave it off." -}}
+{{- end -}}
+{{- if $activeRequests.enabled -}}
 {{- fail "autoscaling.activeRequests is a metric of the HorizontalPodAutoscaler's own: with KEDA, give a trigger of type prometheus in autoscaling.keda.triggers." -}}
 {{- end -}}
 {{- end -}}
@@ -84,14 +90,18 @@ rollingUpdate:
 {{- end -}}
 {{- if $v.autoscaling.enabled -}}
 {{- if gt (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas) -}}
-{{- fail (printf "autoscaling.minReplicas (%d) is above autoscaling.maxReplicas (%d)." (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
+{{- fail (printf "%sautoscaling.minReplicas (%d) is above %sautoscaling.maxReplicas (%d)." $where (int $v.autoscaling.minReplicas) $where (int $v.autoscaling.maxReplicas)) -}}
 {{- end -}}
 {{- if kindIs "invalid" $v.autoscaling.targetCPUUtilizationPercentage -}}
-{{- if not (or $v.autoscaling.activeRequests.enabled $queueDepth.enabled (and $keda.enabled $keda.triggers)) -}}
+{{- if $where -}}
+{{- if not (or $queueAge.enabled $keda.enabled) -}}
+{{- fail "worker.autoscaling.targetCPUUtilizationPercentage is null and nothing else is scaled on: set it, or worker.autoscaling.queueAge.enabled, or worker.autoscaling.keda.enabled." -}}
+{{- end -}}
+{{- else if not (or $activeRequests.enabled $queueDepth.enabled (and $keda.enabled $keda.triggers)) -}}
 {{- fail "autoscaling.targetCPUUtilizationPercentage is null and nothing else is scaled on: set it, or autoscaling.activeRequests.enabled, or autoscaling.queueDepth.enabled, or autoscaling.keda.triggers." -}}
 {{- end -}}
 {{- else if not (dig "requests" "cpu" "" $v.resources) -}}
-{{- fail "autoscaling.enabled needs resources.requests.cpu: the target is a percentage of it." -}}
+{{- fail (printf "%sautoscaling.enabled needs %sresources.requests.cpu: the target is a percentage of it." $where $where) -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

@@ -26,13 +26,13 @@ demo
 
 {{/* Whether the chart makes a Secret: only for what is given as a value. */}}
 {{- define "agent-api.hasSecret" -}}
-{{- if or .Values.anthropic.apiKey .Values.openai.apiKey .Values.redis.url -}}true{{- end -}}
+{{- if or .Values.anthropic.apiKey .Values.openai.apiKey .Values.redis.url (.Values.runQueue | default dict).url -}}true{{- end -}}
 {{- end }}
 
 {{/* The data of the chart's Secret, in YAML. */}}
 {{- define "agent-api.secretData" -}}
 {{- $data := dict -}}
-{{- range $name, $value := dict "ANTHROPIC_API_KEY" .Values.anthropic.apiKey "OPENAI_API_KEY" .Values.openai.apiKey "REDIS_URL" .Values.redis.url -}}
+{{- range $name, $value := dict "ANTHROPIC_API_KEY" .Values.anthropic.apiKey "OPENAI_API_KEY" .Values.openai.apiKey "REDIS_URL" .Values.redis.url "RUN_QUEUE_URL" (.Values.runQueue | default dict).url -}}
 {{- if $value -}}{{- $_ := set $data $name (b64enc $value) -}}{{- end -}}
 {{- end -}}
 {{- toYaml $data -}}
@@ -41,10 +41,10 @@ demo
 {{/* The variables that come from secrets, as a list in YAML: the user's own by name, else the chart's. */}}
 {{- define "agent-api.secretVariables" -}}
 {{- $variables := list -}}
-{{- range list (list "ANTHROPIC_API_KEY" .Values.anthropic .Values.anthropic.apiKey) (list "OPENAI_API_KEY" .Values.openai .Values.openai.apiKey) (list "REDIS_URL" .Values.redis .Values.redis.url) (list "JWT_SECRET" .Values.auth.jwt "") (list "OTEL_EXPORTER_OTLP_HEADERS" .Values.tracing "") -}}
+{{- range list (list "ANTHROPIC_API_KEY" .Values.anthropic .Values.anthropic.apiKey) (list "OPENAI_API_KEY" .Values.openai .Values.openai.apiKey) (list "REDIS_URL" .Values.redis .Values.redis.url) (list "RUN_QUEUE_URL" (.Values.runQueue | default dict) (.Values.runQueue | default dict).url) (list "JWT_SECRET" .Values.auth.jwt "") (list "OTEL_EXPORTER_OTLP_HEADERS" .Values.tracing "") -}}
 {{- $name := index . 0 -}}{{- $from := index . 1 -}}
 {{- if or $from.existingSecret (index . 2) -}}
-{{- $reference := ternary (dict "name" $from.existingSecret "key" $from.existingSecretKey) (dict "name" (include "agent-api.fullname" $) "key" $name) (ne $from.existingSecret "") -}}
+{{- $reference := ternary (dict "name" $from.existingSecret "key" ($from.existingSecretKey | default $name)) (dict "name" (include "agent-api.fullname" $) "key" $name) (not (empty $from.existingSecret)) -}}
 {{- $variables = append $variables (dict "name" $name "valueFrom" (dict "secretKeyRef" $reference)) -}}
 {{- end -}}
 {{- end -}}
@@ -81,6 +81,8 @@ demo
 {{- else if .Values.systemPrompt -}}{{- $_ := set $settings "SYSTEM_PROMPT" .Values.systemPrompt -}}
 {{- end -}}
 {{- if include "agent-api.agentsConfigMap" . -}}{{- $_ := set $settings "AGENTS_DIR" (include "agent-api.agentsFolder" .) -}}{{- end -}}
+{{- if and (.Values.worker | default dict).enabled (kindIs "invalid" .Values.workers) -}}{{- $_ := set $settings "WORKERS" "0" -}}{{- end -}}
+{{- if (.Values.webhooks | default dict).existingSecret -}}{{- $_ := set $settings "WEBHOOK_SECRETS_DIR" (include "agent-api.webhooksFolder" .) -}}{{- end -}}
 {{- if .Values.tracing.endpoint -}}
 {{- $_ := set $settings "OTEL_EXPORTER_OTLP_ENDPOINT" .Values.tracing.endpoint -}}
 {{- $_ := set $settings "OTEL_EXPORTER_OTLP_PROTOCOL" (.Values.tracing.protocol | default "grpc") -}}

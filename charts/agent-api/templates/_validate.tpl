@@ -54,6 +54,7 @@
 {{- end -}}
 {{- end -}}
 {{- include "agent-api.validateScale" . -}}
+{{- include "agent-api.validateWorker" . -}}
 {{- include "agent-api.validateAuth" . -}}
 {{- include "agent-api.validateLimits" . -}}
 {{- include "agent-api.validateSizes" . -}}

@@ -1,22 +1,25 @@
-"""The native dialect of `/chat` and of `/agent/run`."""
+"""The native dialect of `/chat`, `/agent/run` and `/runs`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from app.api.body import Body
 from app.api.dialects.native import events
-from app.api.dialects.native.answers import agent_answer, chat_answer
-from app.api.dialects.native.events import HEARTBEAT, ShowAnswer
+from app.api.dialects.native.events import END_MARK, HEARTBEAT, ShowAnswer
 from app.api.dialects.native.problems import NativeProblems
-from app.api.dialects.native.requests import AgentRunRequest, ChatRequest, Question
-from app.api.dialects.protocol import Asked, Frame
+from app.api.dialects.native.requests import AgentRunRequest, ChatRequest, Choices, Question, RunsRequest, Task
+from app.api.dialects.protocol import Asked, Frame, KeptFrame
 from app.api.invalid import invalid
+from app.durable.keeping import Keeping
 from app.errors import InvalidRequest
 from app.limits.limiter import AGENT
 from app.messages import AssistantMessage, Message, UserMessage
+from app.runs.answers import agent_answer, chat_answer
 from app.runs.events import Answer
 from app.runs.request import RunRequest
 
@@ -31,14 +34,19 @@ class Native(NativeProblems, Generic[Q]):
     body: Body[Q]
     run_of: Callable[[Q], RunRequest]
     show: ShowAnswer
+    keeping_of: Callable[[Q], Keeping | None]
     heartbeat = HEARTBEAT
+    end_mark = END_MARK
 
     def request(self, body: bytes) -> Asked:
         read = self.body.read(body)
-        return Asked(self.run_of(read), read.user_id)
+        return Asked(self.run_of(read), read.user_id, self.keeping_of(read))
 
     def frames(self, path: str) -> Frame:
         return events.frames(self.show, path)
+
+    def kept_frames(self, path: str) -> KeptFrame:
+        return events.kept_frames(self.show, path)
 
     def whole(self, answer: Answer) -> bytes:
         return _encode(self.show(answer))
@@ -56,36 +64,52 @@ def chat(max_message_chars: int, *, always_streams: bool = False) -> Native[Chat
             stream=always_streams or body.stream,
         )
 
-    return Native(Body(ChatRequest), run_of, chat_answer)
+    return Native(Body(ChatRequest), run_of, chat_answer, partial(ChatRequest.keeping, always_streams=always_streams))
 
 
 def agent(max_message_chars: int) -> Native[AgentRunRequest]:
     """The dialect of `/agent/run`."""
 
-    def run_of(body: AgentRunRequest) -> RunRequest:
-        message, history = _conversation(body, max_message_chars)
-        return RunRequest(
-            message=message,
-            session_id=body.session_id,
-            model=body.model,
-            agent=body.agent,
-            tools=None if body.tools is None else tuple(body.tools),
-            max_iterations=body.max_iterations,
-            max_cost_usd=body.max_cost_usd,
-            stream=body.stream,
-            suggestions=body.suggestions,
-            history=history,
-            system=None if body.system is None else check_text("system", body.system, max_message_chars),
-            temperature=body.temperature,
-            max_tokens=body.max_tokens,
-            response_format=None if body.response_format is None else _schema(body.response_format, max_message_chars),
-            operation=AGENT,
-        )
-
-    return Native(Body(AgentRunRequest), run_of, agent_answer)
+    run_of = partial(_task, max_message_chars=max_message_chars)
+    return Native(Body(AgentRunRequest), run_of, agent_answer, AgentRunRequest.keeping)
 
 
-def _conversation(body: AgentRunRequest, max_chars: int) -> tuple[str, tuple[Message, ...] | None]:
+def task(max_message_chars: int) -> Native[RunsRequest]:
+    """The dialect of `/runs`."""
+    run_of = partial(_task, max_message_chars=max_message_chars)
+    return Native(Body(RunsRequest), run_of, agent_answer, RunsRequest.in_background)
+
+
+def _task(body: AgentRunRequest | RunsRequest, max_message_chars: int) -> RunRequest:
+    message, history = _conversation(body, max_message_chars)
+    return replace(
+        chosen(body, max_message_chars),
+        message=message,
+        session_id=body.session_id,
+        model=body.model,
+        agent=body.agent,
+        stream=body.stream,
+        suggestions=body.suggestions,
+        history=history,
+    )
+
+
+def chosen(body: Choices, max_message_chars: int) -> RunRequest:
+    """A request with these choices, whose message is to be filled in. Raises InvalidRequest."""
+    return RunRequest(
+        message="",
+        tools=None if body.tools is None else tuple(body.tools),
+        max_iterations=body.max_iterations,
+        max_cost_usd=body.max_cost_usd,
+        system=None if body.system is None else check_text("system", body.system, max_message_chars),
+        temperature=body.temperature,
+        max_tokens=body.max_tokens,
+        response_format=None if body.response_format is None else _schema(body.response_format, max_message_chars),
+        operation=AGENT,
+    )
+
+
+def _conversation(body: Task, max_chars: int) -> tuple[str, tuple[Message, ...] | None]:
     """The task, and what was said before it where the request tells that. Raises InvalidRequest."""
     if body.query is not None and body.messages is None:
         return check_text("query", body.query, max_chars), None

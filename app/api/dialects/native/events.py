@@ -7,10 +7,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.api.dialects.native.problems import Problem, document
-from app.api.dialects.protocol import Frame
+from app.api.dialects.protocol import Frame, KeptFrame
 from app.api.error_headers import retry_after_seconds
+from app.durable.event_codec import decode_event
 from app.runs.events import Answer, Event, RunFailed, RunFinished, RunStarted, Token
+from app.runs.problems import Problem, document
 
 HEARTBEAT = b": still here\n\n"
 END_MARK = b"data: [DONE]\n\n"
@@ -21,6 +22,7 @@ Refer = Callable[[type, str], str]
 """The reference to a type in the OpenAPI document, under this name."""
 
 _encode = msgspec.json.Encoder().encode
+_SHOWN_OTHERWISE = frozenset(kind.name.encode() for kind in (RunStarted, RunFinished, RunFailed))
 _SAYS = {
     "run.started": "the first event: the run's ids and its model",
     "token": "a piece of the answer",
@@ -29,6 +31,7 @@ _SAYS = {
     "tool.finished": "what came of it",
     "model.switched": "a model failed, and another goes on: with the text so far, at this character of it",
     "usage": "what one model call used",
+    "run.resumed": "another process goes on: what was sent from this number on does not count, and is told anew",
     "run.finished": "the last event: the answer, as the plain request has it",
     "run.failed": "the last event instead: a problem",
 }
@@ -54,6 +57,19 @@ def frames(show: ShowAnswer, path: str) -> Frame:
         return _frame(show, path, number, event)
 
     return frame
+
+
+def kept_frames(show: ShowAnswer, path: str) -> KeptFrame:
+    """As `frames`, for events as the store has them: most are shown as they are kept."""
+    frame = frames(show, path)
+
+    def kept_frame(number: int, line: bytes) -> bytes:
+        name, _, data = line.partition(b" ")
+        if name in _SHOWN_OTHERWISE:
+            return frame(number, decode_event(line))
+        return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, name, data)
+
+    return kept_frame
 
 
 def _frame(show: ShowAnswer, path: str, number: int, event: Event) -> bytes:

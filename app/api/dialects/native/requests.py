@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from app.api.dialects.native.kept_fields import Answered, Deferred
 from app.api.requests import STRICT, Id, Name, UserId
 
 
@@ -21,10 +22,9 @@ class Question(BaseModel):
     user_id: UserId | None = None
     model: Name | None = Field(None, description="One of the service's models; the first when left out")
     agent: Name | None = Field(None, description="One of the service's agents; `default` when left out")
-    stream: bool = Field(False, description="Answer with server-sent events, as `/chat/stream` does; not when left out")
 
 
-class ChatRequest(Question):
+class ChatRequest(Answered, Question):
     message: str = Field(
         validation_alias=AliasChoices("message", "query"),
         min_length=1,
@@ -42,21 +42,9 @@ class Said(BaseModel):
     content: str
 
 
-class AgentRunRequest(Question):
-    query: str | None = Field(
-        None,
-        validation_alias=AliasChoices("query", "message"),
-        min_length=1,
-        description="The task. `message` is another name for it; give one of the two, or `messages`",
-        examples=["What is 6 * 7?"],
-    )
-    messages: list[Said] | None = Field(
-        None,
-        min_length=1,
-        max_length=500,
-        fail_fast=True,
-        description="A conversation, in place of `query` and `session_id`; the last message is the user's task",
-    )
+class Choices(BaseModel):
+    """What a task may be asked with, each as far as its agent allows it."""
+
     system: str | None = Field(
         None, min_length=1, description="In place of the agent's prompt, where the agent allows that"
     )
@@ -76,6 +64,37 @@ class AgentRunRequest(Question):
     tools: list[Name] | None = Field(
         None, max_length=100, fail_fast=True, description="The tools it may call; all when left out"
     )
+
+
+class Task(Choices, Question):
+    """A task for an agent, with its limits."""
+
+    query: str | None = Field(
+        None,
+        validation_alias=AliasChoices("query", "message"),
+        min_length=1,
+        description="The task. `message` is another name for it; give one of the two, or `messages`",
+        examples=["What is 6 * 7?"],
+    )
+    messages: list[Said] | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        fail_fast=True,
+        description="A conversation, in place of `query` and `session_id`; the last message is the user's task",
+    )
     suggestions: bool = Field(
         False, description="Also say how such a run could be cheaper or better; not when left out"
+    )
+
+
+class AgentRunRequest(Answered, Task):
+    """A task whose answer the client waits for, unless it says otherwise."""
+
+
+class RunsRequest(Deferred, Task):
+    """A task for a run that goes on by itself."""
+
+    stream: bool = Field(
+        False, description="Have the text in the run's events piece by piece, for who follows them; whole when left out"
     )

@@ -6,8 +6,9 @@ A stream is read as bytes: the typed events that the SDK makes of it cost more t
 import os
 import re
 import ssl
-from functools import lru_cache
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 
 import anthropic
 import httpx2
@@ -33,6 +34,9 @@ from app.models.resting import Resting, credential
 from app.telemetry.logs import log
 from app.telemetry.outgoing import Outgoing, OutgoingCall
 from app.telemetry.traces import Tracing
+
+if TYPE_CHECKING:
+    from app.models.providers.anthropic.batches import AnthropicBatches
 
 KEEP_ALIVE_SECONDS = 30.0
 UNLIMITED = 0
@@ -82,21 +86,41 @@ class AnthropicModel(Adjusted):
         self._marks = Marks.of(name, cache_ttl)
         self._opened = False
         self._warned = False
-        timeout = httpx2.Timeout(silence_seconds, connect=connect_seconds, pool=None)
+        self._timeout = httpx2.Timeout(silence_seconds, connect=connect_seconds, pool=None)
+        self._tls = tls
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
             base_url=base_url,
             max_retries=0,
-            timeout=timeout,
+            timeout=self._timeout,
             open_telemetry=False,
             default_headers={"Accept-Encoding": "identity"},
-            http_client=anthropic.DefaultAioHttpClient(
-                verify=tls or _default_tls(os.getenv("SSL_CERT_FILE"), os.getenv("SSL_CERT_DIR")),
-                timeout=timeout,
-                limits=httpx2.Limits(max_connections=UNLIMITED, keepalive_expiry=KEEP_ALIVE_SECONDS),
-                event_hooks={"response": [self._hear, raise_for_status]},
-            ),
+            http_client=self._transport(self._hear, raise_for_status),
         )
+
+    def _transport(self, *hooks: Callable[[httpx2.Response], Awaitable[None]]) -> httpx2.AsyncClient:
+        return anthropic.DefaultAioHttpClient(
+            verify=self._tls or _default_tls(os.getenv("SSL_CERT_FILE"), os.getenv("SSL_CERT_DIR")),
+            timeout=self._timeout,
+            limits=httpx2.Limits(max_connections=UNLIMITED, keepalive_expiry=KEEP_ALIVE_SECONDS),
+            event_hooks={"response": list(hooks)},
+        )
+
+    @cached_property
+    def batches(self) -> "AnthropicBatches":
+        """The provider's batch API, which has limits of its own: what its headers tell does not concern the model."""
+        from app.models.providers.anthropic.batches import AnthropicBatches
+
+        client = self._client.copy(http_client=self._transport(raise_for_status))
+        return AnthropicBatches(client, self.ref, self._batched)
+
+    def _batched(self, request: ModelRequest) -> dict[str, Any]:
+        """The parameters of a request that is part of a batch: those of any other, as far as its server is known."""
+        changes, max_tokens = self._adjusting.known(request)
+        body = self._body(request, self.ref, changes, max_tokens)
+        del body["stream"]
+        further = body.pop("extra_body", {})
+        return {**body, **further}
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
         usage = Usage()
@@ -193,3 +217,5 @@ class AnthropicModel(Adjusted):
 
     async def aclose(self) -> None:
         await self._client.close()
+        if "batches" in self.__dict__:
+            await self.batches.aclose()

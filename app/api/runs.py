@@ -1,0 +1,169 @@
+"""`/runs`: runs that go on by themselves, whoever made them. Another user's run is not there: 404."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import Path, Query, Request
+from msgspec import Struct
+from starlette.responses import Response, StreamingResponse
+
+from app.access.principal import Principal
+from app.api.answering import RUN_HEADERS
+from app.api.body import receive_body
+from app.api.caller import principal_of
+from app.api.dialects.native import dialect
+from app.api.dialects.native.events import documented as documented_events
+from app.api.dialects.native.requests import RunsRequest
+from app.api.failures import documented
+from app.api.framework import Api
+from app.api.invalid import invalid
+from app.api.kept_runs import SCOPE, KeptRuns, accepted_response
+from app.api.openapi import json_response
+from app.api.requests import Id
+from app.api.served_run import KeptRun, note_kept_run
+from app.durable.record import Record, RunStatus
+from app.durable.rendering import Run, run_of
+from app.durable.runs import DurableRuns
+from app.limits.limiter import AGENT, RUNS, Limiter
+from app.runs.answers import AgentAnswer
+
+RunId = Annotated[Id, Path()]
+OfSession = Annotated[Id | None, Query(description="Only runs of this session")]
+OfStatus = Annotated[RunStatus | None, Query(description="Only runs of this status")]
+Limit = Annotated[int, Query(ge=1, le=100, description="Maximum number of runs")]
+Cursor = Annotated[str | None, Query(min_length=1, max_length=256, description="`next` of the page before")]
+After = Annotated[
+    int, Query(ge=0, lt=10**15, description="Only events after this one; `Last-Event-ID` counts before it")
+]
+
+PROBLEMS = documented(404, 422, 429, 500, 503)
+LAST_EVENT_ID = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The last event that the client has, as browsers send it by themselves",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,15}$"},
+}
+_NUMBER = re.compile(rb"[0-9]{1,15}").fullmatch
+
+
+class RunsPage(Struct, frozen=True):
+    runs: tuple[Run, ...]
+    """Newest first."""
+    next: str | None
+    """The `cursor` of the next page; null after the last page."""
+
+
+class CancelledRun(Struct, frozen=True):
+    run_id: str
+    status: RunStatus
+    """`running`: its worker has been told, and ends it in a moment."""
+
+
+def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_message_chars: int) -> None:
+    refer = api.schemas.refer
+    listing, whole, cancelled = (json_response(refer(kind)) for kind in (RunsPage, Run, CancelledRun))
+    task = dialect.task(max_message_chars)
+
+    @api.fast_post(
+        "/runs",
+        body=RunsRequest,
+        dialect=task,
+        headers=RUN_HEADERS,
+        tags=["runs"],
+        status_code=202,
+        responses={202: accepted_response(refer), **documented(404, 409, 413, 415, 422, 429, 500, 503)},
+    )
+    async def make_run(request: Request) -> Response:
+        """Give an agent a task that outlives the request. `Location` tells where the run is."""
+        body = await receive_body(request.receive)
+        asked = task.request(body)
+        return await kept.accept(request, principal_of(request, asked.user_id), asked, body)
+
+    @api.get("/runs", tags=["runs"], responses={200: listing, **documented(422, 429, 500, 503)})
+    async def list_runs(
+        request: Request,
+        session_id: OfSession = None,
+        status: OfStatus = None,
+        limit: Limit = 20,
+        cursor: Cursor = None,
+    ) -> Response:
+        """The caller's own runs, the newest first; without credentials those of their address."""
+        principal = _caller(request)
+        async with limiter.slot(principal, RUNS) as headers:
+            page = await runs.list(principal, session=session_id or "", status=status, cursor=cursor or "", limit=limit)
+        return _json(RunsPage(tuple(map(run_of, page.runs)), page.next or None), headers)
+
+    @api.get("/runs/{run_id}", tags=["runs"], responses={200: whole, **PROBLEMS})
+    async def get_run(request: Request, run_id: RunId) -> Response:
+        """How far the run is, and what it came to."""
+        principal = _caller(request)
+        async with limiter.slot(principal, RUNS) as headers:
+            record = await runs.read(principal, run_id)
+        _note(request, principal, record)
+        return _json(run_of(record), headers)
+
+    chat_events = dialect.chat(max_message_chars, always_streams=True)
+
+    @api.get(
+        "/runs/{run_id}/events",
+        tags=["runs"],
+        response_class=StreamingResponse,  # what documents no JSON
+        responses={200: documented_events(refer(AgentAnswer), refer), **documented(404, 410, 422, 429, 500, 503)},
+        openapi_extra={"parameters": [LAST_EVENT_ID]},
+    )
+    async def run_events(request: Request, run_id: RunId, after: After = 0) -> Response:
+        """The run's events from the first one that is kept, or after the one that is named: those that there are, and
+        those to come, to the last. The last event's data is what the route that made the run answers with."""
+        principal = _caller(request)
+        number = _last_event_id(request, after)
+        async with limiter.slot(principal, RUNS) as headers:
+            record = await runs.read(principal, run_id)
+            events = await runs.follow(principal, run_id, number)
+        _note(request, principal, record)
+        shown = task if record.work.request.operation == AGENT else chat_events
+        return kept.follow(events, shown, headers)
+
+    @api.post(
+        "/runs/{run_id}/cancel",
+        tags=["runs"],
+        status_code=202,
+        responses={
+            202: cancelled | {"description": "It is over, or will be in a moment"},
+            **PROBLEMS,
+            **documented(409),
+        },
+    )
+    async def cancel_run(request: Request, run_id: RunId) -> Response:
+        """End the run. Its last event is then `run.failed` with the problem `cancelled`."""
+        principal = _caller(request)
+        async with limiter.slot(principal, RUNS) as headers:
+            status = await runs.cancel(principal, run_id)
+        return _json(CancelledRun(run_id, status), headers, 202)
+
+
+def _caller(request: Request) -> Principal:
+    """Raises Forbidden."""
+    principal = principal_of(request)
+    principal.require(SCOPE)
+    return principal
+
+
+def _note(request: Request, principal: Principal, record: Record) -> None:
+    note_kept_run(request.scope, KeptRun(record.work.run_id, principal.user, record.agent))
+
+
+def _last_event_id(request: Request, otherwise: int) -> int:
+    """The header counts, since a browser that connects again sends the same address. Raises InvalidRequest."""
+    given = [value for name, value in request.scope["headers"] if name == b"last-event-id"]
+    if not given:
+        return otherwise
+    if len(given) > 1 or not _NUMBER(given[0]):
+        raise invalid([{"loc": (LAST_EVENT_ID["name"],), "msg": "Should be the id of an event, a whole number"}])
+    return int(given[0])
+
+
+def _json(body: Any, headers: Mapping[str, str], status: int = 200) -> Response:
+    return Response(msgspec.json.encode(body), status, headers, "application/json")

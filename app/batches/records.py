@@ -1,0 +1,203 @@
+"""The records of batches in the store: what changes one is one script, atomic, on the store's clock."""
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+
+import msgspec
+from msgspec import Struct
+
+from app.batches.keys import BATCH, DUE, batch_key, inputs_key, keys_of, owner_key, portions_key, results_key
+from app.batches.record import (
+    Batch,
+    BatchStatus,
+    Change,
+    Input,
+    NewBatch,
+    Portion,
+    Resulted,
+    batch_of,
+    encode,
+    fields_of,
+)
+from app.batches.scripts import CANCEL, CREATE, RESERVE, TAKE, WRITE
+from app.errors import StateUnavailable, TooManyBatches
+from app.limits.calls import Call
+from app.limits.wire import Admission, Settlement, read_admission, read_settlement
+from app.settings import Settings
+from app.state.store import Argument, Script, Store
+
+LEASE_SECONDS = 30.0
+"""How long after its worker's death another one may go on with a batch."""
+
+_UPLOAD_SECONDS = 3_600  # that inputs are kept without their batch
+_AT_ONCE = 500  # inputs or results in one command
+
+_inputs = msgspec.json.Decoder(Input).decode
+_portion = msgspec.json.Decoder(Portion).decode
+
+
+class BatchTaken(Exception):
+    """Another worker has the batch, or it is over or lost: whoever sees this stops, and writes no more."""
+
+
+class Taken(Struct, frozen=True):
+    """A batch that this process has until its lease ends."""
+
+    batch: Batch
+    now: float
+    """By the store's clock, when it was taken."""
+
+
+class Written(Struct, frozen=True):
+    cancelling: bool = False
+    new: tuple[int, ...] = ()
+    """Places of the results that were not there before."""
+    settlement: Settlement = Settlement()
+
+
+class _Reply(Struct):
+    taken: bool = False
+    cancelling: bool = False
+    new: tuple[int, ...] = ()
+    settlement: str = "{}"
+
+
+_reply = msgspec.json.Decoder(_Reply).decode
+
+
+class BatchRecords:
+    """Built once a process. Every method raises StateUnavailable when the store does not answer."""
+
+    def __init__(self, store: Store, settings: Settings, *, lease_seconds: float = LEASE_SECONDS) -> None:
+        self.lease_seconds = lease_seconds
+        self._store = store
+        self._ttl = settings.run_ttl_seconds
+        self._most = settings.batches_per_user
+        self._lease_ms = ceil(lease_seconds * 1000)
+        self._cancel = Script(store, CANCEL)
+        self._create = Script(store, CREATE)
+        self._reserve = Script(store, RESERVE)
+        self._take = Script(store, TAKE)
+        self._write = Script(store, WRITE)
+
+    async def add_inputs(self, batch_id: str, inputs: Sequence[Input]) -> None:
+        """Keep inputs for a batch that is to be created."""
+        key = inputs_key(batch_id)
+        for at in range(0, len(inputs), _AT_ONCE):
+            self._store.call("RPUSH", key, *map(encode, inputs[at : at + _AT_ONCE]))
+            await self._store.call("EXPIRE", key, _UPLOAD_SECONDS)
+
+    async def drop_inputs(self, batch_id: str) -> None:
+        await self._store.call("DEL", inputs_key(batch_id))
+
+    async def create(self, new: NewBatch) -> None:
+        """Keep a batch whose inputs were added. Raises TooManyBatches."""
+        fields: list[Argument] = [word for pair in fields_of(new).items() for word in pair]
+        keys = (batch_key(new.id), inputs_key(new.id), owner_key(new.owner), DUE)
+        made: bytes = await self._create(keys, new.id, BATCH, self._most, new.start_at, new.inputs, *fields)
+        if made == b"full":
+            raise TooManyBatches(self._most)
+        if made == b"lost":
+            raise StateUnavailable("The store has lost the batch's inputs. Send them again.", retry_after=1)
+
+    async def read(self, owner: str, batch_id: str) -> Batch | None:
+        """None: the owner has no such batch."""
+        reply = await self._store.call("HGETALL", batch_key(batch_id))
+        batch = batch_of(batch_id, reply) if reply else None
+        return batch if batch is not None and batch.owner == owner else None
+
+    async def list(self, owner: str, limit: int, cursor: str = "") -> tuple[Sequence[Batch], str]:
+        """The owner's batches, newest first, and the cursor of those after them: "" if there are none."""
+        most = f"({cursor}" if cursor else "+inf"
+        command = ("ZREVRANGEBYSCORE", owner_key(owner), most, "-inf", "WITHSCORES", "LIMIT", 0, limit + 1)
+        reply: Sequence[bytes] = await self._store.call(*command)
+        ids = [name.decode() for name in reply[::2]][:limit]
+        found = [await self.read(owner, batch_id) for batch_id in ids]
+        following = reply[2 * limit - 1].decode() if len(reply) > 2 * limit else ""
+        return [batch for batch in found if batch is not None], following
+
+    async def inputs(self, batch_id: str, first: int, count: int) -> Sequence[Input]:
+        """As many of so many as there are from that place on."""
+        reply = await self._store.call("LRANGE", inputs_key(batch_id), first, first + count - 1)
+        return [_inputs(each) for each in reply]
+
+    async def results(self, batch_id: str, first: int, count: int) -> Sequence[bytes | None]:
+        """JSON of the results of these places, each with its line end; None: there is none."""
+        reply: Sequence[bytes | None] = await self._store.call(
+            "HMGET", results_key(batch_id), *range(first, first + count)
+        )
+        return reply
+
+    async def portions(self, batch_id: str) -> tuple[Sequence[Portion], Mapping[int, Admission]]:
+        """What was sent to the provider, and what is reserved, by number."""
+        reply: Sequence[bytes] = await self._store.call("HGETALL", portions_key(batch_id))
+        sent: list[Portion] = []
+        held: dict[int, Admission] = {}
+        for name, value in zip(reply[::2], reply[1::2], strict=True):
+            number, _, kind = name.decode().partition(":")
+            if kind:
+                held[int(number)] = read_admission(value)
+            else:
+                sent.append(_portion(value))
+        return sorted(sent, key=lambda portion: portion.number), held
+
+    async def take(self, most: int) -> Sequence[Taken]:
+        """Batches whose next step is due, for a lease."""
+        now, *taken = await self._take((DUE,), most, self._lease_ms, BATCH)
+        return [Taken(batch_of(batch_id.decode(), fields), float(now)) for batch_id, fields in taken]
+
+    async def reserve(self, batch: Batch, number: int, admission: Call) -> Admission:
+        """Reserve for a portion, or find what was. Raises BatchTaken; a refusal is in what is returned."""
+        keys, arguments = admission
+        all_keys = (batch_key(batch.id), portions_key(batch.id), *keys)
+        reply: bytes = await self._reserve(all_keys, batch.claims, f"{number}:held", *arguments)
+        if reply.startswith(b'{"taken"'):
+            raise BatchTaken(batch.id)
+        return read_admission(reply)
+
+    async def keep(self, batch: Batch, change: Change = Change()) -> Written:  # noqa: B008 - immutable
+        """Write, and keep the batch for another lease. Raises BatchTaken, as all of these: nothing is written then."""
+        return await self._change(batch, change, "keep", self._lease_ms)
+
+    async def wait(self, batch: Batch, change: Change, seconds: float) -> Written:
+        """Write, and let go of the batch until its next step."""
+        return await self._change(batch, change, "wait", ceil(seconds * 1000))
+
+    async def end(self, batch: Batch, change: Change, status: BatchStatus) -> Written:
+        """Write the last change."""
+        fields = {**change.fields, "status": status}
+        return await self._change(batch, msgspec.structs.replace(change, fields=fields), "over", self._ttl)
+
+    async def cancel(self, owner: str, batch_id: str, problem: bytes) -> tuple[BatchStatus, BatchStatus] | None:
+        """The status before and after; None: the owner has no such batch."""
+        reply = await self._cancel(keys_of(batch_id), batch_id, owner, self._ttl, problem)
+        return None if reply is None else (reply[0].decode(), reply[1].decode())
+
+    async def known(self, key: str) -> bool:
+        return bool(await self._store.call("EXISTS", key))
+
+    async def know(self, key: str, seconds: int) -> None:
+        await self._store.call("SET", key, 1, "EX", seconds)
+
+    async def _change(self, batch: Batch, change: Change, following: str, delay: int) -> Written:
+        keys, settled = change.settlement or ((), ())
+        portions: list[Argument] = [word for portion in change.portions for word in (portion.number, encode(portion))]
+        for number in change.dropped:
+            portions += (number, "", f"{number}:held", "")
+        arguments: list[Argument] = [batch.id, batch.claims, following, delay]
+        arguments += (len(change.fields), *(word for pair in change.fields.items() for word in pair))
+        arguments += (len(portions) // 2, *portions, len(change.results))
+        for resulted in change.results:
+            arguments += (resulted.place, resulted.outcome, encode(resulted.result) + b"\n", _used(resulted))
+        reply = await self._write((*keys_of(batch.id), *keys), *arguments, len(settled), *settled, read=_reply)
+        if reply.taken:
+            raise BatchTaken(batch.id)
+        return Written(reply.cancelling, reply.new, read_settlement(reply.settlement))
+
+
+def _used(resulted: Resulted) -> str:
+    """As write.lua takes it."""
+    usage = resulted.result.usage
+    if usage is None or not resulted.model:
+        return ""
+    return " ".join(map(str, (resulted.model, *msgspec.structs.astuple(usage), resulted.nanos)))

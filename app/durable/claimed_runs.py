@@ -1,0 +1,140 @@
+"""The runs that this process has claimed: each is taken up, worked on, and over or left to another process."""
+
+import asyncio
+import time
+from functools import partial
+
+from app.access.identity import Identity
+from app.durable.engine import Engine
+from app.durable.event_codec import encode_event
+from app.durable.heartbeat import Heartbeat
+from app.durable.journal import Readers, RunJournal, ending_of
+from app.durable.principals import principal_of
+from app.durable.record import Claimed, Ending, Record, RunTaken, Write
+from app.durable.records import Records
+from app.durable.taking_up import earlier_of
+from app.errors import AppError, InternalError, StateUnavailable
+from app.runs.events import RunFailed
+from app.runs.handle import RunHandle
+from app.runs.journal import Earlier
+from app.runs.runner import Runner
+from app.settings import Settings
+from app.telemetry import metrics
+from app.telemetry.context import RequestContext, current
+from app.telemetry.logs import log
+from app.telemetry.traces import Tracing, below
+
+
+class ClaimedRuns:
+    """Built once a process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        records: Records,
+        engine: Engine,
+        runner: Runner,
+        identity: Identity,
+        tracing: Tracing,
+        readers: Readers,
+    ) -> None:
+        self._seconds = settings.background_timeout_seconds
+        self._records, self._engine, self._runner = records, engine, runner
+        self._identity, self._tracing, self._readers = identity, tracing, readers
+        self._heartbeat = Heartbeat(records, settings)
+        self.journals: dict[str, RunJournal] = {}
+        """Of the runs that are worked on, by their ids."""
+
+    async def work_on(self, claimed: Claimed) -> None:
+        """Returns when the run is over, or not this process's any more. Call it in a task of its own."""
+        work = claimed.record.work
+        trace_id, sampled = self._tracing.decide(work.traceparent or None)
+        recording = self._tracing.join(trace_id, sampled=sampled)
+        current.set(RequestContext(work.request_id, trace_id, recording))
+        self._readers.works_on(work.run_id)
+        try:
+            with below(work.traceparent):
+                await self._work_on(claimed)
+        finally:
+            self._readers.leaves(work.run_id)
+
+    async def _work_on(self, claimed: Claimed) -> None:
+        try:
+            earlier = await earlier_of(claimed, self._records)
+            handle = self._take_up(claimed, earlier)
+        except StateUnavailable:
+            return  # its lease runs out
+        except AppError as error:
+            await self._refuse(claimed, error)
+            return
+        except Exception:  # of another version, as a rule: what its steps say is not understood
+            log.exception("run.crashed")
+            await self._refuse(claimed, InternalError("Something went wrong on our side."))
+            return
+        await self._follow_to_its_end(claimed, handle)
+
+    def _take_up(self, claimed: Claimed, earlier: Earlier | None) -> RunHandle:
+        record, work = claimed.record, claimed.record.work
+        principal = principal_of(work.caller, self._identity)
+        make = partial(
+            RunJournal,
+            claimed=claimed,
+            earlier=earlier,
+            seconds=self._seconds,
+            records=self._records,
+            readers=self._readers,
+            deliver=_deliver,
+        )
+        handle, journal = self._runner.take_up(principal, work.request, work.run_id, work.session_id, make, earlier)
+        self.journals[work.run_id] = journal
+        if earlier is not None:
+            reason = "handed_back" if earlier.carried.handed_back else "crash"
+            metrics.RUN_RESUMPTIONS.labels(record.agent, reason).inc()
+        return handle
+
+    async def _follow_to_its_end(self, claimed: Claimed, handle: RunHandle) -> None:
+        run_id = claimed.claim.run_id
+        journal = self.journals[run_id]
+        self._heartbeat.keep(claimed.claim, journal)
+        try:
+            async with handle:
+                while not handle.over:
+                    await handle.wait()
+                    handle.take()
+        finally:
+            self._heartbeat.drop(claimed.claim)
+            del self.journals[run_id]
+        if journal.due_again is not None:
+            at = time.time() + journal.due_again if journal.due_again else 0.0
+            await self._ring(run_id, at, claimed.record.priority)
+
+    async def _ring(self, run_id: str, at: float, priority: int) -> None:
+        try:
+            async with asyncio.timeout(1.0):
+                await self._engine.ring(run_id, at=at, priority=priority)
+        except (StateUnavailable, TimeoutError):
+            return  # it is found without
+
+    async def _refuse(self, claimed: Claimed, error: AppError) -> None:
+        """End a run that cannot be worked on: its agent is gone, or its caller may not do it any more."""
+        record, last = claimed.record, RunFailed(error)
+        number, ending = record.last_event + 1, ending_of(last)
+        delivery = _deliver(record, ending, number) if record.work.webhook else b""
+        ending = Ending(ending.status, error=ending.error, delivery=delivery)
+        event = encode_event(last)
+        try:
+            await self._records.write(Write(claimed.claim, first_event=number, events=(event,), ending=ending))
+        except (RunTaken, StateUnavailable) as refused:
+            log.warning("run.abandoned", run_id=claimed.claim.run_id, error=repr(refused))
+            return
+        self._readers.tell(claimed.claim.run_id, number, (event,))
+        log.warning("run.refused", run_id=claimed.claim.run_id, agent=record.agent, error=error.slug)
+
+    async def aclose(self) -> None:
+        await self._heartbeat.aclose()
+
+
+def _deliver(record: Record, ending: Ending, last_event: int) -> bytes:
+    from app.durable.webhooks.message import delivery  # most runs have no webhook
+
+    return delivery(record, ending, last_event)

@@ -1,0 +1,251 @@
+"""The journal of a run that is kept: what is to be written waits here, and goes to the store in one script at a time.
+
+Events are written at once where nothing was a moment ago, else together. A write whose reply is lost is sent again:
+what is numbered counts once.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from app.durable.event_codec import encode_error, encode_event
+from app.durable.record import Claimed, Ending, Record, RunTaken, Write, Written
+from app.durable.records import Records
+from app.errors import RunCancelled, ShuttingDown, StateUnavailable
+from app.limits.allowance import Growth
+from app.runs.context import RunContext
+from app.runs.events import Event, RunFailed, RunFinished
+from app.runs.handle import RunHandle
+from app.runs.journal import Earlier
+from app.runs.resuming import carried_of
+from app.telemetry.logs import log
+
+TOGETHER_SECONDS = 0.01
+"""How long after a write events are collected for the next."""
+TOGETHER = 32
+"""So many are not collected any further."""
+PATIENCE_SECONDS = 60.0
+"""How long a run waits for a store that is away."""
+
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
+_LAST_WORDS_SECONDS = 2.0
+
+
+class Readers(Protocol):
+    """Those of this process: they need not ask the store for what is worked on here."""
+
+    def works_on(self, run_id: str) -> None:
+        """This process works on the run, and tells all that it writes."""
+
+    def leaves(self, run_id: str) -> None:
+        """It does not any more."""
+
+    def tell(self, run_id: str, first: int, events: Sequence[bytes]) -> None:
+        """Events that were written, encoded, from this number on."""
+
+
+Deliver = Callable[[Record, Ending, int], bytes]
+"""What the outbox gets of a run that ends so, with its last event's number."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class RunJournal:
+    """Of a run that this process has claimed."""
+
+    def __init__(
+        self,
+        run: RunContext,
+        handle: RunHandle,
+        claimed: Claimed,
+        earlier: Earlier | None,
+        seconds: float,
+        records: Records,
+        readers: Readers,
+        deliver: Deliver,
+    ) -> None:
+        self.earlier = earlier
+        self.seconds = seconds
+        self.detached = False
+        self.last = claimed.record.last_event
+        """The number of the last event."""
+        self._run, self._handle, self._claimed = run, handle, claimed
+        self._records, self._readers, self._deliver = records, readers, deliver
+        self._steps = self._marked_steps = claimed.record.steps
+        self._events: list[bytes] = []
+        self._told = self._marked_event = self.last
+        self._paid = 0
+        self._carried = b""
+        self._turn = asyncio.Lock()  # one write after the other
+        self._timer: asyncio.Handle | None = None
+        self._written_at = 0.0
+        self._leaving = self._ending = False
+        self.due_again: float | None = None
+        """Handed back: after so many seconds another worker may have it."""
+        self._flushes: set[asyncio.Task[None]] = set()
+
+    @property
+    def run_id(self) -> str:
+        return self._claimed.claim.run_id
+
+    def emit(self, event: Event) -> None:
+        self.last += 1
+        self._events.append(encode_event(event))
+        if self._timer is None:
+            self._schedule()
+        elif len(self._events) == TOGETHER and not self._turn.locked():
+            self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_soon(self._begin_flush)
+
+    def mark(self) -> None:
+        self._marked_steps, self._marked_event = len(self._run.steps), self.last
+        self._paid = len(self._run.reservation.steps)
+        if self._timer is None:
+            self._schedule()
+
+    async def checkpoint(self, growth: Growth | None = None) -> None:
+        self.mark()
+        async with self._turn:
+            if growth is not None or self._marked_steps > self._steps:
+                await self._write(growth)
+        if self._leaving:
+            await self.hand_back()
+            self._detach()
+
+    async def end(self, event: RunFinished | RunFailed) -> None:
+        self._handle.commit()
+        self._ending = True
+        self.emit(event)
+        self.mark()
+        ending = ending_of(event)
+        if self._claimed.record.work.webhook is not None:
+            ending = replace(ending, delivery=self._deliver(self._claimed.record, ending, self.last))
+        async with self._turn:
+            await self._write(None, ending)
+
+    async def hand_back(self, after_seconds: float = 0.0) -> None:
+        """What is not written is, if that takes no more than a moment: what a call that was cut has cost."""
+        if self.detached:
+            return
+        self._handle.commit()
+        cut_from = self._marked_event + 1 if self.last > self._marked_event else 0
+        self._marked_steps, self._paid = len(self._run.steps), len(self._run.reservation.steps)
+        try:
+            async with asyncio.timeout(_LAST_WORDS_SECONDS), self._turn:
+                if self._marked_steps > self._steps or self._events:
+                    await self._write(None, None, carried_of(self._run, handed_back=True, cut_from=cut_from))
+                await self._records.hand_back(self._claimed.claim, after_seconds=after_seconds)
+        except (TimeoutError, RunTaken, StateUnavailable) as error:
+            log.warning("run.not_handed_back", run_id=self.run_id, error=type(error).__name__)
+        else:
+            self.due_again = after_seconds
+            log.info("run.handed_back", run_id=self.run_id, after_seconds=after_seconds)
+        self._let_go()
+
+    def leave(self) -> None:
+        """Hand the run back after its current step."""
+        self._leaving = True
+
+    def cut(self) -> None:
+        """Hand the run back now."""
+        self._handle.fail(ShuttingDown.now())
+
+    def lose(self) -> None:
+        """The claim does not hold any more. One whose end is being written learns by that whether it did."""
+        if not (self.detached or self._ending):
+            self._let_go()
+            self._handle.drop()
+
+    def cancel(self) -> None:
+        self._handle.fail(RunCancelled())
+
+    def _schedule(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = self._written_at + TOGETHER_SECONDS
+        self._timer = loop.call_at(due, self._begin_flush) if loop.time() < due else loop.call_soon(self._begin_flush)
+
+    def _begin_flush(self) -> None:
+        self._timer = None
+        if self._turn.locked() or self.detached:
+            return  # whoever writes looks again
+        if self._events or self._marked_steps > self._steps:
+            task = asyncio.create_task(self._flush())
+            self._flushes.add(task)
+            task.add_done_callback(self._flushes.discard)
+
+    async def _flush(self) -> None:
+        async with self._turn:
+            if self._events or self._marked_steps > self._steps:
+                await self._write(None)
+
+    async def _write(self, growth: Growth | None, ending: Ending | None = None, carried: object = None) -> None:
+        """What is marked and, where no step waits, the events after it."""
+        run, limiter = self._run, self._run.services.limiter
+        steps, paid = self._marked_steps, self._paid
+        has_steps = steps > self._steps
+        count = self._marked_event - self._told if has_steps else len(self._events)
+        events = tuple(self._events[:count])
+        carried_now = _encode(carried or carried_of(run)) if has_steps or carried else b""
+        write = Write(
+            self._claimed.claim,
+            first_step=self._steps + 1,
+            steps=tuple(map(_encode, run.steps[self._steps : steps])),
+            first_event=self._told + 1,
+            events=events,
+            carried=b"" if carried_now == self._carried else carried_now,
+            settlement=limiter.settlement(run.reservation, growth, paid, over=ending is not None),
+            ending=ending,
+        )
+        self._written_at = asyncio.get_running_loop().time()
+        written = await self._send(write)
+        del self._events[:count]
+        self._steps, self._told, self._carried = steps, self._told + count, carried_now or self._carried
+        if write.settlement is not None or ending is not None:
+            limiter.settled(run.reservation, written.settlement, growth, paid)
+        if events:
+            self._readers.tell(self.run_id, write.first_event, events)
+        if written.cancelling and ending is None:
+            self.cancel()
+        if self._timer is None and ending is None and (self._events or self._marked_steps > self._steps):
+            self._schedule()
+
+    async def _send(self, write: Write) -> Written:
+        loop = asyncio.get_running_loop()
+        until, pause = (
+            min(loop.time() + PATIENCE_SECONDS, max(self._run.ends_at, loop.time() + 5.0)),
+            _FIRST_PAUSE_SECONDS,
+        )
+        while True:
+            try:
+                return await self._records.write(write)
+            except RunTaken as error:
+                log.warning("run.taken", run_id=self.run_id, lost=error.lost)
+                self._detach()
+            except StateUnavailable as error:
+                if loop.time() >= until:
+                    log.warning("run.abandoned", run_id=self.run_id, error=repr(error.__cause__))
+                    self._detach()
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def _detach(self) -> NoReturn:
+        """End the run, and the task that would write."""
+        self._ending = False
+        self.lose()
+        raise asyncio.CancelledError
+
+    def _let_go(self) -> None:
+        self.detached = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._run.services.limiter.leave(self._run.reservation)
+
+
+def ending_of(event: RunFinished | RunFailed) -> Ending:
+    """What the record says of a run with this last event."""
+    if isinstance(event, RunFinished):
+        return Ending("succeeded", answer=_encode(event.answer))
+    return Ending("cancelled" if isinstance(event.error, RunCancelled) else "failed", error=encode_error(event.error))

@@ -1,0 +1,26 @@
+"""The Lua scripts beside this file. Each is atomic, and goes by the server's clock: those of workers do not matter.
+
+A script that writes to a run compares its claim's number first. Keys beside KEYS are made of the run's id and owner;
+all begin with the hash tag of limits, and so are in one slot of a cluster. `bounds` are set by records.py.
+"""
+
+from pathlib import Path
+
+from app.limits.scripts import clock, settling
+
+_HERE = Path(__file__).parent
+
+
+def _read(name: str, before: str) -> str:
+    return before + "".join((_HERE / f"{part}.lua").read_text(encoding="utf-8") for part in ("run", name))
+
+
+CREATE = _read("create", clock())
+LIST = _read("list", clock())
+CLAIM = _read("claim", clock())
+RENEW = _read("renew", clock())
+WRITE = _read("write", f"{clock()}local settle\n")
+WRITE_SETTLED = _read("write", settling())
+HAND_BACK = _read("hand_back", clock())
+CANCEL = _read("cancel", clock())
+DUE = _read("due", clock())

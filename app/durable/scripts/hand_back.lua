@@ -1,0 +1,17 @@
+-- Let go of a run, which is due again after so many ms. One of which nothing is written has not begun yet.
+-- KEYS: the record. ARGV: run, claim, ms.
+-- Returns 1, or 0 for a claim that does not hold any more.
+
+local id, key = ARGV[1], KEYS[1]
+local fields = redis.call('HMGET', key, 'claim', 'status', 'priority', 'cancelling', 'last_event', 'steps')
+if fields[1] ~= ARGV[2] or fields[2] ~= 'running' then
+  return 0
+end
+local due = fields[4] == '1' and now or now + ARGV[3]
+redis.call('HSET', key, 'status', 'queued', 'due', whole(due))
+if fields[5] == '0' and fields[6] == '0' then
+  redis.call('HSET', key, 'started', '0')
+end
+redis.call('ZREM', LEASES, id)
+look_at(id, fields[3], due)
+return 1

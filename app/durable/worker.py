@@ -1,0 +1,154 @@
+"""A worker: takes runs that are due, and those that its process begins itself, until it is to stop."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from random import uniform
+from typing import Any
+
+from app.access.identity import Identity
+from app.durable.claimed_runs import ClaimedRuns
+from app.durable.engine import Engine
+from app.durable.journal import Readers
+from app.durable.record import Claimed, Created, NewRun, Record
+from app.durable.records import Records
+from app.errors import StateUnavailable
+from app.runs.runner import Runner
+from app.settings import Settings
+from app.telemetry import metrics
+from app.telemetry.logs import log
+from app.telemetry.traces import Tracing
+
+RECONCILE_SECONDS = 1.0
+"""How often a worker looks for runs that are due, whatever the queue believes."""
+STEP_SECONDS = 2.0
+"""How long the current step of a run may take before it is handed back; a longer one is cut."""
+_LAST_WORDS_SECONDS = 3.0
+
+
+class Worker:
+    """Built once a process. Without `run` it works only on the runs that its process begins."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        records: Records,
+        engine: Engine,
+        runner: Runner,
+        identity: Identity,
+        tracing: Tracing,
+        readers: Readers,
+    ) -> None:
+        self._records, self._engine = records, engine
+        self._claimed = ClaimedRuns(settings, records, engine, runner, identity, tracing, readers)
+        self._most = settings.workers
+        self._places = asyncio.Semaphore(self._most)
+        self._here: set[str] = set()  # runs that this process has begun
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        records.on_due(lambda run_id: self._start(self._ring(run_id)))
+
+    async def work(self, run_id: str) -> None:
+        """Work on the run until it is over, or another worker's. Does not raise."""
+        async with self._places:
+            if self._stopping.is_set() or run_id in self._claimed.journals:
+                return
+            try:
+                claimed = await self._records.claim(run_id)
+            except StateUnavailable:
+                return  # it is found again
+            if claimed is not None:
+                await self._start(self._claimed.work_on(claimed))
+
+    def begin(self, created: Created, new: NewRun) -> None:
+        """Work on a run that was created to be worked on `here`. It takes no worker's place."""
+        if created.claim is not None:
+            now = time.time()
+            record = Record(
+                new.work, new.owner, new.agent, "running", created.created_at or now, started_at=now, claims=1
+            )
+            task = self._start(self._claimed.work_on(Claimed(created.claim, record, ())))
+            self._here.add(created.run_id)
+            task.add_done_callback(lambda _: self._here.discard(created.run_id))
+
+    def cancel(self, run_id: str) -> None:
+        """End the run, if it is worked on here."""
+        if (journal := self._claimed.journals.get(run_id)) is not None:
+            journal.cancel()
+
+    async def run(self) -> None:
+        """Take runs until `stop` is called, or the task is cancelled; those of others are handed back then."""
+        serving: list[asyncio.Task[Any]] = [asyncio.create_task(self._serve()), asyncio.create_task(self._reconcile())]
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait([*serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in serving:
+                if task.done():
+                    task.result()  # raises: whoever supervises begins anew
+        finally:
+            for task in (*serving, stopping):
+                task.cancel()
+            await asyncio.wait([*serving, stopping])
+        await self._left()
+
+    def stop(self) -> None:
+        """Take no more runs, and hand back those there are, each after its current step. Runs that were begun here go
+        on for as long as their process lets them."""
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        for run_id, journal in self._claimed.journals.items():
+            if run_id not in self._here:
+                journal.leave()
+        asyncio.get_running_loop().call_later(STEP_SECONDS, self._cut)
+
+    async def aclose(self) -> None:
+        """Hand back what is left."""
+        self.stop()
+        self._here.clear()
+        self._cut()
+        await self._left()
+        await self._claimed.aclose()
+        await self._engine.close()
+
+    def _cut(self) -> None:
+        for run_id, journal in list(self._claimed.journals.items()):
+            if run_id not in self._here:
+                journal.cut()
+
+    async def _left(self) -> None:
+        try:
+            async with asyncio.timeout(STEP_SECONDS + _LAST_WORDS_SECONDS):
+                while self._claimed.journals.keys() - self._here:  # noqa: ASYNC110 - runs tell nobody of their end
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            log.warning("runs.left", runs=len(self._claimed.journals))
+
+    async def _serve(self) -> None:
+        if self._most:
+            await self._engine.serve(self.work, most=self._most)
+        else:
+            await self._stopping.wait()
+
+    async def _reconcile(self) -> None:
+        while self._most:
+            await asyncio.sleep(RECONCILE_SECONDS * uniform(0.75, 1.25))  # noqa: S311 - no secret
+            try:
+                if not self._places.locked():
+                    for run_id in await self._records.due(self._most):
+                        self._start(self.work(run_id))
+                metrics.RUN_QUEUE_AGE.set(await self._records.queue_age())
+            except StateUnavailable:
+                continue  # the next look finds it
+        await self._stopping.wait()
+
+    async def _ring(self, run_id: str) -> None:
+        with suppress(StateUnavailable):  # it is found without
+            await self._engine.ring(run_id)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,1 @@
+"""HTTP requests to addresses that callers name: they reach the public internet and no other network."""

@@ -1,0 +1,29 @@
+"""A provider, and both stores: the one in this process, and a real server."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.state.redis import connect
+from app.state.store import Store
+from tests.batches.provider import BatchProvider
+from tests.redis_server import RedisServer
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[BatchProvider]:
+    async with BatchProvider() as provider:
+        yield provider
+
+
+@pytest.fixture(params=["in-process", "real"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    """An empty one."""
+    if request.param == "real":
+        server: RedisServer = request.getfixturevalue("redis_server")
+        server.ask("FLUSHALL")
+        store = connect(server.url)
+    else:
+        store = connect(None)
+    yield store
+    await store.aclose()

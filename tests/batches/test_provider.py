@@ -1,0 +1,289 @@
+"""Batches through a provider's batch API: what is sent, what comes back, and what it costs, to the unit."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from app.batches.record import Batch
+from app.messages import NANOS, Usage
+from app.models.prices import price_of
+from app.state.store import Store
+from tests.batches.provider import INPUT, OUTPUT, READ, WRITTEN, BatchProvider
+from tests.batches.stage import MODEL, Process, process, settings_for
+from tests.doubles import ADA
+from tests.limits.stage import standing
+from tests.models.servers import Reply
+
+Make = Callable[..., Process]
+WHOLE_INPUT = INPUT + READ + WRITTEN
+
+
+@pytest.fixture
+async def make(provider: BatchProvider, store: Store) -> AsyncIterator[Make]:
+    """Makes processes that share a store."""
+    made: list[Process] = []
+
+    def one(*, lease_seconds: float = 30.0, **settings: Any) -> Process:
+        made.append(process(settings_for(provider, **settings), store, lease_seconds=lease_seconds))
+        return made[-1]
+
+    yield one
+    for each in made:
+        await each.models.aclose()
+
+
+async def carry_on(batch: Batch, *processes: Process, until: str = "ended", seconds: float = 10.0) -> Batch:
+    end = time.monotonic() + seconds
+    while True:
+        for each in processes:
+            await each.step()
+        found = await processes[0].read(batch)
+        if found.status == until:
+            return found
+        assert time.monotonic() < end, found
+        await asyncio.sleep(0.003)
+
+
+def nanos(place: int) -> int:
+    """Of the answer to the request of that place in its batch: half the price, of the cache's tokens as well."""
+    price = price_of(MODEL)
+    assert price is not None
+    rates = price.rates(WHOLE_INPUT)
+    usd = (
+        INPUT * rates.input + READ * rates.cache_read + WRITTEN * rates.cache_write + (OUTPUT + place) * rates.output
+    ) / 2_000_000
+    return round(usd * NANOS)
+
+
+async def test_answers_come_back_in_the_order_of_the_inputs_at_half_the_price(
+    make: Make, provider: BatchProvider
+) -> None:
+    one = make(budget_user_day_usd=10)
+    batch = await one.submit([f"question {n}" for n in range(5)])
+    assert (batch.way, batch.status) == ("provider", "queued")
+    await one.step()
+    assert (await one.read(batch)).status == "running"
+    provider.end()
+    done = await carry_on(batch, one)
+    results = await one.results(batch)
+    assert [each["custom_id"] for each in results] == [f"c-{n}" for n in range(5)]
+    assert [each["answer"] for each in results] == [f"echo: question {n}" for n in range(5)]
+    assert results[2]["usage"] == {
+        "input_tokens": WHOLE_INPUT,
+        "output_tokens": OUTPUT + 2,
+        "cache_read_tokens": READ,
+        "cache_write_tokens": WRITTEN,
+    }
+    assert [round(each["cost_usd"] * NANOS) for each in results] == [nanos(n) for n in range(5)]
+    total = sum(nanos(n) for n in range(5))
+    assert (done.nanos, done.counts["succeeded"]) == (total, 5)
+    assert done.usage == Usage(5 * WHOLE_INPUT, 5 * OUTPUT + 10, 5 * READ, 5 * WRITTEN)
+    usd = (await standing(one.limiter))["user"].usd
+    assert (round(usd.spent * NANOS), usd.reserved) == (total, 0)
+    (row,) = await one.limiter.usage.of_user("ada", 1)
+    assert (row.calls, row.input_tokens, row.cache_read_tokens) == (5, 5 * WHOLE_INPUT, 5 * READ)
+    assert round(row.cost_usd * NANOS) == total
+
+
+async def test_the_provider_is_sent_no_tools_and_no_words_but_the_inputs(make: Make, provider: BatchProvider) -> None:
+    one = make()
+    batch = await one.submit(["hello"], max_tokens=7, temperature=0.5)
+    await one.step()
+    (sent,) = provider.sent
+    assert sent["custom_id"] == f"{batch.id}_0"
+    assert sent["params"] == {
+        "model": "claude-haiku-4-5",
+        "max_tokens": 7,
+        "system": [{"type": "text", "text": "Be brief."}],
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "hello"}]}],
+        "temperature": 0.5,
+    }
+
+
+async def test_each_input_is_told_what_became_of_it(make: Make, provider: BatchProvider) -> None:
+    one = make()
+    batch = await one.submit(["a", "fail b", "expire c", "empty d", "refuse e"])
+    await one.step()
+    provider.end()
+    done = await carry_on(batch, one)
+    results = await one.results(batch)
+    kinds = [each["error"] and each["error"]["type"].rpartition(":")[2] for each in results]
+    assert kinds == [None, "model-unavailable", "expired", "model-unavailable", None]
+    assert "words of the provider" not in str(results)
+    assert (results[4]["answer"], results[4]["finish_reason"]) == ("", "refusal")
+    assert [each["cost_usd"] > 0 for each in results] == [True, False, False, True, True]
+    assert dict(done.counts) == {"succeeded": 2, "failed": 2, "cancelled": 0, "expired": 1}
+
+
+async def test_a_batch_is_sent_once_though_every_step_is_another_process(make: Make, provider: BatchProvider) -> None:
+    processes = [make() for _ in range(3)]
+    batch = await processes[0].submit([str(n) for n in range(7)])
+    await asyncio.gather(*(each.step() for each in processes))
+    provider.end()
+    done = await carry_on(batch, *processes)
+    assert (provider.created, done.counts["succeeded"]) == (1, 7)
+
+
+async def test_a_reply_that_is_lost_does_not_pay_twice(make: Make, provider: BatchProvider) -> None:
+    """As after a crash between the provider's taking it and our noting so."""
+    one, two = make(), make()
+    provider.next_creates = [None]
+    batch = await one.submit(["a", "b"])
+    await one.step()
+    assert provider.created == 1
+    await asyncio.sleep(0.2)  # longer than the grace: it is still there, and not known whose
+    await two.step()
+    provider.end()
+    done = await carry_on(batch, two)
+    assert (provider.created, done.counts["succeeded"]) == (1, 2)
+
+
+async def test_what_the_provider_never_got_is_sent_again(make: Make, provider: BatchProvider) -> None:
+    one = make()
+    provider.next_creates = [Reply(status=0, ending="reset")]
+    batch = await one.submit(["a", "b"])
+    await one.step()
+    assert provider.created == 0
+    provider.ends_at_once = True
+    done = await carry_on(batch, one)
+    assert (provider.created, done.counts["succeeded"]) == (1, 2)
+
+
+async def test_another_batch_of_the_same_size_is_not_taken_for_ours(make: Make, provider: BatchProvider) -> None:
+    one = make()
+    provider.ends_at_once = True
+    await carry_on(await one.submit(["x", "y"]), one)
+    theirs = {**provider.batches.pop("msgbatch_1"), "id": "msgbatch_theirs"}
+    theirs["results_url"] = theirs["results_url"].replace("msgbatch_1", "msgbatch_theirs")
+    provider.batches["msgbatch_theirs"] = theirs
+    provider.lines["msgbatch_theirs"] = [
+        line.replace(b'"custom_id": "', b'"custom_id": "x') for line in provider.lines.pop("msgbatch_1")
+    ]
+    provider.next_creates = [Reply(status=0, ending="reset")]
+    batch = await one.submit(["a", "b"])
+    done = await carry_on(batch, one)
+    assert [each["answer"] for each in await one.results(batch)] == ["echo: a", "echo: b"]
+    assert (provider.created, done.counts["succeeded"]) == (2, 2)
+
+
+async def test_results_that_break_off_count_once(make: Make, provider: BatchProvider) -> None:
+    one = make(budget_user_day_usd=10)
+    batch = await one.submit([str(n) for n in range(4)])
+    await one.step()
+    provider.end()
+    provider.cut_results = 2
+    done = await carry_on(batch, one)
+    total = sum(nanos(n) for n in range(4))
+    assert done.nanos == total
+    assert round((await standing(one.limiter))["user"].usd.spent * NANOS) == total
+    assert (await one.limiter.usage.of_user("ada", 1))[0].calls == 4
+
+
+async def test_a_provider_that_is_busy_is_asked_again_later(make: Make, provider: BatchProvider) -> None:
+    one = make()
+    busy = Reply([b'{"type":"error","error":{"type":"rate_limit_error"}}'], 429, {"retry-after": "0"})
+    provider.next_creates = [busy, busy]
+    provider.ends_at_once = True
+    batch = await one.submit(["a"])
+    done = await carry_on(batch, one)
+    assert (done.counts["succeeded"], done.failures, provider.created) == (1, 0, 1)
+
+
+async def test_credentials_that_the_provider_refuses_fail_the_inputs(make: Make, provider: BatchProvider) -> None:
+    one = make(budget_user_day_usd=10)
+    provider.next_creates = [Reply([b'{"type":"error","error":{"type":"authentication_error"}}'], 401)]
+    batch = await one.submit(["a", "b"])
+    done = await carry_on(batch, one)
+    assert (done.counts["failed"], provider.created) == (2, 0)
+    assert [each["error"]["status"] for each in await one.results(batch)] == [503, 503]
+    assert (await standing(one.limiter))["user"].usd.reserved == 0
+
+
+async def test_a_server_without_the_api_has_them_go_through_the_queue(make: Make, provider: BatchProvider) -> None:
+    one = make(budget_user_day_usd=10)
+    provider.next_creates = [Reply([b'{"error":"no such path"}'], 404)]
+    batch = await one.submit(["a", "b"])
+    await one.step()
+    await one.step()
+    found = await one.read(batch)
+    assert (found.way, found.status, dict(found.open)) == ("queue", "running", {0: True, 1: True})
+    assert (await standing(one.limiter))["user"].usd.reserved == 0
+
+
+async def test_cancelled_before_it_began_nothing_is_sent(make: Make, provider: BatchProvider) -> None:
+    one = make()
+    batch = await one.submit(["a", "b"])
+    assert await one.batches.cancel(ADA, batch.id) == "cancelled"
+    assert await one.step() == 0
+    found = await one.read(batch)
+    assert (found.status, found.counts["cancelled"], provider.created) == ("cancelled", 2, 0)
+    assert [each["error"]["type"] for each in await one.results(batch)] == ["urn:agent-api:problem:cancelled"] * 2
+
+
+async def test_cancelled_at_the_provider_what_was_answered_is_kept_and_paid(
+    make: Make, provider: BatchProvider
+) -> None:
+    one = make(budget_user_day_usd=10)
+    batch = await one.submit(["a", "b", "c"])
+    await one.step()
+    assert await one.batches.cancel(ADA, batch.id) == "cancelling"
+    await one.step()
+    assert provider.batches["msgbatch_1"]["processing_status"] == "canceling"
+    provider.end()
+    done = await carry_on(batch, one, until="cancelled")
+    assert dict(done.counts) == {"succeeded": 1, "failed": 0, "cancelled": 2, "expired": 0}
+    assert done.nanos == nanos(0)
+    assert round((await standing(one.limiter))["user"].usd.spent * NANOS) == nanos(0)
+
+
+async def test_a_budget_is_reserved_before_and_bounds_what_is_sent(make: Make, provider: BatchProvider) -> None:
+    one = make(budget_user_day_usd=0.006, max_tokens=1000)
+    batch = await one.submit([str(n) for n in range(100)])
+    provider.ends_at_once = True
+    most = 0.0
+    while (await one.read(batch)).status != "ended":
+        await one.step()
+        usd = (await standing(one.limiter))["user"].usd
+        most = max(most, usd.spent + usd.reserved)
+        await asyncio.sleep(0.002)
+    assert 0 < most <= 0.006
+    done = await one.read(batch)
+    assert done.counts["succeeded"] >= 5
+    assert done.counts["failed"] == 100 - done.counts["succeeded"] > 0
+    last = (await one.results(batch))[-1]
+    assert (last["custom_id"], last["error"]["type"]) == ("c-99", "urn:agent-api:problem:budget-exceeded")
+    assert round((await standing(one.limiter))["user"].usd.spent * NANOS) == done.nanos
+
+
+async def test_an_input_that_costs_more_than_a_run_may_is_refused_alone(make: Make, provider: BatchProvider) -> None:
+    one = make(max_cost_usd=0.002)
+    provider.ends_at_once = True
+    batch = await one.submit(["a", "b" * 30_000, "c"])
+    done = await carry_on(batch, one)
+    results = await one.results(batch)
+    assert [each["answer"] for each in results] == ["echo: a", None, "echo: c"]
+    assert results[1]["error"]["type"] == "urn:agent-api:problem:request-too-expensive"
+    assert (done.counts["succeeded"], len(provider.sent)) == (2, 2)
+
+
+async def test_a_worker_that_lost_its_lease_writes_nothing(make: Make, provider: BatchProvider) -> None:
+    one, two = make(lease_seconds=0.05), make()
+    batch = await one.submit(["a"])
+    (stale,) = await one.records.take(1)
+    await asyncio.sleep(0.1)
+    provider.ends_at_once = True
+    done = await carry_on(batch, two)
+    await one.coordinator.step(stale)
+    assert (provider.created, (await one.read(batch)).nanos) == (1, done.nanos)
+
+
+async def test_it_begins_at_its_time(make: Make, provider: BatchProvider) -> None:
+    one = make()
+    batch = await one.submit(["a"], start_at=time.time() + 0.3)
+    assert await one.step() == 0
+    assert ((await one.read(batch)).status, provider.created) == ("queued", 0)
+    provider.ends_at_once = True
+    assert (await carry_on(batch, one)).started_at >= batch.start_at

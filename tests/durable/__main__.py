@@ -1,0 +1,31 @@
+"""`python -m tests.durable [NAME …]`: runs whose workers die, in long; or those named. Takes about 6 minutes.
+
+Prints the figures of each as it ends. Leaves with 1 when a goal is missed.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.durable.killing import killing
+from tests.durable.leaving import quiet, stopped
+from tests.resilience.goals import Sheet
+from tests.soak import Scenario, main
+
+
+async def _quiet(folder: Path) -> list[Sheet]:
+    return [await quiet(folder)]
+
+
+async def _stopped(folder: Path) -> list[Sheet]:
+    return [await stopped(folder, seconds=60)]
+
+
+async def _killing(folder: Path) -> list[Sheet]:
+    return [await killing(folder, runs=1_000, limit_seconds=600)]
+
+
+RUNS: Mapping[str, Scenario] = {"quiet": _quiet, "stopped": _stopped, "killing": _killing}
+
+if __name__ == "__main__":
+    sys.exit(main(RUNS))

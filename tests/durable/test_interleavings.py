@@ -1,0 +1,325 @@
+"""Any interleaving of two workers, whose leases run out at any time: nothing is written twice, lost, or written with a
+claim that is gone, and each model call is settled once."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
+from msgspec import Struct, field
+
+from app.access.principal import Principal
+from app.durable import keys
+from app.durable.record import Claim, Claimed, Ending, OnBusy, RunTaken, Write
+from app.durable.records import Records
+from app.errors import SessionBusy
+from app.limits.calls import Calls
+from app.limits.limiter import Limiter
+from app.limits.reservation import Held, Reservation
+from app.messages import Usage
+from app.settings import load
+from app.state.redis import connect
+from tests.durable.stage import OWNER, brief, event, new_run
+from tests.redis_server import RedisServer
+
+T = TypeVar("T")
+ADA = Principal("ada", authenticated=True)
+MOST = (1_000_000, 10**9)
+COST = (Usage(10, 5), 0.001)
+CRASHES = 3
+KEPT, LIMITED = brief(run_crashes=CRASHES), load(None, budget_user_day_usd=1_000)
+
+
+class Model(Struct):
+    """What a run has to be like."""
+
+    run_id: str
+    session: str
+    status: str = "queued"
+    claim: int = 0
+    lapsed: bool = False
+    crashes: int = 0
+    cancelling: bool = False
+    steps: list[bytes] = field(default_factory=list)
+    events: list[bytes] = field(default_factory=list)
+
+    @property
+    def unfinished(self) -> bool:
+        return self.status in ("queued", "running")
+
+
+class Hold(Struct):
+    """A worker's hold on a run, which may be gone."""
+
+    claim: Claim
+    steps: int
+    events: int
+    reservation: Reservation
+
+
+class Interleavings(RuleBasedStateMachine):
+    url: str | None = None
+    runs = Bundle("runs")
+    holds = Bundle("holds")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.Runner()
+        self.models: dict[str, Model] = {}
+        self.settled = 0
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run(work)
+
+    @initialize()
+    def start(self) -> None:
+        async def make() -> None:
+            self.store = connect(self.url)
+            await self.store.call("FLUSHALL")
+            self.workers = [Records(self.store, KEPT) for _ in range(2)]
+            self.limiters = [Limiter(LIMITED, self.store) for _ in range(2)]
+
+        self.do(make())
+
+    def teardown(self) -> None:
+        self.do(self.store.aclose())
+        self.loop.close()
+
+    @rule(
+        target=runs, session=st.sampled_from(["", "", "s"]), on_busy=st.sampled_from(["reject", "enqueue", "interrupt"])
+    )
+    def create(self, session: str, on_busy: OnBusy) -> str:
+        run_id = f"run-{len(self.models)}"
+        others = self.line(session)
+        creating = self.workers[0].create(new_run(run_id, session=session, on_busy=on_busy))
+        if others and on_busy == "reject":
+            with pytest.raises(SessionBusy) as refused:
+                self.do(creating)
+            assert refused.value.run_id == others[0].run_id
+            return others[0].run_id
+        self.do(creating)
+        self.models[run_id] = Model(run_id, session)
+        for other in others if on_busy == "interrupt" else []:
+            other.cancelling = True
+            self.end_idle(other)
+        return run_id
+
+    def line(self, session: str) -> list[Model]:
+        """Runs of the session that are not over, in turn."""
+        return [model for model in self.models.values() if session and model.session == session and model.unfinished]
+
+    def claimable(self, model: Model) -> bool:
+        if model.status == "running":
+            return model.lapsed
+        first = self.line(model.session)[:1]
+        return model.status == "queued" and (model.cancelling or not first or first[0] is model)
+
+    def end_idle(self, model: Model) -> None:
+        """It is to be cancelled, and no worker has it."""
+        if self.claimable(model):
+            model.claim += 1
+            model.crashes += model.status == "running"
+            self.finish(model, "cancelled", b"run.failed")
+
+    def finish(self, model: Model, status: str, last: bytes) -> None:
+        model.status = status
+        model.events.append(last)
+
+    @rule(target=holds, run=runs, at=st.integers(0, 1))
+    def take(self, run: str, at: int) -> tuple[int, Hold] | None:
+        claimed = self.do(self.workers[at].claim(run))
+        return None if self.taken(self.models[run], claimed) else (at, self.do(self.hold(at, claimed)))
+
+    def taken(self, model: Model, claimed: Claimed | None) -> bool:
+        """Whether there is nothing to work on. Checks the claim."""
+        if not self.claimable(model):
+            assert claimed is None
+            return True
+        model.claim += 1
+        model.crashes += model.status == "running"
+        if model.cancelling:
+            self.finish(model, "cancelled", b"run.failed")
+        elif model.crashes >= CRASHES:
+            self.finish(model, "failed", b"run.failed")
+        else:
+            model.status, model.lapsed = "running", False
+            assert claimed is not None
+            assert claimed.claim.number == model.claim
+            assert list(claimed.steps) == model.steps
+            assert claimed.record.last_event == len(model.events)
+            return False
+        assert claimed is None
+        return True
+
+    async def hold(self, at: int, claimed: Claimed | None) -> Hold:
+        assert claimed is not None
+        run_id, carried = claimed.claim.run_id, claimed.record.carried
+        if carried:
+            reservation = self.limiters[at].resume(ADA, msgspec.json.decode(carried, type=Held))
+        else:
+            reservation = self.limiters[at].reservation(ADA, "chat", run_id, MOST)
+        await self.limiters[at].reserve(reservation, lambda _: None)
+        return Hold(claimed.claim, len(claimed.steps), claimed.record.last_event, reservation)
+
+    @rule(held=holds, steps=st.integers(0, 2), count=st.integers(0, 3), ends=st.booleans(), again=st.integers(0, 2))
+    def write(self, held: tuple[int, Hold] | None, steps: int, count: int, ends: bool, again: int) -> None:
+        """With `again`, it is sent so many times more, as if the reply had been lost."""
+        if held is None:
+            return
+        at, hold = held
+        model = self.models[hold.claim.run_id]
+        holds = (model.status, model.claim) == ("running", hold.claim.number)
+        new_steps = [b'{"of":"%d.%d"}' % (hold.claim.number, hold.steps + number) for number in range(1, steps + 1)]
+        new_events = [event(hold.events + number) for number in range(1, count + 1)]
+        new_events += [b"run.finished {}"] * ends
+        reservation = hold.reservation
+        reservation.ended = ends
+        for _ in new_steps:
+            reservation.record("m", *COST)
+        recorded = len(reservation.steps)
+        settlement = Calls(60, 86_400).settlement(reservation) if steps or ends else None
+        held_then = msgspec.structs.replace(
+            reservation.held, steps=reservation.held.steps + recorded - reservation.sent
+        )
+        write = Write(
+            hold.claim,
+            hold.steps + 1,
+            tuple(new_steps),
+            hold.events + 1,
+            tuple(new_events),
+            carried=msgspec.json.encode(held_then) if steps else b"",
+            settlement=settlement,
+            ending=Ending("succeeded", answer=b"{}") if ends else None,
+        )
+        for _ in range(again + 1):
+            if holds:
+                written = self.do(self.workers[at].write(write))
+                assert written.cancelling == model.cancelling or ends
+            else:
+                with pytest.raises(RunTaken) as refused:
+                    self.do(self.workers[at].write(write))
+                assert not refused.value.lost
+        reservation.recorded(recorded)
+        if not holds:
+            return
+        hold.steps += steps
+        hold.events += len(new_events)
+        model.steps += new_steps
+        model.events += new_events
+        self.settled += steps
+        if ends:
+            model.status = "succeeded"
+
+    @rule(held=consumes(holds), after=st.sampled_from([0.0, 0.0, 1_000.0]))
+    def hand_back(self, held: tuple[int, Hold] | None, after: float) -> None:
+        if held is None:
+            return
+        at, hold = held
+        model = self.models[hold.claim.run_id]
+        self.do(self.workers[at].hand_back(hold.claim))
+        if (model.status, model.claim) == ("running", hold.claim.number):
+            model.status, model.lapsed = "queued", False
+
+    @rule(held=holds)
+    def renew(self, held: tuple[int, Hold] | None) -> None:
+        if held is None:
+            return
+        at, hold = held
+        model = self.models[hold.claim.run_id]
+        kept = self.do(self.workers[at].renew([hold.claim]))
+        if (model.status, model.claim) == ("running", hold.claim.number):
+            model.lapsed = False
+            assert list(kept) == [(hold.claim, model.cancelling)]
+        else:
+            assert not kept
+
+    @rule(run=runs)
+    def lapse(self, run: str) -> None:
+        """Its worker has died, or only sleeps."""
+        model = self.models[run]
+        if model.status == "running":
+            seconds, micros = self.do(self.call("TIME"))
+            now = int(seconds) * 1000 + int(micros) // 1000
+            self.do(self.call("ZADD", keys.LEASES, now - 1, run))
+            model.lapsed = True
+
+    async def call(self, *command: str | int) -> Any:
+        return await self.store.call(*command)
+
+    @rule(run=runs)
+    def cancel(self, run: str) -> None:
+        model = self.models[run]
+        assert self.do(self.workers[1].cancel(OWNER, run)) == model.status
+        if model.unfinished:
+            model.cancelling = True
+            self.end_idle(model)
+
+    @rule()
+    def look_for_due(self) -> None:
+        found = self.do(self.workers[0].due())
+        waiting = [model for model in self.models.values() if self.claimable(model)]
+        for model in waiting:
+            if model.cancelling or model.crashes + model.lapsed >= CRASHES:
+                assert model.run_id not in found
+                self.taken(model, None)
+        expected = {model.run_id for model in waiting if model.unfinished}
+        assert set(found) >= expected, "a run would wait for ever"
+        assert set(found) - expected <= {model.run_id for model in self.models.values() if self.claimable(model)}
+
+    @invariant()
+    def nothing_is_lost_or_there_twice(self) -> None:
+        for model in self.models.values():
+            record = self.do(self.workers[0].read(OWNER, model.run_id))
+            assert record is not None
+            assert (record.status, record.claims, record.crashes) == (model.status, model.claim, model.crashes)
+            told = self.do(self.workers[1].events(OWNER, model.run_id, 0))
+            assert [number for number, _ in told] == list(range(1, len(model.events) + 1))
+            assert all(line.startswith(wanted) for (_, line), wanted in zip(told, model.events, strict=True))
+            assert self.do(self.call("LRANGE", keys.steps_key(model.run_id), 0, -1)) == model.steps
+
+    @invariant()
+    @precondition(lambda self: self.settled)
+    def each_call_is_settled_once(self) -> None:
+        (standing,) = self.do(self.limiters[0].usage.standings(ADA))
+        assert standing.tokens.spent == 15 * self.settled
+        assert round(standing.usd.spent * 1_000) == self.settled
+
+
+SETTINGS = settings(
+    max_examples=20,
+    stateful_step_count=25,
+    phases=[Phase.generate, Phase.reuse, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+class InProcess(Interleavings):
+    pass
+
+
+InProcess.TestCase.settings = SETTINGS
+
+
+class TestInProcess(InProcess.TestCase):  # type: ignore[misc, valid-type]
+    pass
+
+
+@pytest.fixture
+def _on_a_server(redis_server: RedisServer) -> None:
+    OnAServer.url = redis_server.url
+
+
+class OnAServer(Interleavings):
+    pass
+
+
+OnAServer.TestCase.settings = SETTINGS
+
+
+@pytest.mark.usefixtures("_on_a_server")
+class TestOnAServer(OnAServer.TestCase):  # type: ignore[misc, valid-type]
+    pass
