@@ -48,7 +48,6 @@ from app.durable.following import Following
 from app.durable.principals import principal_of
 from app.durable.records import Records
 from app.durable.runs import DurableRuns
-from app.durable.webhooks.message import delivery
 from app.durable.worker import Worker
 from app.limits.gate import Gate
 from app.limits.limiter import Limiter
@@ -117,7 +116,7 @@ class Parts:
         )
         self.identity = build_identity(settings)
         self.identity.on_look(self.runner.end_withdrawn)
-        self.records = Records(self.store, settings, delivery)
+        self.records = Records(self.store, settings)
         self.webhooks = None
         if settings.webhook_secrets_dir is not None:
             from app.durable.webhooks.webhooks import build_webhooks
