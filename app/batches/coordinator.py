@@ -79,7 +79,7 @@ class Coordinator:
     async def step(self, taken: Taken) -> None:
         """Do one step of a batch. Does not raise."""
         batch = taken.batch
-        current.set(RequestContext(batch.request_id, batch.traceparent[3:35], sampled=False))
+        current.set(RequestContext(batch.request_id, batch.traceparent[3:35]))
         try:
             async with asyncio.TaskGroup() as group:
                 keeping = group.create_task(self._keep(batch))
