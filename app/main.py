@@ -27,6 +27,7 @@ from app.api import (
     webhooks,
 )
 from app.api.authentication import document_authentication
+from app.api.batch_views import PATH as BATCHES_PATH
 from app.api.caller import Callers
 from app.api.cors import CrossOrigin
 from app.api.entrance import Entrance
@@ -284,7 +285,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             tracing=tracing,
             lifecycle=lifecycle,
             max_body_bytes=settings.max_body_bytes,
-            line_routes={batches.PATH: settings.batch_body_bytes},
+            line_routes={BATCHES_PATH: settings.batch_body_bytes},
             entrance=entrance,
         )
     )

@@ -11,7 +11,7 @@ from app.durable.engine import Engine
 from app.durable.following import Following
 from app.durable.keeping import NO_KEY, IdempotencyKey, Keeping
 from app.durable.making import Accepted, Begun, new_run, record_of
-from app.durable.record import OVER, SOON, Page, Record, RunStatus, Webhook
+from app.durable.record import OVER, SOON, Created, NewRun, Page, Record, RunStatus, Webhook
 from app.durable.records import Records
 from app.durable.run_events import RunEvents
 from app.durable.worker import Worker
@@ -70,16 +70,30 @@ class DurableRuns:
         if keeping.webhook is not None:
             await self._check_webhook(keeping.webhook, principal)
         headers = await self._limiter.count(principal, request.operation)
-        new = new_run(principal, request, keeping, key, agent, priority=priority, batch=batch)
-        created = await self._records.create(new)
+        here = not keeping.start_at and priority == SOON and self._worker.take_place()
+        new = new_run(principal, request, keeping, key, agent, here=here, priority=priority, batch=batch)
+        created = await (self._create_here(new) if here else self._records.create(new))
         if created.replayed:
             record = await self._records.read(new.owner, created.run_id)
             if record is None:
                 raise unknown(created.run_id)
         else:
             record = record_of(new, created)
-            await self._ring(created.run_id, keeping.start_at, priority)
+            if created.claim is None:
+                await self._ring(created.run_id, keeping.start_at, priority)
         return Accepted(record, created.replayed, headers)
+
+    async def _create_here(self, new: NewRun) -> Created:
+        """A run that this process has time for: it takes a worker's place at once, without a bell."""
+        created = None
+        try:
+            created = await self._records.create(new)
+        finally:
+            if created is None or created.claim is None:
+                self._worker.give_place()
+        if created.claim is not None:
+            self._worker.begin(created, new, placed=True)
+        return created
 
     async def _check_webhook(self, webhook: Webhook, principal: Principal) -> None:
         """Raises InvalidRequest."""

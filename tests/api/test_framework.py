@@ -163,7 +163,7 @@ def test_fastapis_own_telemetry_is_off(api: Api) -> None:
     assert not api._native_telemetry.enabled()
 
 
-WITHOUT_BODY = {"/runs/{run_id}/cancel"}
+WITHOUT_BODY = {"/runs/{run_id}/cancel", "/runs/{run_id}/redeliver", "/batches/{batch_id}/cancel"}
 
 
 def test_every_route_of_the_service_that_takes_a_body_is_fast() -> None:

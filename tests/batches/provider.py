@@ -107,7 +107,8 @@ class BatchProvider(Provider):
         if self.cut_results:
             self.cut_results -= 1
             return Reply(lines[:1], headers=headers, ending="reset")
-        return Reply([b"".join(lines)[at : at + 5000] for at in range(0, sum(map(len, lines)), 5000)], headers=headers)
+        whole = b"".join(lines)
+        return Reply([whole[at : at + 5000] for at in range(0, len(whole), 5000)], headers=headers)
 
 
 _TAKEN = Reply()
