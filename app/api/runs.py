@@ -106,8 +106,9 @@ def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_me
         openapi_extra={"parameters": [LAST_EVENT_ID]},
     )
     async def run_events(request: Request, run_id: RunId, after: After = 0) -> Response:
-        """The run's events from the first one that is kept, or after the one that is named: those that there are, and
-        those to come, to the last. The last event's data is what the route that made the run answers with."""
+        """The run's events from the first on, or after the one that is named: those there are and those to come, to the
+        last, whose data is what the route that made the run answers with. Events that are not kept any more are 410,
+        which tells the oldest."""
         principal = _caller(request)
         number = last_event_id(request.scope, after)
         async with limiter.slot(principal, RUNS) as headers:
