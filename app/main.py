@@ -232,6 +232,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         webhooks=parts.webhooks,
     )
     kept = KeptRuns(durable, lifecycle)
+    parts.identity.on_look(kept.end_withdrawn)
     gate = Gate(settings.anonymous_per_minute, settings.anonymous_concurrent, settings.refused_per_minute)
     proxies = Proxies(settings.trusted_proxies)
     entrance = Entrance(gate, proxies, anonymous=identity.everyone)

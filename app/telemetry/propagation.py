@@ -6,7 +6,7 @@ from opentelemetry import trace
 
 from app.settings import Settings
 from app.telemetry.context import current
-from app.urls import Hosts, host_of
+from app.urls import HostSet, host_of
 
 _NONE: Mapping[str, str] = {}
 _ZERO = "0" * 16  # is no span's id
@@ -17,7 +17,7 @@ class Propagation:
     """Who is told of requests: these hosts, and all below those that begin with a dot."""
 
     def __init__(self, hosts: Sequence[str] = ()) -> None:
-        self._hosts = Hosts(hosts)
+        self._hosts = HostSet(hosts)
 
     def tells(self, url: str) -> bool:
         """Whether the URL's host is told of requests."""
