@@ -97,16 +97,30 @@ class DurableRuns:
         if keeping.webhook is not None:
             await self._check_webhook(keeping.webhook, principal)
         headers = await self._limiter.count(principal, request.operation)
-        new = self._new(principal, request, keeping, key, agent, priority=priority, batch=batch)
-        created = await self._records.create(new)
+        here = not keeping.start_at and priority == SOON and self._worker.take_place()
+        new = self._new(principal, request, keeping, key, agent, here=here, priority=priority, batch=batch)
+        created = await (self._create_here(new) if here else self._records.create(new))
         if created.replayed:
             record = await self._records.read(new.owner, created.run_id)
             if record is None:
                 raise unknown(created.run_id)
         else:
             record = _record(new, created)
-            await self._ring(created.run_id, keeping.start_at, priority)
+            if created.claim is None:
+                await self._ring(created.run_id, keeping.start_at, priority)
         return Accepted(record, created.replayed, headers)
+
+    async def _create_here(self, new: NewRun) -> Created:
+        """A run that this process has time for: it takes a worker's place at once, without a bell."""
+        created = None
+        try:
+            created = await self._records.create(new)
+        finally:
+            if created is None or created.claim is None:
+                self._worker.give_place()
+        if created.claim is not None:
+            self._worker.begin(created, new, placed=True)
+        return created
 
     async def _check_webhook(self, webhook: Webhook, principal: Principal) -> None:
         """Raises InvalidRequest."""
@@ -214,8 +228,8 @@ class DurableRuns:
 
 
 def _record(new: NewRun, created: Created) -> Record:
-    """Of a run that has just been made."""
-    return Record(new.work, new.owner, new.agent, created.status, created.created_at, new.start_at)
+    """Of a run that has just been made, and at most begins now."""
+    return Record(new.work, new.owner, new.agent, "queued", created.created_at, new.start_at)
 
 
 def unknown(run_id: str) -> NotFound:
