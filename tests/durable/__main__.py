@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.durable.killing import killing
+from tests.durable.killing import Plan, killing
 from tests.durable.leaving import quiet, stopped
 from tests.resilience.goals import Sheet
 from tests.soak import Scenario, main
@@ -22,7 +22,7 @@ async def _stopped(folder: Path) -> list[Sheet]:
 
 
 async def _killing(folder: Path) -> list[Sheet]:
-    return [await killing(folder, runs=1_000, limit_seconds=600)]
+    return [await killing(folder, Plan(1_000))]
 
 
 RUNS: Mapping[str, Scenario] = {"quiet": _quiet, "stopped": _stopped, "killing": _killing}

@@ -12,16 +12,28 @@ from typing import Any
 
 from app.progress.service import Service as Client
 from tests.durable.accounts import budget_faults, usage_faults
-from tests.durable.cluster import Cluster, WorkerProcess, cluster
+from tests.durable.cluster import Cluster, cluster
 from tests.durable.deeds import Ledger, told_of
 from tests.durable.followed import Followed, submit_and_follow
 from tests.resilience.goals import Sheet, percentile
+from tests.worker_process import WorkerProcess
 
 SEED = 14
 MOST_SECONDS_TO_RESUME = 15.0
 TOOL_SECONDS = 0.3
 CRASHES = 20
 """RUN_CRASHES: as often as workers are killed here, a run that meets several of these is no run that kills them."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    runs: int
+    workers: int = 4
+    at_once: int = 8
+    """Runs of one worker."""
+    every_seconds: float = 2.0
+    most_kills: float = inf
+    limit_seconds: float = 600.0
 
 
 @dataclass(frozen=True)
@@ -32,44 +44,35 @@ class Kill:
     runs: Set[str]
 
 
-async def killing(
-    folder: Path,
-    *,
-    runs: int,
-    workers: int = 4,
-    at_once: int = 8,
-    every_seconds: float = 2.0,
-    limit_seconds: float,
-    most_kills: float = inf,
-) -> Sheet:
-    sheet = Sheet(f"{runs:,} runs of three tool calls on {workers} workers, one killed every {every_seconds:g} s")
-    options: Any = {"workers": workers, "at_once": at_once, "runs_per_user": runs + 100, "run_crashes": CRASHES}
-    with cluster(folder, tool_seconds=TOOL_SECONDS, **options) as (started, ledger):
-        followed, kills, seconds = await _run_all(started, runs, every_seconds, limit_seconds, most_kills)
-        _judge(sheet, followed, kills, ledger, runs)
+async def killing(folder: Path, plan: Plan, **settings: Any) -> Sheet:
+    sheet = Sheet(
+        f"{plan.runs:,} runs of three tool calls on {plan.workers} workers, one killed every {plan.every_seconds:g} s"
+    )
+    options: Any = {"workers": plan.workers, "at_once": plan.at_once, "runs_per_user": plan.runs + 100}
+    with cluster(folder, tool_seconds=TOOL_SECONDS, **options, run_crashes=CRASHES, **settings) as (started, ledger):
+        followed, kills, seconds = await _run_all(started, plan)
+        _judge(sheet, followed, kills, ledger, plan.runs)
         await _judge_accounts(sheet, started, followed)
         sheet.tell("runs a second", f"{len(followed) / seconds:.1f}")
     return sheet
 
 
-async def _run_all(
-    cluster: Cluster, count: int, every_seconds: float, limit_seconds: float, most_kills: float
-) -> tuple[Sequence[Followed], Sequence[Kill], float]:
+async def _run_all(cluster: Cluster, plan: Plan) -> tuple[Sequence[Followed], Sequence[Kill], float]:
     """The runs as far as they came, when workers were killed, and how long all of it took."""
     chance = random.Random(SEED)
     kills: list[Kill] = []
     runs: list[Followed] = []
-    messages = [f"{('steps', 'together')[number % 2]} {number}" for number in range(count)]
-    await asyncio.to_thread(cluster.wait_until_working, len(cluster.workers))
+    messages = [f"{('steps', 'together')[number % 2]} {number}" for number in range(plan.runs)]
+    await asyncio.to_thread(cluster.wait_until_working)
     begun = time.monotonic()
     async with Client(cluster.api.url) as client:
         everything = asyncio.create_task(submit_and_follow(client, messages, runs))
-        while not everything.done() and time.monotonic() - begun < limit_seconds:
-            await asyncio.wait([everything], timeout=every_seconds)
+        while not everything.done() and time.monotonic() - begun < plan.limit_seconds:
+            await asyncio.wait([everything], timeout=plan.every_seconds)
             ready = [worker for worker in cluster.workers if worker.ready]
-            if not everything.done() and len(ready) > 1 and len(kills) < most_kills:
+            if not everything.done() and len(ready) > 1 and len(kills) < plan.most_kills:
                 kills.append(await asyncio.to_thread(_kill, cluster, chance.choice(ready)))
-            _show(runs, count, kills, time.monotonic() - begun)
+            _show(runs, plan.runs, kills, time.monotonic() - begun)
         everything.cancel()
         await asyncio.wait([everything])
         if not everything.cancelled():
@@ -79,7 +82,8 @@ async def _run_all(
 
 def _kill(cluster: Cluster, worker: WorkerProcess) -> Kill:
     at = cluster.kill(worker)
-    return Kill(at, worker.runs())
+    begun = worker.log("agent.request.start", "agent.request.resumed")  # lines are written a little later
+    return Kill(at, {line["run_id"] for line in begun})
 
 
 def _show(runs: Sequence[Followed], count: int, kills: Sequence[Kill], seconds: float) -> None:

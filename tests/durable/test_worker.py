@@ -136,6 +136,28 @@ async def test_a_run_waits_for_a_store_that_is_away(store: InProcessStore) -> No
     await process.kept_events(run_id)
 
 
+async def test_after_an_outage_whoever_works_on_a_run_goes_on_with_it(store: InProcessStore) -> None:
+    """Though its lease has run out meanwhile: others wait for another one before they look."""
+    script, event = stuck()
+    away = AwayStore(store)
+    process = Process(away, script, lease=0.6)
+    other = Process(away, answers("Hello."), lease=0.6)
+    run_id = await process.submit()
+    task = process.works(run_id)
+    await process.model.opened.wait()
+    looking = asyncio.create_task(other.worker.run())
+    away.gone = True
+    await asyncio.sleep(2.0)
+    away.gone = False
+    await asyncio.sleep(1.5)
+    event.set()
+    await asyncio.wait_for(task, SECONDS)
+    assert (await process.answered(run_id)).answer == "Once upon."
+    assert (await process.record(run_id)).claims == 1
+    other.worker.stop()
+    await looking
+
+
 async def test_a_run_that_the_store_has_forgotten_ends_without_a_word(store: InProcessStore) -> None:
     script, event = stuck()
     process = Process(store, script)
