@@ -275,8 +275,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     behind_path = settings.root_path or settings.trusted_proxies
     app.serve_through(
         Middleware(
-            plain=app.routed,
-            traced=app.traced(tracing, proxies.sent),
+            app.routed,
             trusted=proxies.sent,
             authenticate=callers.authenticate,
             routes=app.routes,

@@ -391,3 +391,22 @@ async def test_another_users_batch_is_not_there(make: Make) -> None:
             await asked
     assert await one.batches.list(bob, 10, "") == ([], "")
     assert (await one.read(batch)).status == "queued"
+
+
+async def test_the_accounts_batches_are_looked_through_page_by_page(make: Make, provider: BatchProvider) -> None:
+    """One of ours may be behind hundreds of others."""
+    one = make()
+    provider.next_creates = [None]
+    batch = await one.submit(["a", "b"])
+    await one.step()
+    ours = provider.batches["msgbatch_1"]
+    for number in range(230):
+        provider.batches[f"msgbatch_x{number}"] = {**ours, "id": f"msgbatch_x{number}", "request_counts": _ONE}
+    provider.finish(ours)
+    done = await carry_on(batch, one)
+    assert (provider.created, done.counts["succeeded"]) == (1, 2)
+    lists = [each.path for each in provider.received if each.method == "GET" and "limit=" in each.path]
+    assert len([path for path in lists if "after_id" not in path]) < len(lists)
+
+
+_ONE = {"processing": 1, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0}
