@@ -61,6 +61,15 @@ class Cluster:
             self.start_worker()
         return at
 
+    def end(self, worker: WorkerProcess) -> float:
+        """With SIGTERM, and another one in its place. Returns when it was told."""
+        self.workers.remove(worker)
+        worker.signal(signal.SIGTERM)
+        at = time.monotonic()
+        self.start_worker()
+        assert worker.end() == 0
+        return at
+
     def worker_of(self, pid: int) -> WorkerProcess:
         """The one with this process id."""
         return next(worker for worker in self.workers if worker.process.pid == pid)

@@ -1,4 +1,4 @@
-"""Many runs on a few workers, one of which is killed every now and then: all succeed, and the world cannot tell."""
+"""Many runs on a few workers, one of which ends every now and then: all runs succeed, and the world cannot tell."""
 
 import asyncio
 import random
@@ -34,6 +34,13 @@ class Plan:
     every_seconds: float = 2.0
     most_kills: float = inf
     limit_seconds: float = 600.0
+    gently: bool = False
+    """With SIGTERM, as a rollout does, instead of -9."""
+
+    @property
+    def title(self) -> str:
+        what = f"{self.runs:,} runs of three tool calls on {self.workers} workers"
+        return f"{what}, one {'told to leave' if self.gently else 'killed'} every {self.every_seconds:g} s"
 
 
 @dataclass(frozen=True)
@@ -45,13 +52,11 @@ class Kill:
 
 
 async def killing(folder: Path, plan: Plan, **settings: Any) -> Sheet:
-    sheet = Sheet(
-        f"{plan.runs:,} runs of three tool calls on {plan.workers} workers, one killed every {plan.every_seconds:g} s"
-    )
+    sheet = Sheet(plan.title)
     options: Any = {"workers": plan.workers, "at_once": plan.at_once, "runs_per_user": plan.runs + 100}
     with cluster(folder, tool_seconds=TOOL_SECONDS, **options, run_crashes=CRASHES, **settings) as (started, ledger):
         followed, kills, seconds = await _run_all(started, plan)
-        _judge(sheet, followed, kills, ledger, plan.runs)
+        _judge(sheet, followed, kills, ledger, plan)
         await _judge_accounts(sheet, started, followed)
         sheet.tell("runs a second", f"{len(followed) / seconds:.1f}")
     return sheet
@@ -71,7 +76,7 @@ async def _run_all(cluster: Cluster, plan: Plan) -> tuple[Sequence[Followed], Se
             await asyncio.wait([everything], timeout=plan.every_seconds)
             ready = [worker for worker in cluster.workers if worker.ready]
             if not everything.done() and len(ready) > 1 and len(kills) < plan.most_kills:
-                kills.append(await asyncio.to_thread(_kill, cluster, chance.choice(ready)))
+                kills.append(await asyncio.to_thread(_kill, cluster, chance.choice(ready), gently=plan.gently))
             _show(runs, plan.runs, kills, time.monotonic() - begun)
         everything.cancel()
         await asyncio.wait([everything])
@@ -80,8 +85,8 @@ async def _run_all(cluster: Cluster, plan: Plan) -> tuple[Sequence[Followed], Se
     return runs, kills, time.monotonic() - begun
 
 
-def _kill(cluster: Cluster, worker: WorkerProcess) -> Kill:
-    at = cluster.kill(worker)
+def _kill(cluster: Cluster, worker: WorkerProcess, *, gently: bool) -> Kill:
+    at = cluster.end(worker) if gently else cluster.kill(worker)
     begun = worker.log("agent.request.start", "agent.request.resumed")  # lines are written a little later
     return Kill(at, {line["run_id"] for line in begun})
 
@@ -89,14 +94,14 @@ def _kill(cluster: Cluster, worker: WorkerProcess) -> Kill:
 def _show(runs: Sequence[Followed], count: int, kills: Sequence[Kill], seconds: float) -> None:
     over = sum(run.over for run in runs)
     resumed = sum(len(run.resumptions) for run in runs)
-    told = f"{len(runs):,} of {count:,} submitted, {over:,} over, {len(kills)} kills, {resumed} resumed"
+    told = f"{len(runs):,} of {count:,} submitted, {over:,} over, {len(kills)} workers ended, {resumed} resumed"
     print(f"  {seconds:4.0f} s: {told}", flush=True)
 
 
-def _judge(sheet: Sheet, runs: Sequence[Followed], kills: Sequence[Kill], ledger: Ledger, wanted: int) -> None:
+def _judge(sheet: Sheet, runs: Sequence[Followed], kills: Sequence[Kill], ledger: Ledger, plan: Plan) -> None:
     over = [run for run in runs if run.over]
     states = Counter(run.record["status"] for run in over)
-    sheet.at_least("succeeded", states["succeeded"], wanted)
+    sheet.at_least("succeeded", states["succeeded"], plan.runs)
     sheet.none(
         "others",
         [
@@ -109,14 +114,18 @@ def _judge(sheet: Sheet, runs: Sequence[Followed], kills: Sequence[Kill], ledger
     sheet.none("side effects that are not as they are told", ledger.faults(records))
     sheet.none("streams with a gap, a double or two ends", [fault for run in over for fault in run.faults()])
     waits = [*_waits(kills, runs)]
-    sheet.at_most("from kill to resumption, 99th percentile", percentile(waits, 0.99), MOST_SECONDS_TO_RESUME, " s")
+    sheet.at_most("until a run was resumed, 99th percentile", percentile(waits, 0.99), MOST_SECONDS_TO_RESUME, " s")
     sheet.tell("the same, median and longest", f"{percentile(waits, 0.5):.1f} s, {max(waits, default=0):.1f} s")
-    resumed = sum(bool(run.resumptions) for run in runs)
-    sheet.at_least("runs that were resumed", resumed, 1)
-    sheet.tell("kills, resumptions", f"{len(kills)}, {sum(len(run.resumptions) for run in runs)}")
-    unknown = sum(told_of(record).get("send") == "unknown" for record in records.values())
+    if not plan.gently:
+        sheet.at_least("runs that were resumed", sum(bool(run.resumptions) for run in runs), 1)
+    sheet.tell("workers that ended, resumptions", f"{len(kills)}, {sum(len(run.resumptions) for run in runs)}")
+    unknown = [run_id for run_id, record in records.items() if told_of(record).get("send") == "unknown"]
+    if plan.gently:
+        sheet.none("runs that count it as a crash", [run_id for run_id, run in records.items() if run["crashes"]])
+        sheet.none("letters of which it is unknown whether they were sent", unknown)
+        return
     again = Counter((deed.run_id, deed.tool) for deed in ledger.deeds())
-    sheet.tell("letters of which it is unknown whether they were sent", f"{unknown}")
+    sheet.tell("letters of which it is unknown whether they were sent", f"{len(unknown)}")
     sheet.tell("charges and looks that were made again", f"{sum(count > 1 for count in again.values())}")
 
 

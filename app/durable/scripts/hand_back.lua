@@ -1,5 +1,5 @@
--- Let go of a run, which is due again after so many ms. One of which nothing is written has not begun yet,
--- and still waits for its first worker.
+-- Let go of a run, which is due again after so many ms; at once it is before all that no worker had. One of which nothing
+-- is written has not begun yet, and still waits for its first worker.
 -- KEYS: the record. ARGV: run, claim, ms.
 -- Returns 1, or 0 for a claim that does not hold any more.
 
@@ -15,6 +15,10 @@ if fields[5] == '0' and fields[6] == '0' then
 else
   redis.call('HSET', key, 'since', whole(due))
 end
-redis.call('ZREM', LEASES, id)
-look_at(id, fields[3], due)
+if due > now then
+  redis.call('ZREM', LEASES, id)
+  look_at(id, fields[3], due)
+else
+  redis.call('ZADD', LEASES, whole(now), id)
+end
 return 1
