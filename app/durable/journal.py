@@ -22,6 +22,7 @@ from app.runs.events import Event, RunFailed, RunFinished
 from app.runs.handle import RunHandle
 from app.runs.journal import Earlier
 from app.runs.resuming import carried_of
+from app.runs.steps import ToolBegun
 from app.telemetry.logs import log
 
 TOGETHER_SECONDS = 0.01
@@ -88,7 +89,7 @@ class RunJournal:
         self._turn = asyncio.Lock()  # one write after the other
         self._timer: asyncio.Handle | None = None
         self._written_at = 0.0 if run.request.stream else asyncio.get_running_loop().time()
-        self._leaving = self._ending = self._handing_back = False
+        self.leaving = self._ending = self._handing_back = False
         self.due_again: float | None = None
         """Handed back: after so many seconds another worker may have it."""
         self._flushes: set[asyncio.Task[None]] = set()
@@ -120,7 +121,7 @@ class RunJournal:
                     await self._write(growth)
         except _Left:
             await self._never()
-        if self._leaving and not self._handle.committed:
+        if self.leaving and not (self._handle.committed or self._in_tools()):
             self.cut()
             await self._never()
 
@@ -160,7 +161,12 @@ class RunJournal:
 
     def leave(self) -> None:
         """Hand the run back after its current step."""
-        self._leaving = True
+        self.leaving = True
+
+    def _in_tools(self) -> bool:
+        """Whether a tool is under way that does more than read: cut now, nobody would know what it has done."""
+        waiting = {call.id for call in self._run.state.waiting}
+        return any(type(step) is ToolBegun and step.call_id in waiting for step in self._run.steps)
 
     def cut(self) -> None:
         """Hand the run back now."""

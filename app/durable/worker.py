@@ -47,6 +47,7 @@ class Worker:
         self._places = Places(self._most)
         self._lease_seconds = settings.run_lease_seconds
         self._here: dict[str, asyncio.Task[None]] = {}  # runs that this process has begun for their readers
+        self._next: set[str] = set()  # runs that the reconciler has found, and that are worked on or wait for a place
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         records.on_due(lambda run_id: self._start(self._ring(run_id)))
@@ -148,13 +149,19 @@ class Worker:
         while self._most:
             await asyncio.sleep(RECONCILE_SECONDS * uniform(0.75, 1.25))  # noqa: S311 - no secret
             try:
-                if self._places.free > 0:
-                    for run_id in await self._records.due(self._places.free):
-                        self._start(self.work(run_id))
+                free = max(0, self._places.free)
+                for run_id in await self._records.due(free or self._most, lost=not free):
+                    self._work_next(run_id)
                 metrics.RUN_QUEUE_AGE.set(await self._records.queue_age())
             except StateUnavailable:
                 await asyncio.sleep(self._lease_seconds)  # in which workers that live renew their leases
         await self._stopping.wait()
+
+    def _work_next(self, run_id: str) -> None:
+        """In the next place that is free, before what the queue still has: others have worked on it already."""
+        if run_id not in self._next:
+            self._next.add(run_id)
+            self._start(self.work(run_id)).add_done_callback(lambda _: self._next.discard(run_id))
 
     async def _ring(self, run_id: str) -> None:
         with suppress(StateUnavailable):  # it is found without

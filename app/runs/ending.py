@@ -149,9 +149,9 @@ def conclude(run: RunContext, handle: RunHandle, error: BaseException | None) ->
 
 def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: BaseException | None = None) -> None:
     handle.report = report
-    if (late := current.get().late) is not None:
+    if (recording := current.get().recording) is not None:
         bad, fell_back = report.outcome in BAD, report.fallback_from is not None
-        late.tell(failed=bad, fell_back=fell_back, cost_usd=report.cost_usd)
+        recording.tell(failed=bad, fell_back=fell_back, cost_usd=report.cost_usd)
     count(run, report)
     if run.span.is_recording():
         run.span.set_attribute(OUTCOME, report.outcome)

@@ -63,6 +63,8 @@ class Journal(Protocol):
     seconds: float
     """That it may take, from its begin in the first process on."""
     detached: bool
+    leaving: bool
+    """The run is to be handed back: the next `checkpoint` does it, unless it is in the middle of tools."""
 
     def emit(self, event: Event) -> None:
         """Let readers have an event, as soon as it is written."""

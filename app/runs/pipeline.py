@@ -23,7 +23,8 @@ from app.telemetry.logs import log
 
 async def execute(run: RunContext, handle: RunHandle) -> None:
     """Emit the run's events; what it used is settled, and what was said kept, however it ends."""
-    with run.services.tracing.span(f"{INVOKE_AGENT} {run.agent.name}", spans.of_run, run, links=run.links) as run.span:
+    name, begun = f"{INVOKE_AGENT} {run.agent.name}", spans.Begun.of(run)
+    with run.services.tracing.span(name, spans.of_run, begun, links=run.links) as run.span:
         try:
             await _begin(run, handle)
             await _work(run, handle)

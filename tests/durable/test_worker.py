@@ -259,6 +259,42 @@ async def test_stopped_within_a_short_step_a_run_is_handed_back_after_it(store: 
     assert [event.name for event in await other.kept_events(run_id)].count("tool.started") == 1
 
 
+async def test_a_run_is_handed_back_when_all_tools_that_it_has_begun_are_done(store: InProcessStore) -> None:
+    @tool
+    async def later() -> str:
+        """Later."""
+        await asyncio.sleep(0.4)
+        return "done"
+
+    both = asks_for(ToolCall("a", "soon", {}), ToolCall("b", "later", {}))
+    process = Process(store, both, tools=[soon, later])
+    run_id = await process.submit()
+    task = process.works(run_id)
+    await process.says(run_id, "tool.started")
+    process.worker.stop()
+    await asyncio.wait_for(task, SECONDS)
+    assert (await process.record(run_id)).status == "queued"
+    other = Process(store, answers("Hello."), tools=[soon, later])
+    await other.works(run_id)
+    assert [call.status for call in (await other.answered(run_id)).tool_calls] == ["ok", "ok"]
+
+
+async def test_a_run_that_is_to_be_handed_back_begins_no_tool(store: InProcessStore) -> None:
+    event = asyncio.Event()
+    process = Process(store, [event, *asks_for(ToolCall("a", "soon", {}))], tools=[soon])
+    run_id = await process.submit()
+    task = process.works(run_id)
+    await process.model.opened.wait()
+    process.worker.stop()
+    event.set()
+    await asyncio.wait_for(task, SECONDS)
+    assert "tool.started" not in [event.name for event in await process.kept_events(run_id)]
+    other = Process(store, answers("Hello."), tools=[soon])
+    await other.works(run_id)
+    (call,) = (await other.answered(run_id)).tool_calls
+    assert call.status == "ok"
+
+
 async def test_a_run_without_a_place_is_tried_again_later(store: InProcessStore) -> None:
     settings: dict[str, Any] = {"limits": limits(user={"concurrent": 1, "per_minute": 2})}
     script, event = stuck()
