@@ -1,5 +1,5 @@
--- Let go of a run, which is due again after so many ms; at once it is before all that no worker had. One of which nothing
--- is written has not begun yet.
+-- Let go of a run, which is due again after so many ms; if that is at once, before all that no worker had. One of which
+-- nothing is written has not begun yet, and still waits for its first worker.
 -- KEYS: the record. ARGV: run, claim, ms.
 -- Returns 1, or 0 for a claim that does not hold any more.
 
@@ -12,6 +12,8 @@ local due = fields[4] == '1' and now or now + ARGV[3]
 redis.call('HSET', key, 'status', 'queued', 'due', whole(due))
 if fields[5] == '0' and fields[6] == '0' then
   redis.call('HSET', key, 'started', '0')
+else
+  redis.call('HSET', key, 'since', whole(due))
 end
 if due > now then
   redis.call('ZREM', LEASES, id)
