@@ -21,7 +21,7 @@ COPY app app
 ENV PYTHONPYCACHEPREFIX=$VIRTUAL_ENV/compiled
 RUN --mount=type=cache,target=/root/.cache \
     /uv/bin/uv pip install --quiet --no-deps . \
-    && cd / && $VIRTUAL_ENV/bin/python -c 'import app.__main__, app.main, app.server, app.models.providers.anthropic.model, app.state.in_process, anthropic, jwt.algorithms, opentelemetry.exporter.otlp.proto.grpc.trace_exporter, opentelemetry.exporter.otlp.proto.http.trace_exporter, opentelemetry.instrumentation.fastapi, opentelemetry.sdk.trace.export, fakeredis, lupa.lua51'
+    && cd / && $VIRTUAL_ENV/bin/python -c 'import app.__main__, app.main, app.server, app.worker_process, app.durable.engines.saq_redis, app.durable.engines.saq_postgres, saq.queue.redis, saq.queue.postgres, app.models.providers.anthropic.model, app.state.in_process, anthropic, jwt.algorithms, opentelemetry.exporter.otlp.proto.grpc.trace_exporter, opentelemetry.exporter.otlp.proto.http.trace_exporter, opentelemetry.instrumentation.fastapi, opentelemetry.sdk.trace.export, fakeredis, lupa.lua51'
 
 FROM python:3.13-slim
 ARG VERSION=0.1.0
@@ -40,5 +40,5 @@ USER 10001:10001
 EXPOSE 8000 9090
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('PORT', '8000') + '/live', timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.error, urllib.request as r\nfor port in (os.environ.get('PORT', '8000'), os.environ.get('METRICS_PORT', '9090')):\n try: r.urlopen(f'http://127.0.0.1:{port}/live', timeout=1); break\n except urllib.error.URLError: pass # a worker has no API\nelse: raise SystemExit(1)"]
 ENTRYPOINT ["python", "-m", "app"]

@@ -57,7 +57,9 @@ NUMBERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "RUN_TTL_SECONDS": ("60", "31536000", ("59", "31536001")),
     "RUN_EVENTS": ("100", "1000000", ("99", "1000001")),
     "RUNS_PER_USER": ("1", "1000000", ("0", "1000001")),
+    "BATCH_BODY_BYTES": ("1024", str(2**30), ("1023", str(2**30 + 1))),
     "BATCH_INPUTS": ("1", "100000", ("0", "100001")),
+    "BATCH_BODY_BYTES": ("1024", str(2**30), ("1023", str(2**30 + 1))),
     "BATCHES_PER_USER": ("1", "10000", ("0", "10001")),
     "TOOL_RESULT_CHARS": ("0", "1000000", ("-1", "1000001")),
     "MODEL_RETRIES": ("0", "10", ("-1", "11")),
@@ -146,10 +148,12 @@ LATER: dict[str, tuple[str, ...]] = {
     "ROUTER_MODEL": (" ", "other"),
     "EMBEDDING_MODEL": (" ", "x", "demo", "ollama/"),
     "AGENTS_DIR": ("/nowhere", "/dev/null"),
+    "RUN_QUEUE_URL": ("redis://valkey:0", "postgresql://postgres:port/runs", "postgresql://a b/runs"),
+    "WEBHOOK_SECRETS_DIR": ("/nowhere", "/dev/null"),
 }
 """Values that are refused when the service is built with them."""
 
-FILES = frozenset({"SYSTEM_PROMPT_FILE", "LOG_FILE", "LOG_ERROR_FILE", "WEBHOOK_SECRETS_DIR"})
+FILES = frozenset({"SYSTEM_PROMPT_FILE", "LOG_FILE", "LOG_ERROR_FILE"})
 SECRETS = frozenset({"ANTHROPIC_API_KEY", "OPENAI_API_KEY"})
 
 
@@ -195,6 +199,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "JWT_PUBLIC_KEY": JWT,
     "JWT_JWKS_URL": JWT,
     "REDIS_CA_FILE": {"redis_url": "rediss://valkey"},
+    "RUN_QUEUE_URL": {"redis_url": "redis://valkey"},
 }
 
 

@@ -149,9 +149,9 @@ def conclude(run: RunContext, handle: RunHandle, error: BaseException | None) ->
 
 def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: BaseException | None = None) -> None:
     handle.report = report
-    if (late := current.get().late) is not None:
+    if (recording := current.get().recording) is not None:
         bad, fell_back = report.outcome in BAD, report.fallback_from is not None
-        late.tell(failed=bad, fell_back=fell_back, cost_usd=report.cost_usd)
+        recording.tell(failed=bad, fell_back=fell_back, cost_usd=report.cost_usd)
     count(run, report)
     if run.span.is_recording():
         run.span.set_attribute(OUTCOME, report.outcome)
@@ -161,7 +161,7 @@ def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: Base
         return
     if (reused := run.state.reused) is not None:
         fields["age_seconds"] = reused.age_seconds
-    note(run, "agent.request.success", fields, run.state.text)
+    log.note("agent.request.success", with_content(run, fields, run.state.text))
 
 
 def _word_of(error: BaseException) -> str:
@@ -192,8 +192,8 @@ def _fail(run: RunContext, handle: RunHandle, error: AppError) -> None:
     conclude(run, handle, error)
 
 
-def note(run: RunContext, event: str, fields: dict[str, object], text: str) -> None:
-    """Log the event; with what was said only by LOG_CONTENT."""
+def with_content(run: RunContext, fields: dict[str, object], text: str) -> dict[str, object]:
+    """Fields of a log line; what was said is among them only by LOG_CONTENT."""
     if run.services.settings.log_content:
         fields["content"] = text
-    log.note(event, fields)
+    return fields

@@ -10,7 +10,7 @@ from app.models.tiers import AUTO
 from app.runs import cache, routing, spans
 from app.runs.candidates import stay
 from app.runs.context import RunContext
-from app.runs.ending import end_cancelled, end_crashed, fail_with, finish, note
+from app.runs.ending import end_cancelled, end_crashed, fail_with, finish, with_content
 from app.runs.events import RunStarted
 from app.runs.handle import RunHandle
 from app.runs.loop import loop
@@ -23,7 +23,8 @@ from app.telemetry.logs import log
 
 async def execute(run: RunContext, handle: RunHandle) -> None:
     """Emit the run's events; what it used is settled, and what was said kept, however it ends."""
-    with run.services.tracing.span(f"{INVOKE_AGENT} {run.agent.name}", spans.of_run, run, links=run.links) as run.span:
+    name, begun = f"{INVOKE_AGENT} {run.agent.name}", spans.Begun.of(run)
+    with run.services.tracing.span(name, spans.of_run, begun, links=run.links) as run.span:
         try:
             await _begin(run, handle)
             await _work(run, handle)
@@ -93,7 +94,7 @@ def _start(run: RunContext, headers: Mapping[str, str]) -> None:
         "session_id": memory.session_id,
         "agent": run.agent.name,
     }
-    note(run, "agent.request.start", fields, run.request.message)
+    log.note("agent.request.start", with_content(run, fields, run.request.message))
     run.record(Asked(tuple(memory.conversation)))
 
 

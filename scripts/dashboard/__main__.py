@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from scripts.dashboard import models, runs, service
+from scripts.dashboard import background, models, runs, service
 from scripts.dashboard.grafana import placed
 from scripts.dashboard.head import dashboard
 
@@ -13,7 +13,11 @@ PATH = Path(__file__).parents[2] / "charts" / "agent-api" / "dashboards" / "agen
 
 def main(arguments: list[str]) -> int:
     fresh = (
-        json.dumps(dashboard(list(placed((*runs.ROWS, *models.ROWS, *service.ROWS)))), indent=1, ensure_ascii=False)
+        json.dumps(
+            dashboard(list(placed((*runs.ROWS, *background.ROWS, *models.ROWS, *service.ROWS)))),
+            indent=1,
+            ensure_ascii=False,
+        )
         + "\n"
     )
     if "--check" in arguments:

@@ -54,6 +54,8 @@ def test_each_alert_says_how_bad_it_is_and_what_to_read(render: Render) -> None:
         ("modelErrorRatio", 0.17, "AgentApiModelFailing"),
         ("fallbackRatio", 0.17, "AgentApiFallbacks"),
         ("toolRatio", 0.17, "AgentApiToolFailing"),
+        ("queueSeconds", 17, "AgentApiRunQueueOld"),
+        ("webhookErrorRatio", 0.17, "AgentApiWebhooksFailing"),
         ("runUsd", 17, "AgentApiRunsDear"),
         ("contextRatio", 0.17, "AgentApiContextNearlyFull"),
         ("completedRatio", 0.17, "AgentApiTasksNotCompleted"),

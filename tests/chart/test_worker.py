@@ -144,9 +144,11 @@ def test_its_metrics_are_scraped_and_nothing_else_is_let_in(render: Render) -> N
 
 
 def test_the_alerts_look_at_both_kinds_of_pods(render: Render) -> None:
-    rules = str(render(**WORKER).one("PrometheusRule"))
-    assert 'service=~"agent-api(-worker)?-metrics"' in rules
-    assert 'service="agent-api-metrics"' not in rules
+    groups = render(**WORKER).one("PrometheusRule")["spec"]["groups"]
+    for rule in (rule for group in groups for rule in group["rules"] if "agent_" in rule["expr"]):
+        api_alone = rule["alert"] == "AgentApiAbsent"
+        assert ('service="agent-api-metrics"' in rule["expr"]) == api_alone
+        assert ('service=~"agent-api(-worker)?-metrics"' in rule["expr"]) != api_alone
 
 
 def test_secrets_of_webhooks_are_a_folder_for_the_pods_group_alone(render: Render) -> None:

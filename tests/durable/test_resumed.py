@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from app.access.api_keys import KeyFile, fingerprint
@@ -23,6 +21,7 @@ from tests.doubles import ADA, CHEAP, Script, ScriptedModel, answers, asks_for
 from tests.durable.house import CALLER, MortalStore, Process
 from tests.logged import capture_logs
 from tests.runs.test_routing import EASY, TIERS
+from tests.telemetry.recorded import recorder_to
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 LEASE = 0.05
@@ -54,15 +53,14 @@ async def dies_within_its_tool(process: Process, mortal: MortalStore, run_id: st
 
 async def test_a_resumed_run_stays_in_its_trace_and_links_to_the_worker_before(store: InProcessStore) -> None:
     exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    keep = recorder_to(exporter)
     mortal = MortalStore(store)
-    dying = Process(mortal, CALLS, tools=[wait], lease=LEASE, tracing=Tracing(provider))
+    dying = Process(mortal, CALLS, tools=[wait], lease=LEASE, tracing=Tracing(keep))
     run_id = await dying.submit(traceparent=PARENT)
     await dies_within_its_tool(dying, mortal, run_id)
     exporter.clear()
 
-    living = Process(store, answers("Hello."), tracing=Tracing(provider))
+    living = Process(store, answers("Hello."), tracing=Tracing(keep))
     await living.works(run_id)
     assert (await living.answered(run_id)).trace_id == PARENT.split("-")[1]
     spans = [span for span in exporter.get_finished_spans() if span.name == "invoke_agent default"]

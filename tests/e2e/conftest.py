@@ -110,7 +110,7 @@ def script_pod(name: str, *command: str) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def slow_model() -> Iterator[str]:
     """The address of a model server in the cluster that streams as slowly as it is told."""
     service = {

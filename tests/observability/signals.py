@@ -116,6 +116,13 @@ SIGNALS: dict[str, Signal] = {
         (),
     ),
     "AgentApiToolFailing": pair("agent_tool_calls_total", "status", "ok", "error", tool="calculator"),
+    "AgentApiRunQueueOld": state("agent_run_queue_age_seconds", 90, 5),
+    "AgentApiDeadRuns": Signal(
+        (Counter("agent_dead_runs_total", {"agent": "default"}, 1),),
+        (Counter("agent_dead_runs_total", {"agent": "default"}, 0),),
+        (),
+    ),
+    "AgentApiWebhooksFailing": pair("agent_webhook_deliveries_total", "outcome", "delivered", "failed"),
     "AgentApiBudgetNearlySpent": Signal(budget("global", 0.9), budget("global", 0.5), budget("user", 1)),
     "AgentApiBudgetSpent": Signal(budget("team", 1), budget("team", 0.7), budget("user", 1)),
     "AgentApiDependencyDown": state("agent_dependency_up", 0, 1, dependency="redis"),

@@ -50,7 +50,7 @@ def test_a_metric_that_was_renamed_is_told() -> None:
 
 def test_every_subject_has_its_row() -> None:
     assert ROWS == [
-        "Traffic and outcomes", "Latency", "First content and the time between tokens", "Streams",
+        "Traffic and outcomes", "Latency", "First content and the time between tokens", "Streams", "Background runs",
         "Tokens and dollars", "Models", "Cache", "Tools", "Limits and budgets",
         "Dependencies", "Pods and autoscaler", "Event loop", "Telemetry",
     ]  # fmt: skip

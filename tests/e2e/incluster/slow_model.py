@@ -1,7 +1,7 @@
-"""A model server for the rollout test: speaks OpenAI's chat completions and takes its time.
+"""A model server for the tests of rollouts and deaths: speaks OpenAI's chat completions and takes its time.
 
-A message `hold N` is answered word by word over N seconds; any other at once. Standard library only: it runs
-in a pod of the service's own image.
+A message `hold N` is answered word by word over N seconds; any other at once. One with `look first` is answered with
+a call of the tool `clock` before. Standard library only: it runs in a pod of the service's own image.
 """
 
 import asyncio
@@ -13,14 +13,25 @@ WORDS_PER_SECOND = 10
 PORT = 8000
 
 
+TOOL_CALLS = [{"index": 0, "id": "call_1", "type": "function", "function": {"name": "clock", "arguments": "{}"}}]
+
+
+def asked(request: dict[str, Any]) -> str:
+    """What the user said last."""
+    last = next(one["content"] for one in reversed(request["messages"]) if one["role"] == "user")
+    return last if isinstance(last, str) else json.dumps(last)
+
+
+def wants_tool(request: dict[str, Any]) -> bool:
+    return "look first" in asked(request) and request["messages"][-1]["role"] == "user"
+
+
 def seconds_to_hold(request: dict[str, Any]) -> float:
-    last = request["messages"][-1]["content"]
-    text = last if isinstance(last, str) else json.dumps(last)
-    found = re.search(r"hold ([0-9.]+)", text)
-    return float(found[1]) if found else 0.0
+    found = re.search(r"hold ([0-9.]+)", asked(request))
+    return float(found[1]) if found and not wants_tool(request) else 0.0
 
 
-def event(delta: dict[str, str], finish: str | None = None, usage: dict[str, int] | None = None) -> bytes:
+def event(delta: dict[str, Any], finish: str | None = None, usage: dict[str, int] | None = None) -> bytes:
     chunk = {
         "id": "slow",
         "object": "chat.completion.chunk",
@@ -38,12 +49,20 @@ async def answer(request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": words, "total_tokens": words + 10}
     if not request.get("stream"):
         await asyncio.sleep(words * pause)
-        choice = {"index": 0, "message": {"role": "assistant", "content": "word " * words}, "finish_reason": "stop"}
+        message: dict[str, Any] = {"role": "assistant", "content": "word " * words}
+        if wants_tool(request):
+            message = {"role": "assistant", "content": None, "tool_calls": TOOL_CALLS}
+        finish = "tool_calls" if wants_tool(request) else "stop"
+        choice = {"index": 0, "message": message, "finish_reason": finish}
         body = json.dumps({"id": "slow", "object": "chat.completion", "choices": [choice], "usage": usage}).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         return
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+    if wants_tool(request):
+        writer.write(event({"role": "assistant", "tool_calls": TOOL_CALLS}))
+        writer.write(event({}, "tool_calls", usage) + b"data: [DONE]\n\n")
+        return
     for _ in range(words):
         writer.write(event({"role": "assistant", "content": "word "}))
         await writer.drain()
