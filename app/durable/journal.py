@@ -89,7 +89,8 @@ class RunJournal:
         self._turn = asyncio.Lock()  # one write after the other
         self._timer: asyncio.Handle | None = None
         self._written_at = 0.0 if run.request.stream else asyncio.get_running_loop().time()
-        self.leaving = self._ending = self._handing_back = False
+        self.leaving = self._handing_back = False
+        self._ending: Ending | None = None  # that is being written
         self.due_again: float | None = None
         """Handed back: after so many seconds another worker may have it."""
         self._flushes: set[asyncio.Task[None]] = set()
@@ -127,12 +128,12 @@ class RunJournal:
 
     async def end(self, event: RunFinished | RunFailed) -> None:
         self._handle.commit()
-        self._ending = True
-        self.emit(event)
-        self.mark()
         ending = ending_of(event)
         if self._claimed.record.work.webhook is not None:
-            ending = replace(ending, delivery=self._deliver(self._claimed.record, ending, self.last))
+            ending = replace(ending, delivery=self._deliver(self._claimed.record, ending, self.last + 1))
+        self._ending = ending
+        self.emit(event)
+        self.mark()
         try:
             async with self._turn:
                 await self._write(None, ending)
@@ -145,6 +146,9 @@ class RunJournal:
             return
         self._handle.commit()
         self._handing_back = True
+        if self._ending is not None:
+            await self._end_after_all(self._ending)
+            return
         cut_from = self._marked_event + 1 if self.last > self._marked_event else 0
         self._marked_steps, self._paid = len(self._run.steps), len(self._run.reservation.steps)
         try:
@@ -157,6 +161,15 @@ class RunJournal:
         else:
             self.due_again = after_seconds
             log.info("run.handed_back", run_id=self.run_id, after_seconds=after_seconds)
+        self._let_go()
+
+    async def _end_after_all(self, ending: Ending) -> None:
+        """The process ends while the run's end is on its way: its last event may not be written without it."""
+        try:
+            async with asyncio.timeout(_LAST_WORDS_SECONDS), self._turn:
+                await self._write(None, ending)
+        except (_Left, TimeoutError, StateUnavailable) as error:
+            log.warning("run.not_handed_back", run_id=self.run_id, error=type(error).__name__)
         self._let_go()
 
     def leave(self) -> None:
@@ -189,7 +202,7 @@ class RunJournal:
 
     def _begin_flush(self) -> None:
         self._timer = None
-        if self._turn.locked() or self.detached:
+        if self._turn.locked() or self.detached or self._ending is not None:
             return  # whoever writes looks again
         if self._events or self._marked_steps > self._steps:
             task = asyncio.create_task(self._flush())
@@ -199,7 +212,7 @@ class RunJournal:
     async def _flush(self) -> None:
         with suppress(_Left):
             async with self._turn:
-                if self._events or self._marked_steps > self._steps:
+                if self._ending is None and (self._events or self._marked_steps > self._steps):
                     await self._write(None)
 
     async def _write(self, growth: Growth | None, ending: Ending | None = None, carried: object = None) -> None:
@@ -248,7 +261,7 @@ class RunJournal:
                     break
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-        self._ending = False
+        self._ending = None
         self.lose()
         raise _Left
 

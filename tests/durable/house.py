@@ -8,7 +8,7 @@ import msgspec
 
 from app.access.identity import Identity
 from app.durable.event_codec import decode_event
-from app.durable.record import Caller, NewRun, OnBusy, Record, Work
+from app.durable.record import Caller, NewRun, OnBusy, Record, Work, Write, Written
 from app.durable.records import Records
 from app.durable.worker import Worker
 from app.ids import new_id
@@ -96,6 +96,15 @@ class Told:
         self.events += enumerate(events, first)
 
 
+class WatchedRecords(Records):
+    """No reader may see a run's last event before its end."""
+
+    async def write(self, write: Write) -> Written:
+        last = [event for event in write.events if event.startswith((b"run.finished ", b"run.failed "))]
+        assert not last or write.ending is not None
+        return await super().write(write)
+
+
 class Process(Stage):
     """A process with a worker."""
 
@@ -113,7 +122,7 @@ class Process(Stage):
         super().__init__(*models, tools=tools, store=store, **more)
         times = {"run_lease_seconds": lease} | ({"background_timeout_seconds": timeout} if timeout else {})
         self.settings = self.settings.model_copy(update=times)
-        self.records = Records(store, self.settings)
+        self.records = WatchedRecords(store, self.settings)
         self.engine = Silent()
         self.readers = Told()
         self.worker = Worker(

@@ -9,6 +9,7 @@ import pytest
 
 from app.durable import worker as workers
 from app.durable.event_codec import decode_error
+from app.durable.record import Write, Written
 from app.errors import AppError, BudgetExceeded, DeadlineExceeded, NotFound, RateLimited, RunCancelled
 from app.messages import ToolCall
 from app.models.estimates import estimated_tokens
@@ -293,6 +294,28 @@ async def test_a_run_that_is_to_be_handed_back_begins_no_tool(store: InProcessSt
     await other.works(run_id)
     (call,) = (await other.answered(run_id)).tool_calls
     assert call.status == "ok"
+
+
+async def test_a_process_that_leaves_while_the_end_is_written_writes_it_and_hands_nothing_back(
+    store: InProcessStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process(store, answers("Hello."))
+    run_id = await process.submit()
+    write, cut = process.records.write, False
+
+    async def cut_once(given: Write) -> Written:
+        nonlocal cut
+        if given.ending is not None and not cut:
+            cut = True
+            raise asyncio.CancelledError
+        return await write(given)
+
+    monkeypatch.setattr(process.records, "write", cut_once)
+    await asyncio.wait_for(process.works(run_id), SECONDS)
+    assert cut
+    assert (await process.answered(run_id)).answer == "Hello."
+    names = [event.name for event in await process.kept_events(run_id)]
+    assert names.count("run.finished") == 1
 
 
 async def test_a_run_without_a_place_is_tried_again_later(store: InProcessStore) -> None:
