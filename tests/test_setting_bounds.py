@@ -59,7 +59,6 @@ NUMBERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "RUNS_PER_USER": ("1", "1000000", ("0", "1000001")),
     "BATCH_BODY_BYTES": ("1024", str(2**30), ("1023", str(2**30 + 1))),
     "BATCH_INPUTS": ("1", "100000", ("0", "100001")),
-    "BATCH_BODY_BYTES": ("1024", str(2**30), ("1023", str(2**30 + 1))),
     "BATCHES_PER_USER": ("1", "10000", ("0", "10001")),
     "TOOL_RESULT_CHARS": ("0", "1000000", ("-1", "1000001")),
     "MODEL_RETRIES": ("0", "10", ("-1", "11")),

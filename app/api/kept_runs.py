@@ -110,6 +110,7 @@ class KeptRuns:
             credential=principal.credential,
             headers={**begun.headers, **_whereabouts(request, begun.run_id, replayed=begun.replayed)},
             left=self._left(principal, begun, keeping),
+            here=begun.here,
         )
 
     def follow(self, principal: Principal, events: RunEvents, dialect: Dialect, headers: Mapping[str, str]) -> Response:

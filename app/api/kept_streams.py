@@ -38,9 +38,10 @@ class KeptStream(Response):
         credential: Credential,
         headers: Mapping[str, str],
         left: Left | None = None,
+        here: bool = False,
     ) -> None:
-        """`credential` is what the reader has shown. `left` is awaited when the client leaves before the end. With it
-        the stream lasts through the drain, for the run is worked on here."""
+        """`credential` is what the reader has shown. `left` is awaited when the client leaves before the end. `here`:
+        this process works on the run, and the stream lasts through the drain."""
         self.status_code, self.background = 200, None
         self.raw_headers = [*STREAM_HEADERS, *encoded(headers)]
         self._events = events
@@ -48,7 +49,7 @@ class KeptStream(Response):
         self._open = open_streams
         self._left = left
         self._credential = credential
-        self._ends = lifecycle.at_drain if left is None else lifecycle.at_cut_off
+        self._ends = lifecycle.at_cut_off if here else lifecycle.at_drain
         self._over = self._gone = self._whole = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

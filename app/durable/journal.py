@@ -184,7 +184,8 @@ class RunJournal:
     def _schedule(self) -> None:
         loop = asyncio.get_running_loop()
         due = self._written_at + TOGETHER_SECONDS
-        self._timer = loop.call_at(due, self._begin_flush) if loop.time() < due else loop.call_soon(self._begin_flush)
+        waits = loop.time() < due and len(self._events) < TOGETHER
+        self._timer = loop.call_at(due, self._begin_flush) if waits else loop.call_soon(self._begin_flush)
 
     def _begin_flush(self) -> None:
         self._timer = None
@@ -206,7 +207,7 @@ class RunJournal:
         run, limiter = self._run, self._run.services.limiter
         steps, paid = self._marked_steps, self._paid
         has_steps = steps > self._steps
-        count = self._marked_event - self._told if has_steps else len(self._events)
+        count = max(0, self._marked_event - self._told) if has_steps else len(self._events)
         events = tuple(self._events[:count])
         carried_now = _encode(carried or carried_of(run)) if has_steps or carried else b""
         write = Write(

@@ -64,9 +64,7 @@ class CallRecord(Struct):
         return record
 
     def listening(self, on_text: OnText) -> OnText:
-        """`on_text`, with the text kept where content is recorded."""
-        if not self.content:
-            return on_text
+        """`on_text`, with the text kept: for where content is recorded."""
 
         def hear(text: str) -> None:
             self.pieces.append(text)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.sampling import Sampler
 
 from app import __version__
 from app.errors import ConfigurationError
@@ -13,6 +12,7 @@ from app.telemetry.dialects import translator
 from app.telemetry.exporting import CountedProcessor
 from app.telemetry.otlp import new_exporter
 from app.telemetry.recorder import Recorder
+from app.telemetry.sampling import Samples, samples_of
 from app.telemetry.scrubbed_spans import ScrubbedExporter
 
 _QUEUE = "OTEL_BSP_MAX_QUEUE_SIZE"
@@ -24,7 +24,7 @@ _DEFAULTS = {
 }
 
 
-def build(dialects: Sequence[str]) -> tuple[Recorder, Sampler, CountedProcessor]:
+def build(dialects: Sequence[str]) -> tuple[Recorder, Samples, CountedProcessor]:
     """`dialects` are the names that spans use. Raises ConfigurationError."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
@@ -35,4 +35,4 @@ def build(dialects: Sequence[str]) -> tuple[Recorder, Sampler, CountedProcessor]
         raise ConfigurationError(f"{_QUEUE}: must be a number, and not below OTEL_BSP_MAX_EXPORT_BATCH_SIZE") from None
     # Only for what it reads from the environment: it makes no spans.
     provider = TracerProvider(resource=Resource.create({"service.version": __version__}), shutdown_on_exit=False)
-    return Recorder(provider.resource, processor), provider.sampler, processor
+    return Recorder(provider.resource, processor), samples_of(provider.sampler), processor

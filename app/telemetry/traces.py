@@ -26,9 +26,8 @@ from app.telemetry.recorded_spans import Attributes, RecordedSpan
 from app.telemetry.recording import MAX_SPANS, NOT_RECORDING, Recording, Worth
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace.sampling import Sampler
-
     from app.telemetry.exporting import CountedProcessor
+    from app.telemetry.sampling import Samples
 
 T = TypeVar("T")
 _FLUSH_SECONDS = 1.0
@@ -43,7 +42,7 @@ class Tracing:
         keep: Callable[[RecordedSpan], None] | None = None,
         propagation: Propagation = NOBODY,
         *,
-        sampler: "Sampler | None" = None,
+        samples: "Samples | None" = None,
         worth: Worth | None = None,
         processor: "CountedProcessor | None" = None,
         content: bool = False,
@@ -53,7 +52,7 @@ class Tracing:
         self.propagation = propagation
         self.content = content
         self._keep = keep
-        self._sampler = sampler
+        self._samples = samples
         self._worth = worth
         self._processor = processor
 
@@ -69,10 +68,8 @@ class Tracing:
         parent = trace.get_current_span(remote).get_span_context() if remote is not None else None
         known = parent is not None and parent.is_valid
         trace_id = parent.trace_id if parent is not None and known else getrandbits(128) or 1
-        if self._sampler is None:
-            return f"{trace_id:032x}", False
-        result = self._sampler.should_sample(remote if known else None, trace_id, "request", SpanKind.SERVER)
-        return f"{trace_id:032x}", result.decision.is_sampled()  # type: ignore[no-untyped-call]
+        sampled = self._samples is not None and self._samples(remote if known else None, trace_id)
+        return f"{trace_id:032x}", sampled
 
     def begin(self, trace_id: str, *, sampled: bool) -> Recording | None:
         """The recording of a request; None if nothing of it is recorded."""
@@ -145,11 +142,11 @@ def configure(settings: Settings) -> Tracing:
     hide_secret_headers()
     from app.telemetry.provider import build
 
-    keep, sampler, processor = build(settings.trace_dialects)
+    keep, samples, processor = build(settings.trace_dialects)
     return Tracing(
         keep,
         propagation,
-        sampler=sampler,
+        samples=samples,
         worth=Worth.of(settings),
         processor=processor,
         content=settings.trace_content,

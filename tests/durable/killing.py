@@ -20,7 +20,6 @@ from tests.worker_process import WorkerProcess
 
 SEED = 14
 MOST_SECONDS_TO_RESUME = 15.0
-TOOL_SECONDS = 0.3
 CRASHES = 20
 """RUN_CRASHES: as often as workers are killed here, a run that meets several of these is no run that kills them."""
 
@@ -31,6 +30,7 @@ class Plan:
     workers: int = 4
     at_once: int = 8
     """Runs of one worker."""
+    tool_seconds: float = 0.3
     every_seconds: float = 2.0
     most_kills: float = inf
     limit_seconds: float = 600.0
@@ -54,7 +54,10 @@ class Kill:
 async def killing(folder: Path, plan: Plan, **settings: Any) -> Sheet:
     sheet = Sheet(plan.title)
     options: Any = {"workers": plan.workers, "at_once": plan.at_once, "runs_per_user": plan.runs + 100}
-    with cluster(folder, tool_seconds=TOOL_SECONDS, **options, run_crashes=CRASHES, **settings) as (started, ledger):
+    with cluster(folder, tool_seconds=plan.tool_seconds, **options, run_crashes=CRASHES, **settings) as (
+        started,
+        ledger,
+    ):
         followed, kills, seconds = await _run_all(started, plan)
         _judge(sheet, followed, kills, ledger, plan)
         await _judge_accounts(sheet, started, followed)

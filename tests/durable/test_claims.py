@@ -257,3 +257,19 @@ async def test_claims_of_many_runs_are_renewed_at_once(store: Store) -> None:
     await records.hand_back(claims[7])
     assert [claim for claim, _ in await records.renew(claims)] == claims[:7] + claims[8:]
     assert await records.renew([]) == []
+
+
+async def test_what_a_worker_had_comes_before_what_none_had(store: Store) -> None:
+    records = process(store)
+    await begun(records, "died")
+    back = await begun(records, "back")
+    for run_id in ("new", "newer"):
+        await records.create(new_run(run_id))
+    await records.hand_back(back)
+    await lapse(store, "died")
+    assert set((await records.due())[:2]) == {"died", "back"}
+    assert set(await records.due(lost=True)) == {"died", "back"}
+    assert await records.due() == [*(await records.due(lost=True)), "new", "newer"]
+    claimed = await records.claim("back")
+    assert claimed is not None
+    assert (claimed.record.crashes, await records.due(lost=True)) == (0, ["died"])

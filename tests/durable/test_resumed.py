@@ -53,14 +53,14 @@ async def dies_within_its_tool(process: Process, mortal: MortalStore, run_id: st
 
 async def test_a_resumed_run_stays_in_its_trace_and_links_to_the_worker_before(store: InProcessStore) -> None:
     exporter = InMemorySpanExporter()
-    keep = recorder_to(exporter)
+    tracing = Tracing(recorder_to(exporter), samples=lambda _, trace_id: True)
     mortal = MortalStore(store)
-    dying = Process(mortal, CALLS, tools=[wait], lease=LEASE, tracing=Tracing(keep))
+    dying = Process(mortal, CALLS, tools=[wait], lease=LEASE, tracing=tracing)
     run_id = await dying.submit(traceparent=PARENT)
     await dies_within_its_tool(dying, mortal, run_id)
     exporter.clear()
 
-    living = Process(store, answers("Hello."), tracing=Tracing(keep))
+    living = Process(store, answers("Hello."), tracing=tracing)
     await living.works(run_id)
     assert (await living.answered(run_id)).trace_id == PARENT.split("-")[1]
     spans = [span for span in exporter.get_finished_spans() if span.name == "invoke_agent default"]

@@ -9,7 +9,7 @@ local function look(index, lapsed)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', whole(now), 'LIMIT', 0, ARGV[1])) do
     local fields = redis.call('HMGET', run_key(id), 'status', 'since', 'line', 'cancelling', 'crashes')
     local status, since, line, cancelling = fields[1], tonumber(fields[2] or 0), fields[3], fields[4] == '1'
-    local overdue = now - (lapsed and lease_end(id) or since) > bounds.queue
+    local overdue = now - (status == 'running' and lease_end(id) or since) > bounds.queue
     if not status or OVER[status] or (not lapsed and status == 'running') then
       redis.call('ZREM', index, id)
     elseif cancelling or overdue or (status == 'running' and fields[5] + 1 >= bounds.crashes) then

@@ -1,5 +1,5 @@
--- Let go of a run, which is due again after so many ms; at once it is before all that no worker had. One of which nothing
--- is written has not begun yet, and still waits for its first worker.
+-- Let go of a run, which is due again after so many ms; if that is at once, before all that no worker had. One of which
+-- nothing is written has not begun yet, and still waits for its first worker.
 -- KEYS: the record. ARGV: run, claim, ms.
 -- Returns 1, or 0 for a claim that does not hold any more.
 
