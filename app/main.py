@@ -27,6 +27,7 @@ from app.api import (
     webhooks,
 )
 from app.api.authentication import document_authentication
+from app.api.batch_views import PATH as BATCHES_PATH
 from app.api.caller import Callers
 from app.api.cors import CrossOrigin
 from app.api.entrance import Entrance
@@ -231,6 +232,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
         webhooks=parts.webhooks,
     )
     kept = KeptRuns(durable, lifecycle)
+    parts.identity.on_look(kept.end_withdrawn)
     gate = Gate(settings.anonymous_per_minute, settings.anonymous_concurrent, settings.refused_per_minute)
     proxies = Proxies(settings.trusted_proxies)
     entrance = Entrance(gate, proxies, anonymous=identity.everyone)
@@ -273,8 +275,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     behind_path = settings.root_path or settings.trusted_proxies
     app.serve_through(
         Middleware(
-            plain=app.routed,
-            traced=app.traced(tracing, proxies.sent),
+            app.routed,
             trusted=proxies.sent,
             authenticate=callers.authenticate,
             routes=app.routes,
@@ -283,7 +284,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             tracing=tracing,
             lifecycle=lifecycle,
             max_body_bytes=settings.max_body_bytes,
-            line_routes={batches.PATH: settings.batch_body_bytes},
+            line_routes={BATCHES_PATH: settings.batch_body_bytes},
             entrance=entrance,
         )
     )

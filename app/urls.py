@@ -80,7 +80,7 @@ def host_of(url: str) -> str:
         return ""
 
 
-class Hosts:
+class HostSet:
     """Hosts as settings name them: these, and all below those that begin with a dot."""
 
     def __init__(self, hosts: Sequence[str]) -> None:

@@ -139,6 +139,13 @@ class Service:
         if self.process.poll() is None:
             self.signal(signal.SIGINT)
 
+    def kill(self) -> None:
+        """With -9: it says nothing, and nothing is asked of it."""
+        self._ended = True
+        self.client.close()
+        self.process.kill()
+        self.process.wait()
+
     def end(self) -> None:
         """Stop the service, which has to leave with 0, and look at what it has to say."""
         if self._ended:

@@ -1,36 +1,33 @@
 """`/batches`: many inputs at once, answered within a day. Another user's batch is not there: 404."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import Path, Query, Request
-from msgspec import Struct
 from msgspec.structs import replace
 from starlette.responses import Response, StreamingResponse
 
 from app.access.principal import Principal
-from app.api.batch_bodies import BatchBodies, BatchBody, BatchRequest
+from app.api.batch_bodies import BatchBodies, BatchBody
+from app.api.batch_views import PATH, BatchesPage, BatchShown, CancelledBatch, shown
 from app.api.caller import principal_of
 from app.api.consumed_body import consume_body
+from app.api.dialects.native.batch_requests import BatchRequest
 from app.api.dialects.native.dialect import chosen
 from app.api.dialects.native.kept_fields import seconds_of
 from app.api.failures import documented
 from app.api.framework import Api
 from app.api.kept_runs import SCOPE
 from app.api.media_type import JSON_LINES, is_json_lines
-from app.api.openapi import Document, json_response
+from app.api.openapi import json_response
 from app.api.prefix import prefix_of
 from app.api.requests import Id
 from app.batches.batches import Batches
-from app.batches.record import Batch, BatchStatus, Result, Way
-from app.durable.rendering import moment
+from app.batches.record import Batch, Result
 from app.limits.limiter import AGENT, RUNS, Limiter
-from app.messages import Usage
 from app.settings import Settings
 
-PATH = "/batches"
 PROBLEMS = documented(404, 422, 429, 500, 503)
 
 BatchId = Annotated[Id, Path()]
@@ -38,63 +35,11 @@ Limit = Annotated[int, Query(ge=1, le=100, description="Maximum number of batche
 Cursor = Annotated[str, Query(pattern=r"^[0-9]{0,20}$", description="`next` of the page before")]
 
 
-class BatchLinks(Struct, frozen=True, rename={"self_": "self"}):
-    """Paths below the service's address."""
-
-    self_: str
-    results: str
-    cancel: str
-
-
-class BatchCounts(Struct, frozen=True):
-    """Inputs, by what they came to so far."""
-
-    total: int
-    open: int
-    succeeded: int
-    failed: int
-    cancelled: int
-    expired: int
-
-
-class BatchShown(Struct, frozen=True):
-    """A batch, going on or over. Times are RFC 3339 in UTC."""
-
-    batch_id: str
-    status: BatchStatus
-    """`ended`: every input has a result, whatever it is."""
-    way: Way
-    """`provider`: through its batch API, at its lower price; `queue`: each input is a run of low priority."""
-    created_at: datetime
-    start_at: datetime | None
-    started_at: datetime | None
-    ended_at: datetime | None
-    counts: BatchCounts
-    usage: Usage
-    """Of the results so far."""
-    cost_usd: float
-    links: BatchLinks
-
-
-class BatchesPage(Struct, frozen=True):
-    batches: tuple[BatchShown, ...]
-    """Newest first."""
-    next: str | None
-    """The `cursor` of the next page; null after the last page."""
-
-
-class CancelledBatch(Struct, frozen=True):
-    batch_id: str
-    status: BatchStatus
-    """`cancelling`: what is being answered is still awaited."""
-
-
 def routes(api: Api, batches: Batches, limiter: Limiter, settings: Settings) -> None:
     refer = api.schemas.refer
     listing, whole, cancelled = (json_response(refer(kind)) for kind in (BatchesPage, BatchShown, CancelledBatch))
+    refer(Result, "BatchResult")
     bodies = BatchBodies(settings.batch_inputs, settings.max_message_chars, settings.max_body_bytes)
-
-    api.amend(_take_lines)
 
     @api.fast_post(
         PATH,
@@ -119,7 +64,7 @@ def routes(api: Api, batches: Batches, limiter: Limiter, settings: Settings) -> 
             principal = principal_of(request, body.options.user_id)
         batch, headers = await _take_in(principal, body)
         location = {"Location": f"{prefix_of(request.scope)}{PATH}/{batch.id}"}
-        return _json(_shown(batch), {**headers, **location}, 202)
+        return _json(shown(batch), {**headers, **location}, 202)
 
     async def _take_in(principal: Principal, body: BatchBody) -> tuple[Batch, Mapping[str, str]]:
         options, start = body.options, body.options.start_at
@@ -140,7 +85,7 @@ def routes(api: Api, batches: Batches, limiter: Limiter, settings: Settings) -> 
         principal = _caller(request)
         async with limiter.slot(principal, RUNS) as headers:
             found, following = await batches.list(principal, limit, cursor)
-        return _json(BatchesPage(tuple(map(_shown, found)), following or None), headers)
+        return _json(BatchesPage(tuple(map(shown, found)), following or None), headers)
 
     @api.get(f"{PATH}/{{batch_id}}", tags=["batches"], responses={200: whole, **PROBLEMS})
     async def get_batch(request: Request, batch_id: BatchId) -> Response:
@@ -148,7 +93,7 @@ def routes(api: Api, batches: Batches, limiter: Limiter, settings: Settings) -> 
         principal = _caller(request)
         async with limiter.slot(principal, RUNS) as headers:
             batch = await batches.read(principal, batch_id)
-        return _json(_shown(batch), headers)
+        return _json(shown(batch), headers)
 
     @api.get(
         f"{PATH}/{{batch_id}}/results",
@@ -156,9 +101,8 @@ def routes(api: Api, batches: Batches, limiter: Limiter, settings: Settings) -> 
         response_class=StreamingResponse,  # what documents no JSON
         responses={
             200: {
-                "description": "A line for each input that has a result, in the order of the inputs",
-                "content": {JSON_LINES: {"schema": {"$ref": refer(Result, "BatchResult")}}},
-            },
+                "description": f"`{JSON_LINES}`: a BatchResult a line, in the order of the inputs"
+            },  # not generators'
             **PROBLEMS,
         },
     )
@@ -187,39 +131,11 @@ def routes(api: Api, batches: Batches, limiter: Limiter, settings: Settings) -> 
         return _json(CancelledBatch(batch_id, status), headers, 202)
 
 
-def _take_lines(document: Document) -> None:
-    """Have the OpenAPI document know of the other form that a batch can be sent in."""
-    schema = {"type": "string", "description": "A JSON object a line"}
-    document["paths"][PATH]["post"]["requestBody"]["content"][JSON_LINES] = {"schema": schema}
-
-
 def _caller(request: Request) -> Principal:
     """Raises Forbidden."""
     principal = principal_of(request)
     principal.require(SCOPE)
     return principal
-
-
-def _shown(batch: Batch) -> BatchShown:
-    counts = [batch.counts.get(outcome, 0) for outcome in ("succeeded", "failed", "cancelled", "expired")]
-    path = f"{PATH}/{batch.id}"
-    return BatchShown(
-        batch.id,
-        batch.status,
-        batch.way,
-        moment(batch.created_at),
-        _moment(batch.start_at),
-        _moment(batch.started_at),
-        _moment(batch.ended_at),
-        BatchCounts(batch.inputs, batch.inputs - sum(counts), *counts),
-        batch.usage,
-        batch.cost_usd,
-        BatchLinks(path, f"{path}/results", f"{path}/cancel"),
-    )
-
-
-def _moment(seconds: float) -> datetime | None:
-    return moment(seconds) if seconds else None
 
 
 def _json(body: Any, headers: Mapping[str, str], status: int = 200) -> Response:

@@ -13,13 +13,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Scope, Send
 
 from app.api.failures import respond
+from app.api.idempotency import REPLAYED
 from app.api.prefix import path_of
 from app.errors import ConfigurationError, Forbidden
 from app.limits.headers import LIMIT_HEADERS
 from app.urls import check_host
 
 METHODS = ("GET", "HEAD", "POST", "DELETE")
-EXPOSED = ("X-Request-Id", "X-Trace-Id", "X-Request-Latency", "Retry-After", *LIMIT_HEADERS)
+EXPOSED = ("X-Request-Id", "X-Trace-Id", "X-Request-Latency", "Retry-After", "Location", REPLAYED, *LIMIT_HEADERS)
 _ALL = "*"
 _OPAQUE = "null"  # what browsers send for pages without an origin, such as files
 _DEFAULT_PORTS = {"http": 80, "https": 443}

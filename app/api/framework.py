@@ -14,18 +14,15 @@ from fastapi import FastAPI, Request
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
-from opentelemetry.trace import Span
 from pydantic import BaseModel
-from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import __version__
 from app.api.dialects.protocol import ErrorDialect
-from app.api.failures import REFUSALS, answer_to, describe_errors
+from app.api.failures import describe_errors
 from app.api.openapi import Change, Document, Schemas
 from app.runs.problems import Problem
-from app.telemetry.traces import Tracing, caller_of
 
 Handler = Callable[..., Awaitable[Response]]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -37,9 +34,6 @@ _NO_TELEMETRY: TelemetryConfig = {
     "logs": False,
     "auto_configure": False,
 }  # see app/telemetry
-_QUERY = "agent_api.query_string"
-_CALLER = "agent_api.caller_trace"
-_TRACE = frozenset({b"traceparent", b"tracestate", b"baggage"})
 
 
 class FastRoute(APIRoute):
@@ -130,11 +124,6 @@ class Api(FastAPI):
         scope["route"] = route
         return route.app(scope, receive, send)
 
-    def traced(self, tracing: Tracing, trusted: Callable[[Scope], bool]) -> ASGIApp:
-        """The routes within OpenTelemetry's instrumentation; as they are while tracing is off. `trusted` says whether
-        a request's sender is believed what trace it belongs to; for others the spans link to it."""
-        return self.routed if tracing.provider is None else _instrumented(self, tracing, trusted)
-
     def serve_through(self, middleware: ASGIApp) -> None:
         """Have `middleware` answer every request, in place of what FastAPI puts around its routes."""
         for route in self.routes:
@@ -144,7 +133,7 @@ class Api(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self.middleware_stack is not None  # noqa: S101 - for the type checker
-        scope["app"] = self  # for Starlette's router and the instrumentation
+        scope["app"] = self  # for Starlette's router
         await self.middleware_stack(scope, receive, send)
 
 
@@ -172,40 +161,3 @@ def _serve(handler: Handler) -> ASGIApp:
         await response(scope, receive, send)
 
     return serve
-
-
-def _instrumented(api: Api, tracing: Tracing, trusted: Callable[[Scope], bool]) -> ASGIApp:
-    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # costs memory that only tracing is worth
-
-    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
-        """The instrumentation has to see the status of a refusal, and no exception."""
-        scope["query_string"] = scope.pop(_QUERY)
-        try:
-            await api.routed(scope, receive, send)
-        except REFUSALS as error:
-            await answer_to(error, scope)(scope, receive, send)
-
-    def link(span: Span, scope: Scope) -> None:
-        if (caller := scope.pop(_CALLER, None)) is not None:
-            span.add_link(caller)
-
-    # The instrumentation wraps what the app builds around its routes.
-    api.build_middleware_stack = lambda: ServerErrorMiddleware(answered)  # type: ignore[method-assign]
-    FastAPIInstrumentor.instrument_app(
-        api, tracer_provider=tracing.provider, exclude_spans=["receive", "send"], server_request_hook=link
-    )
-    instrumented = api.build_middleware_stack()
-
-    async def prepared(scope: Scope, receive: Receive, send: Send) -> None:
-        """Without the query, which may hold what nobody should read in a trace, and without baggage, which the
-        instrumentation would have the calls of tools carry on."""
-        scope[_QUERY], scope["query_string"] = scope["query_string"], b""
-        headers = scope["headers"]
-        if trusted(scope):
-            scope["headers"] = [header for header in headers if header[0] != b"baggage"]
-        else:
-            scope[_CALLER] = caller_of(headers)
-            scope["headers"] = [header for header in headers if header[0] not in _TRACE]
-        await instrumented(scope, receive, send)
-
-    return prepared

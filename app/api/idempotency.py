@@ -5,21 +5,20 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 from app.api.invalid import invalid
-from app.durable.keeping import IdempotencyKey
+from app.durable.keeping import NO_KEY, IdempotencyKey
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 MAX_CHARS = 255
 
 _VISIBLE = re.compile(rb"[\x21-\x7e]{1,%d}" % MAX_CHARS).fullmatch
-NONE = IdempotencyKey("", "")
 
 
 def idempotency_key(headers: Iterable[tuple[bytes, bytes]], route: str, body: bytes) -> IdempotencyKey:
-    """The request's key with the fingerprint of its `route` and body; NONE without it. Raises InvalidRequest."""
+    """The request's key with the fingerprint of its `route` and body; NO_KEY without it. Raises InvalidRequest."""
     given = [value for name, value in headers if name == b"idempotency-key"]
     if not given:
-        return NONE
+        return NO_KEY
     if len(given) > 1 or not _VISIBLE(given[0]):
         raise invalid([{"loc": (HEADER,), "msg": f"Give it once, with 1 to {MAX_CHARS} visible ASCII characters"}])
     return IdempotencyKey(given[0].decode(), sha256(b"%b\0%b" % (route.encode(), body)).hexdigest())

@@ -20,10 +20,11 @@ from app.api.prefix import prefix_of
 from app.api.served_run import KeptRun, note_kept_run
 from app.durable.event_codec import decode_event
 from app.durable.keeping import BY_AGENT, Keeping
+from app.durable.making import Begun
 from app.durable.record import RunStatus
 from app.durable.rendering import RunLinks, links_of, moment
 from app.durable.run_events import RunEvents
-from app.durable.runs import Begun, DurableRuns
+from app.durable.runs import DurableRuns
 from app.errors import AppError
 from app.runs.events import RunFailed
 from app.telemetry.logs import log
@@ -56,6 +57,12 @@ class KeptRuns:
     def __init__(self, runs: DurableRuns, lifecycle: Lifecycle) -> None:
         self._runs = runs
         self._lifecycle = lifecycle
+        self._streams: set[KeptStream] = set()
+
+    def end_withdrawn(self) -> None:
+        """End every stream whose reader's credentials have been withdrawn since."""
+        for stream in tuple(self._streams):
+            stream.end_withdrawn()
 
     async def accept(self, request: Request, principal: Principal, asked: Asked, body: bytes) -> Response:
         """202 and where the run is. Raises every AppError that keeps it from being made."""
@@ -99,13 +106,17 @@ class KeptRuns:
             begun.events,
             dialect,
             self._lifecycle,
+            self._streams,
+            credential=principal.credential,
             headers={**begun.headers, **_whereabouts(request, begun.run_id, replayed=begun.replayed)},
             left=self._left(principal, begun, keeping),
+            here=begun.here,
         )
 
-    def follow(self, events: RunEvents, dialect: Dialect, headers: Mapping[str, str]) -> Response:
-        """The events of a run that somebody else works on."""
-        return KeptStream(events, dialect, self._lifecycle, headers=headers)
+    def follow(self, principal: Principal, events: RunEvents, dialect: Dialect, headers: Mapping[str, str]) -> Response:
+        """The events of a run, whoever works on it."""
+        credential = principal.credential
+        return KeptStream(events, dialect, self._lifecycle, self._streams, credential=credential, headers=headers)
 
     def _left(self, principal: Principal, begun: Begun, keeping: Keeping) -> Left | None:
         """What is done when the client leaves: nothing where another request made the run."""

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.access.principal import Credential
 from app.api.dialects.protocol import Dialect, KeptFrame
 from app.api.lifecycle import Lifecycle
 from app.api.prefix import path_of
@@ -32,18 +33,23 @@ class KeptStream(Response):
         events: RunEvents,
         dialect: Dialect,
         lifecycle: Lifecycle,
+        open_streams: "set[KeptStream]",
         *,
+        credential: Credential,
         headers: Mapping[str, str],
         left: Left | None = None,
+        here: bool = False,
     ) -> None:
-        """`left` is awaited when the client leaves before the end. With it the stream lasts through the drain, for the
-        run is worked on here."""
+        """`credential` is what the reader has shown. `left` is awaited when the client leaves before the end. `here`:
+        this process works on the run, and the stream lasts through the drain."""
         self.status_code, self.background = 200, None
         self.raw_headers = [*STREAM_HEADERS, *encoded(headers)]
         self._events = events
         self._dialect = dialect
+        self._open = open_streams
         self._left = left
-        self._ends = lifecycle.at_drain if left is None else lifecycle.at_cut_off
+        self._credential = credential
+        self._ends = lifecycle.at_cut_off if here else lifecycle.at_drain
         self._over = self._gone = self._whole = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,6 +57,7 @@ class KeptStream(Response):
         metrics.RUN_FOLLOWERS.inc()
         self._task, self._send = asyncio.current_task(), send
         self._ends.add(self._end)
+        self._open.add(self)
         try:
             with DisconnectWatch(receive, self._client_left):
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -61,6 +68,7 @@ class KeptStream(Response):
         finally:
             self._over = True
             self._ends.discard(self._end)
+            self._open.discard(self)
             metrics.ACTIVE_STREAMS.dec()
             metrics.RUN_FOLLOWERS.dec()
         if not self._gone and not self._whole:
@@ -95,6 +103,11 @@ class KeptStream(Response):
     def _client_left(self) -> None:
         self._gone = True
         self._end()
+
+    def end_withdrawn(self) -> None:
+        """End the stream if its reader may not read any more."""
+        if self._credential.withdrawn():
+            self._end()
 
     def _end(self) -> None:
         if not self._over and self._task is not None:

@@ -23,6 +23,7 @@ from app.errors import AppError, BodyTooLarge, Overloaded, UnsupportedMediaType
 from app.ids import new_id
 from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
+from app.telemetry.recording import Exchange
 from app.telemetry.scrubbing import without_credentials
 from app.telemetry.traces import Tracing
 
@@ -35,10 +36,9 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 @dataclass(frozen=True, slots=True)
 class Middleware:
-    """Wraps two stacks around the same routes: `traced` is entered by requests that are sampled, `plain` by others."""
+    """Wraps the routes."""
 
-    plain: ASGIApp
-    traced: ASGIApp
+    app: ASGIApp
     authenticate: Callable[[Scope], Awaitable[None]]
     routes: Sequence[BaseRoute]
     cors: CrossOrigin | None
@@ -69,10 +69,8 @@ class Middleware:
         traceparent = headers.get(b"traceparent")
         believed = traceparent is not None and self.trusted(scope)
         trace_id, sampled = self.tracing.decide(traceparent.decode("latin-1") if traceparent and believed else None)
-        sampled = sampled and not probe
-        begin_late = self.tracing.begin_late
-        late = None if sampled or probe or begin_late is None else begin_late(trace_id)
-        token = current.set(RequestContext(request_id, trace_id, sampled, late))
+        recording = None if probe else self.tracing.begin(trace_id, sampled=sampled)
+        token = current.set(RequestContext(request_id, trace_id, recording))
         if self.cors is not None and b"origin" in headers:
             send, preflight = self.cors.answer(scope, send)
         else:
@@ -84,8 +82,10 @@ class Middleware:
             if preflight is not None:
                 await preflight(scope, receive, sender.send)
             else:
-                await self._serve(scope, headers, receive, sender, sampled=sampled, probe=probe)
+                await self._serve(scope, headers, receive, sender, probe=probe)
         finally:
+            if recording is not None:  # first: metrics have an exemplar where it is kept
+                recording.finish(Exchange(scope, sender.status, sender.headers))
             if not probe:
                 seconds = perf_counter() - started
                 self.lifecycle.request_finished()
@@ -95,8 +95,6 @@ class Middleware:
                 count(scope, method, sender.status, seconds, outcome, received, sender.length)
                 self.entrance.leave(scope, sender.status)
                 write_line(scope, method, sender.status, seconds, self.entrance.origin_of(scope).address, report)
-                if late is not None:
-                    late.finish(scope, sender.status)
             current.reset(token)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,7 +105,7 @@ class Middleware:
             except AppError:
                 await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
                 return
-        await self.plain(scope, receive, send)
+        await self.app(scope, receive, send)
 
     async def _serve(
         self,
@@ -116,7 +114,6 @@ class Middleware:
         receive: Receive,
         sender: "_Sender",
         *,
-        sampled: bool,
         probe: bool,
     ) -> None:
         try:
@@ -128,7 +125,7 @@ class Middleware:
             self._check(scope, headers)
             if b"content-length" not in headers and scope["method"] in _WITH_BODY:
                 receive = self._bounded(scope, receive, self._most_bytes(scope, headers))
-            await (self.traced if sampled else self.plain)(scope, receive, sender.send)
+            await self.app(scope, receive, sender.send)
         except Exception as error:
             if not isinstance(error, _EXPECTED):
                 log.exception("request.crashed", method=scope["method"], path=without_credentials(scope["path"]))
@@ -197,6 +194,7 @@ class _Sender(Struct):
     _lifecycle: Lifecycle
     status: int = 0  # nothing has been sent
     length: bytes = b""  # of the body, where a header says it
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
     def send(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
@@ -212,5 +210,5 @@ class _Sender(Struct):
                 headers.append((b"x-request-latency", b"%.2f" % latency))
             if self._lifecycle.draining:
                 headers.append((b"connection", b"close"))
-            message["headers"] = headers
+            message["headers"] = self.headers = headers
         return self._send(message)

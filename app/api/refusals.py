@@ -22,7 +22,7 @@ def refuse_uncounted(error: AppError, peer: str) -> bytes:
 
 def _answer(error: AppError, peer: str, *, counted: bool) -> bytes:
     request_id = new_id()
-    token = current.set(RequestContext(request_id, "", sampled=False))
+    token = current.set(RequestContext(request_id, ""))
     try:
         response = respond(error, "", {"Connection": "close", "X-Request-Id": request_id})
         log.info("request", status=error.status, latency_ms=0.0, peer=peer, reason=error.detail)

@@ -1,6 +1,5 @@
 """`/runs`: runs that go on by themselves, whoever made them. Another user's run is not there: 404."""
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -18,8 +17,8 @@ from app.api.dialects.native.events import documented as documented_events
 from app.api.dialects.native.requests import RunsRequest
 from app.api.failures import documented
 from app.api.framework import Api
-from app.api.invalid import invalid
 from app.api.kept_runs import SCOPE, KeptRuns, accepted_response
+from app.api.last_event_id import LAST_EVENT_ID, last_event_id
 from app.api.openapi import json_response
 from app.api.requests import Id
 from app.api.served_run import KeptRun, note_kept_run
@@ -39,14 +38,6 @@ After = Annotated[
 ]
 
 PROBLEMS = documented(404, 422, 429, 500, 503)
-LAST_EVENT_ID = {
-    "name": "Last-Event-ID",
-    "in": "header",
-    "required": False,
-    "description": "The last event that the client has, as browsers send it by themselves",
-    "schema": {"type": "string", "pattern": "^[0-9]{1,15}$"},
-}
-_NUMBER = re.compile(rb"[0-9]{1,15}").fullmatch
 
 
 class RunsPage(Struct, frozen=True):
@@ -115,16 +106,17 @@ def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_me
         openapi_extra={"parameters": [LAST_EVENT_ID]},
     )
     async def run_events(request: Request, run_id: RunId, after: After = 0) -> Response:
-        """The run's events from the first one that is kept, or after the one that is named: those that there are, and
-        those to come, to the last. The last event's data is what the route that made the run answers with."""
+        """The run's events from the first on, or after the one that is named: those there are and those to come, to the
+        last, whose data is what the route that made the run answers with. Events that are not kept any more are 410,
+        which tells the oldest."""
         principal = _caller(request)
-        number = _last_event_id(request, after)
+        number = last_event_id(request.scope, after)
         async with limiter.slot(principal, RUNS) as headers:
             record = await runs.read(principal, run_id)
             events = await runs.follow(principal, run_id, number)
         _note(request, principal, record)
         shown = task if record.work.request.operation == AGENT else chat_events
-        return kept.follow(events, shown, headers)
+        return kept.follow(principal, events, shown, headers)
 
     @api.post(
         "/runs/{run_id}/cancel",
@@ -153,16 +145,6 @@ def _caller(request: Request) -> Principal:
 
 def _note(request: Request, principal: Principal, record: Record) -> None:
     note_kept_run(request.scope, KeptRun(record.work.run_id, principal.user, record.agent))
-
-
-def _last_event_id(request: Request, otherwise: int) -> int:
-    """The header counts, since a browser that connects again sends the same address. Raises InvalidRequest."""
-    given = [value for name, value in request.scope["headers"] if name == b"last-event-id"]
-    if not given:
-        return otherwise
-    if len(given) > 1 or not _NUMBER(given[0]):
-        raise invalid([{"loc": (LAST_EVENT_ID["name"],), "msg": "Should be the id of an event, a whole number"}])
-    return int(given[0])
 
 
 def _json(body: Any, headers: Mapping[str, str], status: int = 200) -> Response:

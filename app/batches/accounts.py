@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from app.access.principal import Principal
+from app.batches.changes import Written
 from app.batches.record import Batch, Resulted
-from app.batches.records import BatchRecords, Written
+from app.batches.records import BatchRecords
 from app.limits.allowance import Amount, Growth
 from app.limits.calls import Call, Calls
 from app.limits.limiter import BATCHES, Limiter

@@ -23,7 +23,8 @@ from app.telemetry.logs import log
 AT_ONCE = 8
 """Batches that a process works on at once."""
 
-_LOOK_SECONDS = 0.5  # until the next look for batches whose step is due
+_LOOK_SECONDS = 1.0  # until the next look for batches whose step is due
+_SOON_SECONDS = 0.1  # likewise where one was
 _LONGEST_SECONDS = 60.0  # between two tries
 _MOST_TRIES = 10  # of a step, of which nothing was written
 
@@ -57,29 +58,31 @@ class Coordinator:
         """Steps that are cut with it are done again by whoever takes the batch next."""
         try:
             while True:
-                await self._begin()
-                await asyncio.sleep(_LOOK_SECONDS)
+                found = await self._begin()
+                await asyncio.sleep(_SOON_SECONDS if found else _LOOK_SECONDS)
         finally:
             for task in self._working:
                 task.cancel()
             if self._working:
                 await asyncio.wait(self._working)
 
-    async def _begin(self) -> None:
+    async def _begin(self) -> bool:
+        """Whether there was a batch with a step to do."""
         free = AT_ONCE - len(self._working)
         try:
             taken = await self._records.take(free) if free else ()
         except StateUnavailable:
-            return
+            return False
         for each in taken:
             task = asyncio.create_task(self.step(each))
             self._working.add(task)
             task.add_done_callback(self._working.discard)
+        return bool(taken)
 
     async def step(self, taken: Taken) -> None:
         """Do one step of a batch. Does not raise."""
         batch = taken.batch
-        current.set(RequestContext(batch.request_id, batch.traceparent[3:35], sampled=False))
+        current.set(RequestContext(batch.request_id, batch.traceparent[3:35]))
         try:
             async with asyncio.TaskGroup() as group:
                 keeping = group.create_task(self._keep(batch))

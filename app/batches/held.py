@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from app.access.principal import Principal
+from app.batches.changes import Written
 from app.batches.record import Batch, Change, Rest, encode
-from app.batches.records import BatchRecords, Taken, Written
+from app.batches.records import BatchRecords, Taken
 from app.errors import AppError
 from app.models.batching import Outcome
 from app.runs.problems import document

@@ -39,5 +39,5 @@ def owner_key(owner: str) -> str:
 
 
 def provider_key(provider_id: str) -> str:
-    """Exists for a provider's batch that is known to be a portion of ours."""
+    """A text: the portion that a provider's batch is, as `BATCH.NUMBER`."""
     return f"{TAG}batch-at-provider:{provider_id}"

@@ -1,7 +1,7 @@
 """What is kept of a batch, as values. Times are in seconds since the epoch, by the store's clock; 0: not yet."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Raw, Struct
@@ -19,6 +19,9 @@ Way = Literal["provider", "queue"]
 """Through the provider's batch API, or each input as a run of low priority."""
 
 OUTCOMES: tuple[Outcome, ...] = ("succeeded", "failed", "cancelled", "expired")
+
+
+encode = msgspec.json.Encoder().encode
 
 
 class Input(Struct, frozen=True, array_like=True):
@@ -145,60 +148,3 @@ class Change(Struct, frozen=True):
     """Those that are there already are passed over."""
     settlement: Call | None = None
     """Of the portion that the results belong to, without steps: these are the results."""
-
-
-_caller = msgspec.json.Decoder(Caller).decode
-_options = msgspec.json.Decoder(RunRequest).decode
-_open = msgspec.json.Decoder(dict[int, bool]).decode
-encode = msgspec.json.Encoder().encode
-
-
-def fields_of(new: NewBatch) -> dict[str, str | bytes | int | float]:
-    return {
-        "owner": new.owner,
-        "caller": encode(new.caller),
-        "options": encode(new.options),
-        "way": new.way,
-        "status": "queued",
-        "request_id": new.request_id,
-        "traceparent": new.traceparent,
-        "inputs": new.inputs,
-        "start_at": new.start_at,
-    }
-
-
-def batch_of(batch_id: str, reply: Sequence[bytes]) -> Batch:
-    """From HGETALL."""
-    fields: dict[str, Any] = {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
-
-    def number(name: str) -> int:
-        return int(fields.get(name, 0))
-
-    def seconds(name: str) -> float:
-        return float(fields.get(name, 0.0))
-
-    rest = fields.get("rest_outcome")
-    return Batch(
-        batch_id,
-        fields["owner"].decode(),
-        _caller(fields["caller"]),
-        _options(fields["options"]),
-        fields["way"].decode(),
-        fields["status"].decode(),
-        fields["request_id"].decode(),
-        fields["traceparent"].decode(),
-        number("inputs"),
-        seconds("created_at"),
-        seconds("start_at"),
-        seconds("started_at"),
-        seconds("ended_at"),
-        number("next"),
-        number("claims"),
-        number("tries"),
-        number("failures"),
-        None if rest is None else Rest(rest.decode(), fields["rest_error"]),
-        {outcome: number(outcome) for outcome in OUTCOMES},
-        Usage(number("input"), number("output"), number("cache_read"), number("cache_write")),
-        number("nanos"),
-        _open(fields.get("open", b"{}")),
-    )

@@ -6,7 +6,18 @@ from math import ceil
 import msgspec
 from msgspec import Struct
 
-from app.batches.keys import BATCH, DUE, batch_key, inputs_key, keys_of, owner_key, portions_key, results_key
+from app.batches.changes import Written, read_written, words_of
+from app.batches.keys import (
+    BATCH,
+    DUE,
+    batch_key,
+    inputs_key,
+    keys_of,
+    owner_key,
+    portions_key,
+    provider_key,
+    results_key,
+)
 from app.batches.record import (
     Batch,
     BatchStatus,
@@ -14,15 +25,13 @@ from app.batches.record import (
     Input,
     NewBatch,
     Portion,
-    Resulted,
-    batch_of,
     encode,
-    fields_of,
 )
+from app.batches.replies import batch_of, fields_of
 from app.batches.scripts import CANCEL, CREATE, RESERVE, TAKE, WRITE
 from app.errors import StateUnavailable, TooManyBatches
 from app.limits.calls import Call
-from app.limits.wire import Admission, Settlement, read_admission, read_settlement
+from app.limits.wire import Admission, read_admission
 from app.settings import Settings
 from app.state.store import Argument, Script, Store
 
@@ -30,6 +39,7 @@ LEASE_SECONDS = 30.0
 """How long after its worker's death another one may go on with a batch."""
 
 _UPLOAD_SECONDS = 3_600  # that inputs are kept without their batch
+_NOTED_SECONDS = 3 * 86_400
 _AT_ONCE = 500  # inputs or results in one command
 
 _inputs = msgspec.json.Decoder(Input).decode
@@ -46,23 +56,6 @@ class Taken(Struct, frozen=True):
     batch: Batch
     now: float
     """By the store's clock, when it was taken."""
-
-
-class Written(Struct, frozen=True):
-    cancelling: bool = False
-    new: tuple[int, ...] = ()
-    """Places of the results that were not there before."""
-    settlement: Settlement = Settlement()
-
-
-class _Reply(Struct):
-    taken: bool = False
-    cancelling: bool = False
-    new: tuple[int, ...] = ()
-    settlement: str = "{}"
-
-
-_reply = msgspec.json.Decoder(_Reply).decode
 
 
 class BatchRecords:
@@ -173,31 +166,19 @@ class BatchRecords:
         reply = await self._cancel(keys_of(batch_id), batch_id, owner, self._ttl, problem)
         return None if reply is None else (reply[0].decode(), reply[1].decode())
 
-    async def known(self, key: str) -> bool:
-        return bool(await self._store.call("EXISTS", key))
+    async def note_at_provider(self, provider_id: str, batch_id: str, number: int) -> None:
+        """Remember which portion a provider's batch is."""
+        await self._store.call("SET", provider_key(provider_id), f"{batch_id}.{number}", "EX", _NOTED_SECONDS)
 
-    async def know(self, key: str, seconds: int) -> None:
-        await self._store.call("SET", key, 1, "EX", seconds)
+    async def noted_at_provider(self, provider_id: str) -> str:
+        """`BATCH.NUMBER` of the portion that it is; empty if that is not known."""
+        noted: bytes | None = await self._store.call("GET", provider_key(provider_id))
+        return "" if noted is None else noted.decode()
 
     async def _change(self, batch: Batch, change: Change, following: str, delay: int) -> Written:
-        keys, settled = change.settlement or ((), ())
-        portions: list[Argument] = [word for portion in change.portions for word in (portion.number, encode(portion))]
-        for number in change.dropped:
-            portions += (number, "", f"{number}:held", "")
-        arguments: list[Argument] = [batch.id, batch.claims, following, delay]
-        arguments += (len(change.fields), *(word for pair in change.fields.items() for word in pair))
-        arguments += (len(portions) // 2, *portions, len(change.results))
-        for resulted in change.results:
-            arguments += (resulted.place, resulted.outcome, encode(resulted.result) + b"\n", _used(resulted))
-        reply = await self._write((*keys_of(batch.id), *keys), *arguments, len(settled), *settled, read=_reply)
-        if reply.taken:
+        keys = () if change.settlement is None else change.settlement[0]
+        arguments = (batch.id, batch.claims, following, delay, *words_of(change))
+        written: Written | None = await self._write((*keys_of(batch.id), *keys), *arguments, read=read_written)
+        if written is None:
             raise BatchTaken(batch.id)
-        return Written(reply.cancelling, reply.new, read_settlement(reply.settlement))
-
-
-def _used(resulted: Resulted) -> str:
-    """As write.lua takes it."""
-    usage = resulted.result.usage
-    if usage is None or not resulted.model:
-        return ""
-    return " ".join(map(str, (resulted.model, *msgspec.structs.astuple(usage), resulted.nanos)))
+        return written

@@ -49,7 +49,8 @@ class ClaimedRuns:
         """Returns when the run is over, or not this process's any more. Call it in a task of its own."""
         work = claimed.record.work
         trace_id, sampled = self._tracing.decide(work.traceparent or None)
-        current.set(RequestContext(work.request_id, trace_id, sampled))
+        recording = self._tracing.join(trace_id, sampled=sampled)
+        current.set(RequestContext(work.request_id, trace_id, recording))
         self._readers.works_on(work.run_id)
         try:
             with below(work.traceparent):

@@ -36,5 +36,5 @@ class Durability:
         if self.status == "volatile" != before:
             log.warning(
                 "runs.volatile",
-                detail="runs are lost when the store restarts: it keeps no append-only file (appendonly yes)",
+                detail="the store keeps no append-only file; set `appendonly yes` there",
             )

@@ -18,6 +18,7 @@ from app.state.store import Store
 
 BEATS = 3
 """In the time of a lease."""
+_AGAIN_SECONDS = 0.3
 
 
 class Holder(Protocol):
@@ -33,6 +34,10 @@ class Holder(Protocol):
 class _Kept(Struct, frozen=True, eq=False):
     claim: Claim
     holder: Holder
+
+
+Tell = Callable[[Sequence[_Kept], Sequence[tuple[Claim, bool]]], None]
+"""Called with what was to be renewed, and what of it holds."""
 
 
 class Heartbeat:
@@ -61,9 +66,10 @@ class Heartbeat:
             await self._beating.aclose()
 
     async def _in_loop(self) -> None:
+        pause = self._seconds
         while True:
-            await asyncio.sleep(self._seconds)
-            await self._beat(self._records, self._tell)
+            await asyncio.sleep(pause)
+            pause = await self._beat(self._records, self._tell)
 
     async def _from_thread(self, loop: asyncio.AbstractEventLoop) -> None:
         """In the thread's own loop, with a connection of its own. `loop` is that of the runs."""
@@ -76,24 +82,24 @@ class Heartbeat:
                 loop.call_soon_threadsafe(self._tell, sent, held)
 
         try:
+            pause = self._seconds
             while True:
-                await asyncio.sleep(self._seconds)
-                await self._beat(records, tell)
+                await asyncio.sleep(pause)
+                pause = await self._beat(records, tell)
         finally:
             await _close(store)
 
-    async def _beat(
-        self, records: Records, tell: Callable[[Sequence[_Kept], Sequence[tuple[Claim, bool]]], None]
-    ) -> None:
+    async def _beat(self, records: Records, tell: Tell) -> float:
+        """Returns after how many seconds the next one is due: soon, where the store did not answer."""
         sent = list(self._kept.values())
-        if not sent:
-            return
-        try:
-            async with asyncio.timeout(self._seconds):
-                held = await records.renew([kept.claim for kept in sent])
-        except (StateUnavailable, TimeoutError):
-            return  # a run whose lease has run out is refused when it writes
-        tell(sent, held)
+        if sent:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    held = await records.renew([kept.claim for kept in sent])
+            except (StateUnavailable, TimeoutError):
+                return min(self._seconds, _AGAIN_SECONDS)  # a run whose lease has run out is refused when it writes
+            tell(sent, held)
+        return self._seconds
 
     def _tell(self, sent: Sequence[_Kept], held: Sequence[tuple[Claim, bool]]) -> None:
         cancelling = dict(held)

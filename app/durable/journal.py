@@ -6,6 +6,7 @@ what is numbered counts once.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NoReturn, Protocol
 
 import msgspec
@@ -21,6 +22,7 @@ from app.runs.events import Event, RunFailed, RunFinished
 from app.runs.handle import RunHandle
 from app.runs.journal import Earlier
 from app.runs.resuming import carried_of
+from app.runs.steps import ToolBegun
 from app.telemetry.logs import log
 
 TOGETHER_SECONDS = 0.01
@@ -32,6 +34,7 @@ PATIENCE_SECONDS = 60.0
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
 _LAST_WORDS_SECONDS = 2.0
+_LAST_PATIENCE_SECONDS = 5.0
 
 
 class Readers(Protocol):
@@ -51,6 +54,10 @@ Deliver = Callable[[Record, Ending, int], bytes]
 """What the outbox gets of a run that ends so, with its last event's number."""
 
 _encode = msgspec.json.Encoder().encode
+
+
+class _Left(Exception):
+    """The run is not this process's any more."""
 
 
 class RunJournal:
@@ -81,8 +88,8 @@ class RunJournal:
         self._carried = b""
         self._turn = asyncio.Lock()  # one write after the other
         self._timer: asyncio.Handle | None = None
-        self._written_at = 0.0
-        self._leaving = self._ending = False
+        self._written_at = 0.0 if run.request.stream else asyncio.get_running_loop().time()
+        self.leaving = self._ending = self._handing_back = False
         self.due_again: float | None = None
         """Handed back: after so many seconds another worker may have it."""
         self._flushes: set[asyncio.Task[None]] = set()
@@ -108,12 +115,15 @@ class RunJournal:
 
     async def checkpoint(self, growth: Growth | None = None) -> None:
         self.mark()
-        async with self._turn:
-            if growth is not None or self._marked_steps > self._steps:
-                await self._write(growth)
-        if self._leaving:
-            await self.hand_back()
-            self._detach()
+        try:
+            async with self._turn:
+                if growth is not None or self._marked_steps > self._steps:
+                    await self._write(growth)
+        except _Left:
+            await self._never()
+        if self.leaving and not (self._handle.committed or self._in_tools()):
+            self.cut()
+            await self._never()
 
     async def end(self, event: RunFinished | RunFailed) -> None:
         self._handle.commit()
@@ -123,14 +133,18 @@ class RunJournal:
         ending = ending_of(event)
         if self._claimed.record.work.webhook is not None:
             ending = replace(ending, delivery=self._deliver(self._claimed.record, ending, self.last))
-        async with self._turn:
-            await self._write(None, ending)
+        try:
+            async with self._turn:
+                await self._write(None, ending)
+        except _Left:
+            raise asyncio.CancelledError from None
 
     async def hand_back(self, after_seconds: float = 0.0) -> None:
         """What is not written is, if that takes no more than a moment: what a call that was cut has cost."""
         if self.detached:
             return
         self._handle.commit()
+        self._handing_back = True
         cut_from = self._marked_event + 1 if self.last > self._marked_event else 0
         self._marked_steps, self._paid = len(self._run.steps), len(self._run.reservation.steps)
         try:
@@ -138,7 +152,7 @@ class RunJournal:
                 if self._marked_steps > self._steps or self._events:
                     await self._write(None, None, carried_of(self._run, handed_back=True, cut_from=cut_from))
                 await self._records.hand_back(self._claimed.claim, after_seconds=after_seconds)
-        except (TimeoutError, RunTaken, StateUnavailable) as error:
+        except (_Left, TimeoutError, StateUnavailable) as error:
             log.warning("run.not_handed_back", run_id=self.run_id, error=type(error).__name__)
         else:
             self.due_again = after_seconds
@@ -147,7 +161,12 @@ class RunJournal:
 
     def leave(self) -> None:
         """Hand the run back after its current step."""
-        self._leaving = True
+        self.leaving = True
+
+    def _in_tools(self) -> bool:
+        """Whether a tool is under way that does more than read: cut now, nobody would know what it has done."""
+        waiting = {call.id for call in self._run.state.waiting}
+        return any(type(step) is ToolBegun and step.call_id in waiting for step in self._run.steps)
 
     def cut(self) -> None:
         """Hand the run back now."""
@@ -165,7 +184,8 @@ class RunJournal:
     def _schedule(self) -> None:
         loop = asyncio.get_running_loop()
         due = self._written_at + TOGETHER_SECONDS
-        self._timer = loop.call_at(due, self._begin_flush) if loop.time() < due else loop.call_soon(self._begin_flush)
+        waits = loop.time() < due and len(self._events) < TOGETHER
+        self._timer = loop.call_at(due, self._begin_flush) if waits else loop.call_soon(self._begin_flush)
 
     def _begin_flush(self) -> None:
         self._timer = None
@@ -177,16 +197,17 @@ class RunJournal:
             task.add_done_callback(self._flushes.discard)
 
     async def _flush(self) -> None:
-        async with self._turn:
-            if self._events or self._marked_steps > self._steps:
-                await self._write(None)
+        with suppress(_Left):
+            async with self._turn:
+                if self._events or self._marked_steps > self._steps:
+                    await self._write(None)
 
     async def _write(self, growth: Growth | None, ending: Ending | None = None, carried: object = None) -> None:
         """What is marked and, where no step waits, the events after it."""
         run, limiter = self._run, self._run.services.limiter
         steps, paid = self._marked_steps, self._paid
         has_steps = steps > self._steps
-        count = self._marked_event - self._told if has_steps else len(self._events)
+        count = max(0, self._marked_event - self._told) if has_steps else len(self._events)
         events = tuple(self._events[:count])
         carried_now = _encode(carried or carried_of(run)) if has_steps or carried else b""
         write = Write(
@@ -214,28 +235,34 @@ class RunJournal:
 
     async def _send(self, write: Write) -> Written:
         loop = asyncio.get_running_loop()
-        until, pause = (
-            min(loop.time() + PATIENCE_SECONDS, max(self._run.ends_at, loop.time() + 5.0)),
-            _FIRST_PAUSE_SECONDS,
-        )
-        while True:
+        until, pause = self._patient_until(), _FIRST_PAUSE_SECONDS
+        while not self.detached:
             try:
                 return await self._records.write(write)
             except RunTaken as error:
                 log.warning("run.taken", run_id=self.run_id, lost=error.lost)
-                self._detach()
+                break
             except StateUnavailable as error:
-                if loop.time() >= until:
+                if loop.time() >= until or self._handing_back:
                     log.warning("run.abandoned", run_id=self.run_id, error=repr(error.__cause__))
-                    self._detach()
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-
-    def _detach(self) -> NoReturn:
-        """End the run, and the task that would write."""
+                    break
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
         self._ending = False
         self.lose()
-        raise asyncio.CancelledError
+        raise _Left
+
+    def _patient_until(self) -> float:
+        """The run's deadline, if that is not too far; its end has a moment more."""
+        now = asyncio.get_running_loop().time()
+        return min(now + PATIENCE_SECONDS, max(self._run.ends_at, now + _LAST_PATIENCE_SECONDS))
+
+    async def _never(self) -> NoReturn:
+        """The run is being cancelled: that reaches whoever is in it."""
+        if self._handle.committed:
+            raise asyncio.CancelledError
+        await asyncio.Event().wait()
+        raise AssertionError
 
     def _let_go(self) -> None:
         self.detached = True

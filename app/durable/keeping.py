@@ -30,3 +30,7 @@ class IdempotencyKey(Struct, frozen=True):
     key: str
     fingerprint: str
     """Of the route and the body that came with it."""
+
+
+NO_KEY = IdempotencyKey("", "")
+"""Of a request that has none: one that is sent again makes another run."""

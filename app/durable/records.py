@@ -239,10 +239,11 @@ class Records:
         asked = [self._store.call("HGET", keys.run_key(run_id), "last_event") for run_id in run_ids]
         return [None if last is None else int(last) for last in [await each for each in asked]]
 
-    async def due(self, limit: int = 100) -> Sequence[str]:
-        """Runs that are not over, whose time has come and that no living worker has, those first whose worker died: for
-        the reconciler. Those that waited longer than RUN_QUEUE_SECONDS end as `expired` here."""
-        reply = await self._find_due((), limit, read=fields_of)
+    async def due(self, limit: int = 100, *, lost: bool = False) -> Sequence[str]:
+        """Runs that are not over, whose time has come and that no living worker has, for the reconciler. First come
+        those that a worker had, which died or has handed them back, and with `lost` they alone. Those that waited
+        longer than RUN_QUEUE_SECONDS end as `expired` here."""
+        reply = await self._find_due((), limit, "1" if lost else "", read=fields_of)
         await self._end_idle(reply[b"ending"])
         return texts(reply[b"due"])
 

@@ -3,53 +3,26 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from app.access.principal import Principal
 from app.agents.catalog import DEFAULT
 from app.agents.definition import Agent
 from app.durable.callers import kept_caller, owner_of
 from app.durable.engine import Engine
 from app.durable.following import Following
-from app.durable.keeping import IdempotencyKey, Keeping
-from app.durable.record import OVER, SOON, Created, NewRun, Page, Record, RunStatus, Webhook, Work
+from app.durable.keeping import NO_KEY, IdempotencyKey, Keeping
+from app.durable.making import Accepted, Begun, new_run, record_of
+from app.durable.record import OVER, SOON, Created, NewRun, Page, Record, RunStatus, Webhook
 from app.durable.records import Records
 from app.durable.run_events import RunEvents
 from app.durable.worker import Worker
 from app.errors import InvalidRequest, NotFound, NoWorkers, RunOver, StateUnavailable
-from app.ids import new_id
 from app.limits.limiter import Limiter
 from app.runs.request import RunRequest
 from app.runs.runner import Runner
-from app.telemetry.context import current
 from app.telemetry.logs import log
-from app.telemetry.propagation import traceparent
 
 if TYPE_CHECKING:
     from app.durable.webhooks.webhooks import Webhooks
-
-_UNNAMED = IdempotencyKey("", "")
-
-
-class Accepted(Struct, frozen=True):
-    """A run that was made, or found by its Idempotency-Key."""
-
-    record: Record
-    replayed: bool
-    headers: Mapping[str, str]
-    """Where the caller stands with their limits."""
-
-
-class Begun(Struct, frozen=True):
-    """A run whose events are to be streamed; which are the caller's to close."""
-
-    run_id: str
-    agent: Agent
-    events: RunEvents
-    replayed: bool
-    here: bool
-    """This process works on it: its first event is a matter of moments."""
-    headers: Mapping[str, str]
 
 
 class DurableRuns:
@@ -84,7 +57,7 @@ class DurableRuns:
         principal: Principal,
         request: RunRequest,
         keeping: Keeping,
-        key: IdempotencyKey = _UNNAMED,
+        key: IdempotencyKey = NO_KEY,
         *,
         priority: int = SOON,
         batch: str = "",
@@ -97,16 +70,30 @@ class DurableRuns:
         if keeping.webhook is not None:
             await self._check_webhook(keeping.webhook, principal)
         headers = await self._limiter.count(principal, request.operation)
-        new = self._new(principal, request, keeping, key, agent, priority=priority, batch=batch)
-        created = await self._records.create(new)
+        here = not keeping.start_at and priority == SOON and self._worker.take_place()
+        new = new_run(principal, request, keeping, key, agent, here=here, priority=priority, batch=batch)
+        created = await (self._create_here(new) if here else self._records.create(new))
         if created.replayed:
             record = await self._records.read(new.owner, created.run_id)
             if record is None:
                 raise unknown(created.run_id)
         else:
-            record = _record(new, created)
-            await self._ring(created.run_id, keeping.start_at, priority)
+            record = record_of(new, created)
+            if created.claim is None:
+                await self._ring(created.run_id, keeping.start_at, priority)
         return Accepted(record, created.replayed, headers)
+
+    async def _create_here(self, new: NewRun) -> Created:
+        """A run that this process has time for: it takes a worker's place at once, without a bell."""
+        created = None
+        try:
+            created = await self._records.create(new)
+        finally:
+            if created is None or created.claim is None:
+                self._worker.give_place()
+        if created.claim is not None:
+            self._worker.begin(created, new, placed=True)
+        return created
 
     async def _check_webhook(self, webhook: Webhook, principal: Principal) -> None:
         """Raises InvalidRequest."""
@@ -116,7 +103,7 @@ class DurableRuns:
         await self._webhooks.check(webhook, kept_caller(principal))
 
     async def begin(
-        self, principal: Principal, request: RunRequest, keeping: Keeping, key: IdempotencyKey = _UNNAMED
+        self, principal: Principal, request: RunRequest, keeping: Keeping, key: IdempotencyKey = NO_KEY
     ) -> Begun:
         """A run that this process works on at once, and any other one if it dies. Raises as `submit` does; workers are
         needed for one only that waits for another run of its session."""
@@ -124,7 +111,7 @@ class DurableRuns:
         if keeping.on_busy != "reject" and not self._workers:
             raise NoWorkers
         headers = await self._limiter.count(principal, request.operation)
-        new = self._new(principal, request, keeping, key, agent, here=True)
+        new = new_run(principal, request, keeping, key, agent, here=True)
         created = await self._records.create(new)
         here = created.claim is not None
         if here:
@@ -170,52 +157,12 @@ class DurableRuns:
         agent = self._agents.get(name or DEFAULT)
         return agent is not None and agent.resumable
 
-    def _new(
-        self,
-        principal: Principal,
-        request: RunRequest,
-        keeping: Keeping,
-        key: IdempotencyKey,
-        agent: Agent,
-        *,
-        here: bool = False,
-        priority: int = SOON,
-        batch: str = "",
-    ) -> NewRun:
-        work = Work(
-            run_id=new_id(),
-            session_id=request.session_id or new_id(),
-            caller=kept_caller(principal),
-            request=request,
-            request_id=current.get().request_id,
-            traceparent=traceparent(),
-            webhook=keeping.webhook,
-            batch=batch,
-        )
-        return NewRun(
-            work,
-            owner_of(principal),
-            agent.name,
-            session=request.session_id or "",
-            on_busy=keeping.on_busy,
-            start_at=keeping.start_at,
-            priority=priority,
-            idempotency_key=key.key,
-            fingerprint=key.fingerprint,
-            here=here,
-        )
-
     async def _ring(self, run_id: str, at: float = 0.0, priority: int = SOON) -> None:
         """A bell that is not heard costs a moment: the run is found by the reconciler."""
         try:
             await self._engine.ring(run_id, at=at, priority=priority)
         except StateUnavailable as error:
             log.warning("run.not_rung", run_id=run_id, error=repr(error.__cause__))
-
-
-def _record(new: NewRun, created: Created) -> Record:
-    """Of a run that has just been made."""
-    return Record(new.work, new.owner, new.agent, created.status, created.created_at, new.start_at)
 
 
 def unknown(run_id: str) -> NotFound:

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
 from app.durable.event_codec import decode_event
 from app.durable.record import Claimed, Numbered
 from app.durable.records import Records
+from app.errors import EventsGone
 from app.runs.events import Reasoning, Token
 from app.runs.journal import Carried, Earlier
 from app.runs.steps import Step
@@ -31,7 +33,8 @@ async def earlier_of(claimed: Claimed, records: Records) -> Earlier | None:
     discard_from = carried.cut_from or record.kept_event + 1
     lost = ""
     if record.last_event >= discard_from and not carried.handed_back:  # whoever hands a run back has paid
-        lost = _text_of(await records.events(record.owner, claimed.claim.run_id, discard_from - 1, limit=10_000))
+        with suppress(EventsGone):  # more than are kept
+            lost = _text_of(await records.events(record.owner, claimed.claim.run_id, discard_from - 1, limit=10_000))
     steps = tuple([_decode_step(step) for step in claimed.steps])
     return Earlier(steps, carried, discard_from, seconds_since_begin(claimed), lost)
 

@@ -11,6 +11,7 @@ from app.access.identity import Identity
 from app.durable.claimed_runs import ClaimedRuns
 from app.durable.engine import Engine
 from app.durable.journal import Readers
+from app.durable.places import Places
 from app.durable.record import Claimed, Created, NewRun, Record
 from app.durable.records import Records
 from app.errors import StateUnavailable
@@ -43,8 +44,10 @@ class Worker:
         self._records, self._engine = records, engine
         self._claimed = ClaimedRuns(settings, records, engine, runner, identity, tracing, readers)
         self._most = settings.workers
-        self._places = asyncio.Semaphore(self._most)
-        self._here: set[str] = set()  # runs that this process has begun
+        self._places = Places(self._most)
+        self._lease_seconds = settings.run_lease_seconds
+        self._here: dict[str, asyncio.Task[None]] = {}  # runs that this process has begun for their readers
+        self._next: set[str] = set()  # runs that the reconciler has found, and that are worked on or wait for a place
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         records.on_due(lambda run_id: self._start(self._ring(run_id)))
@@ -61,16 +64,27 @@ class Worker:
             if claimed is not None:
                 await self._start(self._claimed.work_on(claimed))
 
-    def begin(self, created: Created, new: NewRun) -> None:
-        """Work on a run that was created to be worked on `here`. It takes no worker's place."""
-        if created.claim is not None:
-            now = time.time()
-            record = Record(
-                new.work, new.owner, new.agent, "running", created.created_at or now, started_at=now, claims=1
-            )
-            task = self._start(self._claimed.work_on(Claimed(created.claim, record, ())))
-            self._here.add(created.run_id)
-            task.add_done_callback(lambda _: self._here.discard(created.run_id))
+    def take_place(self) -> bool:
+        """Whether this process has time for a run that is created now: it need not ring for it, then."""
+        return not self._stopping.is_set() and self._places.take()
+
+    def give_place(self) -> None:
+        """Nothing came of it."""
+        self._places.give()
+
+    def begin(self, created: Created, new: NewRun, *, placed: bool = False) -> None:
+        """Work on a run that was created to be worked on `here`. One that somebody reads takes no worker's place;
+        `placed`: it has the one that was taken for it."""
+        if created.claim is None:
+            raise ValueError(f"run {created.run_id} is not claimed")
+        now = created.created_at or time.time()
+        record = Record(new.work, new.owner, new.agent, "running", now, new.start_at, now, claims=1)
+        task = self._start(self._claimed.work_on(Claimed(created.claim, record, ())))
+        if placed:
+            task.add_done_callback(lambda _: self._places.give())
+        else:
+            self._here[created.run_id] = task
+            task.add_done_callback(lambda _: self._here.pop(created.run_id, None))
 
     def cancel(self, run_id: str) -> None:
         """End the run, if it is worked on here."""
@@ -118,12 +132,12 @@ class Worker:
                 journal.cut()
 
     async def _left(self) -> None:
-        try:
-            async with asyncio.timeout(STEP_SECONDS + _LAST_WORDS_SECONDS):
-                while self._claimed.journals.keys() - self._here:  # noqa: ASYNC110 - runs tell nobody of their end
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            log.warning("runs.left", runs=len(self._claimed.journals))
+        """Returns when nothing is worked on any more but what this process has begun."""
+        if not (left := self._tasks.difference(self._here.values())):
+            return
+        _, pending = await asyncio.wait(left, timeout=STEP_SECONDS + _LAST_WORDS_SECONDS)
+        if pending:
+            log.warning("runs.left", runs=len(pending))
 
     async def _serve(self) -> None:
         if self._most:
@@ -135,13 +149,19 @@ class Worker:
         while self._most:
             await asyncio.sleep(RECONCILE_SECONDS * uniform(0.75, 1.25))  # noqa: S311 - no secret
             try:
-                if not self._places.locked():
-                    for run_id in await self._records.due(self._most):
-                        self._start(self.work(run_id))
+                free = max(0, self._places.free)
+                for run_id in await self._records.due(free or self._most, lost=not free):
+                    self._work_next(run_id)
                 metrics.RUN_QUEUE_AGE.set(await self._records.queue_age())
             except StateUnavailable:
-                continue  # the next look finds it
+                await asyncio.sleep(self._lease_seconds)  # in which workers that live renew their leases
         await self._stopping.wait()
+
+    def _work_next(self, run_id: str) -> None:
+        """In the next place that is free, before what the queue still has: others have worked on it already."""
+        if run_id not in self._next:
+            self._next.add(run_id)
+            self._start(self.work(run_id)).add_done_callback(lambda _: self._next.discard(run_id))
 
     async def _ring(self, run_id: str) -> None:
         with suppress(StateUnavailable):  # it is found without

@@ -4,7 +4,8 @@ had a moment ago (DNS rebinding)."""
 import asyncio
 import socket
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 from aiohttp import AddrInfoType
@@ -12,9 +13,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from app.egress.addresses import is_public
 
-_THREADS = 8
-"""Of their own: names of servers that answer slowly hold up nobody else's look-ups."""
-
+MOST_AT_ONCE = 8
+"""Names that are looked up."""
 
 LookUp = Callable[..., Any]
 """Takes and returns what `socket.getaddrinfo` does, and waits."""
@@ -25,20 +25,23 @@ class AddressRefused(OSError):
 
 
 class Resolver(AbstractResolver):
-    """Addresses of hosts, as the system knows them."""
+    """Addresses of hosts, as the system knows them.
+
+    Each is looked up in a thread of its own: names whose servers do not answer hold up neither other look-ups of this
+    process nor its end.
+    """
 
     def __init__(self, look_up: LookUp = socket.getaddrinfo) -> None:
         self._look_up = look_up
-        self._threads = ThreadPoolExecutor(_THREADS, "egress-dns")
+        self._places = asyncio.Semaphore(MOST_AT_ONCE)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Raises OSError for a host without an address."""
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(
-            self._threads, self._look_up, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG
-        )
+        await self._places.acquire()
+        found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        Thread(target=self._find, args=(found, host, port, family), daemon=True, name="egress-dns").start()
         return [
             ResolveResult(
                 hostname=host,
@@ -48,11 +51,29 @@ class Resolver(AbstractResolver):
                 proto=proto,
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             )
-            for kind, _, proto, _, address in found
+            for kind, _, proto, _, address in await found
         ]
 
+    def _find(self, found: asyncio.Future[Any], host: str, port: int, family: int) -> None:
+        result, error = None, None
+        try:
+            result = self._look_up(host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+        except Exception as raised:  # noqa: BLE001 - raised where it is awaited
+            error = raised
+        with suppress(RuntimeError):  # the loop is closed
+            found.get_loop().call_soon_threadsafe(self._settle, found, result, error)
+
+    def _settle(self, found: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+        self._places.release()
+        if found.done():  # nobody waits any more
+            return
+        if error is None:
+            found.set_result(result)
+        else:
+            found.set_exception(error)
+
     async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Nothing is held."""
 
 
 class PublicResolver(Resolver):

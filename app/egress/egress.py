@@ -12,7 +12,7 @@ from yarl import URL
 from app import __version__
 from app.egress.addresses import is_public
 from app.egress.connecting import LookUp, PublicResolver, Resolver, public_socket
-from app.urls import Hosts, host_of, http_url
+from app.urls import HostSet, host_of, http_url
 
 MAX_URL_CHARS = 2_048
 CONNECT_SECONDS = 5.0
@@ -34,7 +34,7 @@ class Egress:
         self, hosts: Sequence[str], tls: ssl.SSLContext, *, seconds: float, look_up: LookUp = socket.getaddrinfo
     ) -> None:
         """`seconds` is the longest that a request and its answer may take."""
-        self._hosts = Hosts(hosts)
+        self._hosts = HostSet(hosts)
         self._tls = tls
         self._seconds = seconds
         self._look_up = look_up
@@ -77,8 +77,6 @@ class Egress:
     async def aclose(self) -> None:
         for session in self._sessions.values():
             await session.close()
-        for resolver in self._resolvers.values():
-            await resolver.close()
 
     def _is_own(self, url: URL) -> bool:
         return host_of(str(url)) in self._hosts

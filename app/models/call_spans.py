@@ -6,7 +6,7 @@ from time import perf_counter
 
 from msgspec import Struct
 from msgspec.structs import replace
-from opentelemetry.trace import Span
+from opentelemetry.trace import INVALID_SPAN, Span
 from opentelemetry.util.types import AttributeValue
 
 from app.messages import NANOS, Usage
@@ -64,9 +64,7 @@ class CallRecord(Struct):
         return record
 
     def listening(self, on_text: OnText) -> OnText:
-        """`on_text`, with the text kept where content is recorded."""
-        if not self.content:
-            return on_text
+        """`on_text`, with the text kept: for where content is recorded."""
 
         def hear(text: str) -> None:
             self.pieces.append(text)
@@ -97,12 +95,13 @@ class CallRecord(Struct):
         if self.token is not None:
             sends.reset(self.token)
         self.completion, self.tried = completion, tried
-        self.span.set_attributes(Later(self._told))
+        span, self.span = self.span, INVALID_SPAN  # which refers to this record: no work for the garbage collector
+        span.set_attributes(Later(self._told))
         if self.content:
             from app.telemetry.content import of_output
 
             text = "".join(self.pieces) if completion is None or completion.text is None else completion.text
-            self.span.set_attributes(of_output(text, () if completion is None else completion.tool_calls))
+            span.set_attributes(of_output(text, () if completion is None else completion.tool_calls))
 
     def _told(self) -> Mapping[str, AttributeValue]:
         told = self._bill()

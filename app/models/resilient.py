@@ -135,7 +135,9 @@ class ResilientModel:
 
     async def _recorded(self, call: _Call, span: Span) -> Completion:
         record = call.record = CallRecord.begin(span, self.price, call.request, content=self._tracing.content)
-        call.on_text, call.on_attempt = record.listening(call.on_text), record.paying(call.on_attempt)
+        call.on_attempt = record.paying(call.on_attempt)
+        if record.content:
+            call.on_text = record.listening(call.on_text)
         completion = None
         try:
             completion = await self._complete(call)

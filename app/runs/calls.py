@@ -133,6 +133,8 @@ async def call_tools(run: RunContext, calls: Sequence[ToolCall], left: Left) -> 
 async def call_tools_durably(run: RunContext, journal: Journal, growth: Growth | None) -> None:
     """The same with a journal: it is told of tools that do more than read before they are called, and of each result
     as it is there. A call that works `once` and that an earlier process began is not made again."""
+    if journal.leaving:
+        await journal.checkpoint()
     begun = {step.call_id for step in run.steps if type(step) is ToolBegun}
     lost = set()
     for call in run.state.waiting:

@@ -98,6 +98,7 @@ class RunContext(Struct):
     flight: Flight | None = None
     """The run's place among equal ones, where its agent's answers are cached."""
     router: "Router | None" = None  # where the model is chosen by the question
+    routed: bool = False  # it has been
     earlier: "Tier | None" = None  # then: the session's tier so far
     journal: "Journal | None" = None
     """Where its steps are written; None: nowhere, for it ends with its process."""

@@ -49,6 +49,8 @@ class RunHandle(Struct, eq=False):
     """What the run came to, once it is over."""
     left: bool = False
     """The reader has left, or is to."""
+    committed: bool = False
+    """Nothing ends the run any more: its end is being written."""
     outlive: Outlive | None = None
     """Set by a run that others may wait for."""
     _conclude: Conclude = _unreported
@@ -155,7 +157,7 @@ class RunHandle(Struct, eq=False):
 
     def commit(self) -> None:
         """Have nothing end the run any more: its end is being written."""
-        self._ended = True
+        self._ended = self.committed = True
 
     def _end(self) -> None:
         if self._ended:

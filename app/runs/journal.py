@@ -5,7 +5,6 @@ What is written together is there together or not at all: steps, the events that
 settlement of what they cost.
 """
 
-from collections.abc import Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -28,12 +27,13 @@ class Carried(Struct, frozen=True, omit_defaults=True):
     """Of its turn, in seconds since the epoch."""
     degraded: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
-    """The models that may answer, by preference: where a router has chosen them."""
-    routed: str = ""
-    """The model that it has chosen."""
+    """The models that may answer, by preference."""
+    model: str = ""
+    """That answers, where the session's turn has to say so."""
+    routed: bool = False
+    """A router has chosen them."""
     traceparent: str = ""
     """Of the worker's span."""
-    headers: Mapping[str, str] = {}
     handed_back: bool = False
     """The worker has let go of the run, and did not die."""
     cut_from: int = 0
@@ -63,6 +63,8 @@ class Journal(Protocol):
     seconds: float
     """That it may take, from its begin in the first process on."""
     detached: bool
+    leaving: bool
+    """The run is to be handed back: the next `checkpoint` does it, unless it is in the middle of tools."""
 
     def emit(self, event: Event) -> None:
         """Let readers have an event, as soon as it is written."""

@@ -24,7 +24,7 @@ async def loop(run: RunContext) -> None:
     while run.state.finish_reason is None:
         started = perf_counter()
         try:
-            with run.services.tracing.span(ITERATION_SPAN, of_iteration, run):
+            with run.services.tracing.span(ITERATION_SPAN, of_iteration, run.state.iterations + 1):
                 await _iterate(run)
         finally:
             run.outside_seconds += perf_counter() - started

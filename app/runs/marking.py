@@ -8,6 +8,7 @@ from app.telemetry import metrics
 from app.telemetry.evaluations import ESCALATED, ESCALATION, evaluation
 from app.telemetry.exemplars import exemplar
 from app.telemetry.logs import log
+from app.telemetry.recorded_spans import ids_of
 from app.telemetry.scrubbing import without_secrets
 from app.tools.context import HandOver
 
@@ -17,9 +18,7 @@ def keep_for_feedback(run: RunContext) -> None:
     feedback, handed = run.services.feedback, run.state.handed_over
     if feedback is None or not run.admitted:
         return
-    span = run.span.get_span_context()
-    traced = (f"{span.trace_id:032x}", f"{span.span_id:016x}") if span.is_valid else ("", "")
-    kept = KeptRun(run.agent.name, *traced, escalated=handed or None, was_escalated=handed)
+    kept = KeptRun(run.agent.name, *ids_of(run.span), escalated=handed or None, was_escalated=handed)
     feedback.keep(run.principal.user, run.reservation.run_id, kept)
 
 

@@ -52,15 +52,15 @@ def carried_of(run: RunContext, **more: Any) -> Carried:
     memory, span = run.memory, run.span.get_span_context()
     traceparent = f"00-{span.trace_id:032x}-{span.span_id:016x}-01" if span.is_valid else ""
     began, created_at = memory.place
-    routed = run.router is not None and run.candidates
     return Carried(
         run.reservation.most,
         run.reservation.day,
         began,
         created_at,
         tuple(memory.degraded),
-        tuple([candidate.model.ref for candidate in run.candidates]) if routed else (),
-        memory.model if routed else "",
+        tuple([candidate.model.ref for candidate in run.candidates]),
+        memory.model,
+        run.routed,
         traceparent,
         **more,
     )
@@ -73,14 +73,13 @@ def _recall(run: RunContext, carried: Carried) -> None:
 
 
 def _choose(run: RunContext, carried: Carried) -> None:
-    """The models that a router has chosen are not chosen again."""
-    if carried.candidates:
-        by_ref = {candidate.model.ref: candidate for candidate in run.candidates}
-        chosen = tuple([by_ref[ref] for ref in carried.candidates if ref in by_ref])
-        if chosen:
-            run.candidates, run.router = chosen, None
-            run.use(chosen[0])
-            run.memory.model = carried.routed
+    """The models that may answer, in the order that the session or a router has given them: neither is asked again."""
+    by_ref = {candidate.model.ref: candidate for candidate in run.candidates}
+    chosen = tuple([by_ref[ref] for ref in carried.candidates if ref in by_ref])
+    if chosen:
+        run.candidates, run.routed = chosen, carried.routed
+        run.use(chosen[0])
+        run.memory.model = carried.model
 
 
 def _was_cut(steps: tuple[Step, ...]) -> bool:

@@ -18,7 +18,8 @@ from app.telemetry.logs import log
 
 async def choose_and_loop(router: Router, run: RunContext) -> None:
     """As `loop`, with the model that the question needs."""
-    await _choose(router, run)
+    if not run.routed:
+        await _choose(router, run)
     await loop(run)
 
 
@@ -40,6 +41,7 @@ async def _choose(router: Router, run: RunContext) -> None:
     by_ref = {candidate.model.ref: candidate for candidate in run.candidates}
     run.candidates = tuple([by_ref[ref] for ref in router.fallbacks(decision, refs)])
     run.use(run.candidates[0])
+    run.routed = True
     run.memory.model = decision.ref
     log.info("model.routed", model=decision.ref, tier=decision.tier, reason=decision.reason)
     run.span.set_attributes({ROUTE_TIER: decision.tier, ROUTE_REASON: decision.reason})

@@ -15,6 +15,7 @@ from app.messages import UserMessage
 from app.models.resilient import ResilientModel
 from app.models.router import Router
 from app.runs.context import Candidate, RunContext, Services
+from app.runs.ending import conclude
 from app.runs.estimates import (
     least_of_call,
     most_format_tokens,
@@ -27,7 +28,7 @@ from app.runs.feed import Feed
 from app.runs.handle import RunHandle
 from app.runs.journal import Earlier, Journal
 from app.runs.memory import Memory
-from app.runs.pipeline import conclude, execute
+from app.runs.pipeline import execute
 from app.runs.plan import Costs
 from app.runs.report import series_of
 from app.runs.request import RunRequest

@@ -2,26 +2,40 @@
 
 from collections.abc import Mapping
 
+from msgspec import Struct
 from opentelemetry.util.types import AttributeValue
 
 from app.runs.context import RunContext
 from app.telemetry import conventions
 
 
-def of_run(run: RunContext) -> Mapping[str, AttributeValue]:
-    """What is known at its begin."""
+class Begun(Struct, frozen=True):
+    """What is known of a run at its begin."""
+
+    agent: str
+    model: str
+    session_id: str
+    user: str
+    run_id: str
+
+    @classmethod
+    def of(cls, run: RunContext) -> "Begun":
+        return cls(run.agent.name, run.model.name, run.memory.session_id, run.principal.user, run.reservation.run_id)
+
+
+def of_run(begun: Begun) -> Mapping[str, AttributeValue]:
     return {
         conventions.OPERATION: conventions.INVOKE_AGENT,
-        conventions.AGENT_NAME: run.agent.name,
-        conventions.REQUEST_MODEL: run.model.name,
-        conventions.CONVERSATION_ID: run.memory.session_id,
-        conventions.USER_ID: run.principal.user,
-        conventions.RUN_ID: run.reservation.run_id,
+        conventions.AGENT_NAME: begun.agent,
+        conventions.REQUEST_MODEL: begun.model,
+        conventions.CONVERSATION_ID: begun.session_id,
+        conventions.USER_ID: begun.user,
+        conventions.RUN_ID: begun.run_id,
     }
 
 
-def of_iteration(run: RunContext) -> Mapping[str, AttributeValue]:
-    return {conventions.ITERATION: run.state.iterations + 1}
+def of_iteration(number: int) -> Mapping[str, AttributeValue]:
+    return {conventions.ITERATION: number}
 
 
 def end(run: RunContext) -> None:

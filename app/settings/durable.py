@@ -55,7 +55,7 @@ class DurableSettings(BaseModel):
     )
     batch_inputs: int = Field(10_000, ge=1, le=100_000, description="Maximum inputs of a batch")
     batch_body_bytes: int = Field(
-        67_108_864,
+        33_554_432,
         ge=1024,
         le=GIB,
         description="Maximum size of a batch that is sent as JSON lines, in bytes; they are not held in memory",

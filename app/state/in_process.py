@@ -1,7 +1,7 @@
 """A store without a server."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any
 
 import hiredis
@@ -58,36 +58,34 @@ class InProcessSubscription(Subscription):
     def __init__(self, store: InProcessStore) -> None:
         super().__init__()
         self._store = store
-        self._changes: asyncio.Queue[tuple[bool, tuple[bytes, ...]]] | None = None
+        self._channels: PubSub | None = None
+        self._changes: set[asyncio.Future[None]] = set()
 
     async def _listen(self) -> None:
-        changes = self._changes = asyncio.Queue()
-        self._subscribe(self._listeners)
         client = FakeAsyncRedis(server=self._store.server, protocol=2)
         try:
             channels = client.pubsub()
             await channels.subscribe(_SILENT)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._hear(channels))
-                group.create_task(self._change(channels, changes))
+            self._channels = channels
+            self._subscribe(self._listeners)
+            while not self.closed:
+                told = await channels.get_message(timeout=None)
+                if told is not None and told["channel"] != _SILENT.encode():
+                    self._told(told["type"].encode(), told["channel"], told["data"])
         finally:
             await client.aclose()
 
-    async def _hear(self, channels: PubSub) -> None:
-        while True:
-            told = await channels.get_message(timeout=None)
-            if told is not None and told["channel"] != _SILENT.encode():
-                self._told(told["type"].encode(), told["channel"], told["data"])
-
-    async def _change(self, channels: PubSub, changes: asyncio.Queue[tuple[bool, tuple[bytes, ...]]]) -> None:
-        while True:
-            wanted, names = await changes.get()
-            await (channels.subscribe(*names) if wanted else channels.unsubscribe(*names))
-
     def _subscribe(self, channels: Iterable[bytes]) -> None:
-        if self._changes is not None:
-            self._changes.put_nowait((True, tuple(channels)))
+        if self._channels is not None and (names := tuple(channels)):
+            self._change(self._channels.subscribe(*names))
 
     def _unsubscribe(self, channel: bytes) -> None:
-        if self._changes is not None:
-            self._changes.put_nowait((False, (channel,)))
+        if self._channels is not None:
+            self._change(self._channels.unsubscribe(channel))
+
+    def _change(self, change: Awaitable[None]) -> None:
+        """These are made in their order."""
+        changing = asyncio.ensure_future(change)
+        self._changes.add(changing)
+        changing.add_done_callback(look_at)
+        changing.add_done_callback(self._changes.discard)

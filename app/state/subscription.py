@@ -19,6 +19,9 @@ from app.state.redis import CONNECT_SECONDS, PAUSE_SECONDS, RedisStore, open_con
 from app.state.store import Argument, Store
 from app.telemetry.logs import log
 
+_SWALLOWED_SECONDS = 0.1
+"""After which a cancellation has got lost: the client of the store in the process swallows some."""
+
 
 class Listener(Protocol):
     def heard(self, message: bytes) -> None:
@@ -34,6 +37,7 @@ class Subscription(ABC):
     def __init__(self) -> None:
         self._listeners: dict[bytes, Listener] = {}
         self._task: asyncio.Task[None] | None = None
+        self.closed = False
 
     def add(self, channel: str, listener: Listener) -> None:
         """Listen from as soon as possible on: `missed` is called then."""
@@ -50,10 +54,11 @@ class Subscription(ABC):
             self._unsubscribe(name)
 
     async def aclose(self) -> None:
+        self.closed = True
         self._listeners.clear()
-        if self._task is not None:
+        while self._task is not None and not self._task.done():
             self._task.cancel()
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=_SWALLOWED_SECONDS)
 
     def _told(self, kind: bytes, channel: bytes, message: bytes) -> None:
         """What a server says: a channel's message, or that it will tell its messages."""

@@ -4,16 +4,15 @@ from contextvars import ContextVar
 
 from msgspec import Struct
 
-from app.telemetry.late import LateTrace
+from app.telemetry.recording import Recording
 
 
 class RequestContext(Struct, frozen=True):
     request_id: str
     trace_id: str  # 32 hexadecimal digits, as in W3C traceparent
-    sampled: bool  # whether spans are recorded
-    late: LateTrace | None = None  # where an unsampled request is recorded until it is known whether it is worth spans
+    recording: Recording | None = None  # None: nothing is traced, or the request is not sampled and never will be
 
 
-NO_REQUEST = RequestContext("", "", sampled=False)
+NO_REQUEST = RequestContext("", "")
 
 current: ContextVar[RequestContext] = ContextVar("request_context", default=NO_REQUEST)

@@ -5,6 +5,5 @@ from app.telemetry.context import current
 
 def exemplar() -> dict[str, str] | None:
     """The current request's trace, for `observe` and `inc`; None unless its spans are kept."""
-    context = current.get()
-    kept = context.sampled or (context.late is not None and context.late.will_be_kept)
-    return {"trace_id": context.trace_id} if kept else None
+    recording = current.get().recording
+    return None if recording is None or not recording.will_be_exported else {"trace_id": recording.trace_id}

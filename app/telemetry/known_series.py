@@ -32,6 +32,7 @@ BUDGET_SCOPES: Final = ("global", "peer", "user", "team")
 BATCH_WAYS: Final = ("provider", "queue")
 BATCH_OUTCOMES: Final = ("succeeded", "failed", "cancelled", "expired")
 ESCALATION_SOURCES: Final = ("tool", "feedback")
+RESUMPTION_REASONS: Final = ("crash", "handed_back")
 DROP_REASONS: Final = ("queue_full", "export_failed", "shutdown")
 
 _MOST_PAIRED = 6  # models whose every change to another one is made at zero; of more only that to the next one
@@ -83,6 +84,9 @@ def agents_at_zero(agents: Mapping[str, Sequence[str]]) -> None:
             metrics.FEEDBACK.labels(agent, completed)
         for source in ESCALATION_SOURCES:
             metrics.ESCALATIONS.labels(agent, source)
+        for reason in RESUMPTION_REASONS:
+            metrics.RUN_RESUMPTIONS.labels(agent, reason)
+        metrics.DEAD_RUNS.labels(agent)
         for series in (metrics.RUN_LATENCY, metrics.RUN_COST, metrics.FEEDBACK_SCORE):
             series.labels(agent)
         for failed, to in permutations(chain, 2) if len(chain) <= _MOST_PAIRED else pairwise(chain):

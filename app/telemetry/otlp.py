@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from app.errors import ConfigurationError
@@ -40,13 +40,16 @@ def check_environment() -> None:
 
 def new_exporter() -> "SpanExporter":
     """The exporter for OTEL_EXPORTER_OTLP_PROTOCOL; only its own library is loaded."""
+    from app.telemetry.encoding import encode_spans
+
+    exporter: Any
     if _protocol() == _HTTP:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
-
-        return HttpExporter()
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
-
-    return GrpcExporter()
+        from opentelemetry.exporter.otlp.proto.http import trace_exporter as exporter
+    else:
+        from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as exporter
+    exporter.encode_spans = encode_spans
+    new: SpanExporter = exporter.OTLPSpanExporter()
+    return new
 
 
 def header_values() -> Iterator[str]:

@@ -60,13 +60,19 @@ class Outgoing:
         return Target(method, shown, attributes, self._tracing.propagation.tells(url))
 
 
-def _attributes(target: Target) -> Mapping[str, AttributeValue]:
+def _attributes(sent: tuple[Target, int]) -> Mapping[str, AttributeValue]:
+    """The target, and how many requests the same model call has sent to it before."""
+    target, before = sent
+    return {**target.attributes, conventions.HTTP_RESEND_COUNT: before} if before else target.attributes
+
+
+def _sent_before(target: Target) -> int:
     sent = sends.get()
     if sent is None:
-        return target.attributes
-    resent = sent.get(target.url, 0)
-    sent[target.url] = resent + 1
-    return {**target.attributes, conventions.HTTP_RESEND_COUNT: resent} if resent else target.attributes
+        return 0
+    before = sent.get(target.url, 0)
+    sent[target.url] = before + 1
+    return before
 
 
 class OutgoingCall:
@@ -83,7 +89,7 @@ class OutgoingCall:
     def __enter__(self) -> "OutgoingCall":
         target = self._target
         self._scope: AbstractContextManager[Span] = self._tracing.span(
-            target.method, _attributes, target, SpanKind.CLIENT
+            target.method, _attributes, (target, _sent_before(target)), SpanKind.CLIENT
         )
         self.span = self._scope.__enter__()
         return self

@@ -6,7 +6,8 @@ from opentelemetry import trace
 
 from app.settings import Settings
 from app.telemetry.context import current
-from app.urls import Hosts, host_of
+from app.telemetry.recorded_spans import RecordedSpan, current_record
+from app.urls import HostSet, host_of
 
 _NONE: Mapping[str, str] = {}
 _ZERO = "0" * 16  # is no span's id
@@ -17,7 +18,7 @@ class Propagation:
     """Who is told of requests: these hosts, and all below those that begin with a dot."""
 
     def __init__(self, hosts: Sequence[str] = ()) -> None:
-        self._hosts = Hosts(hosts)
+        self._hosts = HostSet(hosts)
 
     def tells(self, url: str) -> bool:
         """Whether the URL's host is told of requests."""
@@ -41,8 +42,8 @@ def hosts_of(settings: Settings) -> tuple[str, ...]:
 def trace_headers() -> Mapping[str, str]:
     """`traceparent` and `X-Request-Id`, none outside of a request.
 
-    A request that is not sampled has no span: half of its trace id stands for one. Neither a caller's baggage nor its
-    tracestate is passed on.
+    The parent is the current span. A request that keeps no records has none: half of its trace id stands for one.
+    Neither a caller's baggage nor its tracestate is passed on.
     """
     parent = traceparent()
     return {"traceparent": parent, "X-Request-Id": current.get().request_id} if parent else _NONE
@@ -54,7 +55,11 @@ def traceparent() -> str:
     trace_id = request.trace_id
     if not trace_id:
         return ""
-    if request.sampled and (span := trace.get_current_span().get_span_context()).is_valid:
-        return f"00-{span.trace_id:032x}-{span.span_id:016x}-01"
+    if (recording := request.recording) is not None:
+        span = trace.get_current_span() if recording.sampled else current_record.get()
+        if isinstance(span, RecordedSpan):
+            return f"00-{trace_id}-{span.id:016x}-{'01' if recording.sampled else '00'}"
+        if span is not None and (library := span.get_span_context()).is_valid:
+            return f"00-{library.trace_id:032x}-{library.span_id:016x}-{library.trace_flags.sampled:02x}"
     half = trace_id[16:]
     return f"00-{trace_id}-{trace_id[:16] if half == _ZERO else half}-00"

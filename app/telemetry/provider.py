@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
 from app import __version__
 from app.errors import ConfigurationError
-from app.telemetry.context import current
 from app.telemetry.dialects import translator
 from app.telemetry.exporting import CountedProcessor
 from app.telemetry.otlp import new_exporter
+from app.telemetry.recorder import Recorder
+from app.telemetry.sampling import Samples, samples_of
 from app.telemetry.scrubbed_spans import ScrubbedExporter
 
 _QUEUE = "OTEL_BSP_MAX_QUEUE_SIZE"
@@ -24,15 +24,7 @@ _DEFAULTS = {
 }
 
 
-class RequestIds(RandomIdGenerator):
-    """Gives a request's first span the trace id that the request was sampled by."""
-
-    def generate_trace_id(self) -> int:
-        trace_id = current.get().trace_id
-        return int(trace_id, 16) if trace_id else super().generate_trace_id()
-
-
-def build(dialects: Sequence[str]) -> tuple[TracerProvider, CountedProcessor]:
+def build(dialects: Sequence[str]) -> tuple[Recorder, Samples, CountedProcessor]:
     """`dialects` are the names that spans use. Raises ConfigurationError."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
@@ -41,8 +33,6 @@ def build(dialects: Sequence[str]) -> tuple[TracerProvider, CountedProcessor]:
         processor = CountedProcessor(exporter, int(os.environ[_QUEUE]))
     except ValueError:
         raise ConfigurationError(f"{_QUEUE}: must be a number, and not below OTEL_BSP_MAX_EXPORT_BATCH_SIZE") from None
-    provider = TracerProvider(
-        resource=Resource.create({"service.version": __version__}), id_generator=RequestIds(), shutdown_on_exit=False
-    )
-    provider.add_span_processor(processor)
-    return provider, processor
+    # Only for what it reads from the environment: it makes no spans.
+    provider = TracerProvider(resource=Resource.create({"service.version": __version__}), shutdown_on_exit=False)
+    return Recorder(provider.resource, processor), samples_of(provider.sampler), processor

@@ -3,15 +3,15 @@
 Loaded only when tracing is on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Status
-from opentelemetry.util.types import Attributes, AttributeValue
+from opentelemetry.util.types import AttributeValue
 
-from app.telemetry.dialects import Translate
-from app.telemetry.scrubbing import without_credentials, without_secrets
+from app.telemetry.dialects import Attributes, Translate
+from app.telemetry.scrubbing import may_hold_credentials, without_credentials, without_secrets
 
 
 class ScrubbedExporter(SpanExporter):
@@ -34,10 +34,11 @@ class ScrubbedExporter(SpanExporter):
 
 def _scrubbed(span: ReadableSpan, translate: Translate | None) -> ReadableSpan:
     """The span itself if there is nothing to scrub, as almost always."""
-    attributes = _shown(span)
+    given = span.attributes or {}
+    attributes = _shown(given)
     if translate is not None:
-        attributes = translate(attributes or {})
-    if not span.events and not span.status.description and attributes is span.attributes:
+        attributes = translate(attributes)
+    if attributes is given and not span.events and not span.status.description:
         return span
     description = span.status.description
     return ReadableSpan(
@@ -56,11 +57,19 @@ def _scrubbed(span: ReadableSpan, translate: Translate | None) -> ReadableSpan:
     )
 
 
-def _shown(span: ReadableSpan) -> Attributes:
-    """The span's attributes, without a credential that stood in a path or a header."""
-    attributes = span.attributes or {}
-    changed = {name: shown for name, value in attributes.items() if (shown := _without(value)) != value}
-    return {**attributes, **changed} if changed else span.attributes
+def _shown(attributes: Attributes) -> Attributes:
+    """The attributes, without a credential that stood in a path or a header: as they are, as almost always."""
+    if not may_hold_credentials("\n".join(_texts(attributes))):
+        return attributes
+    return {name: _without(value) for name, value in attributes.items()}
+
+
+def _texts(attributes: Attributes) -> Iterator[str]:
+    for value in attributes.values():
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, tuple):
+            yield from map(str, value)
 
 
 def _without(value: AttributeValue) -> AttributeValue:

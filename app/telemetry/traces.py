@@ -1,9 +1,8 @@
 """OpenTelemetry traces over OTLP, off unless an endpoint is set.
 
-Whether a request is sampled is decided once, before it enters the instrumentation, from a trace id made here; an
-unsampled request then meets no instrumentation at all, yet has a trace id for its answer and its log lines. The SDK
-reaches the same decision, since it samples by that id. With late sampling an unsampled run keeps records, which become
-spans once it is over if it failed, was slow or dear or changed its model.
+Whether a request is sampled is decided once, from a trace id made here. One that is sampled, or may be kept late, has a
+recording, in which spans are light records; the SDK's spans are made of them at their ends, by `recorder`. Any other
+request has no more than its trace id, for its answer and its log lines.
 
 The SDK and the exporter are imported only when tracing is on.
 """
@@ -11,29 +10,24 @@ The SDK and the exporter are imported only when tracing is on.
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
 from random import getrandbits
-from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from opentelemetry import context, trace
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from app import __version__
 from app.settings import Settings
 from app.telemetry.context import current
-from app.telemetry.failing import fail
-from app.telemetry.late import NOT_RECORDING, LateTrace, Worth
-from app.telemetry.late_spans import Attributes
 from app.telemetry.logs import log
 from app.telemetry.otlp import check_environment, endpoint_is_set, hide_secret_headers
 from app.telemetry.propagation import NOBODY, Propagation, hosts_of
+from app.telemetry.recorded_spans import Attributes, RecordedSpan
+from app.telemetry.recording import MAX_SPANS, NOT_RECORDING, Recording, Worth
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
-
     from app.telemetry.exporting import CountedProcessor
+    from app.telemetry.sampling import Samples
 
 T = TypeVar("T")
 _FLUSH_SECONDS = 1.0
@@ -41,29 +35,31 @@ _propagator = TraceContextTextMapPropagator()
 
 
 class Tracing:
-    """The process's tracing. `Tracing(None)` is off: it hands out trace ids and samples nothing."""
+    """The process's tracing. `Tracing()` is off: it hands out trace ids and samples nothing."""
 
     def __init__(
         self,
-        provider: "TracerProvider | None",
+        keep: Callable[[RecordedSpan], None] | None = None,
         propagation: Propagation = NOBODY,
         *,
+        samples: "Samples | None" = None,
+        worth: Worth | None = None,
         processor: "CountedProcessor | None" = None,
-        begin_late: Callable[[str], LateTrace] | None = None,
         content: bool = False,
     ) -> None:
-        """`propagation` says which servers are told of requests; `content`: spans have what is said, too."""
-        self.provider = provider
+        """`keep` makes a span of a record that has ended. `propagation` says which servers are told of requests,
+        `worth` which requests are kept that were not sampled; `content`: spans have what is said, too."""
         self.propagation = propagation
         self.content = content
-        self.begin_late = begin_late
-        """Begins the records of an unsampled request by its trace id; None: late sampling is off."""
+        self._keep = keep
+        self._samples = samples
+        self._worth = worth
         self._processor = processor
-        self.tracer = trace.get_tracer("agent-api", __version__, provider)
-        if provider is not None:
-            from opentelemetry.sdk.trace.sampling import Decision  # loaded with the provider
 
-            self._drop = Decision.DROP
+    @property
+    def on(self) -> bool:
+        """Whether anything is traced."""
+        return self._keep is not None
 
     def decide(self, traceparent: str | None) -> tuple[str, bool]:
         """The trace id of a request, and whether it is sampled. `traceparent` is the request's W3C header, if whoever
@@ -72,10 +68,18 @@ class Tracing:
         parent = trace.get_current_span(remote).get_span_context() if remote is not None else None
         known = parent is not None and parent.is_valid
         trace_id = parent.trace_id if parent is not None and known else getrandbits(128) or 1
-        if self.provider is None:
-            return f"{trace_id:032x}", False
-        result = self.provider.sampler.should_sample(remote if known else None, trace_id, "request", SpanKind.SERVER)
-        return f"{trace_id:032x}", result.decision is not self._drop
+        sampled = self._samples is not None and self._samples(remote if known else None, trace_id)
+        return f"{trace_id:032x}", sampled
+
+    def begin(self, trace_id: str, *, sampled: bool) -> Recording | None:
+        """The recording of a request; None if nothing of it is recorded."""
+        if self._keep is None or not (sampled or self._worth):
+            return None
+        return Recording.begin(trace_id, self._keep, None if sampled else self._worth)
+
+    def join(self, trace_id: str, *, sampled: bool) -> Recording | None:
+        """The recording of work that a request has left to this process: it has no outermost span of its own."""
+        return Recording(trace_id, self._keep) if sampled and self._keep is not None else None
 
     def span(
         self,
@@ -85,12 +89,16 @@ class Tracing:
         kind: SpanKind = SpanKind.INTERNAL,
         links: Sequence[Link] = (),
     ) -> AbstractContextManager[Span]:
-        """A span under the current one with the attributes of `of`: a real one if the request is sampled, a record if
-        it may be sampled late, else one that records nothing. The only way to open one."""
-        request = current.get()
-        if request.sampled:
-            return _Recording(self.tracer.start_span(name, kind=kind, attributes=attributes(of), links=links))
-        return NOT_RECORDING if request.late is None else request.late.span(name, attributes, of, kind, links)
+        """A span under the current one, in the request's recording; it records nothing if there is none. It has the
+        `attributes` of `of`, which are asked for once it is exported: `of` must not change. The only way to open one.
+        """
+        recording = current.get().recording
+        if recording is None or recording.over:
+            return NOT_RECORDING
+        if len(recording.spans) >= MAX_SPANS:
+            recording.left_out += 1
+            return NOT_RECORDING
+        return RecordedSpan(recording, name, kind, attributes, of, links)  # type: ignore[return-value]
 
     async def aclose(self) -> None:
         """Export what is left, for at most a few seconds: a collector that is away must not hold the process."""
@@ -99,34 +107,13 @@ class Tracing:
             log.info("traces.end", made=account.made, exported=account.exported, **account.dropped)
 
 
-class _Recording:
-    """A span that is the current one within a block, which ends it."""
-
-    __slots__ = ("_span", "_token")
-
-    def __init__(self, span: Span) -> None:
-        self._span = span
-
-    def __enter__(self) -> Span:
-        self._token = context.attach(trace.set_span_in_context(self._span))
-        return self._span
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
-    ) -> None:
-        context.detach(self._token)
-        if error is not None:
-            fail(self._span, error)
-        self._span.end()
-
-
 def caller_of(headers: Iterable[tuple[bytes, bytes]]) -> SpanContext | None:
     """The span that a request's `traceparent` names; None without one that can be read."""
     given = next((value for name, value in headers if name == b"traceparent"), None)
     if given is None:
         return None
-    context = trace.get_current_span(_propagator.extract({"traceparent": given.decode("latin-1")})).get_span_context()
-    return context if context.is_valid else None
+    caller = trace.get_current_span(_propagator.extract({"traceparent": given.decode("latin-1")})).get_span_context()
+    return caller if caller.is_valid else None
 
 
 def link_to(traceparent: str) -> Sequence[Link]:
@@ -155,10 +142,12 @@ def configure(settings: Settings) -> Tracing:
     hide_secret_headers()
     from app.telemetry.provider import build
 
-    provider, processor = build(settings.trace_dialects)
-    begin_late = None
-    if (worth := Worth.of(settings)) is not None:
-        from app.telemetry.replay import Replay
-
-        begin_late = partial(LateTrace, worth=worth, keep=Replay(provider.resource, processor))
-    return Tracing(provider, propagation, processor=processor, begin_late=begin_late, content=settings.trace_content)
+    keep, samples, processor = build(settings.trace_dialects)
+    return Tracing(
+        keep,
+        propagation,
+        samples=samples,
+        worth=Worth.of(settings),
+        processor=processor,
+        content=settings.trace_content,
+    )

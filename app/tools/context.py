@@ -1,13 +1,13 @@
 """ToolContext: facts about a call, for the tool that answers it."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import inf
 from typing import Any, NamedTuple
 
-import msgspec
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
@@ -54,7 +54,7 @@ class ToolContext:
         """The same each time that this very call is made, after the death of a process as well: for servers that carry
         out a request once a key."""
         call = (self.run_id, self.iteration, self.call_id, self.arguments)
-        return sha256(msgspec.json.encode(call, order="sorted")).hexdigest()
+        return sha256(json.dumps(call, sort_keys=True).encode()).hexdigest()
 
     def trace_headers(self, url: str) -> Mapping[str, str]:
         """`traceparent` and `X-Request-Id` for a request that the tool sends to this URL: its server's spans are then

@@ -136,7 +136,8 @@ BODIES = [
 @pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/agent/run", "/runs"])
 @pytest.mark.parametrize(("body", "status"), BODIES, ids=lambda value: str(value)[:40])
 def test_a_body_gets_the_status_that_is_right(demo: Service, path: str, body: bytes, status: int) -> None:
-    check(send(demo.port, "POST", path, body=body), status)
+    taken = (200, 202) if status == 200 else (status,)
+    check(send(demo.port, "POST", path, body=body), *taken)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ ALLOWED = {
     "/runs/mine/cancel": {"POST"},
     "/sessions": {"GET", "HEAD"},
     "/sessions/mine": {"GET", "HEAD", "DELETE"},
+    "/batches": {"GET", "HEAD", "POST"},
+    "/batches/one/results": {"GET", "HEAD"},
+    "/batches/one/cancel": {"POST"},
     "/live": {"GET", "HEAD"},
     "/health": {"GET", "HEAD"},
 }

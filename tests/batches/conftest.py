@@ -16,10 +16,14 @@ async def provider() -> AsyncIterator[BatchProvider]:
         yield provider
 
 
-@pytest.fixture(params=["in-process", "real"])
+BOTH = pytest.mark.parametrize("store", ["in-process", "real"], indirect=True)
+"""For what is asked of both stores."""
+
+
+@pytest.fixture
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    """An empty one."""
-    if request.param == "real":
+    """An empty one, on a real server unless the test says otherwise."""
+    if getattr(request, "param", "real") == "real":
         server: RedisServer = request.getfixturevalue("redis_server")
         server.ask("FLUSHALL")
         store = connect(server.url)

@@ -34,7 +34,7 @@ class BatchProvider(Provider):
         """End all batches."""
         for batch in self.batches.values():
             if batch["processing_status"] != "ended":
-                self._end(batch)
+                self.finish(batch)
 
     @property
     def sent(self) -> list[dict[str, Any]]:
@@ -75,7 +75,7 @@ class BatchProvider(Provider):
             "results_url": None,
         }
         if self.ends_at_once:
-            self._end(batch)
+            self.finish(batch)
         return _json(batch).ending_with("reset").with_pieces([]) if planned is None else _json(batch)
 
     def _list(self, limit: int, after: str) -> Reply:
@@ -91,7 +91,7 @@ class BatchProvider(Provider):
             batch["processing_status"] = "canceling"
         return _json(batch)
 
-    def _end(self, batch: dict[str, Any]) -> None:
+    def finish(self, batch: dict[str, Any]) -> None:
         cancelled = batch["processing_status"] == "canceling"
         batch["processing_status"] = "ended"
         batch["results_url"] = f"{self.url}/v1/messages/batches/{batch['id']}/results"
@@ -107,7 +107,8 @@ class BatchProvider(Provider):
         if self.cut_results:
             self.cut_results -= 1
             return Reply(lines[:1], headers=headers, ending="reset")
-        return Reply([b"".join(lines)[at : at + 5000] for at in range(0, sum(map(len, lines)), 5000)], headers=headers)
+        whole = b"".join(lines)
+        return Reply([whole[at : at + 5000] for at in range(0, len(whole), 5000)], headers=headers)
 
 
 _TAKEN = Reply()

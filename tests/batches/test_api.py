@@ -1,14 +1,13 @@
 """`/batches` over HTTP: what is taken in, what is shown, what is refused."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.conftest import Serve
 from tests.service import Service, problem_of
 
 LINES = "application/jsonl"
@@ -99,36 +98,58 @@ def test_other_media_types_are_refused_and_lines_elsewhere(demo: Service) -> Non
     problem_of(demo.client.post("/chat", content="{}", headers={"content-type": LINES}), 415, "unsupported-media-type")
 
 
-def test_a_large_batch_is_taken_as_lines_and_refused_as_json(serve: Serve) -> None:
-    service = serve(max_body_bytes=50_000, max_bodies_bytes=400_000, batch_body_bytes=2_000_000, workers=0)
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with low maximums, and nobody who works."""
+    service = Service(
+        tmp_path_factory.mktemp("narrow"),
+        max_body_bytes=50_000,
+        max_bodies_bytes=400_000,
+        batch_body_bytes=2_000_000,
+        batch_inputs=2_000,
+        batches_per_user=2,
+        workers=0,
+        refused_per_minute="off",
+    )
+    yield service
+    service.end()
+
+
+def cancel_all(service: Service) -> None:
+    for shown in service.client.get("/batches").json()["batches"]:
+        service.client.post(shown["links"]["cancel"])
+
+
+def test_a_large_batch_is_taken_as_lines_and_refused_as_json(narrow: Service) -> None:
     many = inputs(*(["x" * 1_000] * 900))
-    assert send_lines(service, *many).json()["counts"]["total"] == 900
-    problem_of(service.client.post("/batches", json={"inputs": many}), 413, "body-too-large")
-    problem_of(send_lines(service, *inputs(*(["x" * 1_000] * 1_950))), 413, "body-too-large")
-    problem_of(send_lines(service, *inputs("x" * 60_000)), 413, "body-too-large")
+    assert send_lines(narrow, *many).json()["counts"]["total"] == 900
+    problem_of(narrow.client.post("/batches", json={"inputs": many}), 413, "body-too-large")
+    problem_of(send_lines(narrow, *inputs(*(["x" * 1_000] * 1_950))), 413, "body-too-large")
+    problem_of(send_lines(narrow, *inputs("x" * 60_000)), 413, "body-too-large")
 
-    def pieces(count: int) -> Sequence[bytes]:
-        return [json.dumps(line).encode() + b"\n" for line in inputs(*(["x" * 1_000] * count))]
+    def pieces(count: int) -> Iterator[bytes]:
+        return iter([json.dumps(line).encode() + b"\n" for line in inputs(*(["x" * 1_000] * count))])
 
-    chunked = service.client.post("/batches", content=iter(pieces(900)), headers={"content-type": LINES})
+    chunked = narrow.client.post("/batches", content=pieces(900), headers={"content-type": LINES})
     assert chunked.json()["counts"]["total"] == 900
-    too_large = service.client.post("/batches", content=iter(pieces(1_950)), headers={"content-type": LINES})
+    too_large = narrow.client.post("/batches", content=pieces(1_950), headers={"content-type": LINES})
     problem_of(too_large, 413, "body-too-large")
+    cancel_all(narrow)
 
 
-def test_there_is_a_maximum_of_inputs_and_of_batches(serve: Serve) -> None:
-    service = serve(batch_inputs=2, batches_per_user=2, workers=0)
-    problem_of(send_lines(service, *inputs("a", "b", "c")), 422, "invalid-request")
-    made = [send_lines(service, *inputs("a")).json()["batch_id"] for _ in range(2)]
-    problem_of(send_lines(service, *inputs("a")), 429, "too-many-batches")
-    assert service.client.post(f"/batches/{made[0]}/cancel").json() == {"batch_id": made[0], "status": "cancelled"}
-    problem_of(service.client.post(f"/batches/{made[0]}/cancel"), 409, "batch-over")
-    third = send_lines(service, *inputs("a")).json()["batch_id"]
-    problem_of(service.client.get(f"/batches/{made[0]}"), 404, "not-found")
-    page = service.client.get("/batches?limit=1").json()
+def test_there_is_a_maximum_of_inputs_and_of_batches(narrow: Service) -> None:
+    problem_of(send_lines(narrow, *inputs(*("a" * 2_001))), 422, "invalid-request")
+    made = [send_lines(narrow, *inputs("a")).json()["batch_id"] for _ in range(2)]
+    problem_of(send_lines(narrow, *inputs("a")), 429, "too-many-batches")
+    assert narrow.client.post(f"/batches/{made[0]}/cancel").json() == {"batch_id": made[0], "status": "cancelled"}
+    problem_of(narrow.client.post(f"/batches/{made[0]}/cancel"), 409, "batch-over")
+    third = send_lines(narrow, *inputs("a")).json()["batch_id"]
+    problem_of(narrow.client.get(f"/batches/{made[0]}"), 404, "not-found")
+    page = narrow.client.get("/batches?limit=1").json()
     assert [each["batch_id"] for each in page["batches"]] == [third]
-    rest = service.client.get("/batches", params={"limit": 1, "cursor": page["next"]}).json()
+    rest = narrow.client.get("/batches", params={"limit": 1, "cursor": page["next"]}).json()
     assert ([each["batch_id"] for each in rest["batches"]], rest["next"]) == ([made[1]], None)
+    cancel_all(narrow)
 
 
 def test_it_starts_at_its_time(demo: Service) -> None:
@@ -142,8 +163,7 @@ def test_it_starts_at_its_time(demo: Service) -> None:
     assert datetime.fromisoformat(over["start_at"]).timestamp() == pytest.approx(start.timestamp(), abs=0.01)
 
 
-def test_anothers_batch_is_not_there(serve: Serve, tmp_path: Any) -> None:
+def test_a_batch_that_there_is_not_is_not_found(narrow: Service) -> None:
     unknown = "00000000-0000-4000-8000-000000000000"
-    service = serve(workers=0)
     for method, path in (("GET", ""), ("GET", "/results"), ("POST", "/cancel")):
-        problem_of(service.ask(method, f"/batches/{unknown}{path}"), 404, "not-found")
+        problem_of(narrow.ask(method, f"/batches/{unknown}{path}"), 404, "not-found")

@@ -3,17 +3,23 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from app.access.principal import Principal
 from app.batches.record import Batch
+from app.durable.record import Caller
+from app.errors import NotFound, StateUnavailable, Unauthorized
 from app.messages import NANOS, Usage
 from app.models.prices import price_of
 from app.state.store import Store
+from tests.batches.conftest import BOTH
 from tests.batches.provider import INPUT, OUTPUT, READ, WRITTEN, BatchProvider
 from tests.batches.stage import MODEL, Process, process, settings_for
 from tests.doubles import ADA
+from tests.durable.house import MortalStore
 from tests.limits.stage import standing
 from tests.models.servers import Reply
 
@@ -58,6 +64,7 @@ def nanos(place: int) -> int:
     return round(usd * NANOS)
 
 
+@BOTH
 async def test_answers_come_back_in_the_order_of_the_inputs_at_half_the_price(
     make: Make, provider: BatchProvider
 ) -> None:
@@ -213,6 +220,7 @@ async def test_a_server_without_the_api_has_them_go_through_the_queue(make: Make
     assert (await standing(one.limiter))["user"].usd.reserved == 0
 
 
+@BOTH
 async def test_cancelled_before_it_began_nothing_is_sent(make: Make, provider: BatchProvider) -> None:
     one = make()
     batch = await one.submit(["a", "b"])
@@ -223,6 +231,7 @@ async def test_cancelled_before_it_began_nothing_is_sent(make: Make, provider: B
     assert [each["error"]["type"] for each in await one.results(batch)] == ["urn:agent-api:problem:cancelled"] * 2
 
 
+@BOTH
 async def test_cancelled_at_the_provider_what_was_answered_is_kept_and_paid(
     make: Make, provider: BatchProvider
 ) -> None:
@@ -269,6 +278,7 @@ async def test_an_input_that_costs_more_than_a_run_may_is_refused_alone(make: Ma
     assert (done.counts["succeeded"], len(provider.sent)) == (2, 2)
 
 
+@BOTH
 async def test_a_worker_that_lost_its_lease_writes_nothing(make: Make, provider: BatchProvider) -> None:
     one, two = make(lease_seconds=0.05), make()
     batch = await one.submit(["a"])
@@ -287,3 +297,116 @@ async def test_it_begins_at_its_time(make: Make, provider: BatchProvider) -> Non
     assert ((await one.read(batch)).status, provider.created) == ("queued", 0)
     provider.ends_at_once = True
     assert (await carry_on(batch, one)).started_at >= batch.start_at
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_worker_killed_at_any_call_pays_for_nothing_twice(
+    provider: BatchProvider, store: Store, *, after: bool
+) -> None:
+    """Before the store has carried the call out, or after; another worker goes on from there."""
+    settings = settings_for(provider, budget_user_day_usd=1_000)
+    heir = process(settings, store)
+    provider.ends_at_once = True
+    dies_at, survived, total = 0, False, 0
+    while not survived:
+        dies_at += 1
+        mortal = MortalStore(store, dies_at=dies_at, after=after)
+        first = process(settings, mortal)
+        batch = await heir.submit(["a", "b"])
+        working = asyncio.create_task(_work(first, heir, batch))
+        dying = asyncio.create_task(mortal.dead.wait())
+        await asyncio.wait([working, dying], return_when=asyncio.FIRST_COMPLETED)
+        survived = not mortal.dead.is_set()
+        mortal.bury()
+        dying.cancel()
+        with suppress(StateUnavailable):
+            await working
+        await store.call("ZADD", "{limits}:batches:due", "XX", 0, batch.id)  # its lease is over
+        done = await carry_on(batch, heir)
+        total += done.nanos
+        assert (provider.created, done.counts["succeeded"], done.nanos) == (dies_at, 2, nanos(0) + nanos(1))
+        usd = (await standing(heir.limiter))["user"].usd
+        assert (round(usd.spent * NANOS), usd.reserved) == (total, 0)
+        await first.models.aclose()
+    await heir.models.aclose()
+    assert dies_at > 10
+
+
+async def _work(worker: Process, reader: Process, batch: Batch) -> None:
+    while (await reader.read(batch)).status != "ended":
+        await worker.step()
+        await asyncio.sleep(0.003)
+
+
+async def test_a_key_that_is_withdrawn_ends_the_batch(make: Make, provider: BatchProvider) -> None:
+    one = make()
+    batch = await one.submit(["a", "b"])
+    await one.step()
+
+    def withdrawn(_: Caller) -> Principal:
+        raise Unauthorized("revoked")
+
+    one.coordinator._principal_of = withdrawn  # as if the keys had been read anew
+    later = await one.submit(["c"])
+    while provider.batches["msgbatch_1"]["processing_status"] != "canceling":
+        await one.step()
+        await asyncio.sleep(0.003)
+    provider.end()
+    await carry_on(batch, one, until="cancelled")
+    await carry_on(later, one, until="cancelled")
+    assert [each["error"]["type"] for each in await one.results(later)] == ["urn:agent-api:problem:unauthorized"]
+    assert provider.created == 1
+
+
+async def test_a_batch_that_no_worker_began_in_time_expires(make: Make, provider: BatchProvider) -> None:
+    one = make(run_queue_seconds=1)
+    batch = await one.submit(["a", "b"])
+    await asyncio.sleep(1.1)
+    done = await carry_on(batch, one, until="expired")
+    assert (done.counts["expired"], provider.created) == (2, 0)
+    assert [each["error"]["status"] for each in await one.results(batch)] == [504, 504]
+
+
+async def test_a_step_that_always_crashes_is_given_up(
+    make: Make, provider: BatchProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = make(lease_seconds=0.001)
+    batch = await one.submit(["a", "b"])
+
+    async def crash(_: object) -> float:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(one.coordinator._provider, "step", crash)
+    done = await carry_on(batch, one)
+    assert done.counts["failed"] == 2
+    assert {each["error"]["type"] for each in await one.results(batch)} == {"urn:agent-api:problem:crashed"}
+
+
+async def test_another_users_batch_is_not_there(make: Make) -> None:
+    one = make()
+    batch = await one.submit(["a"])
+    bob = Principal("bob", scopes=ADA.scopes, authenticated=True)
+    for asked in (one.batches.read(bob, batch.id), one.batches.cancel(bob, batch.id)):
+        with pytest.raises(NotFound):
+            await asked
+    assert await one.batches.list(bob, 10, "") == ([], "")
+    assert (await one.read(batch)).status == "queued"
+
+
+async def test_the_accounts_batches_are_looked_through_page_by_page(make: Make, provider: BatchProvider) -> None:
+    """One of ours may be behind hundreds of others."""
+    one = make()
+    provider.next_creates = [None]
+    batch = await one.submit(["a", "b"])
+    await one.step()
+    ours = provider.batches["msgbatch_1"]
+    for number in range(230):
+        provider.batches[f"msgbatch_x{number}"] = {**ours, "id": f"msgbatch_x{number}", "request_counts": _ONE}
+    provider.finish(ours)
+    done = await carry_on(batch, one)
+    assert (provider.created, done.counts["succeeded"]) == (1, 2)
+    lists = [each.path for each in provider.received if each.method == "GET" and "limit=" in each.path]
+    assert len([path for path in lists if "after_id" not in path]) < len(lists)
+
+
+_ONE = {"processing": 1, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0}

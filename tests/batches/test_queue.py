@@ -20,6 +20,7 @@ from app.durable.record import LATER
 from app.messages import NANOS
 from app.runs.request import RunRequest
 from app.state.store import Store
+from tests.batches.conftest import BOTH
 from tests.batches.stage import PACE
 from tests.doubles import ADA, CHEAP, Script, answers
 from tests.durable.house import OWNER, MortalStore, Process
@@ -38,7 +39,7 @@ class Worker(Process):
         queue = QueueWay(self.records, self.engine, pace=PACE)
         self.coordinator = Coordinator(self.batch_records, provider, queue, named, self.settings, pace=PACE)
 
-    async def submit(self, count: int, **options: Any) -> Batch:
+    async def submit_batch(self, count: int, **options: Any) -> Batch:
         intake = self.batches.begin(ADA, RunRequest("", **options))
         await intake.add([Input(f"c-{n}", f"question {n}") for n in range(count)])
         return await intake.create()
@@ -90,9 +91,10 @@ async def runs_of(worker: Worker, batch: Batch) -> int:
     return sum(record is not None for record in found)
 
 
+@BOTH
 async def test_each_input_is_a_run_of_low_priority_and_none_of_the_owners_list(make: Make) -> None:
     worker = make()
-    batch = await worker.submit(3)
+    batch = await worker.submit_batch(3)
     assert batch.way == "queue"
     done = await carry_on(batch, worker)
     results = await worker.results(batch)
@@ -111,7 +113,7 @@ async def test_each_input_is_a_run_of_low_priority_and_none_of_the_owners_list(m
 
 async def test_no_more_than_a_window_of_runs_is_there_at_once(make: Make) -> None:
     worker = make()
-    batch = await worker.submit(2 * WINDOW + 5)
+    batch = await worker.submit_batch(2 * WINDOW + 5)
     for _ in range(3):
         await worker.step()
         await asyncio.sleep(0.01)
@@ -122,7 +124,7 @@ async def test_no_more_than_a_window_of_runs_is_there_at_once(make: Make) -> Non
 
 async def test_what_fails_is_told_and_the_others_go_on(make: Make) -> None:
     worker = make([RuntimeError("a defect")], answers("42"))
-    batch = await worker.submit(2)
+    batch = await worker.submit_batch(2)
     done = await carry_on(batch, worker)
     assert (done.counts["succeeded"], done.counts["failed"]) == (1, 1)
     failed = next(each for each in await worker.results(batch) if each["error"])
@@ -132,7 +134,7 @@ async def test_what_fails_is_told_and_the_others_go_on(make: Make) -> None:
 
 async def test_a_budget_that_is_used_up_ends_the_rest_without_runs(make: Make) -> None:
     worker = make(answers("42"), budget_user_day_tokens=3_000)
-    batch = await worker.submit(200)
+    batch = await worker.submit_batch(200)
     done = await carry_on(batch, worker)
     assert done.counts["succeeded"] > 0
     assert done.counts["succeeded"] + done.counts["failed"] == 200
@@ -143,7 +145,7 @@ async def test_a_budget_that_is_used_up_ends_the_rest_without_runs(make: Make) -
 
 async def test_cancelled_its_runs_end_and_the_rest_never_begins(make: Make) -> None:
     worker = make()
-    batch = await worker.submit(WINDOW + 10)
+    batch = await worker.submit_batch(WINDOW + 10)
     await worker.step()
     assert await worker.batches.cancel(ADA, batch.id) == "cancelling"
     done = await carry_on(batch, worker, until="cancelled")
@@ -152,16 +154,14 @@ async def test_cancelled_its_runs_end_and_the_rest_never_begins(make: Make) -> N
 
 
 @pytest.mark.parametrize("after", [False, True])
-async def test_a_coordinator_killed_at_any_call_has_no_input_done_twice_or_lost(
-    make: Make, store: Store, *, after: bool
-) -> None:
-    heir = make()
+async def test_a_coordinator_killed_at_any_call_has_no_input_done_twice_or_lost(store: Store, *, after: bool) -> None:
+    heir = Worker(store, answers("42"))
     dies_at = 0
     while True:
         dies_at += 1
         mortal = MortalStore(store, dies_at=dies_at, after=after)
-        first = make(at=mortal)
-        batch = await heir.submit(3)
+        first = Worker(mortal, answers("42"))
+        batch = await heir.submit_batch(3)
         stepping = asyncio.create_task(first.step())
         dying = asyncio.create_task(mortal.dead.wait())
         await asyncio.wait([stepping, dying], return_when=asyncio.FIRST_COMPLETED)

@@ -1,12 +1,10 @@
 """A service that works on no runs, and workers in processes of their own, over one real store."""
 
-import json
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,51 +12,8 @@ from tests.durable.deeds import MODEL, Ledger, act, install_tools
 from tests.redis_server import RedisServer
 from tests.resilience.provider import Provider
 from tests.resilience.serving import service_of, settings_of
-from tests.service import END_SECONDS, Service, environment
-
-_RESUMED = "agent.request.resumed"
-
-
-class WorkerProcess:
-    """`python -m app worker`; what it says goes to a file."""
-
-    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
-        folder.mkdir(parents=True)
-        self._stdout, self._stderr = folder / "stdout", folder / "stderr"
-        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "worker"],
-                cwd=folder,
-                env=environment(**{"metrics_port": 0, **settings}),
-                stdout=stdout,
-                stderr=stderr,
-            )
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def log(self, event: str | None = None) -> Sequence[Mapping[str, Any]]:
-        lines = [json.loads(line) for line in self._stdout.read_text().split("\n")[:-1]]
-        return [line for line in lines if event in (None, line["event"])]
-
-    @property
-    def ready(self) -> bool:
-        return bool(self.log("worker.start"))
-
-    def runs(self) -> Set[str]:
-        """Those that it has begun or resumed, as far as its log tells; lines are written a little later."""
-        return {line["run_id"] for line in self.log() if line["event"] in ("agent.request.start", _RESUMED)}
-
-    def stderr(self) -> str:
-        return self._stderr.read_text()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def signal(self, number: int) -> None:
-        self.process.send_signal(number)
+from tests.service import START_SECONDS
+from tests.worker_process import WorkerProcess
 
 
 class Cluster:
@@ -71,7 +26,8 @@ class Cluster:
         given: Mapping[str, Any] = {"redis_url": redis_url, "workers": at_once, **settings}
         self._settings = settings_of(provider, (MODEL,), **given)
         self._started = 0
-        self.api: Service = service_of(folder / "api", provider, (MODEL,), **{**given, "workers": 0})
+        self._start_api = partial(service_of, folder / "api", provider, (MODEL,), **{**given, "workers": 0})
+        self.api = self._start_api()
         self.workers: list[WorkerProcess] = []
         for _ in range(workers):
             self.start_worker()
@@ -84,15 +40,17 @@ class Cluster:
             worker.signal(signal.SIGCONT)
             worker.signal(signal.SIGTERM)
         for worker in self.workers:
-            try:
-                worker.process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                worker.kill()
+            worker.end()
         self.api.end()
+
+    def restart_api(self) -> None:
+        """Kill the service with -9, and start it again at the same port."""
+        self.api.kill()
+        self.api = self._start_api(port=self.api.port)
 
     def start_worker(self) -> None:
         self._started += 1
-        self.workers.append(WorkerProcess(self._folder / f"worker-{self._started}", self._settings))
+        self.workers.append(WorkerProcess(self._folder / f"worker-{self._started}", **self._settings))
 
     def kill(self, worker: WorkerProcess, *, replace: bool = True) -> float:
         """With -9; as Kubernetes would, start another in its place. Returns when, in time.monotonic()."""
@@ -103,16 +61,22 @@ class Cluster:
             self.start_worker()
         return at
 
+    def end(self, worker: WorkerProcess) -> float:
+        """With SIGTERM, and another one in its place. Returns when it was told."""
+        self.workers.remove(worker)
+        worker.signal(signal.SIGTERM)
+        at = time.monotonic()
+        self.start_worker()
+        assert worker.end() == 0
+        return at
+
     def worker_of(self, pid: int) -> WorkerProcess:
         """The one with this process id."""
-        return next(worker for worker in self.workers if worker.pid == pid)
+        return next(worker for worker in self.workers if worker.process.pid == pid)
 
-    def wait_until_working(self, count: int, seconds: float = 60) -> None:
-        """Until so many workers have said that they started."""
-        end = time.monotonic() + seconds
-        while sum(worker.ready for worker in self.workers) < count:
-            assert time.monotonic() < end, [worker.stderr() for worker in self.workers]
-            time.sleep(0.05)
+    def wait_until_working(self) -> None:
+        for worker in self.workers:
+            worker.wait_for_event("worker.start", START_SECONDS)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import msgspec
 
 from app.access.identity import Identity
 from app.durable.event_codec import decode_event
-from app.durable.record import Caller, NewRun, Record, Work
+from app.durable.record import Caller, NewRun, OnBusy, Record, Work
 from app.durable.records import Records
 from app.durable.worker import Worker
 from app.ids import new_id
@@ -109,8 +109,8 @@ class Process(Stage):
         **more: Any,
     ) -> None:
         identity = more.pop("identity", EVERYONE)
-        model = more.pop("model", None) or ScriptedModel(*scripts)
-        super().__init__(model, tools=tools, store=store, **more)
+        models = more.pop("models", None) or (ScriptedModel(*scripts),)
+        super().__init__(*models, tools=tools, store=store, **more)
         times = {"run_lease_seconds": lease} | ({"background_timeout_seconds": timeout} if timeout else {})
         self.settings = self.settings.model_copy(update=times)
         self.records = Records(store, self.settings)
@@ -133,11 +133,18 @@ class Process(Stage):
         return task
 
     async def submit(
-        self, message: str = "Hello", *, session: str = "", caller: Caller = CALLER, **request: Any
+        self,
+        message: str = "Hello",
+        *,
+        session: str = "",
+        caller: Caller = CALLER,
+        traceparent: str = "",
+        on_busy: OnBusy = "reject",
+        **request: Any,
     ) -> str:
         asked = RunRequest(message, session_id=session or None, **request)
-        work = Work(new_id(), session or new_id(), caller, asked, "request", "")
-        created = await self.records.create(NewRun(work, OWNER, "default", session=session))
+        work = Work(new_id(), session or new_id(), caller, asked, "request", traceparent)
+        created = await self.records.create(NewRun(work, OWNER, "default", session=session, on_busy=on_busy))
         return created.run_id
 
     async def record(self, run_id: str) -> Record:

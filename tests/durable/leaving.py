@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from app.progress.service import Service as Client
-from tests.durable.cluster import Cluster, WorkerProcess, cluster
+from tests.durable.cluster import Cluster, cluster
 from tests.durable.followed import Followed, follow_to_its_end, submit
 from tests.durable.killing import MOST_SECONDS_TO_RESUME
 from tests.resilience.goals import Sheet
+from tests.worker_process import WorkerProcess
 
-REST_SECONDS = 3.0
-_LAST_WORDS_SECONDS = 5.0
+REST_SECONDS = 1.5
+_LAST_WORDS_SECONDS = 3.0
 
 Disturb = Callable[[Sheet, Cluster, Followed, int, asyncio.Task[None]], Awaitable[None]]
 """Does something to the process with this id, which works on the run, and waits for the run's end."""
@@ -67,7 +68,7 @@ async def _kill(sheet: Sheet, cluster: Cluster, run: Followed, pid: int, followi
 
 async def _one_run(folder: Path, sheet: Sheet, disturb: Disturb) -> Sheet:
     with cluster(folder, tool_seconds=0.2, workers=2, at_once=2) as (started, ledger):
-        await asyncio.to_thread(started.wait_until_working, 2)
+        await asyncio.to_thread(started.wait_until_working)
         async with Client(started.api.url) as client:
             run = await submit(client, f"rest {REST_SECONDS}")
             following = asyncio.create_task(follow_to_its_end(client, run))

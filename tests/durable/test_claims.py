@@ -176,6 +176,24 @@ async def test_a_run_for_which_no_worker_had_time_expires(store: Store) -> None:
     assert going_on.status == "running"
 
 
+async def test_a_run_that_no_worker_has_room_for_expires_however_often_it_was_handed_back(store: Store) -> None:
+    records = process(store, run_queue_seconds=0.1)
+    await queued(records, "a")
+    begun_before = await begun(records, "begun")
+    await records.write(Write(begun_before, **events(1)))
+    for _ in range(4):
+        await asyncio.sleep(0.04)
+        if (claimed := await records.claim("a")) is not None:
+            await records.hand_back(claimed.claim)
+        await records.hand_back(begun_before)
+        again = await records.claim("begun")
+        assert again is not None
+        begun_before = again.claim
+    record = await records.read(OWNER, "a")
+    assert record is not None
+    assert record.status == "expired"
+
+
 async def test_whoever_ends_a_run_does_not_take_the_one_whose_turn_it_is_then(store: Store) -> None:
     records = process(store, run_queue_seconds=0.02)
     await queued(records, "first", session="s")
@@ -239,3 +257,19 @@ async def test_claims_of_many_runs_are_renewed_at_once(store: Store) -> None:
     await records.hand_back(claims[7])
     assert [claim for claim, _ in await records.renew(claims)] == claims[:7] + claims[8:]
     assert await records.renew([]) == []
+
+
+async def test_what_a_worker_had_comes_before_what_none_had(store: Store) -> None:
+    records = process(store)
+    await begun(records, "died")
+    back = await begun(records, "back")
+    for run_id in ("new", "newer"):
+        await records.create(new_run(run_id))
+    await records.hand_back(back)
+    await lapse(store, "died")
+    assert set((await records.due())[:2]) == {"died", "back"}
+    assert set(await records.due(lost=True)) == {"died", "back"}
+    assert await records.due() == [*(await records.due(lost=True)), "new", "newer"]
+    claimed = await records.claim("back")
+    assert claimed is not None
+    assert (claimed.record.crashes, await records.due(lost=True)) == (0, ["died"])

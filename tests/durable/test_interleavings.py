@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 from msgspec import Struct, field
 
 from app.access.principal import Principal
@@ -31,6 +31,7 @@ ADA = Principal("ada", authenticated=True)
 MOST = (1_000_000, 10**9)
 COST = (Usage(10, 5), 0.001)
 CRASHES = 3
+MOST_RUNS = 3
 KEPT, LIMITED = brief(run_crashes=CRASHES), load(None, budget_user_day_usd=1_000)
 
 
@@ -59,6 +60,7 @@ class Hold(Struct):
     steps: int
     events: int
     reservation: Reservation
+    sent: list[Write] = field(default_factory=list)
 
 
 class Interleavings(RuleBasedStateMachine):
@@ -130,9 +132,9 @@ class Interleavings(RuleBasedStateMachine):
         model.events.append(last)
 
     @rule(target=holds, run=runs, at=st.integers(0, 1))
-    def take(self, run: str, at: int) -> tuple[int, Hold] | None:
+    def take(self, run: str, at: int) -> Any:
         claimed = self.do(self.workers[at].claim(run))
-        return None if self.taken(self.models[run], claimed) else (at, self.do(self.hold(at, claimed)))
+        return multiple() if self.taken(self.models[run], claimed) else (at, self.do(self.hold(at, claimed)))
 
     def taken(self, model: Model, claimed: Claimed | None) -> bool:
         """Whether there is nothing to work on. Checks the claim."""
@@ -166,10 +168,8 @@ class Interleavings(RuleBasedStateMachine):
         return Hold(claimed.claim, len(claimed.steps), claimed.record.last_event, reservation)
 
     @rule(held=holds, steps=st.integers(0, 2), count=st.integers(0, 3), ends=st.booleans(), again=st.integers(0, 2))
-    def write(self, held: tuple[int, Hold] | None, steps: int, count: int, ends: bool, again: int) -> None:
+    def write(self, held: tuple[int, Hold], steps: int, count: int, ends: bool, again: int) -> None:
         """With `again`, it is sent so many times more, as if the reply had been lost."""
-        if held is None:
-            return
         at, hold = held
         model = self.models[hold.claim.run_id]
         holds = (model.status, model.claim) == ("running", hold.claim.number)
@@ -195,6 +195,7 @@ class Interleavings(RuleBasedStateMachine):
             settlement=settlement,
             ending=Ending("succeeded", answer=b"{}") if ends else None,
         )
+        hold.sent += [write] * holds
         for _ in range(again + 1):
             if holds:
                 written = self.do(self.workers[at].write(write))
@@ -214,10 +215,28 @@ class Interleavings(RuleBasedStateMachine):
         if ends:
             model.status = "succeeded"
 
-    @rule(held=consumes(holds), after=st.sampled_from([0.0, 0.0, 1_000.0]))
-    def hand_back(self, held: tuple[int, Hold] | None, after: float) -> None:
-        if held is None:
+    @rule(held=holds, which=st.integers(0, 9))
+    def write_arrives_late(self, held: tuple[int, Hold], which: int) -> None:
+        at, hold = held
+        if not hold.sent:
             return
+        model, write = self.models[hold.claim.run_id], hold.sent[which % len(hold.sent)]
+        ended = write.ending is not None and (model.status, model.claim) == ("succeeded", hold.claim.number)
+        if ended or (model.status, model.claim) == ("running", hold.claim.number):
+            self.do(self.workers[at].write(write))
+        else:
+            with pytest.raises(RunTaken):
+                self.do(self.workers[at].write(write))
+
+    @rule(target=holds, held=holds, at=st.integers(0, 1))
+    def overtake(self, held: tuple[int, Hold], at: int) -> Any:
+        """Another worker takes the run while the first one sleeps."""
+        run = held[1].claim.run_id
+        self.lapse(run)
+        return self.take(run, at)
+
+    @rule(held=holds)
+    def hand_back(self, held: tuple[int, Hold]) -> None:
         at, hold = held
         model = self.models[hold.claim.run_id]
         self.do(self.workers[at].hand_back(hold.claim))
@@ -225,9 +244,7 @@ class Interleavings(RuleBasedStateMachine):
             model.status, model.lapsed = "queued", False
 
     @rule(held=holds)
-    def renew(self, held: tuple[int, Hold] | None) -> None:
-        if held is None:
-            return
+    def renew(self, held: tuple[int, Hold]) -> None:
         at, hold = held
         model = self.models[hold.claim.run_id]
         kept = self.do(self.workers[at].renew([hold.claim]))

@@ -9,11 +9,13 @@ import pytest
 from app.durable.keys import steps_key
 from app.messages import ToolCall
 from app.runs.events import Event, RunFinished, RunResumed, Token
-from app.state.in_process import InProcessStore
+from app.state.redis import connect
+from app.state.store import Store
 from app.tools import Tool, ToolContext, tool
 from tests.doubles import CHEAP, Script, answers, asks_for
 from tests.durable.house import MortalStore, Process
 from tests.limits.stage import standing
+from tests.redis_server import RedisServer
 
 LEASE = 0.05
 BUDGET = {"budget_user_day_usd": 1.0, "usage_days": 1}
@@ -61,13 +63,14 @@ def scripts_after(answered: int) -> tuple[Script, ...]:
 
 
 @pytest.fixture
-async def store() -> AsyncIterator[InProcessStore]:
-    store = InProcessStore()
+async def store(redis_server: RedisServer) -> AsyncIterator[Store]:
+    store = connect(redis_server.url)
+    await store.call("FLUSHALL")
     yield store
     await store.aclose()
 
 
-async def calls_of_a_whole_run(store: InProcessStore) -> int:
+async def calls_of_a_whole_run(store: Store) -> int:
     mortal = MortalStore(store)
     process = Process(mortal, *SCRIPTS, tools=Effects().tools, price=CHEAP, **BUDGET)
     run_id = await process.submit(session="s")
@@ -77,7 +80,7 @@ async def calls_of_a_whole_run(store: InProcessStore) -> int:
     return mortal.calls - before
 
 
-async def test_a_run_that_nothing_happens_to(store: InProcessStore) -> None:
+async def test_a_run_that_nothing_happens_to(store: Store) -> None:
     effects = Effects()
     process = Process(store, *SCRIPTS, tools=effects.tools, price=CHEAP, **BUDGET)
     run_id = await process.submit(session="s", stream=True)
@@ -94,15 +97,16 @@ async def test_a_run_that_nothing_happens_to(store: InProcessStore) -> None:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-async def test_killed_at_each_call_of_the_store(store: InProcessStore, *, after: bool) -> None:
+async def test_killed_at_each_call_of_the_store(store: Store, *, after: bool) -> None:
     total = await calls_of_a_whole_run(store)
     assert total > 8
     for number in range(1, total + 1):
-        await killed_at(number, after=after)
+        await store.call("FLUSHALL")
+        await killed_at(store, number, after=after)
 
 
-async def killed_at(number: int, *, after: bool) -> None:
-    store, effects = InProcessStore(), Effects()
+async def killed_at(store: Store, number: int, *, after: bool) -> None:
+    effects = Effects()
     living = Process(store, *SCRIPTS, tools=effects.tools, price=CHEAP, **BUDGET)
     run_id = await living.submit(session="s", stream=True)
     mortal = MortalStore(store, dies_at=number, after=after)

@@ -117,7 +117,7 @@ async def test_only_runs_that_are_over_expire(store: Store) -> None:
         if run_id == "a":
             await end(records, claim, 2)
         elif run_id == "b":
-            await records.hand_back(claim)
+            await records.hand_back(claim, after_seconds=60)
     assert all([0 < await store.call("TTL", key) <= 60 for key in _keys_of("a")])
     assert {await store.call("TTL", key) for run_id in "bc" for key in _keys_of(run_id)} == {-1}
     names = (keys.DUE, keys.LEASES, keys.owner_key(OWNER), keys.over_key(OWNER), keys.session_key(OWNER, "b"))

@@ -114,6 +114,20 @@ async def test_a_run_of_tomorrow_does_not_keep_its_session_busy_until_then(store
     assert await status(records, "tomorrow") == "queued"
 
 
+async def test_a_run_whose_time_comes_while_another_goes_on_waits_for_its_turn(store: Store) -> None:
+    records = process(store)
+    seconds, micros = await store.call("TIME")
+    claim = await begun(records, "going-on", session="s")
+    await queued(records, "scheduled", session="s", start_at=int(seconds) + int(micros) / 1e6 + 0.05)
+    assert await records.claim("scheduled") is None
+    await asyncio.sleep(0.1)
+    for _ in range(2):
+        assert await records.due() == []
+    assert await records.claim("scheduled") is None
+    await end(records, claim)
+    assert await records.due() == ["scheduled"]
+
+
 async def test_a_run_that_the_store_has_lost_does_not_keep_its_session_busy(store: Store) -> None:
     records = process(store)
     await queued(records, "lost", session="s")

@@ -136,6 +136,28 @@ async def test_a_run_waits_for_a_store_that_is_away(store: InProcessStore) -> No
     await process.kept_events(run_id)
 
 
+async def test_after_an_outage_whoever_works_on_a_run_goes_on_with_it(store: InProcessStore) -> None:
+    """Though its lease has run out meanwhile: others wait for another one before they look."""
+    script, event = stuck()
+    away = AwayStore(store)
+    process = Process(away, script, lease=0.6)
+    other = Process(away, answers("Hello."), lease=0.6)
+    run_id = await process.submit()
+    task = process.works(run_id)
+    await process.model.opened.wait()
+    looking = asyncio.create_task(other.worker.run())
+    away.gone = True
+    await asyncio.sleep(2.0)
+    away.gone = False
+    await asyncio.sleep(1.5)
+    event.set()
+    await asyncio.wait_for(task, SECONDS)
+    assert (await process.answered(run_id)).answer == "Once upon."
+    assert (await process.record(run_id)).claims == 1
+    other.worker.stop()
+    await looking
+
+
 async def test_a_run_that_the_store_has_forgotten_ends_without_a_word(store: InProcessStore) -> None:
     script, event = stuck()
     process = Process(store, script)
@@ -235,6 +257,42 @@ async def test_stopped_within_a_short_step_a_run_is_handed_back_after_it(store: 
     (call,) = (await other.answered(run_id)).tool_calls
     assert call.status == "ok"
     assert [event.name for event in await other.kept_events(run_id)].count("tool.started") == 1
+
+
+async def test_a_run_is_handed_back_when_all_tools_that_it_has_begun_are_done(store: InProcessStore) -> None:
+    @tool
+    async def later() -> str:
+        """Later."""
+        await asyncio.sleep(0.4)
+        return "done"
+
+    both = asks_for(ToolCall("a", "soon", {}), ToolCall("b", "later", {}))
+    process = Process(store, both, tools=[soon, later])
+    run_id = await process.submit()
+    task = process.works(run_id)
+    await process.says(run_id, "tool.started")
+    process.worker.stop()
+    await asyncio.wait_for(task, SECONDS)
+    assert (await process.record(run_id)).status == "queued"
+    other = Process(store, answers("Hello."), tools=[soon, later])
+    await other.works(run_id)
+    assert [call.status for call in (await other.answered(run_id)).tool_calls] == ["ok", "ok"]
+
+
+async def test_a_run_that_is_to_be_handed_back_begins_no_tool(store: InProcessStore) -> None:
+    event = asyncio.Event()
+    process = Process(store, [event, *asks_for(ToolCall("a", "soon", {}))], tools=[soon])
+    run_id = await process.submit()
+    task = process.works(run_id)
+    await process.model.opened.wait()
+    process.worker.stop()
+    event.set()
+    await asyncio.wait_for(task, SECONDS)
+    assert "tool.started" not in [event.name for event in await process.kept_events(run_id)]
+    other = Process(store, answers("Hello."), tools=[soon])
+    await other.works(run_id)
+    (call,) = (await other.answered(run_id)).tool_calls
+    assert call.status == "ok"
 
 
 async def test_a_run_without_a_place_is_tried_again_later(store: InProcessStore) -> None:

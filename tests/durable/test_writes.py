@@ -50,6 +50,17 @@ async def test_what_is_sent_again_with_more_counts_once(store: Store, overlap: i
     assert [number for number, _ in await records.events(OWNER, "a", 0)] == [1, 2, 3, 4]
 
 
+async def test_an_older_write_that_arrives_late_changes_nothing(store: Store) -> None:
+    records = process(store)
+    claim = await begun(records, "a")
+    first, second = Write(claim, **steps(1), **events(1, 2)), Write(claim, **steps(2), **events(3, 2))
+    for write in (first, second):
+        await records.write(write)
+    before = await records.read(OWNER, "a")
+    await records.write(first)
+    assert await records.read(OWNER, "a") == before
+
+
 async def test_an_end_that_is_sent_again_is_no_stranger(store: Store) -> None:
     records = process(store)
     claim = await begun(records, "a")

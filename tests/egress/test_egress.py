@@ -1,9 +1,11 @@
 """Requests to URLs that callers name."""
 
+import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import aiohttp
@@ -11,6 +13,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from app.egress.connecting import MOST_AT_ONCE
 from app.egress.egress import Egress
 from app.egress.reasons import reason_of
 from app.tls import client_context
@@ -150,6 +153,27 @@ async def test_the_operators_hosts_may_be_inside_and_without_tls(receiver: Recei
     await made.check(url)
     assert await sent(made, url) == 200
     assert receiver.heard == ["/in"]
+
+
+async def test_names_that_are_looked_up_for_long_pass_the_check_and_keep_their_places(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.egress.egress.LOOK_UP_SECONDS", 0.05)
+    done, asked = Event(), []
+
+    def slow(host: str, port: int, *_: object) -> list[Any]:
+        asked.append(host)
+        done.wait(20)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", port))]
+
+    made = egress(look_up=slow)
+    names = [f"https://{number}.example/" for number in range(MOST_AT_ONCE + 5)]
+    await asyncio.gather(*map(made.check, names))
+    assert len(asked) == MOST_AT_ONCE
+    done.set()
+    monkeypatch.setattr("app.egress.egress.LOOK_UP_SECONDS", 20.0)
+    await made.check("https://another.example/")
+    assert asked[-1] == "another.example"
 
 
 async def test_a_redirect_is_an_answer_and_not_followed(receiver: Receiver) -> None:

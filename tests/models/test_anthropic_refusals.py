@@ -143,7 +143,7 @@ async def test_a_server_that_may_know_is_told_of_the_request(provider: Provider,
     outgoing = Outgoing(Tracing(None, Propagation(["127.0.0.1"])))
     told = AnthropicModel("claude-test", provider.url, "sk-ant-secret", outgoing=outgoing)
     provider.will(dialect.streamed(Script()), dialect.streamed(Script()))
-    token = current.set(RequestContext("request-1", "0af7651916cd43dd8448eb211c80319c", sampled=False))
+    token = current.set(RequestContext("request-1", "0af7651916cd43dd8448eb211c80319c"))
     await whole_answer(told, ask())
     await whole_answer(model, ask())
     current.reset(token)

@@ -91,7 +91,7 @@ async def test_what_happens_after_the_end_of_an_answer_is_no_failure(
 async def test_a_server_that_may_know_is_told_of_the_request(provider: Provider) -> None:
     provider.will(Reply([b"hello"]))
     told_of, not_told_of = Http(tracing=Tracing(None, Propagation(["127.0.0.1"]))), Http()
-    token = current.set(RequestContext("request-1", "0af7651916cd43dd8448eb211c80319c", sampled=False))
+    token = current.set(RequestContext("request-1", "0af7651916cd43dd8448eb211c80319c"))
     await get(told_of, provider.url)
     await get(not_told_of, provider.url)
     current.reset(token)

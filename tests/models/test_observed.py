@@ -4,19 +4,17 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
 from app.errors import ContextTooLong, ModelRateLimited, ModelUnavailable
 from app.messages import ToolCall, Usage
 from app.runs.events import Reasoning, Token, UsageReported
-from app.telemetry.context import RequestContext, current
-from app.telemetry.traces import Tracing
+from app.telemetry.context import current
 from tests.doubles import CHEAP, USAGE, Step, answers, asks_for
 from tests.logged import capture_logs
 from tests.models.observed_call import Reply, Stage
+from tests.telemetry.recorded import traced_to
 
 
 async def test_an_answer_is_forwarded_folded_and_priced() -> None:
@@ -144,23 +142,13 @@ async def test_a_cancelled_call_ends_the_models_work_and_counts_what_it_used(str
 
 
 @pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
-    monkeypatch.delenv("OTEL_SDK_DISABLED", raising=False)
+def spans() -> InMemorySpanExporter:
     return InMemorySpanExporter()
 
 
-@pytest.fixture
-def tracing(spans: InMemorySpanExporter) -> Tracing:
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(spans))
-    return Tracing(provider)
-
-
-async def test_a_sampled_call_is_a_client_span_of_the_conventions(
-    spans: InMemorySpanExporter, tracing: Tracing
-) -> None:
-    current.set(RequestContext("request", "0" * 31 + "1", sampled=True))
-    stage = Stage(*answers("swordfish", usage=Usage(100, 20, 30, 40)), tracing=tracing)
+async def test_a_sampled_call_is_a_client_span_of_the_conventions(spans: InMemorySpanExporter) -> None:
+    current.set(traced_to(spans))
+    stage = Stage(*answers("swordfish", usage=Usage(100, 20, 30, 40)))
     await stage.call()
     [span] = spans.get_finished_spans()
     assert (span.name, span.kind) == (f"chat {stage.model.name}", SpanKind.CLIENT)
@@ -185,17 +173,15 @@ async def test_a_sampled_call_is_a_client_span_of_the_conventions(
     }
 
 
-async def test_a_failed_call_is_a_failed_span_without_its_words(spans: InMemorySpanExporter, tracing: Tracing) -> None:
-    current.set(RequestContext("request", "0" * 31 + "1", sampled=True))
+async def test_a_failed_call_is_a_failed_span_without_its_words(spans: InMemorySpanExporter) -> None:
+    current.set(traced_to(spans))
     with pytest.raises(ModelUnavailable):
-        await Stage(ModelUnavailable("swordfish", reason="overloaded", cause="swordfish"), tracing=tracing).call()
+        await Stage(ModelUnavailable("swordfish", reason="overloaded", cause="swordfish")).call()
     [span] = spans.get_finished_spans()
     assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "model-unavailable")
     assert "swordfish" not in span.to_json()
 
 
-async def test_a_call_of_a_request_that_is_not_sampled_has_no_span(
-    spans: InMemorySpanExporter, tracing: Tracing
-) -> None:
-    await Stage(*answers("a"), tracing=tracing).call()
+async def test_a_call_of_a_request_that_is_not_sampled_has_no_span(spans: InMemorySpanExporter) -> None:
+    await Stage(*answers("a")).call()
     assert spans.get_finished_spans() == ()

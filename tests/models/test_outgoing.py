@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
@@ -18,7 +17,7 @@ from app.models.protocol import Model
 from app.models.providers.anthropic.model import AnthropicModel
 from app.models.providers.http import Http
 from app.models.resilient import ResilientModel
-from app.telemetry.context import NO_REQUEST, RequestContext, current
+from app.telemetry.context import NO_REQUEST, current
 from app.telemetry.conventions import SHAPES
 from app.telemetry.outgoing import Outgoing
 from app.telemetry.propagation import Propagation
@@ -26,21 +25,20 @@ from app.telemetry.traces import Tracing
 from tests.models.dialects import Dialect, Script
 from tests.models.servers import NO_ANSWER, Provider, Reply
 from tests.models.whole_answer import ask
+from tests.telemetry.recorded import traced_to
 
 
 @pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    monkeypatch.delenv("OTEL_SDK_DISABLED", raising=False)
-    token = current.set(RequestContext("request", "0" * 31 + "1", sampled=True))
-    yield InMemorySpanExporter()
+def spans() -> Iterator[InMemorySpanExporter]:
+    exporter = InMemorySpanExporter()
+    token = current.set(traced_to(exporter))
+    yield exporter
     current.reset(token)
 
 
 @pytest.fixture
-def tracing(spans: InMemorySpanExporter) -> Tracing:
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(spans))
-    return Tracing(provider, Propagation(["127.0.0.1"]))
+def tracing() -> Tracing:
+    return Tracing(None, Propagation(["127.0.0.1"]))
 
 
 @pytest.fixture

@@ -1,11 +1,7 @@
 """`python -m app worker`: works on what the API took, is probed beside its metrics, and leaves like the API."""
 
-import json
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,52 +10,8 @@ import pytest
 
 from tests import redis_server
 from tests.redis_server import RedisServer
-from tests.service import END_SECONDS, START_SECONDS, Service, environment, run_to_end
-
-
-class WorkerProcess:
-    """A running worker, on a port that it chose itself."""
-
-    def __init__(self, folder: Path, **settings: object) -> None:
-        folder.mkdir()
-        self._stdout, self._stderr = folder / "stdout", folder / "stderr"
-        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "worker"],
-                cwd=folder,
-                env=environment(**{"metrics_port": 0, **settings}),
-                stdout=stdout,
-                stderr=stderr,
-            )
-        self.url = f"http://127.0.0.1:{self.wait_for_event('worker.start', START_SECONDS)['metrics_port']}"
-
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"{self.url}{path}", trust_env=False)
-
-    def log(self, event: str) -> list[dict[str, Any]]:
-        lines = map(json.loads, self._stdout.read_text().split("\n")[:-1])
-        return [line for line in lines if line["event"] == event]
-
-    def wait_for_event(self, event: str, seconds: float = 20.0) -> dict[str, Any]:
-        end = time.monotonic() + seconds
-        while not (found := self.log(event)):
-            assert self.process.poll() is None, self._stderr.read_text()
-            assert time.monotonic() < end, self._stdout.read_text()
-            time.sleep(0.01)
-        return found[0]
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        try:
-            status = self.process.wait(END_SECONDS)
-        finally:
-            self.process.kill()
-        assert not self._stderr.read_text()
-        return status
-
-
-Work = Callable[..., WorkerProcess]
+from tests.service import Service, run_to_end
+from tests.worker_process import WorkerProcess
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +56,7 @@ def test_it_works_on_what_an_api_without_workers_took(
 
 def test_it_leaves_with_0_when_it_is_told_to(store: RedisServer, tmp_path: Path) -> None:
     leaving = WorkerProcess(tmp_path / "leaving", redis_url=store.url)
+    assert leaving.get("/live").status_code == 200
     started = time.monotonic()
     assert leaving.end() == 0
     assert time.monotonic() - started < 10

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import REGISTRY
 
@@ -14,12 +12,12 @@ from app.agents.definition import UNCACHED, Caching
 from app.errors import ModelUnavailable
 from app.messages import AssistantMessage, ToolCall, Usage, UserMessage
 from app.runs.events import Answer, Event, RunFailed, RunFinished, RunStarted, Token
-from app.telemetry.context import RequestContext, current
-from app.telemetry.traces import Tracing
+from app.telemetry.context import current
 from app.tools import tool
 from tests.doubles import ADA, CHEAP, AbsentStore, ScriptedModel, answers, asks_for
 from tests.logged import capture_logs
 from tests.stage import Stage
+from tests.telemetry.recorded import traced_to
 
 CACHED: Mapping[str, Any] = {"answer_cache": True}
 pytestmark = pytest.mark.usefixtures("written")
@@ -98,14 +96,10 @@ async def test_an_equal_request_is_given_the_same_answer_for_nothing() -> None:
     assert counts == {"hit": 1, "miss": 1}
 
 
-async def test_the_log_and_the_span_say_that_an_answer_was_cached(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("OTEL_SDK_DISABLED", raising=False)
-    spans, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(spans))
-    current.set(RequestContext("request", "0" * 31 + "1", sampled=True))
-    stage = Stage(ScriptedModel(answers("42")), tracing=Tracing(provider), **CACHED)
+async def test_the_log_and_the_span_say_that_an_answer_was_cached() -> None:
+    spans = InMemorySpanExporter()
+    current.set(traced_to(spans))
+    stage = Stage(ScriptedModel(answers("42")), **CACHED)
     with capture_logs() as logs:
         await calls_of(stage, {}, {})
     ends = [line for line in logs if line["event"] == "agent.request.success"]

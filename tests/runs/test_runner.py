@@ -29,7 +29,7 @@ CALL = ToolCall("1", "double", {"number": 4})
 
 async def test_a_run_starts_speaks_and_finishes() -> None:
     stage = Stage(ScriptedModel(answers("Hel", "lo")))
-    current.set(RequestContext("a-request", "a-trace", sampled=False))
+    current.set(RequestContext("a-request", "a-trace"))
     events = await stage.events(session_id="s", stream=True)
     assert [event.name for event in events] == ["run.started", "token", "token", "usage", "run.finished"]
     started, finished = events[0], events[-1]

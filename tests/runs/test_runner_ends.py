@@ -5,8 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from app.errors import DeadlineExceeded, InternalError, ModelUnavailable, RateLimited, RequestTooExpensive, ShuttingDown
@@ -15,13 +13,13 @@ from app.runs.events import Event, RunFailed, RunFinished, RunStarted, Token
 from app.runs.handle import RunHandle
 from app.runs.repair import repair
 from app.runs.request import RunRequest
-from app.telemetry.context import RequestContext, current
-from app.telemetry.traces import Tracing
+from app.telemetry.context import current
 from app.tools import tool
 from tests.doubles import ADA, CHEAP, AbsentStore, ScriptedModel, answers, asks_for
 from tests.logged import capture_logs
 from tests.runs.acceptable import assert_acceptable
 from tests.stage import Stage
+from tests.telemetry.recorded import traced_to
 
 BUDGET: dict[str, Any] = {"budget_user_day_tokens": 100_000}
 
@@ -242,12 +240,10 @@ async def test_a_run_is_a_tree_of_spans() -> None:
         """Fail."""
         raise ValueError("swordfish")
 
-    current.set(RequestContext("request", "0" * 31 + "1", sampled=True))
     memory = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(memory))
+    current.set(traced_to(memory))
     model = ScriptedModel(asks_for(ToolCall("1", "refuse", {})), answers("ok"), [ModelUnavailable("", reason="x")])
-    stage = Stage(model, tools=[refuse], tracing=Tracing(provider))
+    stage = Stage(model, tools=[refuse])
     await stage.events(session_id="s")
     spans = {span.name: span for span in memory.get_finished_spans()}
     names = {span.context.span_id: span.name for span in memory.get_finished_spans() if span.context}
@@ -268,15 +264,10 @@ async def test_a_run_is_a_tree_of_spans() -> None:
     assert not root_span.status.is_ok
 
 
-async def test_a_model_that_is_asked_once_more_is_so_in_an_iteration_of_its_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("OTEL_SDK_DISABLED", raising=False)
-    current.set(RequestContext("request", "0" * 31 + "1", sampled=True))
+async def test_a_model_that_is_asked_once_more_is_so_in_an_iteration_of_its_own() -> None:
     memory = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(memory))
-    stage = Stage(ScriptedModel(answers(""), answers("8")), tracing=Tracing(provider))
+    current.set(traced_to(memory))
+    stage = Stage(ScriptedModel(answers(""), answers("8")))
     assert (await stage.answer()).iterations == 2
     spans = memory.get_finished_spans()
     iterations = [span for span in spans if span.name == "agent.iteration"]

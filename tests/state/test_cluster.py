@@ -8,10 +8,15 @@ import hiredis
 import pytest
 
 from app.access.principal import ANONYMOUS_TIER, Principal
+from app.durable import scripts as durable_scripts
+from app.durable.record import Claim, Ending, Write
+from app.durable.records import Records
 from app.errors import StateUnavailable
 from app.limits import scripts as limits_scripts
 from app.limits.allowance import Growth
+from app.limits.calls import Calls
 from app.limits.limiter import Limiter
+from app.limits.subject import usage_name
 from app.messages import AssistantMessage, Turn, Usage, UserMessage
 from app.settings import load
 from app.state import scripts as state_scripts
@@ -23,12 +28,13 @@ from app.state.sessions import Sessions
 from app.state.similar_answers import AnsweredQuestion, SimilarAnswers
 from app.state.store import Argument, Script, Store, unavailable
 from tests import redis_server as redis
+from tests.durable.stage import events, new_run, steps
 from tests.redis_server import RedisServer
 from tests.service import Service
 
 SCRIPTS = {
     name: source
-    for module in (limits_scripts, state_scripts)
+    for module in (limits_scripts, state_scripts, durable_scripts)
     for name, source in vars(module).items()
     if name.isupper() and isinstance(source, str)
 }
@@ -103,6 +109,7 @@ async def test_every_script_stays_within_one_slot(store: StrictStore) -> None:
         await _use_limits(store, principal)
         await _use_sessions(store, principal)
         await _use_feedback(store, principal)
+        await _use_runs(store, principal)
     await _use_answers(store)
     left = {name for name, source in SCRIPTS.items() if not any(ran.endswith(source) for ran in store.ran)}
     assert not left, f"not run: {left}"
@@ -127,6 +134,37 @@ async def _use_limits(store: Store, principal: Principal) -> None:
     (row,) = await made.usage.of_caller(principal, 1)
     assert row.calls == 2
     assert all(standing.usd.spent == 0.0002 for standing in await made.usage.standings(principal))
+
+
+async def _use_runs(store: Store, principal: Principal) -> None:
+    owner, limiter = usage_name(principal), Limiter(load(None, budget_user_day_usd=9), store)
+    records = Records(store, load(None, runs_per_user=3))
+    due: list[str] = []
+    records.on_due(due.append)
+    ids = [f"{name}-of-{principal.user}" for name in ("first", "second", "third")]
+    keyed = {"idempotency_key": "k", "fingerprint": "f"}
+    assert (await records.create(new_run(ids[0], owner=owner, session="s", here=True, **keyed))).claim
+    assert (await records.create(new_run(ids[1], owner=owner, session="s", **keyed))).replayed
+    await records.create(new_run(ids[1], owner=owner, session="s", on_busy="enqueue"))
+    assert [record.work.run_id for record in (await records.list(owner)).runs] == ids[1::-1]
+    reservation = limiter.reservation(principal, "chat", ids[0], (1_000, 1_000_000))
+    reservation.record("m", Usage(10, 5), 0.0001)
+    call = Calls(60, 86_400).settlement(reservation)
+    await records.write(Write(Claim(ids[0], 1), **steps(1), **events(1, 2), settlement=call))
+    assert [claim for claim, _ in await records.renew([Claim(ids[0], 1)])] == [Claim(ids[0], 1)]
+    await records.hand_back(Claim(ids[0], 1))
+    assert set(await records.due()) == {ids[0]}
+    assert await records.claim(ids[0]) is not None
+    ending = Ending("succeeded", delivery=b"{}")
+    await records.write(Write(Claim(ids[0], 2), **events(3), settlement=call, ending=ending))
+    assert due == [ids[1]]
+    await records.create(new_run(ids[2], owner=owner, session="s", on_busy="interrupt"))
+    assert await records.cancel(owner, ids[2]) == "queued"
+    assert {record.status for record in (await records.list(owner)).runs} == {"succeeded", "cancelled"}
+    await records.create(new_run(f"fourth-of-{principal.user}", owner=owner))
+    assert await records.read(owner, ids[0]) is None
+    assert len(await records.events(owner, ids[1], 0)) == 1
+    await records.cancel(owner, f"fourth-of-{principal.user}")
 
 
 async def _use_feedback(store: Store, principal: Principal) -> None:

@@ -158,10 +158,10 @@ async def test_calls_that_come_while_it_connects_share_one_connection(
     opened = 0
     open_connection = redis.open_connection
 
-    async def counted(address: Address) -> Connection:
+    async def counted(address: Address, make: type[Connection]) -> Connection:
         nonlocal opened
         opened += 1
-        return await open_connection(address)
+        return await open_connection(address, make)
 
     monkeypatch.setattr(redis, "open_connection", counted)
     store = redis.connect(redis_server.url)

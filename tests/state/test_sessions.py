@@ -47,6 +47,13 @@ async def test_the_oldest_turns_go_first(sessions: Sessions) -> None:
     assert await sessions.load("ada", "s") == [turn(2), turn(3), turn(4)]
 
 
+async def test_a_turn_that_is_appended_again_counts_once(sessions: Sessions) -> None:
+    """By a run that goes on in another process, which cannot know whether the first one has kept it."""
+    for _ in range(2):
+        await sessions.append("ada", "s", turn(1), began=5)
+    assert await sessions.load("ada", "s") == [turn(1)]
+
+
 async def test_turns_that_are_appended_together_are_all_kept(sessions: Sessions) -> None:
     await asyncio.gather(*(sessions.append("ada", "s", turn(number)) for number in range(3)))
     assert {kept.message_id for kept in await sessions.load("ada", "s")} == {"message-0", "message-1", "message-2"}

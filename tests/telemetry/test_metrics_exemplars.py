@@ -4,17 +4,20 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from app.api.request_metrics import count
 from app.models.call_records import record_first_token
-from app.telemetry.context import RequestContext, current
+from app.telemetry.context import current
 from app.telemetry.exemplars import exemplar
+from app.telemetry.recording import Worth
 from tests.conftest import Serve
 from tests.service import Service
 from tests.telemetry.collector import Collector
+from tests.telemetry.recorded import traced_to
 
 SAMPLED = "5" * 32
 UNSAMPLED = "6" * 32
@@ -37,7 +40,8 @@ def open_metrics(demo: Service) -> str:
 
 
 def observe(trace_id: str, *, sampled: bool) -> None:
-    token = current.set(RequestContext("request", trace_id, sampled))
+    worth = None if sampled else Worth(slow_seconds=60, dear_usd=1)
+    token = current.set(traced_to(InMemorySpanExporter(), trace_id, worth=worth))
     try:
         count({}, "GET", 200, 0.2)
         record_first_token("exemplary", 0.1)

@@ -438,7 +438,7 @@ async def test_a_tool_can_tell_the_servers_it_asks_of_the_request_if_they_may_kn
         return [*context.trace_headers("http://files.internal/a"), *context.trace_headers("http://elsewhere.example")]
 
     tracing = Tracing(None, Propagation([".internal"]))
-    token = current.set(RequestContext("request-1", "0af7651916cd43dd8448eb211c80319c", sampled=False))
+    token = current.set(RequestContext("request-1", "0af7651916cd43dd8448eb211c80319c"))
     result = await call_tool(
         Registry([look]), ToolContext(ADA, "a-run"), ToolCall("1", "look", {}), slot=nullcontext, tracing=tracing
     )

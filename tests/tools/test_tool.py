@@ -282,3 +282,31 @@ def test_a_context_within_another_type_is_a_type_error() -> None:
     for function in (several, perhaps):
         with pytest.raises(TypeError, match="ToolContext can only be the whole type"):
             tool(function)
+
+
+def test_a_tool_says_what_a_second_call_does() -> None:
+    async def act() -> str:
+        """Act."""
+        return ""
+
+    assert tool(act).effect == "once"
+    assert tool(pure=True)(act).effect == "read"
+    assert tool(effect="idempotent")(act).effect == "idempotent"
+    with pytest.raises(TypeError, match="effect is one of"):
+        tool(effect="twice")(act)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="that of a pure tool is 'read'"):
+        tool(effect="once", pure=True)(act)
+
+
+def test_the_idempotency_key_is_that_of_a_call() -> None:
+    """The order of its arguments is chance."""
+    context = ToolContext(ADA, "run", "call", iteration=1, arguments={"a": 1, "b": [2]})
+    same = ToolContext(ADA, "run", "call", iteration=1, arguments={"b": [2], "a": 1}, deadline=5.0)
+    assert context.idempotency_key == same.idempotency_key
+    others = (
+        ToolContext(ADA, "run", "call", iteration=2, arguments={"a": 1, "b": [2]}),
+        ToolContext(ADA, "run", "other", iteration=1, arguments={"a": 1, "b": [2]}),
+        ToolContext(ADA, "other", "call", iteration=1, arguments={"a": 1, "b": [2]}),
+        ToolContext(ADA, "run", "call", iteration=1, arguments={"a": 2, "b": [2]}),
+    )
+    assert len({context.idempotency_key, *(other.idempotency_key for other in others)}) == 5

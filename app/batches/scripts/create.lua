@@ -26,5 +26,5 @@ redis.call('HSET', KEYS[1], 'created_at', string.format('%.3f', now / 1000), unp
 redis.call('PERSIST', KEYS[2])
 redis.call('ZADD', KEYS[3], whole(now), id)
 redis.call('EXPIRE', KEYS[3], 400 * 86400)
-redis.call('ZADD', KEYS[4], whole(math.max(now, start * 1000)), id)
+redis.call('ZADD', KEYS[4], whole(math.max(now, math.ceil(start * 1000))), id)
 return 'created'

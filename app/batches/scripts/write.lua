@@ -88,6 +88,9 @@ else
         redis.call('EXPIRE', KEYS[place], delay)
       end
     end
+    if not redis.call('HGET', KEYS[1], 'rest_outcome') then
+      redis.call('UNLINK', KEYS[5]) -- every input has a result of its own
+    end
   end
 end
 local cancelling = redis.call('HGET', KEYS[1], 'status') == 'cancelling'

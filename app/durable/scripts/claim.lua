@@ -4,9 +4,9 @@
 --   record: [its names and values], steps: [JSON]; nothing if the run is not to be had.
 
 local id, key = ARGV[1], KEYS[1]
-local fields = redis.call('HMGET', key, 'status', 'due', 'line', 'priority', 'cancelling', 'crashes', 'started')
+local fields = redis.call('HMGET', key, 'status', 'due', 'line', 'priority', 'cancelling', 'crashes', 'started', 'since')
 local status, due, line, priority, cancelling = fields[1], tonumber(fields[2] or 0), fields[3], fields[4], fields[5] == '1'
-local crashed, lease = status == 'running', lease_end(id)
+local since, crashed, lease = tonumber(fields[8] or 0), status == 'running', lease_end(id)
 local crashes = tonumber(fields[6] or 0) + (crashed and 1 or 0)
 
 if not status or OVER[status] then
@@ -23,13 +23,13 @@ elseif not cancelling then
   if status ~= 'queued' or due > now then
     return {}
   end
-  if line ~= '' and first_of(line) ~= id and now - due <= bounds.queue then
-    look_at(id, priority, due + bounds.queue)
+  if line ~= '' and first_of(line) ~= id and now - since <= bounds.queue then
+    look_at(id, priority, since + bounds.queue)
     return {}
   end
 end
 
-local waited = now - (crashed and (lease or now) or due)
+local waited = now - (crashed and (lease or now) or since)
 local verdict = cancelling and 'cancelled' or waited > bounds.queue and 'expired' or
   crashes >= bounds.crashes and 'crashed' or ''
 if verdict == '' and ARGV[2] == '1' then

@@ -75,7 +75,7 @@ end
 
 local begins = here and #before == 0 and start <= now
 redis.call('HSET', key, 'owner', owner, 'agent', ARGV[3], 'work', ARGV[13], 'status', begins and 'running' or 'queued',
-  'created', whole(now), 'start', ARGV[7], 'due', whole(start), 'started', begins and whole(now) or '0', 'ended', '0',
+  'created', whole(now), 'start', ARGV[7], 'due', whole(start), 'since', whole(start), 'started', begins and whole(now) or '0', 'ended', '0',
   'priority', priority, 'session', session, 'shelf', of_batch and '' or shelf, 'line', line,
   'claim', begins and '1' or '0', 'crashes', '0', 'last_event', '0', 'kept_event', '0', 'steps', '0', 'carried', '',
   'answer', '', 'error', '', 'cancelling', '')

@@ -1,4 +1,5 @@
--- Let go of a run, which is due again after so many ms. One of which nothing is written has not begun yet.
+-- Let go of a run, which is due again after so many ms; if that is at once, before all that no worker had. One of which
+-- nothing is written has not begun yet, and still waits for its first worker.
 -- KEYS: the record. ARGV: run, claim, ms.
 -- Returns 1, or 0 for a claim that does not hold any more.
 
@@ -11,7 +12,13 @@ local due = fields[4] == '1' and now or now + ARGV[3]
 redis.call('HSET', key, 'status', 'queued', 'due', whole(due))
 if fields[5] == '0' and fields[6] == '0' then
   redis.call('HSET', key, 'started', '0')
+else
+  redis.call('HSET', key, 'since', whole(due))
 end
-redis.call('ZREM', LEASES, id)
-look_at(id, fields[3], due)
+if due > now then
+  redis.call('ZREM', LEASES, id)
+  look_at(id, fields[3], due)
+else
+  redis.call('ZADD', LEASES, whole(now), id)
+end
 return 1

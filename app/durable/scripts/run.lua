@@ -2,9 +2,10 @@
 -- `bounds`: lease (ms), crashes, queue (ms a run waits for a worker), ttl (seconds a run is kept after its end), events,
 -- runs (of an owner), delivery (seconds a delivery is kept).
 --
--- A record is a hash: owner, agent, work, status, created, start, due (from when on it waits for a worker), started, ended
--- (ms; '0': not yet), priority, session, shelf (the key of its owner's runs, or ''), line (the key of its session's runs,
--- or ''), claim (the number of the last), crashes, last_event, kept_event, steps, carried, answer, error, cancelling ('1').
+-- A record is a hash: owner, agent, work, status, created, start, due (when a worker may have it), since (when its wait for
+-- one began), started, ended (ms; '0': not yet), priority, session, shelf (the key of its owner's runs, or ''), line (the
+-- key of its session's runs, or ''), claim (the number of the last), crashes, last_event, kept_event, steps, carried,
+-- answer, error, cancelling ('1').
 -- No record of a run that is not over has an expiry. Keys: see keys.py.
 
 local DUE, DUE_LATER, LEASES = TAG .. 'runs:due', TAG .. 'runs:due-later', TAG .. 'runs:leases'

@@ -76,7 +76,7 @@ local function leave(line)
   redis.call('ZREM', line, id)
   local first = first_of(line)
   if first and tonumber(redis.call('ZSCORE', line, first)) <= micros then
-    redis.call('HSET', run_key(first), 'due', whole(now))
+    redis.call('HSET', run_key(first), 'due', whole(now), 'since', whole(now))
     look_at(first, redis.call('HGET', run_key(first), 'priority'), now)
     next_run = first
   end

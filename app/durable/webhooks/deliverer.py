@@ -2,30 +2,36 @@
 
 import asyncio
 from time import monotonic
-from typing import Any
 
 from msgspec import MsgspecError
 
 from app.durable.webhooks.attempt import Attempt, Result, now, with_attempt
 from app.durable.webhooks.backoff import Backoff
 from app.durable.webhooks.message import Message, read_message
-from app.durable.webhooks.outbox import Due, Outbox, Sending, State
+from app.durable.webhooks.outbox import Due, Outbox, Sending, State, groups_of
 from app.durable.webhooks.sending import Sender
+from app.durable.webhooks.telling import tell_of
 from app.errors import StateUnavailable
-from app.telemetry import metrics
 from app.telemetry.logs import log
 
 MOST = 64
 """Deliveries that a process sends at once."""
 
 MOST_OF_HOST = 8
-"""Those to one host: one that does not answer holds up nobody else's."""
+"""Those to one host: one that does not answer holds up no other."""
+
+MOST_OF_OWNER = 16
+"""Those of one owner: one with many such hosts holds up nobody else's."""
 
 LOOK_SECONDS = 1.0
 """Longest time until a new delivery is seen."""
 
+LEAVE_SECONDS = 1.0
+"""How long a process that leaves waits for answers."""
+
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 30.0
-"""For a delivery that waits for its host."""
+"""For a delivery that waits for others of its host or owner."""
+_NONE = Sending(0, _SHORTEST_PAUSE)
 
 _AWAY_SECONDS = 2.0
 
@@ -38,24 +44,36 @@ class Deliverer:
         self._look_seconds = look_seconds
         self._sending: dict[str, Sending] = {}
         self._free = MOST
+        self._tasks: set[asyncio.Task[None]] = set()
         self._freed = asyncio.Event()
 
     async def run(self) -> None:
-        """Deliver until cancelled. What is being sent then is sent again, by whoever has it after its lease."""
+        """Deliver until cancelled. What is being sent then has a moment to be answered; else it is sent again, by
+        whoever has it after its lease."""
         async with asyncio.TaskGroup() as tasks:
-            while True:
-                try:
-                    pause = await self._take(tasks)
-                except StateUnavailable:
-                    pause = _AWAY_SECONDS
-                await self._wait(pause)
+            try:
+                await self._take_what_is_due(tasks)
+            finally:
+                if self._tasks:
+                    await asyncio.wait(self._tasks, timeout=LEAVE_SECONDS)
+
+    async def _take_what_is_due(self, tasks: asyncio.TaskGroup) -> None:
+        away = False
+        while True:
+            try:
+                pause, away = await self._take(tasks), False
+            except StateUnavailable as error:
+                if not away:
+                    log.warning("webhooks.away", error=repr(error.__cause__))
+                pause, away = _AWAY_SECONDS, True
+            await self._wait(pause)
 
     async def _take(self, tasks: asyncio.TaskGroup) -> float:
         """Begin what is due. Returns after how many seconds there may be more."""
         self._freed.clear()
         if not self._free:
             return self._look_seconds
-        taken = await self._outbox.claim(self._free, MOST_OF_HOST, self._sending)
+        taken = await self._outbox.claim(self._free, MOST_OF_HOST, MOST_OF_OWNER, self._sending)
         for due in taken.due:
             self._begin(tasks, due)
         return min(max(taken.wait, _SHORTEST_PAUSE), self._look_seconds)
@@ -74,11 +92,13 @@ class Deliverer:
         except MsgspecError as error:  # another release's, which may read it
             log.error("webhook.unreadable", run_id=due.run_id, error=type(error).__name__)  # noqa: TRY400 - all there is
             return
-        before = self._sending.get(message.host)
-        count, pause = (0, _SHORTEST_PAUSE) if before is None else (before.count, before.pause)
-        self._sending[message.host] = Sending(count + 1, pause)
+        for group in groups_of(message):
+            before = self._sending.get(group, _NONE)
+            self._sending[group] = Sending(before.count + 1, before.pause)
         self._free -= 1
-        tasks.create_task(self._deliver(due, message))
+        task = tasks.create_task(self._deliver(due, message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _deliver(self, due: Due, message: Message) -> None:
         began = monotonic()
@@ -88,16 +108,17 @@ class Deliverer:
             log.exception("webhook.crashed", run_id=due.run_id, host=message.host)
             result = Result(Attempt(now(), None, "crashed", 0.0))
         finally:
-            self._done(message.host, monotonic() - began)
+            self._done(message, monotonic() - began)
         state, pause = self._judge(due, result)
-        _tell(due, message, result, state, pause)
+        tell_of(due, message, result, state, pause)
         await self._mark(due, state, with_attempt(due.log, result.attempt), pause, began)
 
-    def _done(self, host: str, took: float) -> None:
-        count = self._sending.pop(host).count - 1
-        if count:
-            pause = min(max(2 * took, _SHORTEST_PAUSE), _LONGEST_PAUSE)
-            self._sending[host] = Sending(count, pause)
+    def _done(self, message: Message, took: float) -> None:
+        pause = min(max(2 * took, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+        for group in groups_of(message):
+            count = self._sending.pop(group).count - 1
+            if count:
+                self._sending[group] = Sending(count, pause)
         self._free += 1
         self._freed.set()
 
@@ -119,19 +140,3 @@ class Deliverer:
                 await asyncio.sleep(_AWAY_SECONDS)
             else:
                 return
-
-
-def _tell(due: Due, message: Message, result: Result, state: State, pause: float) -> None:
-    """Count the attempt, and log it: with the host, and neither URL nor secret."""
-    metrics.WEBHOOK_DELIVERIES.labels("failed" if state == "pending" else state).inc()
-    attempt, number = result.attempt, due.attempts + 1
-    fields: dict[str, Any] = {"run_id": due.run_id, "host": message.host, "latency_ms": attempt.latency_ms}
-    if attempt.status is not None:
-        fields["status"] = attempt.status
-    match state:
-        case "delivered":
-            log.info("webhook.delivered", attempt=number, **fields)
-        case "pending":
-            log.warning("webhook.failed", attempt=number, reason=attempt.reason, next_seconds=round(pause, 1), **fields)
-        case "given_up":
-            log.error("webhook.given_up", attempt=number, reason=attempt.reason, **fields)

@@ -16,7 +16,8 @@ class Message(Struct, frozen=True):
     """A webhook that is to be sent."""
 
     host: str
-    """Of the URL. The first field, where claim.lua finds it."""
+    """Of the URL. The first field, and the owner the second: where groups.lua finds them."""
+    owner: str
     url: str
     secret: str
     """The secret's name."""
@@ -49,7 +50,7 @@ def delivery(record: Record, ending: Ending, last_event: int | None = None) -> b
     ended = replace(
         record, status=ending.status, last_event=last, ended_at=0.0, answer=ending.answer, error=ending.error
     )
-    return _encode(Message(host_of(webhook.url), webhook.url, webhook.secret, as_json(run_of(ended))))
+    return _encode(Message(host_of(webhook.url), record.owner, webhook.url, webhook.secret, as_json(run_of(ended))))
 
 
 def delivery_of(ended: Record) -> bytes:

@@ -13,7 +13,7 @@ from app.durable.keys import OUTBOX, delivery_key
 from app.durable.record import Record
 from app.durable.rendering import moment
 from app.durable.webhooks.attempt import Attempt, read_log
-from app.durable.webhooks.message import delivery_of, read_message
+from app.durable.webhooks.message import Message, delivery_of, read_message
 from app.durable.webhooks.scripts import AGAIN, CLAIM, MARK
 from app.limits.checks import TAG
 from app.state.store import Script, Store
@@ -51,11 +51,16 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What is being sent to a host now."""
+    """What is being sent to a host, or for an owner, now."""
 
     count: int
     pause: float
-    """Seconds after which others that wait for it are looked at again."""
+    """Seconds after which others that have to wait are looked at again."""
+
+
+def groups_of(message: Message) -> tuple[str, str]:
+    """The names of those of which only some deliveries are sent at once; as groups.lua has them."""
+    return f"host {message.host}", f"owner {message.owner}"
 
 
 class Delivery(Struct, frozen=True):
@@ -83,14 +88,15 @@ class Outbox:
         self.lease_seconds = lease_seconds
         self._claim, self._mark, self._again = (Script(store, source) for source in (CLAIM, MARK, AGAIN))
 
-    async def claim(self, most: int, most_of_host: int, sending: Mapping[str, Sending]) -> Taken:
-        """Take up to so many that are due; of no host more than so many at once, with those of `sending`."""
+    async def claim(self, most: int, of_host: int, of_owner: int, sending: Mapping[str, Sending]) -> Taken:
+        """Take up to so many that are due; of a host and of an owner no more than so many at once, with those of
+        `sending`, by the names of `groups_of`."""
         busy = [
             part
-            for host, each in sending.items()
-            for part in (host, each.count, round(each.pause * _MILLIS))
+            for group, each in sending.items()
+            for part in (group, each.count, round(each.pause * _MILLIS))
         ]  # fmt: skip
-        reply = await self._claim((OUTBOX,), TAG, most, most_of_host, self._lease, self._kept, *busy, read=_fields)
+        reply = await self._claim((OUTBOX,), TAG, most, of_host, of_owner, self._lease, self._kept, *busy, read=_fields)
         now, due = int(reply[b"now"]), reply[b"due"]
         found = [
             _due(run_id.decode(), _fields(fields), now) for run_id, fields in zip(due[::2], due[1::2], strict=True)

@@ -1,6 +1,7 @@
 """A receiver of webhooks, runs that end, and processes that tell it."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -89,6 +90,11 @@ def secrets(folder: Path, **contents: str) -> Path:
     return folder
 
 
+def to_loopback(host: str, port: int, *_: object) -> list[Any]:
+    """A name server that knows one address."""
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (LOOPBACK, port))]
+
+
 def webhooks(
     store: Store,
     folder: Path,
@@ -118,11 +124,11 @@ async def delivering(*processes: Webhooks) -> AsyncIterator[None]:
             await each.aclose()
 
 
-async def ended(store: Store, url: str, *, secret: str = "main", answer: str = "42") -> Record:
+async def ended(store: Store, url: str, *, secret: str = "main", answer: str = "42", owner: str = OWNER) -> Record:
     """A run that is over, as its record says; its webhook is in the outbox."""
     records = Records(store, load(None))
     new = new_run()
-    new = replace(new, work=replace(new.work, webhook=Webhook(url, secret)))
+    new = replace(new, owner=owner, work=replace(new.work, webhook=Webhook(url, secret)))
     run_id = (await records.create(new)).run_id
     claimed = await records.claim(run_id)
     assert claimed is not None
@@ -130,7 +136,7 @@ async def ended(store: Store, url: str, *, secret: str = "main", answer: str = "
     ending = Ending("succeeded", answer=msgspec.json.encode(kept))
     ending = replace(ending, delivery=delivery(claimed.record, ending))
     await records.write(Write(claimed.claim, first_event=1, events=(b"run.finished {}",), ending=ending))
-    record = await records.read(OWNER, run_id)
+    record = await records.read(owner, run_id)
     assert record is not None
     return record
 

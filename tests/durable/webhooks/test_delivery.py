@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 
 from app.durable.rendering import run_of
 from app.durable.webhooks.backoff import Backoff
+from app.durable.webhooks.deliverer import MOST_OF_HOST, MOST_OF_OWNER
 from app.state.redis import connect
 from app.state.store import Store
 from tests.durable.webhooks.stage import (
@@ -25,6 +26,7 @@ from tests.durable.webhooks.stage import (
     once,
     secrets,
     settled,
+    to_loopback,
     webhooks,
 )
 from tests.logged import capture_logs
@@ -130,7 +132,7 @@ async def test_a_receiver_that_asks_for_time_is_given_it(store: Store, receiver:
 
 async def test_two_deliverers_send_each_delivery_once(store: Store, receiver: Receiver, tmp_path: Path) -> None:
     folder = secrets(tmp_path / "s")
-    records = [await ended(store, receiver.url()) for _ in range(60)]
+    records = [await ended(store, receiver.url()) for _ in range(30)]
     first, second = webhooks(store, folder), webhooks(store, folder)
     async with delivering(first, second):
         for record in records:
@@ -160,15 +162,32 @@ async def test_what_is_sent_when_its_deliverer_dies_is_sent_again_with_the_same_
     assert delivery.attempts == 1  # the other one is not known to have been
 
 
+async def test_a_deliverer_that_leaves_notes_what_is_just_being_answered(
+    store: Store, receiver: Receiver, tmp_path: Path
+) -> None:
+    made = webhooks(store, secrets(tmp_path / "s"))
+
+    async def slowly(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.2)
+        return web.Response()
+
+    receiver.answers = [slowly]
+    async with delivering(made):
+        record = await ended(store, receiver.url())
+        await receiver.hears(1)
+    [delivery] = await made.deliveries(record)
+    assert (delivery.state, delivery.attempts) == ("delivered", 1)
+
+
 async def test_a_deliverer_that_was_held_up_past_its_lease_changes_nothing(
     store: Store, receiver: Receiver, tmp_path: Path
 ) -> None:
     made = webhooks(store, secrets(tmp_path / "s"), lease_seconds=0.02)
     outbox = made._outbox
     record = await ended(store, receiver.url())
-    [stale] = (await outbox.claim(1, 1, {})).due
+    [stale] = (await outbox.claim(1, 1, 1, {})).due
     await asyncio.sleep(0.05)
-    [taken] = (await outbox.claim(1, 1, {})).due
+    [taken] = (await outbox.claim(1, 1, 1, {})).due
     assert taken.fence > stale.fence
     assert await outbox.mark(taken, "delivered", b"[]")
     assert not await outbox.mark(stale, "given_up", b"[]")
@@ -242,16 +261,37 @@ async def test_a_dead_host_holds_up_no_other(store: Store, receiver: Receiver, t
         await stuck.wait()
         return web.Response()
 
-    dead = [await ended(store, receiver.url("/dead", "localhost")) for _ in range(100)]
-    alive = await ended(store, receiver.url("/alive"))
     receiver.by_path["/dead"] = hang
+    dead = [await ended(store, receiver.url("/dead", "localhost")) for _ in range(40)]
+    alive = await ended(store, receiver.url("/alive"))
     async with delivering(made):
         await settled(made, alive, "delivered")
-        assert len(receiver.heard) == 9
+        assert len(receiver.heard) == MOST_OF_HOST + 1
         stuck.set()
         for record in dead:
             await settled(made, record, "delivered")
-    assert len(set(receiver.ids())) == len(receiver.heard) == 101
+    assert len(set(receiver.ids())) == len(receiver.heard) == 41
+
+
+async def test_a_user_with_many_dead_hosts_holds_up_nobody_else(
+    store: Store, receiver: Receiver, tmp_path: Path
+) -> None:
+    made = webhooks(store, secrets(tmp_path / "s"), hosts=(LOOPBACK, ".internal"), look_up=to_loopback)
+    stuck = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        await stuck.wait()
+        return web.Response()
+
+    receiver.by_path["/dead"] = hang
+    for number in range(MOST_OF_OWNER * 2):
+        await ended(store, receiver.url("/dead", f"{number}.internal"))
+    of_another = await ended(store, receiver.url("/alive"), owner="bob")
+    async with delivering(made):
+        await settled(made, of_another, "delivered")
+        assert len(receiver.heard) == MOST_OF_OWNER + 1
+        stuck.set()
+        await receiver.hears(MOST_OF_OWNER * 2 + 1)
 
 
 @pytest.mark.parametrize("what", ["slow", "huge", "redirect", "hang"])
@@ -297,3 +337,13 @@ async def test_an_address_that_is_not_public_any_more_is_not_sent_to(
             delivery = await settled(made, await ended(store, url), "given_up")
             assert delivery.log[0].reason == "address_refused"
     assert receiver.heard == []
+
+
+async def test_a_store_that_is_away_is_said_to_be_so_once(mortal_redis: RedisServer, tmp_path: Path) -> None:
+    mortal_redis.stop()
+    store = connect(mortal_redis.url)
+    with capture_logs() as lines:
+        async with delivering(webhooks(store, secrets(tmp_path / "s"))):
+            await asyncio.sleep(0.1)
+    await store.aclose()
+    assert [line["event"] for line in lines] == ["webhook_secrets.loaded", "webhooks.away"]

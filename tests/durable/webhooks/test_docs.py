@@ -77,6 +77,7 @@ def test_the_attempts_are_when_the_page_says() -> None:
         ("within {} seconds has failed", sending.SECONDS),
         ("up to {} at once", deliverer.MOST),
         ("{} of them to one host", deliverer.MOST_OF_HOST),
+        ("host and {} of one user", deliverer.MOST_OF_OWNER),
         ("is replaced within {} seconds", outbox.LEASE_SECONDS),
         ("longer, up to {} hours", Backoff().longest_seconds / 3600),
         ("differ by up to {} %", Backoff().jitter * 100),

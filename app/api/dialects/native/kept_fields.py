@@ -99,7 +99,7 @@ class Answered(Deferred):
     def keeping(self, *, always_streams: bool = False) -> Keeping | None:
         """None: the run is not kept, or as its agent has it. Raises InvalidRequest for fields that do not go
         together."""
-        given = self.model_fields_set
+        given = self.__pydantic_fields_set__
         if given.isdisjoint(_KEPT):
             return None
         if self.background and always_streams:

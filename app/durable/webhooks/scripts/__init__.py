@@ -11,6 +11,6 @@ def _read(*parts: str) -> str:
     return clock() + "".join((_HERE / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
 
 
-CLAIM = _read("host", "claim")
+CLAIM = _read("groups", "claim")
 MARK = _read("mark")
 AGAIN = _read("again")

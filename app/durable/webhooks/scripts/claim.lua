@@ -1,14 +1,16 @@
 -- Take deliveries that are due. Each claim has a larger fence, and holds for a lease.
--- KEYS: the outbox. ARGV: hash tag, how many, how many of one host, lease (ms), seconds that a delivery is kept from now;
---   then for each host that is being sent to: its name, how many, ms after which one that has to wait is looked at again.
+-- KEYS: the outbox. ARGV: hash tag, how many, how many of one host, of one owner, lease (ms), seconds that a delivery is
+--   kept from now; then for each host and owner that is being sent to or for: its name, how many, ms after which one that
+--   has to wait is looked at again.
 -- Returns names and values: now (ms), wait (ms until the next one is due, '' if there is none), due: [id, {names and
 --   values}].
 -- A delivery's `ended_at` is the time of the run's end: the script that ends a run makes it due at that time.
 
-local tag, most, most_of_host, lease, kept = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local tag, most, most_of_host, most_of_owner = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local lease, kept = tonumber(ARGV[5]), ARGV[6]
 local LOOK_AT, LATER = 200, 50
 local sending, pauses = {}, {}
-for i = 6, #ARGV, 3 do
+for i = 7, #ARGV, 3 do
   sending[ARGV[i]], pauses[ARGV[i]] = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
 end
 
@@ -29,15 +31,16 @@ for i = 1, #due, 2 do
     redis.call('ZREM', KEYS[1], id)
   else
     redis.call('HSETNX', key, 'ended_at', whole(due[i + 1]))
-    local host = host_of(key)
-    local count = sending[host] or 0
-    if count < most_of_host then
-      sending[host] = count + 1
+    local host, owner = groups_of(key)
+    local of_host, of_owner = sending[host] or 0, sending[owner] or 0
+    if of_host < most_of_host and of_owner < most_of_owner then
+      sending[host], sending[owner] = of_host + 1, of_owner + 1
       take(id, key)
       taken[#taken + 1] = id
       taken[#taken + 1] = redis.call('HGETALL', key)
     else
-      redis.call('ZADD', KEYS[1], whole(now + (pauses[host] or LATER)), id)
+      local pause = math.max(pauses[host] or LATER, pauses[owner] or LATER)
+      redis.call('ZADD', KEYS[1], whole(now + pause), id)
     end
   end
 end

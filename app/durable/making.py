@@ -1,0 +1,80 @@
+"""A run that is to be kept, made of a request, and what its making came to."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from app.access.principal import Principal
+from app.agents.definition import Agent
+from app.durable.callers import kept_caller, owner_of
+from app.durable.keeping import IdempotencyKey, Keeping
+from app.durable.record import SOON, Created, NewRun, Record, Work
+from app.durable.run_events import RunEvents
+from app.ids import new_id
+from app.runs.request import RunRequest
+from app.telemetry.context import current
+from app.telemetry.propagation import traceparent
+
+
+class Accepted(Struct, frozen=True):
+    """A run that was made, or found by its Idempotency-Key."""
+
+    record: Record
+    replayed: bool
+    headers: Mapping[str, str]
+    """Where the caller stands with their limits."""
+
+
+class Begun(Struct, frozen=True):
+    """A run whose events are to be streamed. They are the caller's to close."""
+
+    run_id: str
+    agent: Agent
+    events: RunEvents
+    replayed: bool
+    here: bool
+    """This process works on it: its first event is a matter of moments."""
+    headers: Mapping[str, str]
+
+
+def new_run(
+    principal: Principal,
+    request: RunRequest,
+    keeping: Keeping,
+    key: IdempotencyKey,
+    agent: Agent,
+    *,
+    here: bool = False,
+    priority: int = SOON,
+    batch: str = "",
+) -> NewRun:
+    """Of the HTTP request that is being served: its id and its trace are the run's."""
+    work = Work(
+        run_id=new_id(),
+        session_id=request.session_id or new_id(),
+        caller=kept_caller(principal),
+        request=request,
+        request_id=current.get().request_id,
+        traceparent=traceparent(),
+        webhook=keeping.webhook,
+        batch=batch,
+    )
+    return NewRun(
+        work,
+        owner_of(principal),
+        agent.name,
+        session=request.session_id or "",
+        on_busy=keeping.on_busy,
+        start_at=keeping.start_at,
+        priority=priority,
+        idempotency_key=key.key,
+        fingerprint=key.fingerprint,
+        here=here,
+    )
+
+
+def record_of(new: NewRun, created: Created) -> Record:
+    """As it is before anybody has worked on it."""
+    return Record(
+        new.work, new.owner, new.agent, "queued" if created.claim else created.status, created.created_at, new.start_at
+    )

@@ -1,0 +1,199 @@
+"""How a run ends: with its answer, a failure, or its cancellation. What it used is settled, and what was said kept."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from msgspec.structs import asdict
+
+from app.errors import (
+    AppError,
+    BudgetExceeded,
+    InternalError,
+    InvalidRequest,
+    LimitsUnavailable,
+    RateLimited,
+    ShuttingDown,
+    StateUnavailable,
+)
+from app.messages import Message
+from app.runs.answering import answer_of
+from app.runs.context import RunContext
+from app.runs.events import RunFailed, RunFinished
+from app.runs.handle import RunHandle
+from app.runs.journal import Journal
+from app.runs.marking import keep_for_feedback
+from app.runs.outcome import BAD
+from app.runs.report import RunReport, count, report_of
+from app.telemetry.context import current
+from app.telemetry.conventions import OUTCOME
+from app.telemetry.failing import fail
+from app.telemetry.logs import log
+
+_REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
+_LATER_SECONDS = 5.0  # after which a run that had no place is tried again
+
+
+async def finish(run: RunContext, handle: RunHandle) -> None:
+    """Settle what the run has used and keep what was said, in one round trip to the store; then its last event."""
+    messages = () if run.state.refused else run.state.messages
+    if run.journal is not None:
+        await run.journal.checkpoint()  # what another process has taken is not kept
+        report = report_of(run)
+        await _end_in_journal(run, run.journal, messages, RunFinished(answer_of(run, report)))
+        _conclude(run, handle, report)
+        return
+    await _settle_and_remember(run, messages)
+    report = report_of(run)
+    finished = RunFinished(answer_of(run, report))
+    _conclude(run, handle, report)
+    run.emit(finished)
+
+
+async def _settle_and_remember(run: RunContext, messages: Sequence[Message]) -> None:
+    """Without messages there is no turn to keep."""
+    run.kept = True
+    keep_for_feedback(run)
+    appended = _keep(run, messages)
+    try:
+        await run.services.limiter.settle(run.reservation)
+    except BaseException:
+        if appended is not None:
+            appended.close()
+        raise
+    if appended is not None:
+        try:
+            await appended
+        except StateUnavailable as error:
+            run.memory.not_kept(error)
+
+
+async def _end_in_journal(
+    run: RunContext, journal: Journal, messages: Sequence[Message], event: RunFinished | RunFailed
+) -> None:
+    """The turn leaves together with the run's end, which settles it. Where one of the two is sent again, it counts
+    once."""
+    if not run.kept:
+        keep_for_feedback(run)
+    run.kept = True
+    appended = _keep(run, messages)
+    try:
+        await journal.end(event)
+    except BaseException:
+        if appended is not None:
+            appended.close()
+        raise
+    if appended is not None:
+        try:
+            await appended
+        except StateUnavailable:
+            run.memory.keep_later(messages)
+
+
+def _keep(run: RunContext, messages: Sequence[Message]) -> Coroutine[Any, Any, bool] | None:
+    return run.memory.keep(messages) if messages and run.request.remembered else None
+
+
+async def fail_with(run: RunContext, handle: RunHandle, error: AppError) -> None:
+    if run.journal is not None:
+        await _fail_in_journal(run, handle, run.journal, error)
+        return
+    try:
+        await _settle_and_remember(run, _interrupted(run, error))
+    finally:  # also where its reader leaves meanwhile: it has failed before
+        _fail(run, handle, error)
+    run.emit(RunFailed(error))
+
+
+async def end_cancelled(run: RunContext, handle: RunHandle, error: asyncio.CancelledError) -> None:
+    """A run with a journal that nobody has ended is left to other processes: it is this one that ends."""
+    reason = handle.failed_by
+    if run.journal is None:
+        _end_later(run)
+        conclude(run, handle, reason or error)
+    elif not run.journal.detached:
+        if reason is None or isinstance(reason, ShuttingDown):
+            await run.journal.hand_back()
+        else:
+            await _fail_in_journal(run, handle, run.journal, reason)
+
+
+async def end_crashed(run: RunContext, handle: RunHandle) -> None:
+    defect = InternalError("Something went wrong on our side.")
+    if run.journal is not None:
+        await _fail_in_journal(run, handle, run.journal, defect)
+        return
+    _end_later(run)
+    _fail(run, handle, defect)
+    run.emit(RunFailed(defect))
+
+
+async def _fail_in_journal(run: RunContext, handle: RunHandle, journal: Journal, error: AppError) -> None:
+    """A run that has no place now, or whose limits cannot be asked, has one later."""
+    if not run.admitted and isinstance(error, RateLimited | LimitsUnavailable):
+        await journal.hand_back(error.retry_after or _LATER_SECONDS)
+        return
+    handle.commit()
+    if run.admitted:
+        await journal.checkpoint()
+    await _end_in_journal(run, journal, _interrupted(run, error), RunFailed(error))
+    _fail(run, handle, error)
+
+
+def conclude(run: RunContext, handle: RunHandle, error: BaseException | None) -> None:
+    """Count and log a run that is over, and leave its report with its handle; `error` is why it has no answer. One
+    that goes on elsewhere is not over."""
+    if handle.report is None and (run.journal is None or not run.journal.detached):
+        _conclude(run, handle, report_of(run, error), error)
+
+
+def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: BaseException | None = None) -> None:
+    handle.report = report
+    if (recording := current.get().recording) is not None:
+        bad, fell_back = report.outcome in BAD, report.fallback_from is not None
+        recording.tell(failed=bad, fell_back=fell_back, cost_usd=report.cost_usd)
+    count(run, report)
+    if run.span.is_recording():
+        run.span.set_attribute(OUTCOME, report.outcome)
+    fields = asdict(report)
+    if error is not None:
+        log.note("agent.request.failed", {**fields, "error": _word_of(error)})
+        return
+    if (reused := run.state.reused) is not None:
+        fields["age_seconds"] = reused.age_seconds
+    log.note("agent.request.success", with_content(run, fields, run.state.text))
+
+
+def _word_of(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "cancelled"
+    return error.slug if isinstance(error, AppError) else InternalError.slug
+
+
+def _interrupted(run: RunContext, error: AppError | None = None) -> list[Message]:
+    """The messages of a run that failed or was cancelled; none where there was no run, or it was refused."""
+    state = run.state
+    refused = state.refused or (isinstance(error, _REFUSALS) and not (state.messages or run.pieces))
+    return state.interrupted("".join(run.pieces)) if run.admitted and not (run.kept or refused) else []
+
+
+def _end_later(run: RunContext) -> None:
+    """In the background: a run that was cancelled waits for nothing."""
+    if not run.kept:
+        keep_for_feedback(run)
+    run.services.limiter.settle_later(run.reservation)
+    if run.request.remembered and (messages := _interrupted(run)):
+        run.memory.keep_later(messages)
+
+
+def _fail(run: RunContext, handle: RunHandle, error: AppError) -> None:
+    if run.span.is_recording():
+        fail(run.span, error)
+    conclude(run, handle, error)
+
+
+def with_content(run: RunContext, fields: dict[str, object], text: str) -> dict[str, object]:
+    """Fields of a log line; what was said is among them only by LOG_CONTENT."""
+    if run.services.settings.log_content:
+        fields["content"] = text
+    return fields
