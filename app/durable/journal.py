@@ -18,7 +18,7 @@ from app.durable.records import Records
 from app.errors import RunCancelled, ShuttingDown, StateUnavailable
 from app.limits.allowance import Growth
 from app.runs.context import RunContext
-from app.runs.events import Event, RunFailed, RunFinished
+from app.runs.events import Event, Reasoning, RunFailed, RunFinished, Token
 from app.runs.handle import RunHandle
 from app.runs.journal import Earlier
 from app.runs.resuming import carried_of
@@ -88,6 +88,7 @@ class RunJournal:
         self._carried = b""
         self._turn = asyncio.Lock()  # one write after the other
         self._timer: asyncio.Handle | None = None
+        self._speaking = not run.request.stream  # nobody waits for the text of a run that does not stream
         self._written_at = 0.0 if run.request.stream else asyncio.get_running_loop().time()
         self.leaving = self._handing_back = False
         self._ending: Ending | None = None  # that is being written
@@ -102,13 +103,23 @@ class RunJournal:
     def emit(self, event: Event) -> None:
         self.last += 1
         self._events.append(encode_event(event))
+        if not self._speaking and isinstance(event, Token | Reasoning):
+            self._speak()
         if self._timer is None:
             self._schedule()
         elif len(self._events) == TOGETHER and not self._turn.locked():
             self._timer.cancel()
             self._timer = asyncio.get_running_loop().call_soon(self._begin_flush)
 
+    def _speak(self) -> None:
+        """The first text of a model call waits for no other: its reader does."""
+        self._speaking, self._written_at = True, 0.0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def mark(self) -> None:
+        self._speaking = False
         self._marked_steps, self._marked_event = len(self._run.steps), self.last
         self._paid = len(self._run.reservation.steps)
         if self._timer is None:

@@ -67,14 +67,15 @@ class RecordedSpan:
         self.links = links
 
     def __enter__(self) -> Self:
-        if self.recording.sampled:  # instrumented libraries see it, too
+        recording = self.recording
+        if recording.sampled:  # instrumented libraries see it, too
             self.parent = get_current_span()
             self._token = attach(set_span_in_context(self))  # type: ignore[arg-type]
         else:
             self.parent = current_record.get()
             self._token = current_record.set(self)
-            self.recording.spans.append(self)
-            self.recording.open += 1
+            recording.spans.append(self)
+            recording.open += 1
         self.start_time = time_ns()
         return self
 

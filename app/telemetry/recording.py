@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from operator import attrgetter
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from opentelemetry.trace import INVALID_SPAN, SpanKind
@@ -84,14 +84,10 @@ class Recording:
         self.spans: list[RecordedSpan] = []
         self.start = time_ns()
 
-    @classmethod
-    def begin(cls, trace_id: str, keep: Callable[[RecordedSpan], None], worth: Worth | None = None) -> Self:
-        """The recording of a request that begins."""
-        recording = cls(trace_id, keep, worth)
-        if worth is None:
-            recording.root = root = _root(recording)
-            root.__enter__()
-        return recording
+    def begin(self) -> None:
+        """A request begins that is sampled: it has a span of its own, which is the current one from now on."""
+        self.root = root = _root(self)
+        root.__enter__()
 
     def finish(self, exchange: Exchange) -> None:
         """The request is answered; a run that others wait for may go on."""

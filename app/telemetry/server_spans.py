@@ -18,7 +18,7 @@ from opentelemetry.util.http import (
     sanitize_method,
 )
 
-from app.telemetry.conventions import ERROR_TYPE, HTTP_ROUTE, HTTP_STATUS
+from app.telemetry.conventions import ERROR_TYPE, HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS
 from app.telemetry.recorded_spans import RecordedSpan
 from app.telemetry.recording import FIRST_FAILURE, Exchange
 from app.telemetry.traces import caller_of
@@ -44,7 +44,11 @@ class ServerSpans:
         route = getattr(scope.get("route"), "path", "")
         method = sanitize_method(scope["method"])
         span.name = f"{'HTTP' if method == '_OTHER' else method} {route}".rstrip()
-        span.set_attributes(collect_request_attributes(scope, _MODE))  # type: ignore[no-untyped-call]
+        try:
+            span.set_attributes(collect_request_attributes(scope, _MODE))  # type: ignore[no-untyped-call]
+            self._add_headers(span, exchange)
+        except UnicodeDecodeError:  # a header that no client sends
+            span.set_attributes({HTTP_METHOD: method, "url.scheme": scope["scheme"], "url.path": scope["path"]})
         if route:
             span.set_attribute(HTTP_ROUTE, route)
         if exchange.status:
@@ -52,11 +56,11 @@ class ServerSpans:
         if exchange.status >= FIRST_FAILURE:
             span.set_attribute(ERROR_TYPE, str(exchange.status))
             span.set_status(Status(StatusCode.ERROR))
-        if self._request_headers or self._response_headers:
-            self._add_headers(span, exchange)
         return _caller(span, exchange)
 
     def _add_headers(self, span: RecordedSpan, exchange: Exchange) -> None:
+        if not (self._request_headers or self._response_headers):
+            return
         sides: tuple[tuple[Mapping[str, Any], list[str], Any], ...] = (
             (exchange.scope, self._request_headers, normalise_request_header_name),
             ({"headers": exchange.sent}, self._response_headers, normalise_response_header_name),

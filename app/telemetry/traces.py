@@ -73,9 +73,13 @@ class Tracing:
 
     def begin(self, trace_id: str, *, sampled: bool) -> Recording | None:
         """The recording of a request; None if nothing of it is recorded."""
-        if self._keep is None or not (sampled or self._worth):
+        if self._keep is None:
             return None
-        return Recording.begin(trace_id, self._keep, None if sampled else self._worth)
+        if sampled:
+            recording = Recording(trace_id, self._keep)
+            recording.begin()
+            return recording
+        return None if self._worth is None else Recording(trace_id, self._keep, self._worth)
 
     def join(self, trace_id: str, *, sampled: bool) -> Recording | None:
         """The recording of work that a request has left to this process: it has no outermost span of its own."""

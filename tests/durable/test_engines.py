@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from time import time
 from typing import Any
 
@@ -204,13 +204,31 @@ async def test_what_rings_for_later_and_then_for_now_is_heard_now(engine: Engine
 
 
 async def test_a_thousand_runs_are_heard_by_two_processes_once_each(urls: dict[str, str], engine: Engine) -> None:
-    other, heard, ids = build_engine(load(**urls)), Heard(), {f"run_{number}" for number in range(1_000)}
-    async with serving(engine, heard), serving(other, heard):
+    """Rung by a third one."""
+    others = [build_engine(load(**urls)) for _ in range(2)] if urls else [engine]
+    heard, ids = Heard(), {f"run_{number}" for number in range(1_000)}
+    async with serving(others[0], heard), serving(others[-1], heard) if urls else nullcontext():
         for run_id in ids:
             await engine.ring(run_id)
         await heard.count(1_000)
-    await other.close()
+    for other in others:
+        await other.close()
     assert (len(heard.ids), set(heard.ids)) == (1_000, ids)
+
+
+@pytest.mark.parametrize("queue", [None, "redis://127.0.0.1:1", "postgresql://127.0.0.1:1/runs"])
+async def test_a_process_with_a_free_place_needs_no_queue_for_what_it_rings_itself(queue: str | None) -> None:
+    engine, heard = build_engine(load(redis_url=ANY_STORE, run_queue_url=queue)), Heard()
+    heard.going.clear()
+    async with serving(engine, heard, most=3):
+        await asyncio.sleep(0)  # until it serves
+        for number in range(2):
+            await engine.ring(f"run_{number}")
+        await heard.count(2)
+        with pytest.raises(StateUnavailable):
+            await engine.ring("run_2")  # one place is kept for what the queue has
+        heard.going.set()
+    await engine.close()
 
 
 async def test_a_handler_that_raises_ends_nothing(engine: Engine) -> None:
@@ -231,22 +249,23 @@ async def test_a_server_that_comes_back_is_heard_again(
     urls: dict[str, str], engine: Engine, request: pytest.FixtureRequest
 ) -> None:
     server: Any = request.getfixturevalue("postgres" if "run_queue_url" in urls else "redis")
-    heard = Heard()
+    ringer, heard = build_engine(load(**urls)), Heard()
     with capture_logs() as lines:
         async with serving(engine, heard) as task:
-            await engine.ring("run_1")
+            await ringer.ring("run_1")
             await heard.count(1)
             server.stop()
             with pytest.raises(StateUnavailable):
-                await engine.ring("run_lost")
+                await ringer.ring("run_lost")
             await asyncio.sleep(0.5)
             assert not task.done()
             server.start()
             async with asyncio.timeout(20):
-                while not await rings(engine, "run_2"):  # noqa: ASYNC110 - another process comes back
+                while not await rings(ringer, "run_2"):  # noqa: ASYNC110 - another process comes back
                     await asyncio.sleep(0.1)
                 while lines[-1]["event"] != "queue.back":  # noqa: ASYNC110 - a log has no event to wait for
                     await asyncio.sleep(0.01)
+    await ringer.close()
     assert heard.ids == ["run_1", "run_2"]
     assert [line["event"] for line in lines] == ["queue.away", "queue.back"]
 

@@ -118,7 +118,8 @@ async def test_a_run_whose_time_comes_while_another_goes_on_waits_for_its_turn(s
     records = process(store)
     seconds, micros = await store.call("TIME")
     claim = await begun(records, "going-on", session="s")
-    await queued(records, "scheduled", session="s", start_at=int(seconds) + int(micros) / 1e6 + 0.05)
+    soon = int(seconds) + int(micros) / 1e6 + 0.05
+    await queued(records, "scheduled", session="s", on_busy="enqueue", start_at=soon)
     assert await records.claim("scheduled") is None
     await asyncio.sleep(0.1)
     for _ in range(2):

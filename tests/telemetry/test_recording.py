@@ -38,7 +38,9 @@ class Stage:
         self._tracing = Tracing()
 
     def __enter__(self) -> "Stage":
-        self.recording = Recording.begin(TRACE_ID, recorder_to(self._exporter), self._worth)
+        self.recording = Recording(TRACE_ID, recorder_to(self._exporter), self._worth)
+        if self._worth is None:
+            self.recording.begin()
         self._token = current.set(RequestContext("request", TRACE_ID, self.recording))
         return self
 
@@ -235,3 +237,13 @@ def test_headers_are_captured_where_the_environment_asks_for_them(monkeypatch: p
         "http.request.header.x_key": ("[REDACTED]",),
         "http.response.header.content_type": ("text/plain",),
     }
+
+
+@pytest.mark.parametrize("header", [b"user-agent", b"host", b"x-odd"])
+def test_a_header_that_cannot_be_read_spoils_no_span(monkeypatch: pytest.MonkeyPatch, header: bytes) -> None:
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST", ".*")
+    with Stage(None) as stage:
+        stage.finish(200, headers=[(header, b"\xff\\")])
+    [root] = stage.kept()
+    assert (root.name, root.attributes["url.path"]) == ("POST", "/chat")
+    assert root.attributes["http.response.status_code"] == 200

@@ -19,6 +19,13 @@ class Places:
         while len(self._taken) >= self._most:
             await asyncio.wait(self._taken, return_when=asyncio.FIRST_COMPLETED)
 
+    def try_start(self, run_id: str) -> bool:
+        """Start a handler if there is a place beside the one that is kept for what is taken off the queue next."""
+        if len(self._taken) + 1 >= self._most:
+            return False
+        self.start(run_id)
+        return True
+
     def start(self, run_id: str) -> None:
         task = asyncio.create_task(self._handle(run_id))
         self._taken.add(task)

@@ -41,7 +41,8 @@ class SaqEngine(ABC):
     def __init__(self) -> None:
         self._queues: Sequence[Queue] = ()
         self._opening = asyncio.Lock()
-        self._places: Places
+        self._places: Places | None = None
+        """While this process serves."""
         self._away_since = 0.0
         self._pause = _PAUSE_SECONDS
         self._sweep_at = 0.0
@@ -55,13 +56,15 @@ class SaqEngine(ABC):
         """Where runs of this priority wait."""
 
     @abstractmethod
-    async def _take(self) -> "Job | None":
-        """Waits a while for a job."""
+    async def _take(self) -> str | None:
+        """Waits a while for a job, and takes it off the queue. Returns its key."""
 
     @abstractmethod
     async def close(self) -> None: ...
 
     async def ring(self, run_id: str, *, at: float = 0.0, priority: int = 0) -> None:
+        if at <= time() and self._places is not None and self._places.try_start(run_id):
+            return  # by who rings: others need not be asked
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._ready()
@@ -74,30 +77,31 @@ class SaqEngine(ABC):
             ) from error
 
     async def serve(self, handler: Handler, *, most: int) -> None:
-        self._places = Places(handler, most)
-        while True:
-            await self._places.free()
-            try:
-                await self._hear()
-            except Exception as error:
-                if not isinstance(error, self.failures):
-                    raise
-                await self._wait_for_return(error)
-            else:
-                self._returned()
+        places = self._places = Places(handler, most)
+        try:
+            while not _cancelled():
+                await places.free()
+                try:
+                    await self._hear(places)
+                except Exception as error:
+                    if not isinstance(error, self.failures):
+                        raise
+                    await self._wait_for_return(error)
+                else:
+                    self._returned()
+            raise asyncio.CancelledError
+        finally:
+            self._places = None
 
-    async def _hear(self) -> None:
+    async def _hear(self, places: Places) -> None:
         await self._ready()
         if monotonic() >= self._sweep_at:
             self._sweep_at = monotonic() + _SWEEP_SECONDS
             for queue in self._queues:
                 await queue.sweep(lock=_SWEEP_SECONDS, abort=0.1)
-        job = await self._take()
-        if (task := asyncio.current_task()) and task.cancelling():  # SAQ swallows what cancels it while it waits
-            raise asyncio.CancelledError
-        if job is not None:
-            self._places.start(_run_id(job))
-            await _remove(job)
+        key = await self._take()
+        if key is not None:
+            places.start(key.removeprefix(TAG).rpartition("@")[0])
 
     async def _ready(self) -> None:
         async with self._opening:
@@ -117,19 +121,16 @@ class SaqEngine(ABC):
             self._away_since, self._pause = 0.0, _PAUSE_SECONDS
 
 
+def _cancelled() -> bool:
+    """Whether this task was cancelled: both clients swallow that in places, SAQ where it waits and connections where
+    they are opened."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def _job(run_id: str, at: float, priority: int) -> "Job":
     from saq.job import Job
 
     scheduled = ceil(at) if at > time() else 0
     key = f"{TAG}{run_id}@{token_hex(8)}"
     return Job("run", key=key, scheduled=scheduled, priority=priority, timeout=_LEFT_SECONDS, retries=0, ttl=-1)
-
-
-def _run_id(job: "Job") -> str:
-    return job.key.removeprefix(TAG).rpartition("@")[0]
-
-
-async def _remove(job: "Job") -> None:
-    from saq.job import Status
-
-    await job.finish(Status.COMPLETE)

@@ -12,7 +12,6 @@ from app.urls import check_host
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
-    from saq.job import Job
     from saq.queue import Queue
 
 _POLL_SECONDS = 0.25
@@ -57,8 +56,14 @@ class PostgresEngine(SaqEngine):
     def _queue_for(self, priority: int) -> "Queue":
         return self._queues[0]
 
-    async def _take(self) -> "Job | None":
-        return await self._queues[0].dequeue(_PATIENCE_SECONDS, _POLL_SECONDS)
+    async def _take(self) -> str | None:
+        from saq.job import Status
+
+        job = await self._queues[0].dequeue(_PATIENCE_SECONDS, _POLL_SECONDS)
+        if job is None:
+            return None
+        await job.finish(Status.COMPLETE)
+        return job.key
 
     async def close(self) -> None:
         if self._pool is not None:

@@ -17,13 +17,12 @@ from app.state.address import Address, parse
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
-    from saq.job import Job
     from saq.queue import Queue
+
+    from app.durable.engines.bell_queue import BellQueue
 
 _PATIENCE_SECONDS = 0.5
 """A blocking wait: so long may what has a low priority, or a time that has come, lie unseen in an idle process."""
-_LOOK_SECONDS = 0.001
-"""The shortest wait; 0 would be one for ever."""
 _SCHEDULE_SECONDS = 1
 
 
@@ -37,6 +36,7 @@ class RedisEngine(SaqEngine):
         self._client: Redis | None = None
         self._schedule_at = 0.0
         self._patience = _PATIENCE_SECONDS
+        self._bells: Sequence[BellQueue] = ()
 
     @classmethod
     def of(cls, settings: Settings) -> "RedisEngine":
@@ -51,12 +51,13 @@ class RedisEngine(SaqEngine):
         return cls(replace(address, tls_strict=settings.tls_strict))
 
     async def _open(self) -> Sequence["Queue"]:
-        await asyncio.to_thread(import_module, "saq.queue.redis")  # 0.2 s that streams would feel
+        await asyncio.to_thread(import_module, "app.durable.engines.bell_queue")  # 0.2 s that streams would feel
         from redis.asyncio import Redis
         from redis.asyncio.retry import Retry
         from redis.backoff import ConstantBackoff
         from redis.exceptions import RedisError
-        from saq.queue.redis import RedisQueue
+
+        from app.durable.engines.bell_queue import BellQueue
 
         logging.getLogger("saq").setLevel(logging.WARNING)
         self.failures = (*SaqEngine.failures, RedisError)
@@ -67,20 +68,21 @@ class RedisEngine(SaqEngine):
             socket_connect_timeout=ANSWER_SECONDS,
             retry=Retry(ConstantBackoff(0.05), 1),
         )
-        return [RedisQueue(client, name, max_concurrent_ops=1) for name in (TAG, f"{TAG}later")]
+        self._bells = [BellQueue(client, name) for name in (TAG, f"{TAG}later")]
+        return self._bells
 
     def _queue_for(self, priority: int) -> "Queue":
         return self._queues[priority > SOON]
 
-    async def _take(self) -> "Job | None":
-        soon, later = self._queues
+    async def _take(self) -> str | None:
+        soon, later = self._bells
         if monotonic() >= self._schedule_at:
             self._schedule_at = monotonic() + _SCHEDULE_SECONDS
-            for queue in self._queues:
+            for queue in self._bells:
                 await queue.schedule(_SCHEDULE_SECONDS)
-        job = await soon.dequeue(self._patience) or await later.dequeue(_LOOK_SECONDS)
-        self._patience = _PATIENCE_SECONDS if job is None else _LOOK_SECONDS
-        return job
+        key = await soon.take(self._patience) or await later.take(0)
+        self._patience = _PATIENCE_SECONDS if key is None else 0
+        return key
 
     async def close(self) -> None:
         if self._client is not None:
