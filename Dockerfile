@@ -21,7 +21,7 @@ COPY app app
 ENV PYTHONPYCACHEPREFIX=$VIRTUAL_ENV/compiled
 RUN --mount=type=cache,target=/root/.cache \
     /uv/bin/uv pip install --quiet --no-deps . \
-    && cd / && $VIRTUAL_ENV/bin/python -c 'import app.__main__, app.main, app.server, app.worker_process, app.durable.engines.saq_redis, app.durable.engines.saq_postgres, saq.queue.redis, saq.queue.postgres, app.models.providers.anthropic.model, app.state.in_process, anthropic, jwt.algorithms, opentelemetry.exporter.otlp.proto.grpc.trace_exporter, opentelemetry.exporter.otlp.proto.http.trace_exporter, opentelemetry.instrumentation.fastapi, opentelemetry.sdk.trace.export, fakeredis, lupa.lua51'
+    && cd / && $VIRTUAL_ENV/bin/python -c 'import app.__main__, app.main, app.server, app.worker_process, app.durable.engines.saq_redis, app.durable.engines.saq_postgres, saq.queue.redis, saq.queue.postgres, app.models.providers.anthropic.model, app.state.in_process, anthropic, jwt.algorithms, opentelemetry.exporter.otlp.proto.grpc.trace_exporter, opentelemetry.exporter.otlp.proto.http.trace_exporter, opentelemetry.instrumentation.asgi, opentelemetry.sdk.trace.export, fakeredis, lupa.lua51'
 
 FROM python:3.13-slim
 ARG VERSION=0.1.0
