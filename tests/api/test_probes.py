@@ -24,9 +24,9 @@ def test_health_tells_the_version_the_age_and_what_the_service_depends_on(demo: 
     assert body["status"] == "ok"
     assert body["version"] == __version__
     assert 0 < body["uptime_seconds"] < 3600
-    assert body["checks"].keys() == {"api", "redis", "models"}
+    assert body["checks"].keys() == {"api", "redis", "models", "runs"}
     assert body["checks"]["api"] == "ok"
-    assert body["checks"]["redis"] == "in-process"
+    assert body["checks"]["redis"] == body["checks"]["runs"] == "in-process"
     model = body["checks"]["models"]["demo"]
     assert model.keys() == {"status", "last_ok_seconds", "reason", "breaker", "resting"}
     assert model["status"] == "up"
