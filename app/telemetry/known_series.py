@@ -31,6 +31,7 @@ RATE_SCOPES: Final = ("global", "peer", "peer-operation", "user", "operation", "
 BUDGET_SCOPES: Final = ("global", "peer", "user", "team")
 BATCH_WAYS: Final = ("provider", "queue")
 BATCH_OUTCOMES: Final = ("succeeded", "failed", "cancelled", "expired")
+DELIVERY_OUTCOMES: Final = ("delivered", "failed", "given_up")
 ESCALATION_SOURCES: Final = ("tool", "feedback")
 RESUMPTION_REASONS: Final = ("crash", "handed_back")
 DROP_REASONS: Final = ("queue_full", "export_failed", "shutdown")
@@ -70,6 +71,8 @@ def start_at_zero(known: Known) -> None:
     _limits()
     for way, outcome in product(BATCH_WAYS, BATCH_OUTCOMES):
         metrics.BATCH_INPUTS.labels(way, outcome)
+    for outcome in DELIVERY_OUTCOMES:
+        metrics.WEBHOOK_DELIVERIES.labels(outcome)
     metrics.TELEMETRY_EXPORTED.labels("traces")
     for reason in DROP_REASONS:
         metrics.TELEMETRY_DROPPED.labels("traces", reason)

@@ -14,10 +14,8 @@ from app.errors import Conflict, InvalidRequest
 from app.settings import Settings
 from app.settings.kinds import DAY
 from app.state.store import Store
-from app.telemetry import metrics
 from app.tls import client_context
 
-OUTCOMES = ("delivered", "failed", "given_up")
 KEPT_SECONDS = 3 * DAY
 """Longer than a delivery is tried."""
 
@@ -47,8 +45,6 @@ class Webhooks:
         self._outbox = outbox
         self.run = Deliverer(outbox, Sender(egress, secrets), backoff, look_seconds).run
         self.watch = secrets.watch
-        for outcome in OUTCOMES:
-            metrics.WEBHOOK_DELIVERIES.labels(outcome)
 
     async def check(self, webhook: Webhook, caller: Caller) -> None:
         """Raises InvalidRequest: the URL leads where nothing is sent to, or the secret is none of the caller's."""
