@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable
@@ -44,7 +45,7 @@ def _run(ask: Ask, options: Namespace) -> int:
 
     try:
         return asyncio.run(_ask(ask, options))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return INTERRUPTED
     except BrokenPipeError:  # `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -65,5 +66,14 @@ def _complain(why: str) -> int:
 async def _ask(ask: Ask, options: Namespace) -> int:
     from app.progress.service import Service
 
+    _cancel_at_ctrl_c()
     async with Service(options.url, read_key(options.key_file)) as service:
         return await ask(service, options)
+
+
+def _cancel_at_ctrl_c() -> None:
+    """asyncio's own handler is heard only when something else happens, where the signal comes just before the loop
+    waits: this one wakes the loop."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)

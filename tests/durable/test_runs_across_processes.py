@@ -138,7 +138,7 @@ async def test_a_run_is_cancelled_from_any_process(house: list[Service], upstrea
 async def test_many_followers_share_one_connection(
     house: list[Service], upstream: Upstream, redis_server: RedisServer
 ) -> None:
-    upstream.will(slowly(100, pause=0.05))
+    upstream.will(slowly(100, pause=0.5))
     begun = await house[0].session.post(
         "/chat/stream", json={"message": "hi", "resumable": True, "on_disconnect": "continue"}
     )
@@ -148,9 +148,12 @@ async def test_many_followers_share_one_connection(
     address = f"http://127.0.0.1:{house[1].port}"
     async with aiohttp.ClientSession(address, connector=aiohttp.TCPConnector(limit=0)) as session:
 
+        connecting = asyncio.Semaphore(50)  # no more than a listening socket queues
+
         async def follow() -> aiohttp.ClientResponse:
-            response = await session.get(f"/runs/{run_id}/events")
-            await next_event(response)
+            async with connecting:
+                response = await session.get(f"/runs/{run_id}/events")
+                await next_event(response)
             return response
 
         followers = await asyncio.gather(*(follow() for _ in range(FOLLOWERS)))
