@@ -147,7 +147,6 @@ async def test_many_followers_share_one_connection(
     await next_event(warm)
     address = f"http://127.0.0.1:{house[1].port}"
     async with aiohttp.ClientSession(address, connector=aiohttp.TCPConnector(limit=0)) as session:
-
         connecting = asyncio.Semaphore(50)  # no more than a listening socket queues
 
         async def follow() -> aiohttp.ClientResponse:
