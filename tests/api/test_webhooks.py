@@ -11,10 +11,10 @@ import pytest_asyncio
 from prometheus_client import REGISTRY
 
 from app.access.api_keys import new_secret
-from app.durable.webhooks.webhooks import OUTCOMES
 from app.errors import ConfigurationError
 from app.main import create_app
 from app.settings import load
+from app.telemetry.known_series import DELIVERY_OUTCOMES
 from tests.access.keys import line
 from tests.api.serving import Service, serving
 from tests.durable.webhooks.stage import LOOPBACK, OTHER_SECRET, SECRET, Receiver, secrets
@@ -157,7 +157,7 @@ async def test_a_service_without_secrets_takes_no_webhooks() -> None:
 
 
 async def test_outcomes_are_counted_from_zero(service: Service) -> None:
-    for outcome in OUTCOMES:
+    for outcome in DELIVERY_OUTCOMES:
         assert REGISTRY.get_sample_value("agent_webhook_deliveries_total", {"outcome": outcome}) is not None
 
 
