@@ -1,5 +1,6 @@
 """Fields of requests for runs that are kept: in the background, or with a stream that can be resumed."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -14,6 +15,7 @@ from app.durable.record import OnBusy, Webhook
 
 MAX_AHEAD_DAYS = 366
 _RFC_3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+_IS_RFC_3339 = re.compile(_RFC_3339.replace("$", r"\Z")).match
 
 
 def seconds_of(time: str) -> float:
@@ -22,6 +24,8 @@ def seconds_of(time: str) -> float:
 
 
 def _within_a_year(time: str) -> str:
+    if _IS_RFC_3339(time) is None:
+        raise ValueError("should be a time with its offset, such as 2030-01-31T09:00:00+01:00")
     try:
         latest = datetime.now(UTC) + timedelta(days=MAX_AHEAD_DAYS)
         far = seconds_of(time) > latest.timestamp()
@@ -35,9 +39,8 @@ def _within_a_year(time: str) -> str:
 Time = Annotated[
     str,
     Field(
-        pattern=_RFC_3339,
         max_length=40,
-        json_schema_extra={"format": "date-time"},
+        json_schema_extra={"format": "date-time", "pattern": _RFC_3339},
         examples=["2030-01-31T09:00:00+01:00"],
     ),
     AfterValidator(_within_a_year),
