@@ -89,6 +89,8 @@ class Created(Struct, frozen=True):
     """With `here`, unless it waits for another run of its session: whichever worker is free takes it then."""
     status: RunStatus = "queued"
     created_at: float = 0.0
+    priority: int = SOON
+    """Lower than it was made with, where its owner has many that are not over."""
 
 
 class Record(Struct, frozen=True):

@@ -36,6 +36,9 @@ from app.state.store import Argument, Script, Store
 from app.telemetry import metrics
 from app.telemetry.logs import log
 
+FIRST_RUNS = 10
+"""So many of an owner's runs that are not over have the priority that they were made with. Further ones are of low
+priority: whoever has many waits for those who have few."""
 _MIN_DELIVERY_SECONDS = 3 * 86_400  # longer than a delivery is tried
 
 
@@ -97,6 +100,7 @@ class Records:
             claim=Claim(run_id, int(claim)) if claim else None,
             status=status_of(reply[b"status"]),
             created_at=int(reply[b"created"]) / MILLIS,
+            priority=int(reply[b"priority"]),
         )
 
     async def read(self, owner: str, run_id: str) -> Record | None:
@@ -277,6 +281,7 @@ def _bounds(settings: Settings) -> str:
         "ttl": settings.run_ttl_seconds,
         "events": settings.run_events,
         "runs": settings.runs_per_user,
+        "first": FIRST_RUNS,
         "delivery": max(settings.run_ttl_seconds, _MIN_DELIVERY_SECONDS),
     }
     words = ", ".join(f"{name} = {value}" for name, value in bounds.items())

@@ -80,7 +80,7 @@ class DurableRuns:
         else:
             record = record_of(new, created)
             if created.claim is None:
-                await self._ring(created.run_id, keeping.start_at, priority)
+                await self._ring(created.run_id, keeping.start_at, created.priority)
         return Accepted(record, created.replayed, headers)
 
     async def _create_here(self, new: NewRun) -> Created:
@@ -121,7 +121,7 @@ class DurableRuns:
             events.begin()  # before there are any
             self._worker.begin(created, new)
         elif not created.replayed:
-            await self._ring(created.run_id)
+            await self._ring(created.run_id, priority=created.priority)
         return Begun(created.run_id, agent, events, created.replayed, here, headers)
 
     async def read(self, principal: Principal, run_id: str) -> Record:

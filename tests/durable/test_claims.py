@@ -7,8 +7,8 @@ import pytest
 
 from app.durable import keys
 from app.durable.event_codec import decode_error
-from app.durable.record import LATER, Claim, RunTaken, Webhook, Write
-from app.durable.records import Records
+from app.durable.record import LATER, SOON, Claim, RunTaken, Webhook, Write
+from app.durable.records import FIRST_RUNS, Records
 from app.errors import RunCancelled, RunCrashed, RunExpired
 from app.state.store import Store
 from app.telemetry import metrics
@@ -273,3 +273,17 @@ async def test_what_a_worker_had_comes_before_what_none_had(store: Store) -> Non
     claimed = await records.claim("back")
     assert claimed is not None
     assert (claimed.record.crashes, await records.due(lost=True)) == (0, ["died"])
+
+
+async def test_whoever_has_many_runs_keeps_nobody_else_waiting(store: Store) -> None:
+    records = process(store)
+    many = [await records.create(new_run(f"many-{at}")) for at in range(FIRST_RUNS + 3)]
+    assert [created.priority for created in many] == [SOON] * FIRST_RUNS + [LATER] * 3
+    await records.create(new_run("few", owner="bob"))
+    due = await records.due()
+    assert due.index("few") < due.index(f"many-{FIRST_RUNS}")
+    for at in range(4):  # of those that came first are over
+        claimed = await records.claim(f"many-{at}")
+        assert claimed is not None
+        await end(records, claimed.claim)
+    assert (await records.create(new_run("next"))).priority == SOON

@@ -3,15 +3,15 @@
 -- ARGV: run, owner, agent, session, the session if the caller named it or '', 'reject', 'enqueue' or 'interrupt', start
 --   (ms), priority, Idempotency-Key or '', fingerprint of the body, '1' if the run is claimed at once or '', '1' if it is
 --   part of a batch or '', work.
--- Returns names and values: run, status, created, claim ('' without one), replayed, idle: [interrupted runs that no worker
---   has]; or refused: 'key', 'full' or 'busy', and then the run that is not over.
+-- Returns names and values: run, status, created, claim ('' without one), priority, replayed, idle: [interrupted runs that
+--   no worker has]; or refused: 'key', 'full' or 'busy', and then the run that is not over.
 
 local id, owner, session, named, on_busy = ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[6]
 local priority, fingerprint, here, of_batch = ARGV[8], ARGV[10], ARGV[11] == '1', ARGV[12] == '1'
 local key, shelf = KEYS[1], TAG .. 'runs-of:' .. owner
 local line = named ~= '' and shelf .. '|session:' .. named or ''
 local keyed = ARGV[9] ~= '' and shelf .. '|key:' .. ARGV[9]
-local KEYED_SECONDS = 86400
+local KEYED_SECONDS, LATER = 86400, '9'
 
 if keyed then
   local made = redis.call('HMGET', keyed, 'run', 'fingerprint', 'created')
@@ -19,14 +19,16 @@ if keyed then
     return { 'refused', 'key' }
   elseif made[1] and made[1] ~= id then
     local status = redis.call('HGET', run_key(made[1]), 'status') or 'queued'
-    return { 'run', made[1], 'status', status, 'created', made[3], 'claim', '', 'replayed', '1', 'idle', {} }
+    return { 'run', made[1], 'status', status, 'created', made[3], 'claim', '', 'priority', priority, 'replayed', '1',
+      'idle', {} }
   end
 end
 
-local known = redis.call('HMGET', key, 'status', 'created', 'claim')
+local known = redis.call('HMGET', key, 'status', 'created', 'claim', 'priority')
 if known[1] then -- sent again
   local claim = here and known[1] == 'running' and known[3] == '1' and '1' or ''
-  return { 'run', id, 'status', known[1], 'created', known[2], 'claim', claim, 'replayed', '', 'idle', {} }
+  return { 'run', id, 'status', known[1], 'created', known[2], 'claim', claim, 'priority', known[4], 'replayed', '',
+    'idle', {} }
 end
 
 local start = math.max(now, tonumber(ARGV[7]))
@@ -53,6 +55,9 @@ if not of_batch then
     redis.call('ZREM', finished, oldest)
     local gone = run_key(oldest)
     redis.call('UNLINK', gone, gone .. ':steps', gone .. ':events')
+  end
+  if priority == '0' and redis.call('ZCARD', shelf) - redis.call('ZCARD', finished) >= bounds.first then
+    priority = LATER -- others, who have fewer, come before it
   end
   redis.call('ZADD', shelf, whole(micros), id)
   redis.call('PERSIST', shelf)
@@ -92,4 +97,4 @@ if keyed then
   redis.call('EXPIRE', keyed, KEYED_SECONDS)
 end
 return { 'run', id, 'status', begins and 'running' or 'queued', 'created', whole(now), 'claim', begins and '1' or '',
-  'replayed', '', 'idle', idle }
+  'priority', priority, 'replayed', '', 'idle', idle }

@@ -1,6 +1,6 @@
 -- A run's record, and what stands beside it. Needs clock.lua, and of records.py TAG, the first part of every key, and
 -- `bounds`: lease (ms), crashes, queue (ms a run waits for a worker), ttl (seconds a run is kept after its end), events,
--- runs (of an owner), delivery (seconds a delivery is kept).
+-- runs (of an owner), first (of these, which come before others' later ones), delivery (seconds a delivery is kept).
 --
 -- A record is a hash: owner, agent, work, status, created, start, due (when a worker may have it), since (when its wait for
 -- one began), started, ended (ms; '0': not yet), priority, session, shelf (the key of its owner's runs, or ''), line (the
