@@ -23,6 +23,8 @@ _ALSO = (
     targets.UNRESILIENT,
     targets.CACHED,
     targets.UNWATCHED,
+    targets.RESUMABLE,
+    targets.WORKERLESS,
 )  # of the smoke run, which has one cell for them
 
 

@@ -13,9 +13,11 @@ from bench.targets import (
     LIMITED,
     LITELLM,
     RESILIENT,
+    RESUMABLE,
     UNLIMITED,
     UNRESILIENT,
     UNWATCHED,
+    WORKERLESS,
 )
 
 _OF_AIOHTTP = {16: 0.5, 64: 0.5, 256: 0.4}
@@ -25,9 +27,11 @@ _ON_TO_OFF = (
     ("resilience", RESILIENT, UNRESILIENT, 0.97),
     ("the answer cache", CACHED, AGENT_API, 0.92),
     ("telemetry", AGENT_API, UNWATCHED, 0.8),
+    ("idle workers", AGENT_API, WORKERLESS, 0.97),
 )
 _P99_TO_P50 = 3
 _TOKEN_MICROSECONDS = {"stream": 20, "paced": 80}
+_RESUMABLE_MICROSECONDS = 3  # a token more
 _HELD_MEGABYTES = 50
 _IDLE_MEGABYTES = 110
 
@@ -55,6 +59,12 @@ def judge(outcome: Outcome) -> Iterator[Goal]:
         cost = outcome.median_of(AGENT_API, cell, cpu_per_token)
         if cell.kind in _TOKEN_MICROSECONDS and cost:
             yield _at_most(f"CPU a token, {cell}", cost, _TOKEN_MICROSECONDS[cell.kind], "{:.1f} µs")
+    for cell in outcome.cells:
+        plain, kept = (outcome.median_of(target, cell, cpu_per_token) for target in (AGENT_API, RESUMABLE))
+        if cell.kind == "stream" and plain and kept:
+            yield _at_most(
+                f"CPU a token of resumable streams, more, {cell}", kept - plain, _RESUMABLE_MICROSECONDS, "{:.1f} µs"
+            )
     if memory := outcome.memory.get(AGENT_API):
         more = (memory.held_bytes - memory.idle_bytes) / 1e6
         goal = _HELD_MEGABYTES * memory.streams / 1000

@@ -20,11 +20,27 @@ RESILIENT = "agent-api-resilience"
 UNRESILIENT = "agent-api-no-resilience"
 CACHED = "agent-api-cache"
 UNWATCHED = "agent-api-no-telemetry"
+RESUMABLE = "agent-api-resumable"
+WORKERLESS = "agent-api-no-workers"
 AIOHTTP = "floor-aiohttp"
 HTTPX = "floor-httpx"
 LITELLM = "litellm"
 RAW = "raw"
-NAMES = (AGENT_API, LIMITED, UNLIMITED, RESILIENT, UNRESILIENT, CACHED, UNWATCHED, AIOHTTP, HTTPX, LITELLM, RAW)
+NAMES = (
+    AGENT_API,
+    LIMITED,
+    UNLIMITED,
+    RESILIENT,
+    UNRESILIENT,
+    CACHED,
+    UNWATCHED,
+    RESUMABLE,
+    WORKERLESS,
+    AIOHTTP,
+    HTTPX,
+    LITELLM,
+    RAW,
+)
 PROVIDERS = ("openai", "ollama", "anthropic")
 _SERVER = frozenset({SERVER_CPU})
 _START_SECONDS = 120
@@ -105,6 +121,8 @@ _SETTINGS: dict[str, dict[str, str]] = {
     UNRESILIENT: {"MODELS": "%(provider)s/fast", "MODEL_RETRIES": "0", "BREAKER": "false"},
     CACHED: {"ANSWER_CACHE": "true"},
     UNWATCHED: {"OTEL_EXPORTER_OTLP_ENDPOINT": "", "LOG_LEVEL": "error"},  # metrics cannot be switched off
+    RESUMABLE: {},  # its streams ask to be kept
+    WORKERLESS: {"WORKERS": "0"},
 }
 _FIRST_MODEL = (RESILIENT, UNRESILIENT)  # asked for no model by its name: such a request has no other to fall back to
 
@@ -145,10 +163,12 @@ def _agent_api(name: str, neighbours: Neighbours, stack: ExitStack) -> Target:
     wait_until_ready(child, f"http://127.0.0.1:{port}/ready", _START_SECONDS)
 
     def body(model: str, stream: bool) -> str:
-        request = {
+        request: dict[str, str | bool] = {
             "message": "Question %(turn)08d: what is the answer?",
             "session_id": "s%(session)08d",
         }
+        if name == RESUMABLE and stream:
+            request |= {"resumable": True}
         return json.dumps(request if name in _FIRST_MODEL else request | {"model": f"{provider}/{model}"})
 
     return Target(name, child, port, "/chat", "/chat/stream", body, log=log, metrics_port=metrics_port)
