@@ -89,7 +89,7 @@ class RunJournal:
         self._turn = asyncio.Lock()  # one write after the other
         self._timer: asyncio.Handle | None = None
         self._speaking = not run.request.stream  # nobody waits for the text of a run that does not stream
-        self._written_at = 0.0 if run.request.stream else asyncio.get_running_loop().time()
+        self._written_at = asyncio.get_running_loop().time()  # the run's first events wait for what comes with them
         self.leaving = self._handing_back = False
         self._ending: Ending | None = None  # that is being written
         self.due_again: float | None = None
