@@ -6,6 +6,7 @@ are encoded once, since a message of protobuf is the sum of its encoded fields.
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import TypeGuard
 
 from opentelemetry.exporter.otlp.proto.common._internal import (
     _encode_attributes,
@@ -24,7 +25,6 @@ from opentelemetry.util.types import AnyValue
 
 _MAX_REMEMBERED = 1024
 _MAX_CHARS = 64  # of a value that is remembered
-_NUMBERS = (int, float)
 _FLAGS = SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 _FLAGS_OF_REMOTE = _FLAGS | SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK  # the parent
 _KINDS = (Span.SPAN_KIND_INTERNAL, Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT)  # as SpanKind numbers them
@@ -68,11 +68,18 @@ def _attributes(attributes: Mapping[str, AnyValue]) -> tuple[bytes, Mapping[str,
     """Those that are remembered, as they stand in an encoded span, and the rest."""
     remembered, rest = [], {}
     for name, value in attributes.items():
-        if (len(value) <= _MAX_CHARS) if isinstance(value, str) else isinstance(value, _NUMBERS):
+        if _is_remembered(value):
             remembered.append(_attribute(name, value))
         else:
             rest[name] = value
     return b"".join(remembered), rest
+
+
+def _is_remembered(value: AnyValue) -> TypeGuard[str | float]:
+    """Not a float's zero: it equals the one with the other sign, and a memory would give one for the other."""
+    if isinstance(value, str):
+        return len(value) <= _MAX_CHARS
+    return isinstance(value, int) or (isinstance(value, float) and value != 0)
 
 
 @lru_cache(maxsize=_MAX_REMEMBERED, typed=True)

@@ -54,12 +54,15 @@ def test_spans_are_encoded_as_the_exporter_would(made: list[ReadableSpan]) -> No
     assert shown(encode_spans(made)) == shown(encode_by_the_exporter(made))
 
 
-@pytest.mark.parametrize("value", [True, 1, 1.0, "1", (1,), (True,)])
+EQUAL = (True, 1, 1.0, "1", (1,), (True,), 0, 0.0, -0.0, False)
+
+
+@pytest.mark.parametrize("value", EQUAL)
 def test_values_that_are_equal_keep_their_types(value: Any) -> None:
     def one(attributes: Mapping[str, Any]) -> ReadableSpan:
         return ReadableSpan("x", context(1), resource=RESOURCE, attributes=attributes, start_time=1, end_time=2)
 
-    for each in (True, 1, 1.0, "1", (1,), (True,)):
+    for each in EQUAL:
         encode_spans([one({"same": each})])
     made = [one({"same": value})]
     assert shown(encode_spans(made)) == shown(encode_by_the_exporter(made))
