@@ -63,3 +63,13 @@ class RedisServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+def one_node_cluster(folder: Path) -> RedisServer:
+    """A server in cluster mode that has all slots, started."""
+    server = RedisServer(folder, "--cluster-enabled", "yes")
+    server.start()
+    assert server.ask("CLUSTER ADDSLOTSRANGE 0 16383") == b"+OK\r\n"
+    while b"cluster_state:ok" not in server.ask("CLUSTER INFO"):
+        pass
+    return server

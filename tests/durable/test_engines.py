@@ -25,11 +25,7 @@ ANY_STORE = "redis://127.0.0.1:1/0"  # that the queue of PostgreSQL has beside i
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     if redis_server.BINARY is None:
         pytest.skip(redis_server.MISSING)
-    server = RedisServer(tmp_path_factory.mktemp("redis"), "--cluster-enabled", "yes")
-    server.start()
-    assert server.ask("CLUSTER ADDSLOTSRANGE 0 16383") == b"+OK\r\n"
-    while b"cluster_state:ok" not in server.ask("CLUSTER INFO"):
-        pass
+    server = redis_server.one_node_cluster(tmp_path_factory.mktemp("redis"))
     yield server
     server.stop()
 

@@ -51,11 +51,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """One server that has all slots."""
     if redis.BINARY is None:
         pytest.skip(redis.MISSING)
-    server = RedisServer(tmp_path_factory.mktemp("cluster"), "--cluster-enabled", "yes")
-    server.start()
-    assert server.ask("CLUSTER ADDSLOTSRANGE 0 16383") == b"+OK\r\n"
-    while b"cluster_state:ok" not in server.ask("CLUSTER INFO"):
-        pass
+    server = redis.one_node_cluster(tmp_path_factory.mktemp("cluster"))
     yield server
     server.stop()
 
