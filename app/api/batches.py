@@ -1,9 +1,8 @@
 """`/batches`: many inputs at once, answered within a day. Another user's batch is not there: 404."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from fastapi import Path, Query, Request
 from msgspec.structs import replace
 from starlette.responses import Response, StreamingResponse
@@ -11,13 +10,14 @@ from starlette.responses import Response, StreamingResponse
 from app.access.principal import Principal
 from app.api.batch_bodies import BatchBodies, BatchBody
 from app.api.batch_views import PATH, BatchesPage, BatchShown, CancelledBatch, shown
-from app.api.caller import principal_of
+from app.api.caller import caller_with, principal_of
 from app.api.consumed_body import consume_body
 from app.api.dialects.native.batch_requests import BatchRequest
 from app.api.dialects.native.dialect import chosen
 from app.api.dialects.native.kept_fields import seconds_of
 from app.api.failures import documented
 from app.api.framework import Api
+from app.api.json_answer import json_answer
 from app.api.kept_runs import SCOPE
 from app.api.media_type import JSON_LINES, is_json_lines
 from app.api.openapi import json_response
@@ -56,15 +56,14 @@ def routes(api: Api, batches: Batches, limiter: Limiter, settings: Settings) -> 
 
         As `application/jsonl` each line is an input; the first one may have the other fields, without a `custom_id`.
         """
-        principal = principal_of(request)
-        principal.require(SCOPE)
+        principal = caller_with(request, SCOPE)
         lines = is_json_lines(dict(request.scope["headers"]))
         body = await bodies.read(consume_body(request) if lines else request.receive, lines=lines)
         if body.options.user_id is not None:
             principal = principal_of(request, body.options.user_id)
         batch, headers = await _take_in(principal, body)
         location = {"Location": f"{prefix_of(request.scope)}{PATH}/{batch.id}"}
-        return _json(shown(batch), {**headers, **location}, 202)
+        return json_answer(shown(batch), {**headers, **location}, 202)
 
     async def _take_in(principal: Principal, body: BatchBody) -> tuple[Batch, Mapping[str, str]]:
         options, start = body.options, body.options.start_at
@@ -82,18 +81,18 @@ def routes(api: Api, batches: Batches, limiter: Limiter, settings: Settings) -> 
     @api.get(PATH, tags=["batches"], responses={200: listing, **documented(422, 429, 500, 503)})
     async def list_batches(request: Request, limit: Limit = 20, cursor: Cursor = "") -> Response:
         """The caller's own batches, the newest first; without credentials those of their address."""
-        principal = _caller(request)
+        principal = caller_with(request, SCOPE)
         async with limiter.slot(principal, RUNS) as headers:
             found, following = await batches.list(principal, limit, cursor)
-        return _json(BatchesPage(tuple(map(shown, found)), following or None), headers)
+        return json_answer(BatchesPage(tuple(map(shown, found)), following or None), headers)
 
     @api.get(f"{PATH}/{{batch_id}}", tags=["batches"], responses={200: whole, **PROBLEMS})
     async def get_batch(request: Request, batch_id: BatchId) -> Response:
         """How far the batch is."""
-        principal = _caller(request)
+        principal = caller_with(request, SCOPE)
         async with limiter.slot(principal, RUNS) as headers:
             batch = await batches.read(principal, batch_id)
-        return _json(shown(batch), headers)
+        return json_answer(shown(batch), headers)
 
     @api.get(
         f"{PATH}/{{batch_id}}/results",
@@ -108,7 +107,7 @@ def routes(api: Api, batches: Batches, limiter: Limiter, settings: Settings) -> 
     )
     async def batch_results(request: Request, batch_id: BatchId) -> Response:
         """The results so far, as JSON lines."""
-        principal = _caller(request)
+        principal = caller_with(request, SCOPE)
         async with limiter.slot(principal, RUNS) as headers:
             batch = await batches.read(principal, batch_id)
         return StreamingResponse(batches.results(batch), headers=headers, media_type=JSON_LINES)
@@ -125,18 +124,7 @@ def routes(api: Api, batches: Batches, limiter: Limiter, settings: Settings) -> 
     )
     async def cancel_batch(request: Request, batch_id: BatchId) -> Response:
         """End the batch. What was answered by then stays, and is paid for."""
-        principal = _caller(request)
+        principal = caller_with(request, SCOPE)
         async with limiter.slot(principal, RUNS) as headers:
             status = await batches.cancel(principal, batch_id)
-        return _json(CancelledBatch(batch_id, status), headers, 202)
-
-
-def _caller(request: Request) -> Principal:
-    """Raises Forbidden."""
-    principal = principal_of(request)
-    principal.require(SCOPE)
-    return principal
-
-
-def _json(body: Any, headers: Mapping[str, str], status: int = 200) -> Response:
-    return Response(msgspec.json.encode(body), status, headers, "application/json")
+        return json_answer(CancelledBatch(batch_id, status), headers, 202)

@@ -61,6 +61,13 @@ def principal_of(request: Request, user_id: str | None = None) -> Principal:
     return principal
 
 
+def caller_with(request: Request, scope: str, user_id: str | None = None) -> Principal:
+    """As `principal_of`. Raises Forbidden as well if the caller lacks the scope."""
+    principal = principal_of(request, user_id)
+    principal.require(scope)
+    return principal
+
+
 def _bearer(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The one credential of a request. Raises Unauthorized."""
     given = [value for name, value in headers if name == b"authorization"]

@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
-import msgspec
 from fastapi import Request
 from opentelemetry.trace import Link, SpanContext, TraceFlags
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from app.api.body import Body, receive_body
-from app.api.caller import principal_of
+from app.api.caller import caller_with
 from app.api.failures import documented
 from app.api.framework import Api
+from app.api.json_answer import json_answer
 from app.api.openapi import json_response
 from app.api.requests import STRICT, Id, UserId
 from app.api.schemas import FeedbackAnswer
@@ -64,8 +64,7 @@ def routes(api: Api, feedback: Feedback | None, limiter: Limiter, tracing: Traci
         answer says what is kept now."""
         body = read(await receive_body(request.receive))
         marks = Marks(body.completed, body.escalated, body.score, body.comment)
-        principal = principal_of(request, body.user_id)
-        principal.require("chat")
+        principal = caller_with(request, "chat", body.user_id)
         if marks == Marks():
             raise InvalidRequest("There is nothing to mark: give completed, escalated, score or comment.")
         if feedback is None:
@@ -81,7 +80,7 @@ def routes(api: Api, feedback: Feedback | None, limiter: Limiter, tracing: Traci
                     span.add_event(name, attributes)
         kept = marked.after
         shown = FeedbackAnswer(body.run_id, kept.completed, kept.escalated, kept.score, kept.comment)
-        return Response(msgspec.json.encode(shown), headers=headers, media_type="application/json")
+        return json_answer(shown, headers)
 
 
 def _record(run_id: str, user: str, marks: Marks, marked: Marked) -> None:

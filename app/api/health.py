@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from app import __version__
 from app.api.framework import Api
+from app.api.json_answer import json_answer
 from app.api.lifecycle import Lifecycle
 from app.api.openapi import json_response
 from app.api.schemas import Checks, Health, ModelHealth, ModelRest, Status
@@ -53,13 +54,13 @@ def routes(api: Api, lifecycle: Lifecycle, prober: Prober, gated: Mapping[str, G
     async def ready() -> Response:
         """200 if this process should get requests, else 503."""
         readiness = lifecycle.readiness
-        return _json(Status(readiness), 200 if readiness == "ready" else 503)
+        return json_answer(Status(readiness), status=200 if readiness == "ready" else 503)
 
     @api.get("/health", tags=["health"], responses={200: whole})
     async def health() -> Response:
         """From the last background probes; always 200, for people and dashboards, not for the kubelet."""
         models = {ref: model_health(seen, gated.get(ref)) for ref, seen in prober.models().items()}
-        return _json(
+        return json_answer(
             Health(
                 "ok" if prober.all_up and all(map(_is_callable, models.values())) else "degraded",
                 __version__,
@@ -83,7 +84,3 @@ def model_health(seen: Mapping[str, Any], model: Gated | None) -> ModelHealth:
 
 def _is_callable(model: ModelHealth) -> bool:
     return model.breaker != "open" and model.resting is None
-
-
-def _json(body: Status | Health, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(body), status, media_type="application/json")

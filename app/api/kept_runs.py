@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from fastapi import Request
 from msgspec import Struct
 from starlette.responses import Response
@@ -13,6 +12,7 @@ from app.access.principal import Principal
 from app.api.dialects.protocol import Asked, Dialect
 from app.api.idempotency import REPLAYED, idempotency_key
 from app.api.invalid import invalid
+from app.api.json_answer import json_answer
 from app.api.kept_streams import KeptStream, Left
 from app.api.lifecycle import Lifecycle
 from app.api.openapi import json_response
@@ -76,7 +76,7 @@ class KeptRuns:
             run_id, record.work.session_id, record.agent, "queued", moment(record.created_at), links_of(run_id)
         )
         headers = {**accepted.headers, **_whereabouts(request, run_id, replayed=accepted.replayed)}
-        return Response(msgspec.json.encode(shown), 202, headers, "application/json")
+        return json_answer(shown, headers, 202)
 
     def keeps(self, principal: Principal, asked: Asked) -> bool:
         """Whether the stream that is asked for can be resumed. Raises Forbidden, and InvalidRequest for fields that

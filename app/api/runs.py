@@ -1,9 +1,7 @@
 """`/runs`: runs that go on by themselves, whoever made them. Another user's run is not there: 404."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from fastapi import Path, Query, Request
 from msgspec import Struct
 from starlette.responses import Response, StreamingResponse
@@ -11,12 +9,13 @@ from starlette.responses import Response, StreamingResponse
 from app.access.principal import Principal
 from app.api.answering import RUN_HEADERS
 from app.api.body import receive_body
-from app.api.caller import principal_of
+from app.api.caller import caller_with, principal_of
 from app.api.dialects.native import dialect
 from app.api.dialects.native.events import documented as documented_events
 from app.api.dialects.native.requests import RunsRequest
 from app.api.failures import documented
 from app.api.framework import Api
+from app.api.json_answer import json_answer
 from app.api.kept_runs import SCOPE, KeptRuns, accepted_response
 from app.api.last_event_id import LAST_EVENT_ID, last_event_id
 from app.api.openapi import json_response
@@ -82,19 +81,19 @@ def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_me
         cursor: Cursor = None,
     ) -> Response:
         """The caller's own runs, the newest first; without credentials those of their address."""
-        principal = _caller(request)
+        principal = caller_with(request, SCOPE)
         async with limiter.slot(principal, RUNS) as headers:
             page = await runs.list(principal, session=session_id or "", status=status, cursor=cursor or "", limit=limit)
-        return _json(RunsPage(tuple(map(run_of, page.runs)), page.next or None), headers)
+        return json_answer(RunsPage(tuple(map(run_of, page.runs)), page.next or None), headers)
 
     @api.get("/runs/{run_id}", tags=["runs"], responses={200: whole, **PROBLEMS})
     async def get_run(request: Request, run_id: RunId) -> Response:
         """How far the run is, and what it came to."""
-        principal = _caller(request)
+        principal = caller_with(request, SCOPE)
         async with limiter.slot(principal, RUNS) as headers:
             record = await runs.read(principal, run_id)
         _note(request, principal, record)
-        return _json(run_of(record), headers)
+        return json_answer(run_of(record), headers)
 
     chat_events = dialect.chat(max_message_chars, always_streams=True)
 
@@ -109,7 +108,7 @@ def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_me
         """The run's events from the first on, or after the one that is named: those there are and those to come, to the
         last, whose data is what the route that made the run answers with. Events that are not kept any more are 410,
         which tells the oldest."""
-        principal = _caller(request)
+        principal = caller_with(request, SCOPE)
         number = last_event_id(request.scope, after)
         async with limiter.slot(principal, RUNS) as headers:
             record = await runs.read(principal, run_id)
@@ -130,22 +129,11 @@ def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_me
     )
     async def cancel_run(request: Request, run_id: RunId) -> Response:
         """End the run. Its last event is then `run.failed` with the problem `cancelled`."""
-        principal = _caller(request)
+        principal = caller_with(request, SCOPE)
         async with limiter.slot(principal, RUNS) as headers:
             status = await runs.cancel(principal, run_id)
-        return _json(CancelledRun(run_id, status), headers, 202)
-
-
-def _caller(request: Request) -> Principal:
-    """Raises Forbidden."""
-    principal = principal_of(request)
-    principal.require(SCOPE)
-    return principal
+        return json_answer(CancelledRun(run_id, status), headers, 202)
 
 
 def _note(request: Request, principal: Principal, record: Record) -> None:
     note_kept_run(request.scope, KeptRun(record.work.run_id, principal.user, record.agent))
-
-
-def _json(body: Any, headers: Mapping[str, str], status: int = 200) -> Response:
-    return Response(msgspec.json.encode(body), status, headers, "application/json")

@@ -1,15 +1,14 @@
 """`/sessions`: one's conversations, what one holds, and forgetting it. Another user's session is not there: 404."""
 
-from collections.abc import Mapping
 from typing import Annotated
 
-import msgspec
 from fastapi import Path, Query, Request
 from starlette.responses import Response
 
-from app.api.caller import principal_of
+from app.api.caller import caller_with
 from app.api.failures import documented
 from app.api.framework import Api
+from app.api.json_answer import json_answer
 from app.api.openapi import json_response
 from app.api.requests import Id, UserId
 from app.api.schemas import SessionAnswer, SessionMessage, SessionsAnswer, SessionTurn
@@ -46,37 +45,30 @@ def routes(api: Api, sessions: Sessions, limiter: Limiter) -> None:
         request: Request, limit: Limit = 50, before: Before = None, user_id: OfUser = None
     ) -> Response:
         """The caller's own sessions, the last used first."""
-        principal = principal_of(request, user_id)
-        principal.require("chat")
+        principal = caller_with(request, "chat", user_id)
         async with limiter.slot(principal, SESSIONS) as headers:
             found = await sessions.list(principal.user, limit, before, address=principal.address)
         full = len(found) == limit
-        return _json(SessionsAnswer(found, found[-1].updated_at if full else None), headers)
+        return json_answer(SessionsAnswer(found, found[-1].updated_at if full else None), headers)
 
     @api.get("/sessions/{session_id}", tags=["sessions"], responses={200: whole, **PROBLEMS})
     async def get_session(request: Request, session_id: SessionId, user_id: OfUser = None) -> Response:
         """The turns of a session, the oldest first."""
-        principal = principal_of(request, user_id)
-        principal.require("chat")
+        principal = caller_with(request, "chat", user_id)
         async with limiter.slot(principal, SESSIONS) as headers:
             turns = await sessions.load(principal.user, session_id)
         if not turns:
             raise unknown(session_id)
-        return _json(SessionAnswer(session_id, tuple(map(_shown, turns))), headers)
+        return json_answer(SessionAnswer(session_id, tuple(map(_shown, turns))), headers)
 
     @api.delete("/sessions/{session_id}", tags=["sessions"], status_code=204, responses=PROBLEMS)
     async def delete_session(request: Request, session_id: SessionId, user_id: OfUser = None) -> None:
         """Forget it."""
-        principal = principal_of(request, user_id)
-        principal.require("chat")
+        principal = caller_with(request, "chat", user_id)
         async with limiter.slot(principal, SESSIONS):
             deleted = await sessions.delete(principal.user, session_id, address=principal.address)
         if not deleted:
             raise unknown(session_id)
-
-
-def _json(body: object, headers: Mapping[str, str]) -> Response:
-    return Response(msgspec.json.encode(body), headers=headers, media_type="application/json")
 
 
 def _shown(turn: Turn) -> SessionTurn:

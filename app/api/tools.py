@@ -12,6 +12,7 @@ from app.api.caller import principal_of
 from app.api.cancel_on_disconnect import cancel_on_disconnect
 from app.api.failures import documented
 from app.api.framework import Api
+from app.api.json_answer import json_answer
 from app.api.lifecycle import Lifecycle
 from app.api.requests import ToolArguments
 from app.api.schemas import ToolAnswer, ToolDescription
@@ -60,4 +61,4 @@ def routes(api: Api, tools: Registry, limiter: Limiter, lifecycle: Lifecycle, tr
         calling = tool_calls.call_tool(known, context, call, slot=slot, tracing=tracing)
         result = await cancel_on_disconnect(calling, request, lifecycle)
         answer = ToolAnswer(result.status == "ok", result.result, result.error)
-        return Response(msgspec.json.encode(answer), headers=headers, media_type="application/json")
+        return json_answer(answer, headers)

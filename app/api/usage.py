@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated
 
-import msgspec
 from fastapi import Query, Request
 from starlette.responses import Response
 
 from app.access.names import own_name, users_called
-from app.api.caller import principal_of
+from app.api.caller import caller_with, principal_of
 from app.api.failures import documented
 from app.api.framework import Api
+from app.api.json_answer import json_answer
 from app.api.openapi import json_response
 from app.api.requests import UserId
 from app.api.schemas import UsageAnswer
@@ -42,8 +42,7 @@ def routes(api: Api, limiter: Limiter) -> None:
     @api.get("/admin/usage", tags=["usage"], responses=responses)
     async def admin_usage(request: Request, days: Days = 1, user_id: AnyUser = None) -> Response:
         """Everyone's, or that of all who are called `user_id`; for callers with the scope `admin`."""
-        principal = principal_of(request)
-        principal.require("admin")
+        principal = caller_with(request, "admin")
         async with limiter.slot(principal, USAGE) as headers:
             rows = await (book.of_all(days) if user_id is None else book.of_users(users_called(user_id), days))
             return _answer(rows, await book.global_standings(), headers)
@@ -56,4 +55,4 @@ def _answer(rows: Sequence[ModelUsage], budgets: Sequence[Standing], headers: Ma
         cost_usd=round(sum(row.cost_usd for row in rows), 9),
         budgets=budgets,
     )
-    return Response(msgspec.json.encode(body), headers=headers, media_type="application/json")
+    return json_answer(body, headers)

@@ -1,17 +1,17 @@
 """`/runs/{run_id}/deliveries`, `/runs/{run_id}/redeliver`: what became of a run's webhook, and sending it again."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 from fastapi import Path, Request
 from msgspec import Struct
 from starlette.responses import Response
 
 from app.access.principal import Principal
-from app.api.caller import principal_of
+from app.api.caller import caller_with
 from app.api.failures import documented
 from app.api.framework import Api
+from app.api.json_answer import json_answer
 from app.api.kept_runs import SCOPE
 from app.api.openapi import json_response
 from app.api.requests import Id
@@ -46,11 +46,11 @@ def routes(api: Api, read_run: ReadRun, webhooks: "Webhooks | None", limiter: Li
     @api.get("/runs/{run_id}/deliveries", tags=["runs"], responses={200: listing, **PROBLEMS})
     async def list_deliveries(request: Request, run_id: RunId) -> Response:
         """What became of the run's webhook, attempt by attempt."""
-        principal = _caller(request)
+        principal = caller_with(request, SCOPE)
         async with limiter.slot(principal, RUNS) as headers:
             record = await read_run(principal, run_id)
             found = () if webhooks is None else await webhooks.deliveries(record)
-        return _json(Deliveries(found), headers)
+        return json_answer(Deliveries(found), headers)
 
     @api.post(
         "/runs/{run_id}/redeliver",
@@ -60,21 +60,10 @@ def routes(api: Api, read_run: ReadRun, webhooks: "Webhooks | None", limiter: Li
     )
     async def redeliver(request: Request, run_id: RunId) -> Response:
         """Send the webhook of a run that is over again, with the same id and body and all attempts before it."""
-        principal = _caller(request)
+        principal = caller_with(request, SCOPE)
         async with limiter.slot(principal, RUNS) as headers:
             record = await read_run(principal, run_id)
             if webhooks is None:
                 raise Conflict("This service sends no webhooks (WEBHOOK_SECRETS_DIR is not set).")
             await webhooks.redeliver(record)
-        return _json(RedeliveredRun(run_id), headers, 202)
-
-
-def _caller(request: Request) -> Principal:
-    """Raises Forbidden."""
-    principal = principal_of(request)
-    principal.require(SCOPE)
-    return principal
-
-
-def _json(body: Struct, headers: Mapping[str, str], status: int = 200) -> Response:
-    return Response(msgspec.json.encode(body), status, headers, "application/json")
+        return json_answer(RedeliveredRun(run_id), headers, 202)
