@@ -1,7 +1,7 @@
 """What is kept of a batch, as values. Times are in seconds since the epoch, by the store's clock; 0: not yet."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 from msgspec import Raw, Struct
@@ -18,8 +18,7 @@ OVER: frozenset[BatchStatus] = frozenset({"ended", "cancelled", "expired"})
 Way = Literal["provider", "queue"]
 """Through the provider's batch API, or each input as a run of low priority."""
 
-OUTCOMES: tuple[Outcome, ...] = ("succeeded", "failed", "cancelled", "expired")
-
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 encode = msgspec.json.Encoder().encode
 
@@ -32,7 +31,7 @@ class Input(Struct, frozen=True, array_like=True):
 class NewBatch(Struct, frozen=True):
     id: str
     owner: str
-    """As app/limits/subject.py: `usage_name`."""
+    """As app/durable/callers.py: `owner_of`."""
     caller: Caller
     options: RunRequest
     """What all inputs are asked with; their messages are in the list of inputs."""

@@ -1,5 +1,6 @@
 """The records of batches in the store: what changes one is one script, atomic, on the store's clock."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from math import ceil
 
@@ -27,8 +28,9 @@ from app.batches.record import (
     Portion,
     encode,
 )
-from app.batches.replies import batch_of, fields_of
+from app.batches.replies import batch_of, words_of_new
 from app.batches.scripts import CANCEL, CREATE, RESERVE, TAKE, WRITE
+from app.durable.replies import fields_of
 from app.errors import StateUnavailable, TooManyBatches
 from app.limits.calls import Call
 from app.limits.wire import Admission, read_admission
@@ -85,7 +87,7 @@ class BatchRecords:
 
     async def create(self, new: NewBatch) -> None:
         """Keep a batch whose inputs were added. Raises TooManyBatches."""
-        fields: list[Argument] = [word for pair in fields_of(new).items() for word in pair]
+        fields: list[Argument] = [word for pair in words_of_new(new).items() for word in pair]
         keys = (batch_key(new.id), inputs_key(new.id), owner_key(new.owner), DUE)
         made: bytes = await self._create(keys, new.id, BATCH, self._most, new.start_at, new.inputs, *fields)
         if made == b"full":
@@ -105,7 +107,7 @@ class BatchRecords:
         command = ("ZREVRANGEBYSCORE", owner_key(owner), most, "-inf", "WITHSCORES", "LIMIT", 0, limit + 1)
         reply: Sequence[bytes] = await self._store.call(*command)
         ids = [name.decode() for name in reply[::2]][:limit]
-        found = [await self.read(owner, batch_id) for batch_id in ids]
+        found = await asyncio.gather(*(self.read(owner, batch_id) for batch_id in ids))
         following = reply[2 * limit - 1].decode() if len(reply) > 2 * limit else ""
         return [batch for batch in found if batch is not None], following
 
@@ -126,7 +128,7 @@ class BatchRecords:
         reply: Sequence[bytes] = await self._store.call("HGETALL", portions_key(batch_id))
         sent: list[Portion] = []
         held: dict[int, Admission] = {}
-        for name, value in zip(reply[::2], reply[1::2], strict=True):
+        for name, value in fields_of(reply).items():
             number, _, kind = name.decode().partition(":")
             if kind:
                 held[int(number)] = read_admission(value)

@@ -7,6 +7,7 @@ import msgspec
 
 from app.batches.record import OUTCOMES, Batch, NewBatch, Rest, encode
 from app.durable.record import Caller
+from app.durable.replies import fields_of
 from app.messages import Usage
 from app.runs.request import RunRequest
 
@@ -15,7 +16,7 @@ _options = msgspec.json.Decoder(RunRequest).decode
 _open = msgspec.json.Decoder(dict[int, bool]).decode
 
 
-def fields_of(new: NewBatch) -> dict[str, str | bytes | int | float]:
+def words_of_new(new: NewBatch) -> dict[str, str | bytes | int | float]:
     return {
         "owner": new.owner,
         "caller": encode(new.caller),
@@ -31,7 +32,7 @@ def fields_of(new: NewBatch) -> dict[str, str | bytes | int | float]:
 
 def batch_of(batch_id: str, reply: Sequence[bytes]) -> Batch:
     """From HGETALL."""
-    fields: dict[str, Any] = {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
+    fields: dict[str, Any] = {name.decode(): value for name, value in fields_of(reply).items()}
 
     def number(name: str) -> int:
         return int(fields.get(name, 0))

@@ -6,15 +6,13 @@ from functools import partial
 
 from app.access.identity import Identity
 from app.durable.engine import Engine
-from app.durable.event_codec import encode_event
 from app.durable.heartbeat import Heartbeat
-from app.durable.journal import Readers, RunJournal, ending_of
+from app.durable.journal import Readers, RunJournal
 from app.durable.principals import principal_of
-from app.durable.record import Claimed, Ending, Record, RunTaken, Write
+from app.durable.record import Claimed, RunTaken
 from app.durable.records import Records
 from app.durable.taking_up import earlier_of
 from app.errors import AppError, InternalError, StateUnavailable
-from app.runs.events import RunFailed
 from app.runs.handle import RunHandle
 from app.runs.journal import Earlier
 from app.runs.runner import Runner
@@ -83,7 +81,6 @@ class ClaimedRuns:
             seconds=self._seconds,
             records=self._records,
             readers=self._readers,
-            deliver=_deliver,
         )
         handle, journal = self._runner.take_up(principal, work.request, work.run_id, work.session_id, make, earlier)
         self.journals[work.run_id] = journal
@@ -117,24 +114,14 @@ class ClaimedRuns:
 
     async def _refuse(self, claimed: Claimed, error: AppError) -> None:
         """End a run that cannot be worked on: its agent is gone, or its caller may not do it any more."""
-        record, last = claimed.record, RunFailed(error)
-        number, ending = record.last_event + 1, ending_of(last)
-        delivery = _deliver(record, ending, number) if record.work.webhook else b""
-        ending = Ending(ending.status, error=ending.error, delivery=delivery)
-        event = encode_event(last)
+        run_id = claimed.claim.run_id
         try:
-            await self._records.write(Write(claimed.claim, first_event=number, events=(event,), ending=ending))
+            number, last = await self._records.end_unworked(claimed, "failed", error)
         except (RunTaken, StateUnavailable) as refused:
-            log.warning("run.abandoned", run_id=claimed.claim.run_id, error=repr(refused))
+            log.warning("run.abandoned", run_id=run_id, error=repr(refused))
             return
-        self._readers.tell(claimed.claim.run_id, number, (event,))
-        log.warning("run.refused", run_id=claimed.claim.run_id, agent=record.agent, error=error.slug)
+        self._readers.tell(run_id, number, (last,))
+        log.warning("run.refused", run_id=run_id, agent=claimed.record.agent, error=error.slug)
 
     async def aclose(self) -> None:
         await self._heartbeat.aclose()
-
-
-def _deliver(record: Record, ending: Ending, last_event: int) -> bytes:
-    from app.durable.webhooks.message import delivery  # most runs have no webhook
-
-    return delivery(record, ending, last_event)

@@ -5,7 +5,7 @@ what is numbered counts once.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn, Protocol
 
@@ -13,8 +13,9 @@ import msgspec
 from msgspec.structs import replace
 
 from app.durable.event_codec import encode_error, encode_event
-from app.durable.record import Claimed, Ending, Record, RunTaken, Write, Written
+from app.durable.record import Claimed, Ending, RunTaken, Write, Written
 from app.durable.records import Records
+from app.durable.webhooks.message import delivery
 from app.errors import RunCancelled, ShuttingDown, StateUnavailable
 from app.limits.allowance import Growth
 from app.runs.context import RunContext
@@ -50,9 +51,6 @@ class Readers(Protocol):
         """Events that were written, encoded, from this number on."""
 
 
-Deliver = Callable[[Record, Ending, int], bytes]
-"""What the outbox gets of a run that ends so, with its last event's number."""
-
 _encode = msgspec.json.Encoder().encode
 
 
@@ -72,7 +70,6 @@ class RunJournal:
         seconds: float,
         records: Records,
         readers: Readers,
-        deliver: Deliver,
     ) -> None:
         self.earlier = earlier
         self.seconds = seconds
@@ -80,7 +77,7 @@ class RunJournal:
         self.last = claimed.record.last_event
         """The number of the last event."""
         self._run, self._handle, self._claimed = run, handle, claimed
-        self._records, self._readers, self._deliver = records, readers, deliver
+        self._records, self._readers = records, readers
         self._steps = self._marked_steps = claimed.record.steps
         self._events: list[bytes] = []
         self._told = self._marked_event = self.last
@@ -140,9 +137,7 @@ class RunJournal:
     async def end(self, event: RunFinished | RunFailed) -> None:
         self._handle.commit()
         ending = ending_of(event)
-        if self._claimed.record.work.webhook is not None:
-            ending = replace(ending, delivery=self._deliver(self._claimed.record, ending, self.last + 1))
-        self._ending = ending
+        self._ending = ending = replace(ending, delivery=delivery(self._claimed.record, ending, self.last + 1))
         self.emit(event)
         self.mark()
         try:

@@ -73,8 +73,6 @@ def new_run(
     )
 
 
-def record_of(new: NewRun, created: Created) -> Record:
+def new_record(new: NewRun, created: Created) -> Record:
     """As it is before anybody has worked on it."""
-    return Record(
-        new.work, new.owner, new.agent, "queued" if created.claim else created.status, created.created_at, new.start_at
-    )
+    return Record(new.work, new.owner, new.agent, "queued", created.created_at, new.start_at)

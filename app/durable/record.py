@@ -60,7 +60,7 @@ class NewRun(Struct, frozen=True):
 
     work: Work
     owner: str
-    """As app/limits/subject.py: `usage_name`. Part of every key: nobody reads what is another's."""
+    """As callers.py: `owner_of`. Part of every key: nobody reads what is another's."""
     agent: str
     session: str = ""
     """That the caller named: of one session, one run goes on at a time. Empty: they named none."""

@@ -26,8 +26,8 @@ from app.durable.record import (
     Written,
 )
 from app.durable.replies import MILLIS, cursor_of, encode_work, fields_of, numbered, record_of, status_of, texts
-from app.durable.webhooks.message import delivery
-from app.errors import EventsGone, KeyReused, NotFound, SessionBusy, StateUnavailable, TooManyRuns
+from app.durable.webhooks.message import delivery, kept_seconds
+from app.errors import AppError, EventsGone, KeyReused, NotFound, SessionBusy, StateUnavailable, TooManyRuns
 from app.limits.checks import TAG
 from app.limits.wire import read_settlement
 from app.runs.events import RunFailed
@@ -39,7 +39,6 @@ from app.telemetry.logs import log
 FIRST_RUNS = 10
 """So many of an owner's runs that are not over have the priority that they were made with. Further ones are of low
 priority: whoever has many waits for those who have few."""
-_MIN_DELIVERY_SECONDS = 3 * 86_400  # longer than a delivery is tried
 
 
 class Records:
@@ -149,16 +148,22 @@ class Records:
         """End a run that was taken for that."""
         record = claimed.record
         found = judged(verdict, record.crashes)
-        ending = Ending(found.status, error=encode_error(found.error))
-        ending = replace(ending, delivery=delivery(record, ending))
-        number, last = record.last_event + 1, encode_event(RunFailed(found.error))
         try:
-            await self.write(Write(claimed.claim, first_event=number, events=(last,), ending=ending))
+            await self.end_unworked(claimed, found.status, found.error)
         except RunTaken:  # another process ends it
             return
         if verdict == "crashed":
             metrics.DEAD_RUNS.labels(record.agent).inc()
             log.error("run.dead", run_id=claimed.claim.run_id, agent=record.agent, crashes=record.crashes)
+
+    async def end_unworked(self, claimed: Claimed, status: RunStatus, error: AppError) -> Numbered:
+        """End a claimed run that is not worked on. Returns its last event, which tells the error. Raises RunTaken."""
+        record = claimed.record
+        number, last = record.last_event + 1, encode_event(RunFailed(error))
+        ending = Ending(status, error=encode_error(error))
+        ending = replace(ending, delivery=delivery(record, ending, number))
+        await self.write(Write(claimed.claim, first_event=number, events=(last,), ending=ending))
+        return number, last
 
     async def renew(self, claims: Sequence[Claim]) -> Sequence[tuple[Claim, bool]]:
         """Keep these for another lease. Returns those that still hold, each with whether it is to be cancelled."""
@@ -259,7 +264,7 @@ class Records:
         seconds, micros = await clock
         now = int(seconds) + int(micros) / 1_000_000
         ages: builtins.list[float] = [now - float(found[1]) / MILLIS for each in oldest if (found := await each)]
-        return max(0.0, *ages, 0.0)
+        return max([0.0, *ages])
 
     async def volatile(self) -> bool:
         """Whether a restart of the store loses runs: it has no append-only file, or does not say that it has one."""
@@ -282,7 +287,7 @@ def _bounds(settings: Settings) -> str:
         "events": settings.run_events,
         "runs": settings.runs_per_user,
         "first": FIRST_RUNS,
-        "delivery": max(settings.run_ttl_seconds, _MIN_DELIVERY_SECONDS),
+        "delivery": kept_seconds(settings),
     }
     words = ", ".join(f"{name} = {value}" for name, value in bounds.items())
     return f"local TAG, bounds = '{TAG}', {{ {words} }}\n"

@@ -10,7 +10,7 @@ from app.durable.callers import kept_caller, owner_of
 from app.durable.engine import Engine
 from app.durable.following import Following
 from app.durable.keeping import NO_KEY, IdempotencyKey, Keeping
-from app.durable.making import Accepted, Begun, new_run, record_of
+from app.durable.making import Accepted, Begun, new_record, new_run
 from app.durable.record import OVER, SOON, Created, NewRun, Page, Record, RunStatus, Webhook
 from app.durable.records import Records
 from app.durable.run_events import RunEvents
@@ -78,7 +78,7 @@ class DurableRuns:
             if record is None:
                 raise unknown(created.run_id)
         else:
-            record = record_of(new, created)
+            record = new_record(new, created)
             if created.claim is None:
                 await self._ring(created.run_id, keeping.start_at, created.priority)
         return Accepted(record, created.replayed, headers)

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from app.durable.engines.saq_engine import ANSWER_SECONDS, TAG, SaqEngine
 from app.errors import ConfigurationError
@@ -34,9 +35,8 @@ class PostgresEngine(SaqEngine):
         from saq.queue.postgres import PostgresQueue
 
         logging.getLogger("saq").setLevel(logging.WARNING)
-        logging.getLogger("psycopg.pool").setLevel(
-            logging.CRITICAL
-        )  # a line for each try to connect: `queue.away` tells
+        # It has a line for each try to connect: `queue.away` tells.
+        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
         self.failures = (*SaqEngine.failures, Error)
         if self._pool is None:
             self._pool = AsyncConnectionPool(
@@ -72,8 +72,6 @@ class PostgresEngine(SaqEngine):
 
 def _checked(url: str) -> str:
     """Raises ConfigurationError, whose words do not repeat the address: it may hold a password."""
-    from urllib.parse import urlsplit
-
     try:
         parts = urlsplit(url)
         _ = parts.port

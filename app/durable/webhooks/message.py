@@ -9,6 +9,8 @@ from msgspec.structs import replace
 
 from app.durable.record import Ending, Record
 from app.durable.rendering import as_json, moment, run_of
+from app.settings import Settings
+from app.settings.kinds import DAY
 from app.urls import host_of
 
 
@@ -33,8 +35,15 @@ class _Event(Struct, frozen=True):
     data: Mapping[str, Any]
 
 
+_MIN_KEPT_SECONDS = 3 * DAY  # longer than a delivery is tried
+
 _encode = msgspec.json.Encoder().encode
 read_message = msgspec.json.Decoder(Message).decode
+
+
+def kept_seconds(settings: Settings) -> int:
+    """How long a delivery is kept after the last that happened to it."""
+    return max(settings.run_ttl_seconds, _MIN_KEPT_SECONDS)
 
 
 def delivery(record: Record, ending: Ending, last_event: int | None = None) -> bytes:

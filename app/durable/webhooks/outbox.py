@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
-from typing import Any, Literal, cast
+from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -12,6 +12,7 @@ from msgspec import Struct
 from app.durable.keys import OUTBOX, delivery_key
 from app.durable.record import Record
 from app.durable.rendering import moment
+from app.durable.replies import MILLIS, fields_of
 from app.durable.webhooks.attempt import Attempt, read_log
 from app.durable.webhooks.message import Message, delivery_of, read_message
 from app.durable.webhooks.scripts import AGAIN, CLAIM, MARK
@@ -22,8 +23,6 @@ State = Literal["pending", "delivered", "given_up"]
 
 LEASE_SECONDS = 30.0
 """How long after its deliverer's death another one sends a delivery. Longer than an attempt takes."""
-
-_MILLIS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ class Outbox:
         """`kept_seconds`: how long a delivery is kept after the last that happened to it."""
         self._store = store
         self._kept = kept_seconds
-        self._lease = round(lease_seconds * _MILLIS)
+        self._lease = round(lease_seconds * MILLIS)
         self.lease_seconds = lease_seconds
         self._claim, self._mark, self._again = (Script(store, source) for source in (CLAIM, MARK, AGAIN))
 
@@ -94,32 +93,34 @@ class Outbox:
         busy = [
             part
             for group, each in sending.items()
-            for part in (group, each.count, round(each.pause * _MILLIS))
+            for part in (group, each.count, round(each.pause * MILLIS))
         ]  # fmt: skip
-        reply = await self._claim((OUTBOX,), TAG, most, of_host, of_owner, self._lease, self._kept, *busy, read=_fields)
+        reply = await self._claim(
+            (OUTBOX,), TAG, most, of_host, of_owner, self._lease, self._kept, *busy, read=fields_of
+        )
         now, due = int(reply[b"now"]), reply[b"due"]
         found = [
-            _due(run_id.decode(), _fields(fields), now) for run_id, fields in zip(due[::2], due[1::2], strict=True)
+            _due(run_id.decode(), fields_of(fields), now) for run_id, fields in zip(due[::2], due[1::2], strict=True)
         ]
-        return Taken(found, int(reply[b"wait"]) / _MILLIS if reply[b"wait"] else inf)
+        return Taken(found, int(reply[b"wait"]) / MILLIS if reply[b"wait"] else inf)
 
     async def mark(self, due: Due, state: State, log: bytes, pause: float = 0.0) -> bool:
         """Note an attempt; False: the lease was over, and another deliverer has it."""
         keys = (delivery_key(due.run_id), OUTBOX)
-        pause_ms = round(pause * _MILLIS)
+        pause_ms = round(pause * MILLIS)
         return bool(await self._mark(keys, due.run_id, due.fence, state, log, pause_ms, self._kept))
 
     async def again(self, record: Record) -> None:
         """Make the delivery of a run that is over due now, with all attempts before it, whatever came of it."""
         keys = (delivery_key(record.work.run_id), OUTBOX)
-        ended = round(record.ended_at * _MILLIS)
+        ended = round(record.ended_at * MILLIS)
         await self._again(keys, record.work.run_id, delivery_of(record), ended, self._kept)
 
     async def read(self, run_id: str) -> Delivery | None:
         """None: the run has no webhook, is not over, or its delivery is not kept any more."""
         kept = self._store.call("HGETALL", delivery_key(run_id))
         score = self._store.call("ZSCORE", OUTBOX, run_id)
-        fields, next_at = _fields(await kept), await score
+        fields, next_at = fields_of(await kept), await score
         if b"message" not in fields:
             return None
         message = read_message(fields[b"message"])
@@ -129,13 +130,9 @@ class Outbox:
             secret=message.secret,
             state=cast(State, fields[b"state"].decode()),
             attempts=int(fields[b"attempts"]),
-            next_attempt_at=None if next_at is None else moment(float(next_at) / _MILLIS),
+            next_attempt_at=None if next_at is None else moment(float(next_at) / MILLIS),
             log=read_log(fields.get(b"log", b"")),
         )
-
-
-def _fields(reply: Sequence[Any]) -> Mapping[bytes, Any]:
-    return dict(zip(reply[::2], reply[1::2], strict=True))
 
 
 def _due(run_id: str, fields: Mapping[bytes, bytes], now: int) -> Due:
@@ -143,8 +140,8 @@ def _due(run_id: str, fields: Mapping[bytes, bytes], now: int) -> Due:
         run_id,
         int(fields[b"fence"]),
         fields[b"message"],
-        int(fields[b"ended_at"]) / _MILLIS,
+        int(fields[b"ended_at"]) / MILLIS,
         int(fields[b"attempts"]),
-        (now - int(fields[b"first_at"])) / _MILLIS,
+        (now - int(fields[b"first_at"])) / MILLIS,
         fields.get(b"log", b""),
     )

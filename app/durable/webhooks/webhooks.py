@@ -6,25 +6,22 @@ from pathlib import Path
 from app.durable.record import OVER, Caller, Record, Webhook
 from app.durable.webhooks.backoff import AS_DOCUMENTED, Backoff
 from app.durable.webhooks.deliverer import LOOK_SECONDS, Deliverer
+from app.durable.webhooks.message import kept_seconds
 from app.durable.webhooks.outbox import Delivery, Outbox
 from app.durable.webhooks.secrets import Secrets
 from app.durable.webhooks.sending import SECONDS, Sender
 from app.egress.egress import Egress
 from app.errors import Conflict, InvalidRequest
 from app.settings import Settings
-from app.settings.kinds import DAY
 from app.state.store import Store
 from app.tls import client_context
-
-KEPT_SECONDS = 3 * DAY
-"""Longer than a delivery is tried."""
 
 
 def build_webhooks(settings: Settings, store: Store, folder: Path) -> "Webhooks":
     """Signed with the secrets in `folder`, WEBHOOK_SECRETS_DIR. Raises ConfigurationError for those that cannot be
     read."""
     egress = Egress(settings.webhook_hosts, client_context(settings.tls_strict), seconds=SECONDS)
-    outbox = Outbox(store, kept_seconds=max(settings.run_ttl_seconds, KEPT_SECONDS))
+    outbox = Outbox(store, kept_seconds=kept_seconds(settings))
     return Webhooks(Secrets(folder), egress, outbox)
 
 
