@@ -54,18 +54,8 @@ async def _settle_and_remember(run: RunContext, messages: Sequence[Message]) -> 
     """Without messages there is no turn to keep."""
     run.kept = True
     keep_for_feedback(run)
-    appended = _keep(run, messages)
-    try:
-        await run.services.limiter.settle(run.reservation)
-    except BaseException:
-        if appended is not None:
-            appended.close()
-        raise
-    if appended is not None:
-        try:
-            await appended
-        except StateUnavailable as error:
-            run.memory.not_kept(error)
+    if away := await _with_turn(run, messages, run.services.limiter.settle(run.reservation)):
+        run.memory.not_kept(away)
 
 
 async def _end_in_journal(
@@ -76,22 +66,29 @@ async def _end_in_journal(
     if not run.kept:
         keep_for_feedback(run)
     run.kept = True
-    appended = _keep(run, messages)
+    if await _with_turn(run, messages, journal.end(event)):
+        run.memory.keep_later(messages)
+
+
+async def _with_turn(
+    run: RunContext, messages: Sequence[Message], settled: Coroutine[Any, Any, None]
+) -> StateUnavailable | None:
+    """Have the turn leave just before what is `settled`, and return when both are there; with why the turn could not
+    be kept. A turn whose run cannot be settled is not waited for."""
+    if not (messages and run.request.remembered):
+        await settled
+        return None
+    kept = run.memory.keep(messages)
     try:
-        await journal.end(event)
+        await settled
     except BaseException:
-        if appended is not None:
-            appended.close()
+        kept.close()
         raise
-    if appended is not None:
-        try:
-            await appended
-        except StateUnavailable:
-            run.memory.keep_later(messages)
-
-
-def _keep(run: RunContext, messages: Sequence[Message]) -> Coroutine[Any, Any, bool] | None:
-    return run.memory.keep(messages) if messages and run.request.remembered else None
+    try:
+        await kept
+    except StateUnavailable as error:
+        return error
+    return None
 
 
 async def fail_with(run: RunContext, handle: RunHandle, error: AppError) -> None:

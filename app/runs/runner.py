@@ -87,7 +87,7 @@ class Runner:
 
     def check(self, principal: Principal, request: RunRequest) -> Agent:
         """The agent of a run that is to begin later. Raises as `start` does."""
-        return self.prepare(principal, request).agent
+        return self._resolve(principal, request)[0]
 
     def take_up(
         self,
@@ -109,11 +109,13 @@ class Runner:
             run.links = link_to(earlier.carried.traceparent)
         return handle, journal
 
-    def _context(self, principal: Principal, request: RunRequest, feed: Feed, kept: Kept | None = None) -> RunContext:
-        services = self._services
+    def _resolve(
+        self, principal: Principal, request: RunRequest
+    ) -> tuple[Agent, Toolset, Router | None, tuple[Candidate, ...], Amount]:
+        """What of this service the request asks for, and the most that it may come to. Raises as `start` does."""
         agent = self._find(principal, request)
         tools = self._tools(principal, agent, request)
-        router = services.router
+        router = self._services.router
         if router is not None and not router.answers(request.model, agent.models):
             router = None
         models = self._models(request, agent, router)
@@ -125,7 +127,12 @@ class Runner:
             request.max_tokens,
             tuple([model.reasons for model in models]),
         )
-        model, limits = models[0], candidates[0].limits
+        return agent, tools, router, candidates, most
+
+    def _context(self, principal: Principal, request: RunRequest, feed: Feed, kept: Kept | None = None) -> RunContext:
+        services = self._services
+        agent, tools, router, candidates, most = self._resolve(principal, request)
+        model, limits = candidates[0].model, candidates[0].limits
         system = agent.system_prompt if request.system is None else request.system
         costs = Costs(model.dearest, system, tools.most_tokens + most_format_tokens(request.response_format))
         if kept is None:
