@@ -1,9 +1,9 @@
 """The port of a worker: its probes beside its metrics, for it has no API."""
 
-import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.api.json_answer import json_answer
 from app.api.lifecycle import Lifecycle
 from app.api.schemas import Status
 from app.http.metrics_port import MetricsPort
@@ -27,4 +27,4 @@ class WorkerPort:
 
 
 def _status(word: str, status: int) -> Response:
-    return Response(msgspec.json.encode(Status(word)), status, media_type="application/json")
+    return json_answer(Status(word), status=status)
