@@ -5,6 +5,7 @@ AppError
 │   ├── ContextTooLong 422       the conversation does not fit the model's context window
 │   ├── ContentFiltered 422      the provider's rules for content refuse the conversation
 │   └── RequestTooExpensive 422  it may cost more than any single run may
+├── UnsafeInput 400              a guard refuses what came in
 ├── Unauthorized 401             no credentials, or some that are expired or invalid; raised by app/api/caller.py
 ├── Forbidden 403                a known caller without the scope, or in another user's name
 ├── NotFound 404                 unknown tool, session, model or agent; or another user's
@@ -12,11 +13,14 @@ AppError
 │   ├── SessionBusy 409          a run of the session is going on, and the request did not say to wait or to end it
 │   ├── RunOver 409              the run that is to be cancelled is over
 │   ├── BatchOver 409            likewise of a batch
-│   └── RunCancelled 409         the run was cancelled: its last event
+│   ├── RunCancelled 409         the run was cancelled: its last event
+│   ├── ApprovalOver 409         the call was decided on before, or the time for it is over
+│   └── ApprovalChanged 409      the call is not any more what a person was asked about
 ├── KeyReused 422                the Idempotency-Key came with another body before
 ├── EventsGone 410               events after this number were trimmed, or never were
 ├── TooManyRuns 429              of one caller are waiting or going on
 ├── TooManyBatches 429           of one caller are kept and not over
+├── GuardUnavailable 503         a guard gave no verdict, and nothing goes on without one
 ├── NoWorkers 503                no process works on background runs
 ├── RunExpired 504               nobody began the run in time, or nobody decided
 ├── RunCrashed 500               several workers died over the run
@@ -95,6 +99,27 @@ class RequestTooExpensive(InvalidRequest):
     slug, title = "request-too-expensive", "Request too expensive"
 
 
+class UnsafeInput(AppError):
+    """`category` is the class of the rule that the input met: what it is, not how it was seen."""
+
+    status, slug, title = 400, "unsafe-input", "Unsafe input"
+    permanent = True
+
+    def __init__(self, category: str, detail: str = "") -> None:
+        super().__init__(detail or f"The input looks like an attempt of the kind {category!r}. Say it in other words.")
+        self.category = category
+
+    def members(self) -> Mapping[str, Any]:
+        return {"category": self.category}
+
+
+class GuardUnavailable(AppError):
+    status, slug, title = 503, "guard-unavailable", "Guard unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("What was sent cannot be checked at the moment. Try again.", retry_after=5)
+
+
 class Unauthorized(AppError):
     """`expired` is all that a caller learns about why their credentials were refused; `missing`: there were none;
     `revoked`: they were good when the run began."""
@@ -164,6 +189,27 @@ class RunCancelled(Conflict):
 
     def __init__(self) -> None:
         super().__init__("The run was cancelled.")
+
+
+class ApprovalOver(Conflict):
+    slug, title = "approval-over", "Decided on before"
+
+    def __init__(self, approval_id: str, status: str) -> None:
+        super().__init__(f"The approval {approval_id} is not waiting for a decision any more ({status}).")
+        self.approval_status = status
+
+    def members(self) -> Mapping[str, Any]:
+        return {"approval_status": self.approval_status}
+
+
+class ApprovalChanged(Conflict):
+    slug, title = "approval-changed", "The call has changed"
+
+    def __init__(self, approval_id: str) -> None:
+        super().__init__(
+            f"The call of the approval {approval_id} is not any more what was asked about: its tool, its arguments or "
+            "the rules for it have changed. It is not made."
+        )
 
 
 class KeyReused(AppError):

@@ -10,7 +10,7 @@ ANY_TOOL = "tools:*"
 ANY_AGENT = "agents:*"
 DEFAULT_TIER = "default"
 ANONYMOUS_TIER = "anonymous"
-SCOPE = r"chat|runs|admin|(?:tools|agents):(?:\*|[A-Za-z0-9_-]{1,64})"
+SCOPE = r"chat|runs|approvals|admin|(?:tools|agents):(?:\*|[A-Za-z0-9_-]{1,64})"
 """Every scope there is, as a regular expression."""
 
 

@@ -2,13 +2,25 @@
 
 import re
 from math import isfinite
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from app.agents.definition import HARMLESS, Agent, Caching, OnDisconnect, Override, RunLimits, least_seconds
+from app.agents.definition import (
+    HARMLESS,
+    Agent,
+    Approving,
+    Caching,
+    Guarding,
+    InputGuarding,
+    OnDisconnect,
+    Override,
+    RunLimits,
+    least_seconds,
+)
 from app.settings.kinds import DAY
+from app.tools.tool import WhenTainted
 
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
 
@@ -35,6 +47,26 @@ class Cache(Struct, frozen=True, forbid_unknown_fields=True):
     ttl_seconds: Annotated[float, Meta(ge=0.1, le=DAY, description="How long an answer is given again")] | None = None
 
 
+class Guards(Struct, frozen=True, forbid_unknown_fields=True):
+    """How what comes in is checked; what is left out is the service's own setting."""
+
+    input: Annotated[InputGuarding, Meta(description="What becomes of input that a rule finds unsafe")] | None = None
+    judge: Annotated[bool, Meta(description="Whether GUARD_MODEL, where it is set, judges it too")] = True
+
+
+class Approvals(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which calls of tools a person approves, and who may."""
+
+    risk: (
+        Annotated[Literal["low", "medium", "high", "never"], Meta(description="From this risk of a tool on, each call")]
+        | None
+    ) = None
+    tools: Annotated[tuple[str, ...], Meta(description="And each call of these tools")] = ()
+    requester: Annotated[
+        bool, Meta(description="Whether whoever asked for a run may approve its calls, with the scope `approvals`")
+    ] = False
+
+
 class AgentFile(Struct, frozen=True, forbid_unknown_fields=True):
     """An agent. Only `prompt` has to be given."""
 
@@ -49,9 +81,7 @@ class AgentFile(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = ()
     temperature: Annotated[float, Meta(ge=0, le=2, description="The model's own when left out")] | None = None
-    tools: (
-        Annotated[tuple[str, ...], Meta(description="Names of tools; all but hand_over_to_human when left out")] | None
-    ) = None
+    tools: Annotated[tuple[str, ...], Meta(description="Names of tools; those of TOOLS when left out")] | None = None
     limits: Limits = Limits()
     timeout_seconds: Annotated[float, Meta(ge=0.1, description="Deadline of a run")] | None = None
     history: History | None = None
@@ -66,6 +96,15 @@ class AgentFile(Struct, frozen=True, forbid_unknown_fields=True):
     on_disconnect: Annotated[
         OnDisconnect, Meta(description="What becomes of a run whose stream can be resumed when its reader leaves")
     ] = "cancel"
+    guards: Guards = Guards()
+    approvals: Approvals = Approvals()
+    when_tainted: (
+        Annotated[
+            WhenTainted,
+            Meta(description="What becomes of calls that do more than read after content that nobody vouches for"),
+        ]
+        | None
+    ) = None
 
 
 def parse(content: bytes, name: str) -> AgentFile:
@@ -99,6 +138,7 @@ def build(file: AgentFile, default: Agent, models: frozenset[str], tools: tuple[
     _check_numbers(file)
     _check_known("models", file.models, models)
     _check_known("tools", file.tools or (), tools)
+    _check_known("approvals.tools", file.approvals.tools, tools)
     timeout = _at_most("timeout_seconds", file.timeout_seconds, default.timeout_seconds)
     needed = least_seconds(len(file.models or models))
     if timeout < needed:
@@ -120,6 +160,11 @@ def build(file: AgentFile, default: Agent, models: frozenset[str], tools: tuple[
         cache=_cache(file.cache, default.cache),
         resumable=file.resumable,
         on_disconnect=file.on_disconnect,
+        guarding=Guarding(file.guards.input or default.guarding.input, file.guards.judge),
+        approving=Approving(
+            file.approvals.risk or default.approving.risk, frozenset(file.approvals.tools), file.approvals.requester
+        ),
+        when_tainted=file.when_tainted or default.when_tainted,
     )
 
 

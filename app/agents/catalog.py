@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from app.agents.agent_file import build, parse
-from app.agents.definition import Agent, Caching, RunLimits
+from app.agents.definition import Agent, Approving, Caching, Guarding, RunLimits
 from app.models.tiers import AUTO
 from app.reloading import Reloading, read_bounded
 from app.settings import Settings
@@ -92,6 +92,9 @@ def default_agent(settings: Settings, tools: tuple[str, ...]) -> Agent:
         timeout_seconds=settings.run_timeout_seconds,
         history_max_tokens=settings.history_max_tokens,
         description="The service's agent.",
+        guarding=Guarding(settings.guard_input),
+        approving=Approving(settings.approve_risk),
+        when_tainted=settings.when_tainted,
         cache=Caching(
             settings.answer_cache,
             settings.answer_cache_public,

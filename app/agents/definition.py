@@ -5,6 +5,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from app.tools.tool import Risk, WhenTainted
+
 
 class RunLimits(Struct, frozen=True):
     """What ends a run before its answer does."""
@@ -60,6 +62,31 @@ class Caching(Struct, frozen=True):
 
 UNCACHED = Caching()
 
+InputGuarding = Literal["block", "flag", "off"]
+"""What becomes of input that a rule finds unsafe."""
+
+
+class Guarding(Struct, frozen=True):
+    """How what comes in is checked."""
+
+    input: InputGuarding = "block"
+    judge: bool = True
+    """Whether GUARD_MODEL, where it is set, judges it too."""
+
+
+class Approving(Struct, frozen=True):
+    """Which calls of tools a person approves, and who may."""
+
+    risk: Risk | Literal["never"] = "high"
+    """From this risk of a tool on, each call."""
+    tools: frozenset[str] = frozenset()
+    """And each call of these."""
+    requester: bool = False
+    """Whether whoever asked for the run may approve its calls."""
+
+
+GUARDED, APPROVED = Guarding(), Approving()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Agent:
@@ -84,3 +111,7 @@ class Agent:
     resumable: bool = False
     """Whether its streams can be resumed, unless a request says otherwise."""
     on_disconnect: OnDisconnect = "cancel"
+    guarding: Guarding = GUARDED
+    approving: Approving = APPROVED
+    when_tainted: WhenTainted = "approve"
+    """Of tools that do more than read, and do not say so themselves."""

@@ -8,6 +8,7 @@ from msgspec import Struct
 from app.errors import AppError
 from app.messages import Usage
 from app.tools.result import ToolStatus
+from app.tools.tool import Risk
 
 FinishReason = Literal["stop", "max_tokens", "max_iterations", "max_cost", "refusal", "content_filter"]
 
@@ -127,6 +128,33 @@ class UsageReported(Struct, frozen=True):
     iteration: int = 1
 
 
+class ApprovalRequired(Struct, frozen=True):
+    """A tool is not called before a person has approved it. `reason` is why: `risk`, `rule`, `tainted`,
+    `unknown_outcome`."""
+
+    name: ClassVar[str] = "approval.required"
+    approval_id: str
+    call_id: str
+    tool: str
+    arguments: Mapping[str, Any]
+    """Exactly those that the tool would be called with, but for secrets."""
+    risk: Risk
+    reason: str
+    detail: str
+    """For people."""
+    expires_at: float
+    """In seconds since the epoch."""
+
+
+class RunPaused(Struct, frozen=True):
+    """The run waits for decisions, and nothing works on it meanwhile. It goes on with `run.resumed`."""
+
+    name: ClassVar[str] = "run.paused"
+    run_id: str
+    approvals: tuple[str, ...]
+    """Ids of those that are waited for."""
+
+
 class RunResumed(Struct, frozen=True):
     """The process that worked on the run is gone, and another one goes on. What was sent from the event with this
     number on belongs to a model call that had no end, and does not count: it is told anew."""
@@ -153,6 +181,8 @@ Event = (
     | ToolFinished
     | ModelSwitched
     | UsageReported
+    | ApprovalRequired
+    | RunPaused
     | RunResumed
     | RunFinished
     | RunFailed

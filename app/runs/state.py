@@ -66,6 +66,8 @@ class RunState(Struct, frozen=True):
     """Of tools: they did not fit into the model's context window."""
     handed_over: bool = False
     """A tool has asked a person to take over."""
+    tainted: bool = False
+    """The run has seen content that nobody vouches for: what it does next may be that content's will."""
     reused: AnswerReused | None = None
     """The cached answer that the run ended with."""
     failed: tuple[str, ...] = ()
@@ -197,6 +199,7 @@ def _after_a_result(state: RunState, step: ToolAnswered) -> RunState:
         tool_calls=(*state.tool_calls, step.record),
         sources=tuple(dict.fromkeys((*state.sources, *step.sources))),
         handed_over=state.handed_over or step.handed_over,
+        tainted=state.tainted or step.untrusted,
     )
 
 

@@ -78,6 +78,8 @@ class ToolAnswered(Struct, frozen=True, tag=True):
     """What the tool used, such as addresses of documents."""
     handed_over: bool = False
     """The tool has asked a person to take over."""
+    untrusted: bool = False
+    """What it returned is content that nobody vouches for: the run is tainted."""
 
 
 class AnswerReused(Struct, frozen=True, tag=True):

@@ -14,6 +14,7 @@ from app.settings.models import ModelSettings
 from app.settings.process import ProcessSettings
 from app.settings.resilience import ResilienceSettings
 from app.settings.runs import RunSettings
+from app.settings.safety import SafetySettings
 from app.settings.state import StateSettings
 from app.settings.telemetry import TelemetrySettings
 from app.urls import check_proxy
@@ -22,6 +23,7 @@ from app.urls import check_proxy
 class Settings(
     ProcessSettings,
     TelemetrySettings,
+    SafetySettings,
     DurableSettings,
     RunSettings,
     LimitSettings,

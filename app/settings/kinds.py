@@ -4,6 +4,7 @@ Raise ValueErrors that repeat nothing of a value: it may be a secret.
 """
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -15,6 +16,8 @@ from app.urls import base_url
 _SERVER_PATH = re.compile(r"/+(?:v1(?:/+messages|/+chat/+completions)?|api(?:/+chat)?)$")
 _OPENAI_PATH = re.compile(r"/(?:chat/completions|completions|responses|models|embeddings)$")
 _WAYS = {"api-key", "jwt"}
+_REDACTED = {"secrets", "cards", "ibans", "national-ids", "emails", "phones"}
+_TOOL = re.compile(r"[a-zA-Z0-9_-]{1,64}\*?").fullmatch
 _DIALECTS = {"otel", "openinference", "langfuse"}
 _HOST = re.compile(r"\.?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?").fullmatch
 _DURATION = re.compile(r"-?(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+|-?\d+").fullmatch
@@ -63,6 +66,28 @@ def _check_dialects(names: tuple[str, ...]) -> tuple[str, ...]:
     if not names or not _DIALECTS.issuperset(names):
         raise ValueError("must be otel, openinference or langfuse, or several of them with commas between")
     return names
+
+
+def _check_kinds(kinds: tuple[str, ...]) -> tuple[str, ...]:
+    if kinds == ("none",):
+        return ()
+    if not kinds or not _REDACTED.issuperset(kinds):
+        raise ValueError(f"must be none, or some of {', '.join(sorted(_REDACTED))} with commas between")
+    return kinds
+
+
+def _check_tools(names: tuple[str, ...]) -> tuple[str, ...]:
+    if names == ("none",):
+        return ()
+    if not names or not all(map(_TOOL, names)):
+        raise ValueError("must be none, or names of tools (a-z, A-Z, 0-9, _ and -) with commas between")
+    return names
+
+
+def _check_paths(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    if any(not path.is_absolute() for path in paths):
+        raise ValueError("has a path that does not begin with /")
+    return paths
 
 
 def _check_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
@@ -131,6 +156,9 @@ Models = Annotated[List, AfterValidator(_check_models)]
 Ways = Annotated[List, AfterValidator(_check_ways)]
 Dialects = Annotated[List, AfterValidator(_check_dialects)]
 Hosts = Annotated[List, AfterValidator(_check_hosts)]
+Kinds = Annotated[List, AfterValidator(_check_kinds)]
+ToolNames = Annotated[List, AfterValidator(_check_tools)]
+Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_paths)]
 
 Word = Annotated[str, AfterValidator(_check_word)]
 Prompt = Annotated[str, AfterValidator(_check_prompt)]

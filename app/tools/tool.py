@@ -3,19 +3,26 @@
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, cast, get_args, overload
 
 from pydantic import PydanticUserError, TypeAdapter
 from typing_extensions import ParamSpec, TypeVar
 
 from app.tools.context import ToolContext
+from app.tools.rules.rule import ArgumentRule
 from app.tools.schema import parameters_schema
 
 Risk = Literal["low", "medium", "high"]
 Effect = Literal["read", "idempotent", "once"]
 """What a second call with the same arguments does: nothing, for the tool only reads; nothing, where the tool passes its
 context's `idempotency_key` on; or the same once more."""
+
+WhenTainted = Literal["approve", "off", "allow"]
+"""What becomes of a call in a run that has seen content that nobody vouches for."""
+
+Isolation = Literal["none", "process"]
+"""Where the function runs: in the service's event loop, or in a process of its own for each call."""
 
 P = ParamSpec("P", default=...)
 R = TypeVar("R", default=Any)
@@ -53,6 +60,16 @@ class Tool(Generic[P, R]):
     effect: Effect = "once"
     """What becomes of a call whose process died before the result was there: it is made again, or (`once`) its outcome
     counts as unknown."""
+    when_tainted: WhenTainted | None = None
+    """None: as the agent says. A tool that only reads is called all the same."""
+    trusted: bool = False
+    """What it returns is no content of others: it taints no run, and needs no fence. So are the results of pure
+    tools."""
+    secrets: bool = False
+    """It takes and returns secrets as they are, where others get and give placeholders."""
+    isolation: Isolation = "none"
+    rules: Mapping[str, ArgumentRule] = field(default_factory=dict)
+    """By parameter: what its value has to keep to, beside its schema. See rules/."""
 
     def bind(self, arguments: Mapping[str, Any], context: ToolContext) -> Coroutine[Any, Any, Any]:
         """The coroutine to await. Raises pydantic's ValidationError for arguments that do not fit the schema."""

@@ -1,0 +1,1 @@
+"""What the arguments of a tool have to keep to, beside their schema: paths, queries, programs."""
