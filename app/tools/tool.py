@@ -71,6 +71,11 @@ class Tool(Generic[P, R]):
     rules: Mapping[str, ArgumentRule] = field(default_factory=dict)
     """By parameter: what its value has to keep to, beside its schema. See rules/."""
 
+    @property
+    def untrusted(self) -> bool:
+        """What it returns is content that nobody vouches for."""
+        return not (self.pure or self.trusted)
+
     def bind(self, arguments: Mapping[str, Any], context: ToolContext) -> Coroutine[Any, Any, Any]:
         """The coroutine to await. Raises pydantic's ValidationError for arguments that do not fit the schema."""
         if self.contexts:
@@ -94,6 +99,7 @@ def tool(
     name: str | None = None,
     pure: bool = False,
     effect: Effect | None = None,
+    trusted: bool = False,
 ) -> Callable[[AsyncFunction[P, R]], Tool[P, R]]: ...
 
 
@@ -107,6 +113,7 @@ def tool(
     name: str | None = None,
     pure: bool = False,
     effect: Effect | None = None,
+    trusted: bool = False,
 ) -> Any:
     """Make a tool of an async function; the docstring is what models read about it.
 
@@ -115,6 +122,9 @@ def tool(
     unless given. `risk` says how much harm a wrong call can do. A parameter of the type ToolContext is filled
     by the service, and models are not told of it. `pure`: the result follows from the arguments alone, so that
     answers that took the tool may be cached.
+
+    `trusted`: all that it returns is its author's own, as with a clock. What other tools return may be the words of
+    others: models are given it in a fence, and from then on calls that do more than read are for a person to approve.
 
     `effect` says what a background run does with a call that its process did not survive: `read` and `idempotent`
     tools are called again, the latter with the same `ToolContext.idempotency_key`; a tool that works `once`, as all
@@ -126,8 +136,8 @@ def tool(
     Raises TypeError for whatever cannot become a tool.
     """
     if function is None:
-        return lambda f: _tool(f, name, timeout_seconds, max_output_chars, risk, pure, effect)
-    return _tool(function, name, timeout_seconds, max_output_chars, risk, pure, effect)
+        return lambda f: _tool(f, name, timeout_seconds, max_output_chars, risk, pure, effect, trusted)
+    return _tool(function, name, timeout_seconds, max_output_chars, risk, pure, effect, trusted)
 
 
 def _tool(
@@ -138,6 +148,7 @@ def _tool(
     risk: Risk,
     pure: bool,
     effect: Effect | None,
+    trusted: bool,
 ) -> Tool:
     name = _checked_name(function, name)
     if not timeout_seconds > 0 or not max_output_chars > 0 or risk not in get_args(Risk):
@@ -163,6 +174,7 @@ def _tool(
         contexts=contexts,
         pure=pure,
         effect=effect,
+        trusted=trusted,
     )
 
 
