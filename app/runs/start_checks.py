@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from app.agents.definition import least_seconds
+from app.agents.definition import Agent, least_seconds
 from app.errors import ConfigurationError
 from app.limits.tiers import parse
 from app.messages import NANOS, UserMessage
@@ -13,8 +13,9 @@ from app.settings import Settings
 from app.tools.registry import Registry
 
 
-def check_settings(settings: Settings, models: Mapping[str, ResilientModel], tools: Registry) -> None:
-    """Raises ConfigurationError for limits that no model call fits, and limits of tools that are not there."""
+def check_settings(settings: Settings, models: Mapping[str, ResilientModel], tools: Registry, default: Agent) -> None:
+    """`tools` are all that there are. Raises ConfigurationError for limits that no model call fits, and limits of tools
+    that are not there."""
     _check_limits(settings, tools)
     _check_embedding_model(settings)
     if settings.run_timeout_seconds < (needed := least_seconds(len(models))):
@@ -22,7 +23,7 @@ def check_settings(settings: Settings, models: Mapping[str, ResilientModel], too
             f"RUN_TIMEOUT_SECONDS: is too short for the last of MODELS to be reached when the others fall silent; set "
             f"{needed:g} or more"
         )
-    offered = toolset(tools)
+    offered = toolset(tools.subset(default.tools))
     read = most_input_tokens(offered.told(settings.system_prompt), [UserMessage("?")], offered.most_tokens)
     for ref, model in models.items():
         tokens, nanos = most_of_output(model.dearest, read, 1)

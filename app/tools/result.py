@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from app.errors import AppError
 from app.tools.context import HandOver
 from app.tools.output import cut, render
+from app.tools.rules.rule import ArgumentRefused
 from app.tools.tool import Tool, ToolError
 
 MAX_MESSAGE_CHARS = 2_000
@@ -57,7 +58,10 @@ class ToolResult(Struct, frozen=True):
 
 
 def returned(tool: Tool, value: Any) -> ToolResult:
-    """The result of a tool that returned. Raises ValueError or TypeError for what has no JSON form."""
+    """The result of a tool that returned; of one that ran elsewhere, that is its result. Raises ValueError or TypeError
+    for what has no JSON form."""
+    if type(value) is ToolResult:
+        return value
     output = render(value, tool.max_output_chars)
     return ToolResult("ok", output.text, output.result, untrusted=tool.untrusted)
 
@@ -109,6 +113,11 @@ def invalid_arguments(tool: Tool, error: ValidationError) -> ToolResult:
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     lines = [f"- {_name(each['loc']) or 'arguments'}: {each['msg']}" for each in problems[:MAX_PROBLEMS]]
     return _invalid(tool, lines, len(problems))
+
+
+def refused_argument(tool: Tool, error: ArgumentRefused) -> ToolResult:
+    message = f"Arguments that {tool.name} may not be called with:\n- {_message(error)}"
+    return ToolResult("error", message, fault="argument_rule")
 
 
 def _invalid(tool: Tool, lines: list[str], total: int) -> ToolResult:
