@@ -16,6 +16,7 @@ from app.api.json_answer import json_answer
 from app.api.lifecycle import Lifecycle
 from app.api.requests import ToolArguments
 from app.api.schemas import ToolAnswer, ToolDescription
+from app.audit.audit import NO_AUDIT, Audit
 from app.ids import new_id
 from app.limits.limiter import TOOLS, Limiter
 from app.messages import ToolCall
@@ -27,7 +28,9 @@ from app.tools.registry import Registry
 TOOL_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503)
 
 
-def routes(api: Api, tools: Registry, limiter: Limiter, lifecycle: Lifecycle, tracing: Tracing) -> None:
+def routes(
+    api: Api, tools: Registry, limiter: Limiter, lifecycle: Lifecycle, tracing: Tracing, audit: Audit = NO_AUDIT
+) -> None:
     read = Body(ToolArguments).read
     listing = msgspec.json.encode(
         [ToolDescription(tool.name, tool.description, dict(tool.parameters), tool.risk) for tool in tools.values()]
@@ -58,7 +61,7 @@ def routes(api: Api, tools: Registry, limiter: Limiter, lifecycle: Lifecycle, tr
 
         call = ToolCall(new_id(), name, body.root)
         context = ToolContext(principal, run_id=call.id)
-        calling = tool_calls.call_tool(known, context, call, slot=slot, tracing=tracing)
+        calling = tool_calls.call_tool(known, context, call, slot=slot, tracing=tracing, audit=audit)
         result = await cancel_on_disconnect(calling, request, lifecycle)
         answer = ToolAnswer(result.status == "ok", result.result, result.error)
         return json_answer(answer, headers)

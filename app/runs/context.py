@@ -12,6 +12,7 @@ from opentelemetry.trace import INVALID_SPAN, Link, Span
 
 from app.access.principal import Principal
 from app.agents.definition import Agent, RunLimits
+from app.audit.audit import NO_AUDIT, Audit
 from app.errors import AppError
 from app.limits.limiter import Limiter
 from app.limits.reservation import Reservation
@@ -56,6 +57,7 @@ class Services:
     """None: SIMILAR_ANSWERS is `never`."""
     router: "Router | None" = None
     """None: MODEL_TIERS is not set."""
+    audit: Audit = NO_AUDIT
 
 
 @dataclass(frozen=True, slots=True)
