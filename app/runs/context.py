@@ -37,8 +37,10 @@ from app.telemetry.traces import Tracing
 if TYPE_CHECKING:
     from app.models.router import Router
     from app.models.tiers import Tier
+    from app.redaction.redactor import Redactor
     from app.runs.journal import Journal
     from app.runs.similar import SimilarQuestions
+    from app.safety.verdict import InputGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,10 @@ class Services:
     """None: SIMILAR_ANSWERS is `never`."""
     router: "Router | None" = None
     """None: MODEL_TIERS is not set."""
+    redactor: "Redactor | None" = None
+    """None: REDACT is `none`."""
+    guard: "InputGuard | None" = None
+    """None: no agent has its input checked."""
     audit: Audit = NO_AUDIT
 
 
