@@ -70,7 +70,7 @@ from app.state.redis import connect
 from app.state.sessions import Sessions
 from app.state.subscription import subscription
 from app.telemetry import event_loop, traces
-from app.telemetry.known_series import start_at_zero
+from app.telemetry.known_series import rules_at_zero, start_at_zero
 from app.telemetry.prober import Prober
 from app.telemetry.scrubbing import keep_secrets_of
 from app.tools import registry as tool_registry
@@ -104,6 +104,12 @@ class Parts:
         known = self.models if router is None else [*self.models, AUTO]
         self.agents = Agents(settings, known, tuple(self.registry), self.audit)
         check_settings(settings, self.models, self.registry, self.agents[DEFAULT])
+        self.guard = None
+        if any(agent.guarding.input != "off" for agent in self.agents.values()):
+            from app.safety.input_guard import build_input_guard
+
+            self.guard = build_input_guard(settings)
+            rules_at_zero(self.guard.ids)
         self.similar = None
         if settings.similar_answers != "never":
             from app.runs.similar import build_similar
@@ -120,6 +126,7 @@ class Parts:
                 self.marks,
                 self.similar,
                 router,
+                guard=self.guard,
                 audit=self.audit,
             ),
             agents=self.agents,

@@ -14,6 +14,7 @@ from app.api.lifecycle import Lifecycle
 from app.api.openapi import json_response
 from app.api.schemas import Checks, Health, ModelHealth, ModelRest, Status
 from app.durable.durability import Durability
+from app.telemetry.guard_errors import failing_guards
 from app.telemetry.prober import Prober
 
 
@@ -60,12 +61,16 @@ def routes(api: Api, lifecycle: Lifecycle, prober: Prober, gated: Mapping[str, G
     async def health() -> Response:
         """From the last background probes; always 200, for people and dashboards, not for the kubelet."""
         models = {ref: model_health(seen, gated.get(ref)) for ref, seen in prober.models().items()}
+        failing = tuple(failing_guards())
+        up = prober.all_up and all(map(_is_callable, models.values()))
         return json_answer(
             Health(
-                "ok" if prober.all_up and all(map(_is_callable, models.values())) else "degraded",
+                "ok" if up and not failing else "degraded",
                 __version__,
                 round(time.monotonic() - lifecycle.started_at, 1),
                 Checks("ok", prober.redis(), models, durability.status, prober.redis_reason()),
+                "failing" if failing else "ok",
+                failing,
             )
         )
 

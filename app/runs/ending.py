@@ -9,12 +9,14 @@ from msgspec.structs import asdict
 from app.errors import (
     AppError,
     BudgetExceeded,
+    GuardUnavailable,
     InternalError,
     InvalidRequest,
     LimitsUnavailable,
     RateLimited,
     ShuttingDown,
     StateUnavailable,
+    UnsafeInput,
 )
 from app.messages import Message
 from app.runs.answering import answer_of
@@ -31,6 +33,8 @@ from app.telemetry.failing import fail
 from app.telemetry.logs import log
 
 _REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
+_UNCHECKED = (UnsafeInput, GuardUnavailable)
+"""Of runs that end so nothing is kept."""
 _LATER_SECONDS = 5.0  # after which a run that had no place is tried again
 
 

@@ -25,6 +25,7 @@ from app.runs.estimates import (
     most_of_run,
 )
 from app.runs.feed import Feed
+from app.runs.guarding import check_input
 from app.runs.handle import RunHandle
 from app.runs.journal import Earlier, Journal
 from app.runs.memory import Memory
@@ -88,6 +89,10 @@ class Runner:
     def check(self, principal: Principal, request: RunRequest) -> Agent:
         """The agent of a run that is to begin later. Raises as `start` does."""
         return self._resolve(principal, request)[0]
+
+    def check_input(self, principal: Principal, agent: Agent, request: RunRequest) -> None:
+        """Of a run that is to begin later. Raises UnsafeInput, GuardUnavailable."""
+        check_input(self._services, principal, agent, request)
 
     def take_up(
         self,

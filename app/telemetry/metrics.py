@@ -40,6 +40,11 @@ RUN_RESUMPTIONS = Counter(
     ["agent", "reason"],
 )
 DEAD_RUNS = Counter("agent_dead_runs", "Background runs that were given up since their workers died", ["agent"])
+GUARD_VERDICTS = Counter(
+    "agent_guard_verdicts",
+    "Runs whose input met a rule; `block`: they were refused, `flag`: only noted",
+    ["rule", "verdict"],
+)
 GUARD_ERRORS = Counter("guard_errors", "Guards that broke; nothing went on without their verdict", ["guard", "reason"])
 AUDIT_ENTRIES = Counter("agent_audit_entries", "Entries of the audit record", ["action", "decision"])
 AUDIT_DROPPED = Counter("agent_audit_dropped", "Entries of the audit record that only the log has: the store was away")
