@@ -105,7 +105,7 @@ class Parts:
         self.agents = Agents(settings, known, tuple(self.registry), self.audit)
         check_settings(settings, self.models, self.registry, self.agents[DEFAULT])
         self.guard = None
-        if any(agent.guarding.input != "off" for agent in self.agents.values()):
+        if settings.guard_input != "off" or settings.agents_dir is not None:  # whose files may ask for it
             from app.safety.input_guard import build_input_guard
 
             self.guard = build_input_guard(settings)

@@ -5,15 +5,14 @@ from collections.abc import Iterator
 from app.access.principal import Principal
 from app.agents.definition import Agent
 from app.audit.entry import Entry
-from app.errors import GuardUnavailable, UnsafeInput
+from app.errors import UnsafeInput
 from app.messages import ToolMessage
 from app.runs.context import Services
 from app.runs.request import RunRequest
-from app.safety.verdict import ALLOWED, Source, Verdict
+from app.safety.verdict import ALLOWED, InputGuard, Source, Verdict
 from app.telemetry import metrics
 from app.telemetry.context import current
 from app.telemetry.exemplars import exemplar
-from app.telemetry.guard_errors import guard_failed
 from app.telemetry.logs import log
 
 
@@ -22,12 +21,9 @@ def check_input(
 ) -> Verdict:
     """The verdict on what the caller has written: the message, what was said before by their word, and their system
     prompt. Raises UnsafeInput, and GuardUnavailable where there is no verdict."""
-    if agent.guarding.input == "off":
-        return ALLOWED
     guard = services.guard
-    if guard is None:  # an agent's file turned it on after the start
-        guard_failed("input", "not_built")
-        raise GuardUnavailable
+    if guard is None or agent.guarding.input == "off":
+        return ALLOWED
     decided = ALLOWED
     for text, source in _texts(request):
         verdict = guard.check(text, source)
@@ -39,7 +35,7 @@ def check_input(
     if decided is ALLOWED:
         return ALLOWED
     refused = decided.kind == "block" and agent.guarding.input == "block"
-    _note(services, principal, agent, decided, run_id, refused=refused)
+    _note(services, guard, principal, agent, decided, run_id, refused=refused)
     if refused:
         raise UnsafeInput(decided.category)
     return Verdict("flag", decided.rule, decided.category)
@@ -55,7 +51,14 @@ def _texts(request: RunRequest) -> Iterator[tuple[str, Source]]:
 
 
 def _note(
-    services: Services, principal: Principal, agent: Agent, verdict: Verdict, run_id: str, *, refused: bool
+    services: Services,
+    guard: InputGuard,
+    principal: Principal,
+    agent: Agent,
+    verdict: Verdict,
+    run_id: str,
+    *,
+    refused: bool,
 ) -> None:
     """Counted, logged and put on record; nothing of the text is."""
     kind = "block" if refused else "flag"
@@ -71,7 +74,7 @@ def _note(
             principal.address,
             on=agent.name,
             why=verdict.rule,
-            policy=services.guard.policy if services.guard is not None else "",
+            policy=guard.policy,
             run_id=run_id,
             request_id=current.get().request_id or "",
         )
