@@ -29,7 +29,6 @@ from app.tools.result import (
     returned,
     timed_out,
     unknown_arguments,
-    unknown_outcome,
     unknown_tool,
 )
 from app.tools.tool import Tool
@@ -70,10 +69,8 @@ async def call_tool(
     return result if result.cause is None else replace(result, cause=None)
 
 
-def lost_call(call: ToolCall) -> ToolResult:
-    """The result of a call that another process began and did not survive, and that is not made again. It is counted
-    and logged like any other."""
-    result = unknown_outcome()
+def not_made(call: ToolCall, result: ToolResult) -> ToolResult:
+    """The result of a call of a tool there is, which is not made. It is counted and logged like any other."""
     _report(call.name, call.name, result, INVALID_SPAN)
     return result
 
