@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.audit.entry import Entry
+from app.access.on_record import entry_of
+from app.audit.canonical import fingerprint
 from app.ids import new_id
 from app.runs.context import RunContext
 from app.runs.ending import conclude_pause
@@ -12,7 +13,7 @@ from app.runs.handle import RunHandle
 from app.runs.permits import Ask
 from app.runs.report import report_of
 from app.runs.steps import ApprovalAsked, AskedCall
-from app.safety.binding import arguments_hash, binding_of
+from app.safety.binding import binding_of
 from app.telemetry.context import current
 from app.telemetry.logs import log
 
@@ -84,17 +85,15 @@ def _tell(run: RunContext, one: Ask, asked: AskedCall) -> None:
         tool=asked.tool,
         reason=asked.reason,
     )
-    entry = Entry(
+    entry = entry_of(
+        run.principal,
         "approval",
         "asked",
-        user,
-        run.principal.team or "",
-        run.principal.address,
-        f"{asked.tool} {asked.approval_id}",
-        asked.reason,
-        asked.policy,
-        run_id,
-        current.get().request_id,
-        arguments_hash(one.call.arguments),
+        on=f"{asked.tool} {asked.approval_id}",
+        why=asked.reason,
+        policy=asked.policy,
+        run_id=run_id,
+        request_id=current.get().request_id,
+        arguments=fingerprint(one.call.arguments),
     )
     run.services.audit.note(entry)

@@ -10,9 +10,10 @@ from app.messages import ToolCall
 from app.runs.state import Awaited, RunState
 from app.safety.binding import binding_of, definition_of
 from app.safety.policy import Allowed, NeedsApproval, Off, Reason, decide, policy_of
-from app.tools.fitting import asks, misfit
+from app.tools.fitting import misfit
 from app.tools.registry import Registry
 from app.tools.result import ToolResult, denied, needs_approval, off, unknown_outcome
+from app.tools.rules.rule import why_asked
 from app.tools.tool import Risk, Tool, WhenTainted
 
 
@@ -71,7 +72,7 @@ class Permits(Struct, frozen=True):
         return self._undecided(state, call, tool)
 
     def _undecided(self, state: RunState, call: ToolCall, tool: Tool) -> Permit:
-        why = asks(tool, call.arguments) if tool.rules else None
+        why = why_asked(tool.rules, call.arguments) if tool.rules else None
         match decide(tool, self.approving, self.when_tainted, tainted=state.tainted, asks=why):
             case Allowed():
                 return MAKE

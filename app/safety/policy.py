@@ -67,10 +67,11 @@ def decide(
     return ALLOWED
 
 
-def may_ask(tools: Iterable[Tool], approving: Approving, when_tainted: WhenTainted) -> bool:
-    """Whether a run with these tools can come to a call that a person decides on."""
+def may_ask(tools: Iterable[Tool], approving: Approving, when_tainted: WhenTainted, *, tainted: bool = False) -> bool:
+    """Whether a run with these tools can come to a call that a person decides on. `tainted`: it may be so from its
+    begin."""
     known = list(tools)
-    tainting = any(not (tool.pure or tool.trusted) for tool in known)
+    tainting = tainted or any(tool.untrusted for tool in known)
     return any(
         tool.name in approving.tools
         or any(isinstance(rule, AskingRule) for rule in tool.rules.values())

@@ -49,6 +49,11 @@ APPROVALS = Counter(
     ["outcome"],
 )
 APPROVALS_WAITING = Gauge("agent_approvals_waiting", "Calls of tools that wait for a person's decision, in the store")
+AUDIT_ENTRIES = Counter("agent_audit_entries", "Entries of the audit record", ["action", "decision"])
+AUDIT_DROPPED = Counter("agent_audit_dropped", "Entries of the audit record that only the log has: the store was away")
+AUDIT_HEAD_TIME = Gauge(
+    "agent_audit_head_timestamp_seconds", "Time of the last signed head of the audit record; 0: nothing is on record"
+)
 RUN_LATENCY = Histogram(
     "agent_run_latency_seconds", "Time of a run that was let in, however it ended", ["agent"], buckets=LATENCY_BUCKETS
 )

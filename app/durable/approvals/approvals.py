@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
+from app.access.on_record import entry_of
 from app.access.principal import Principal
 from app.audit.audit import NO_AUDIT, Audit
+from app.audit.canonical import fingerprint
 from app.audit.entry import Decision as Recorded
 from app.audit.entry import Entry
 from app.durable import keys, scripts
@@ -19,7 +21,7 @@ from app.durable.callers import owner_of
 from app.durable.replies import cursor_of, fields_of, texts
 from app.errors import ApprovalChanged, ApprovalOver, Forbidden, NotFound
 from app.runs.steps import Step
-from app.safety.binding import arguments_hash, binding_of
+from app.safety.binding import binding_of
 from app.settings import Settings
 from app.state.store import Script, Store
 from app.telemetry import metrics
@@ -78,7 +80,7 @@ class Approvals:
                 raise ApprovalOver(approval_id, approval.status)
             steps = await self._steps(approval)
             word = _WORDS[decision]
-            await self._audit.write(self._entry(principal, approval, word, comment))
+            await self._audit.write(self._entry(principal, approval, word, approval.reason))
             seen = (kept[b"binding"], kept[b"asked"], steps)
             reply = await self._decide(
                 (keys.approval_key(approval_id),),
@@ -138,18 +140,16 @@ class Approvals:
         return arguments if self._redactor is None else self._redactor.value(arguments)
 
     def _entry(self, principal: Principal, approval: Approval, decision: Recorded, why: str) -> Entry:
-        return Entry(
+        return entry_of(
+            principal,
             "approval",
             decision,
-            user=principal.user,
-            team=principal.team or "",
-            address=principal.address,
             on=f"{approval.tool} {approval.approval_id}",
-            why=why if decision == "refused" else approval.reason,
+            why=why,
             policy=approval.policy,
             run_id=approval.run_id,
             request_id=current.get().request_id,
-            arguments=arguments_hash(approval.arguments),
+            arguments=fingerprint(approval.arguments),
         )
 
 
