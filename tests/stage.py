@@ -6,6 +6,7 @@ from typing import Any
 
 from app.access.principal import Principal
 from app.agents.catalog import DEFAULT, default_agent
+from app.audit.audit import NO_AUDIT, Audit
 from app.limits.limiter import Limiter
 from app.messages import Turn
 from app.models.prices import FREE, Price
@@ -41,6 +42,7 @@ class Stage:
         tracing: Tracing | None = None,
         agents: Mapping[str, Mapping[str, Any]] = {},
         pipeline: Pipeline = execute,
+        audit: Audit = NO_AUDIT,
         bounds: Bounds = Bounds(ttl_seconds=60, max_turns=100),  # noqa: B008 - immutable
         **settings: Any,
     ) -> None:
@@ -64,6 +66,7 @@ class Stage:
                 tracing,
                 Flights(self.answers),
                 router=build_router(self.settings, self.models),
+                audit=audit,
             ),
             agents={
                 DEFAULT: dataclasses.replace(default, system_prompt="Be brief."),
