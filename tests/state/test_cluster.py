@@ -33,7 +33,7 @@ from app.state.sessions import Sessions
 from app.state.similar_answers import AnsweredQuestion, SimilarAnswers
 from app.state.store import Argument, Script, Store, unavailable
 from tests import redis_server as redis
-from tests.durable.people import called, encode, waiting_approval
+from tests.durable.approvals.people import called, encode, waiting_approval
 from tests.durable.stage import events, new_run, steps
 from tests.redis_server import RedisServer
 from tests.service import Service

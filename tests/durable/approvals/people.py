@@ -1,5 +1,6 @@
 """People who decide on calls of tools."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from app.errors import StateUnavailable
 from app.messages import AssistantMessage, ToolCall
 from app.runs.steps import ToolsCalled
 from app.safety.binding import binding_of
+from app.state.redis import connect
 from app.state.store import Store
 from tests.durable.stage import CALLER, OWNER, brief
 
@@ -104,3 +106,14 @@ class People:
         steps = await self.store.call("LRANGE", steps_key(run_id), 0, -1)
         at = max(at for at, step in enumerate(steps) if before in step)
         await self.store.call("LSET", steps_key(run_id), at, steps[at].replace(before, after))
+
+
+async def deny_all(redis_url: str) -> None:
+    """Somebody who denies whatever is asked, until cancelled: what may have been done is not done again."""
+    store = connect(redis_url)
+    try:
+        while True:
+            await People(store).decide("deny")
+            await asyncio.sleep(0.2)
+    finally:
+        await store.aclose()
