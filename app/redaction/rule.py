@@ -44,6 +44,12 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     """Words (lower case) of which one has to stand in the 64 bytes before it."""
     opening: str | None = None
     """Pattern of the beginning of one that may be longer than 256 characters, if `pattern` does not match that."""
+    unclosed: str | None = None
+    """Pattern of what has come so far of one with several words, up to the end of the text: all from there on, or from
+    its capturing group on, waits for the rest."""
+    until: str | None = None
+    """Pattern of where one ends that begins as `pattern` says, however long it is; it ends with the text, if that does
+    not come."""
 
 
 def joined(example: Example) -> str:
