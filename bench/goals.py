@@ -14,6 +14,7 @@ from bench.targets import (
     LITELLM,
     RESILIENT,
     RESUMABLE,
+    UNGUARDED,
     UNLIMITED,
     UNRESILIENT,
     UNWATCHED,
@@ -28,10 +29,12 @@ _ON_TO_OFF = (
     ("the answer cache", CACHED, AGENT_API, 0.92),
     ("telemetry", AGENT_API, UNWATCHED, 0.8),
     ("idle workers", AGENT_API, WORKERLESS, 0.97),
+    ("guards and redaction", AGENT_API, UNGUARDED, 0.9),
 )
 _P99_TO_P50 = 3
 _TOKEN_MICROSECONDS = {"stream": 20, "paced": 80}
 _RESUMABLE_MICROSECONDS = 3  # a token more
+_REDACTION_MICROSECONDS = 5  # a token more
 _HELD_MEGABYTES = 50
 _IDLE_MEGABYTES = 110
 
@@ -64,6 +67,15 @@ def judge(outcome: Outcome) -> Iterator[Goal]:
         if cell.kind == "stream" and plain and kept:
             yield _at_most(
                 f"CPU a token of resumable streams, more, {cell}", kept - plain, _RESUMABLE_MICROSECONDS, "{:.1f} µs"
+            )
+    for cell in outcome.cells:
+        with_, without = (outcome.median_of(target, cell, cpu_per_token) for target in (AGENT_API, UNGUARDED))
+        if cell.kind == "stream" and with_ and without:
+            yield _at_most(
+                f"CPU a token of guards and redaction, more, {cell}",
+                with_ - without,
+                _REDACTION_MICROSECONDS,
+                "{:.1f} µs",
             )
     if memory := outcome.memory.get(AGENT_API):
         more = (memory.held_bytes - memory.idle_bytes) / 1e6

@@ -22,6 +22,7 @@ CACHED = "agent-api-cache"
 UNWATCHED = "agent-api-no-telemetry"
 RESUMABLE = "agent-api-resumable"
 WORKERLESS = "agent-api-no-workers"
+UNGUARDED = "agent-api-no-safety"
 AIOHTTP = "floor-aiohttp"
 HTTPX = "floor-httpx"
 LITELLM = "litellm"
@@ -36,6 +37,7 @@ NAMES = (
     UNWATCHED,
     RESUMABLE,
     WORKERLESS,
+    UNGUARDED,
     AIOHTTP,
     HTTPX,
     LITELLM,
@@ -123,6 +125,7 @@ _SETTINGS: dict[str, dict[str, str]] = {
     UNWATCHED: {"OTEL_EXPORTER_OTLP_ENDPOINT": "", "LOG_LEVEL": "error"},  # metrics cannot be switched off
     RESUMABLE: {},  # its streams ask to be kept
     WORKERLESS: {"WORKERS": "0"},
+    UNGUARDED: {"GUARD_INPUT": "off", "REDACT": "none", "AUDIT": "false"},
 }
 _FIRST_MODEL = (RESILIENT, UNRESILIENT)  # asked for no model by its name: such a request has no other to fall back to
 

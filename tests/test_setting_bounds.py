@@ -79,6 +79,16 @@ NUMBERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "TRACE_DEAR_USD": ("0", "10000", ("-1", "10001")),
     "FEEDBACK_DAYS": ("0", "400", ("-1", "401")),
     "HISTORY_MAX_TOKENS": ("0", "100000000", ("-1", "100000001")),
+    "GUARD_MODEL_SECONDS": ("0.05", "60", ("0", "61")),
+    "APPROVAL_SECONDS": ("1", "604800", ("0", "604801")),
+    "HTTP_GET_BYTES": ("1024", str(2**30), ("1023", str(2**30 + 1))),
+    "HTTP_GET_SECONDS": ("0.1", "86400", ("1e-9", "0", "86401")),
+    "SQL_QUERY_ROWS": ("1", "100000", ("0", "100001")),
+    "SQL_QUERY_SECONDS": ("0.1", "86400", ("1e-9", "0", "86401")),
+    "TOOL_PROCESS_BYTES": (str(2**26), str(2**36), (str(2**26 - 1), str(2**36 + 1))),
+    "TOOL_PROCESS_CPU_SECONDS": ("1", "3600", ("0", "3601")),
+    "AUDIT_DAYS": ("1", "3650", ("0", "3651")),
+    "AUDIT_HEAD_SECONDS": ("1", "3600", ("0", "3601")),
 }
 """The smallest value, the largest, and some beyond them."""
 
@@ -118,6 +128,16 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "TRACE_LATE": (" ", "some"),
     "TRACE_DIALECTS": (" ", ",", "zipkin", "otel,OTEL"),
     "TRACE_HOSTS": ("a b", "https://a.example", "a.example:80", "*"),
+    "GUARD_INPUT": (" ", "Block"),
+    "GUARD_MODEL_REQUIRED": (" ", "maybe"),
+    "REDACT": (" ", "none,secrets", "passports"),
+    "TOOLS": (" ", "none,clock", "a b", "*a"),
+    "WHEN_TAINTED": (" ", "ask"),
+    "APPROVE_RISK": (" ", "some"),
+    "HTTP_GET_HOSTS": ("a b", "https://a.example", "a.example:80", "*"),
+    "READ_FILE_ROOTS": ("data", "/data,data"),
+    "MCP_STDIO": (" ", "maybe"),
+    "AUDIT": (" ", "maybe"),
 }
 """Values that the settings themselves refuse."""
 
@@ -149,6 +169,14 @@ LATER: dict[str, tuple[str, ...]] = {
     "AGENTS_DIR": ("/nowhere", "/dev/null"),
     "RUN_QUEUE_URL": ("redis://valkey:0", "postgresql://postgres:port/runs", "postgresql://a b/runs"),
     "WEBHOOK_SECRETS_DIR": ("/nowhere", "/dev/null"),
+    "GUARD_RULES_DIR": ("/nowhere", "/dev/null"),
+    "GUARD_MODEL": (" ", "x", "ollama/"),
+    "REDACTION_RULES_DIR": ("/nowhere", "/dev/null"),
+    "TOOLS": ("no_such_tool", "read_file", "sql_query"),
+    "READ_FILE_ROOTS": ("/nowhere", "/dev/null"),
+    "SQL_QUERY_URL": (" ", "mysql://a/b", "postgresql://a:port/b", "sqlite:////nowhere/x.db"),
+    "MCP_SERVERS_FILE": ("/nowhere", "/dev/null", "/dev/zero"),
+    "AUDIT_KEY_FILE": ("/nowhere", "/dev/null", "/dev/zero"),
 }
 """Values that are refused when the service is built with them."""
 

@@ -12,6 +12,7 @@ from opentelemetry.trace import INVALID_SPAN, Link, Span
 
 from app.access.principal import Principal
 from app.agents.definition import Agent, RunLimits
+from app.audit.audit import NO_AUDIT, Audit
 from app.errors import AppError
 from app.limits.limiter import Limiter
 from app.limits.reservation import Reservation
@@ -36,8 +37,10 @@ from app.telemetry.traces import Tracing
 if TYPE_CHECKING:
     from app.models.router import Router
     from app.models.tiers import Tier
+    from app.redaction.redactor import Redactor
     from app.runs.journal import Journal
     from app.runs.similar import SimilarQuestions
+    from app.safety.verdict import InputGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ class Services:
     """None: SIMILAR_ANSWERS is `never`."""
     router: "Router | None" = None
     """None: MODEL_TIERS is not set."""
+    redactor: "Redactor | None" = None
+    """None: REDACT is `none`."""
+    guard: "InputGuard | None" = None
+    """None: no agent has its input checked."""
+    audit: Audit = NO_AUDIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def _check_kinds(kinds: tuple[str, ...]) -> tuple[str, ...]:
 def _check_tools(names: tuple[str, ...]) -> tuple[str, ...]:
     if names == ("none",):
         return ()
-    if not names or not all(map(_TOOL, names)):
+    if not names or "none" in names or not all(map(_TOOL, names)):
         raise ValueError("must be none, or names of tools (a-z, A-Z, 0-9, _ and -) with commas between")
     return names
 

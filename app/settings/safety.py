@@ -19,7 +19,6 @@ class SafetySettings(BaseModel):
     )
     guard_model: str | None = Field(
         None,
-        min_length=1,
         description="Reference of a model that judges input, such as `ollama/llama-guard3:1b`, beside the model call; "
         "unset: none does",
     )
@@ -73,7 +72,7 @@ class SafetySettings(BaseModel):
     mcp_servers_file: Path | None = Field(
         None, description="File that names the MCP servers whose tools agents may have. See docs/mcp.md"
     )
-    mcp_stdio: bool = Field(False, description="Whether that file may name programs to start (stdio), too")
+    mcp_stdio: bool = Field(False, description="Whether MCP_SERVERS_FILE may name programs to start (stdio), too")
     tool_process_bytes: int = Field(
         536_870_912, ge=67_108_864, le=64 * GIB, description='Maximum memory of a tool with `isolation="process"`'
     )

@@ -56,6 +56,10 @@ OTHER: dict[str, Any] = {
     "trace_dialects": ["otel", "openinference"],
     "trace_hosts": ["tools.example", ".internal"],
     "webhook_hosts": ["hooks.example", ".internal"],
+    "http_get_hosts": ["docs.example", ".internal"],
+    "redact": ["secrets", "emails"],
+    "tools": ["clock", "files__*"],
+    "read_file_roots": ["/data", "/srv/docs"],
 }
 
 
@@ -92,6 +96,8 @@ def test_a_plain_setting_arrives(render: Render, name: str) -> None:
     found = getattr(settings, name)
     if isinstance(wanted, dict):
         found = json.loads(found)
+    if name == "read_file_roots":
+        found = tuple(map(str, found))
     assert found == (tuple(wanted) if isinstance(wanted, list) else wanted)
     assert found != Settings.model_fields[name].get_default()
 
@@ -143,6 +149,7 @@ def test_each_composed_setting_is_set_by_some_value(render: Render) -> None:
         EVERYTHING,
         EVERY_NAME,
         {name: WORKER[name] for name in ("redis", "runQueue", "webhooks")},
+        {name: WORKER[name] for name in ("guardRules", "redactionRules", "sqlQuery", "mcp", "auditKey")},
         {"systemPrompt": "x" * 100_000, "limits": LIMITS},
         {"agents": {"poet": {"prompt": "Answer in verse."}}},
         {

@@ -151,13 +151,43 @@ def test_the_alerts_look_at_both_kinds_of_pods(render: Render) -> None:
         assert ('service=~"agent-api(-worker)?-metrics"' in rule["expr"]) != api_alone
 
 
-def test_secrets_of_webhooks_are_a_folder_for_the_pods_group_alone(render: Render) -> None:
-    rendered = render(webhooks={"existingSecret": "hooks"})
-    [volume] = [one for one in rendered.pod()["volumes"] if one["name"] == "webhooks"]
-    assert volume["secret"] == {"secretName": "hooks", "defaultMode": 0o440}
-    [mount] = [one for one in rendered.app()["volumeMounts"] if one["name"] == "webhooks"]
-    assert mount["mountPath"] == rendered.settings()["WEBHOOK_SECRETS_DIR"]
+@pytest.mark.parametrize(
+    ("value", "name", "setting"),
+    [
+        ("webhooks", "webhooks", "WEBHOOK_SECRETS_DIR"),
+        ("mcp", "mcp", "MCP_SERVERS_FILE"),
+        ("auditKey", "audit-key", "AUDIT_KEY_FILE"),
+    ],
+)
+def test_files_with_secrets_are_a_folder_for_the_pods_group_alone(
+    render: Render, value: str, name: str, setting: str
+) -> None:
+    rendered = render(**{value: {"existingSecret": "theirs"}})
+    [volume] = [one for one in rendered.pod()["volumes"] if one["name"] == name]
+    assert (volume["secret"]["secretName"], volume["secret"]["defaultMode"]) == ("theirs", 0o440)
+    [mount] = [one for one in rendered.app()["volumeMounts"] if one["name"] == name]
+    assert rendered.settings()[setting].startswith(mount["mountPath"])
     assert mount["readOnly"]
+
+
+@pytest.mark.parametrize(
+    ("value", "setting"), [("guardRules", "GUARD_RULES_DIR"), ("redactionRules", "REDACTION_RULES_DIR")]
+)
+def test_rules_are_a_folder_of_a_config_map(render: Render, value: str, setting: str) -> None:
+    rendered = render(**{value: {"configMap": "rules"}})
+    [volume] = [one for one in rendered.pod()["volumes"] if one.get("configMap", {}).get("name") == "rules"]
+    [mount] = [one for one in rendered.app()["volumeMounts"] if one["name"] == volume["name"]]
+    assert mount["mountPath"] == rendered.settings()[setting]
+
+
+def test_ports_of_tools_are_open(render: Render) -> None:
+    rendered = render(
+        sqlQuery={"existingSecret": "reader", "port": 5433},
+        mcp={"existingSecret": "mcp", "ports": [8443]},
+        networkPolicy={"enabled": True},
+    )
+    egress = rendered.one("NetworkPolicy")["spec"]["egress"]
+    assert {5433, 8443} <= {port["port"] for rule in egress for port in rule.get("ports", ())}
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,11 @@ WORKER: dict[str, Any] = {
     **EVERYTHING,
     "runQueue": {"existingSecret": "run-queue"},
     "webhooks": {"existingSecret": "webhooks"},
+    "guardRules": {"configMap": "guard-rules"},
+    "redactionRules": {"configMap": "redaction-rules"},
+    "sqlQuery": {"existingSecret": "reader", "port": 5433},
+    "mcp": {"existingSecret": "mcp", "ports": [8443]},
+    "auditKey": {"existingSecret": "audit"},
     "worker": {
         "enabled": True,
         "concurrency": 32,

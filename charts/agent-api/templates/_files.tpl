@@ -2,6 +2,10 @@
 
 {{- define "agent-api.agentsFolder" -}}/etc/agent-api/agents{{- end }}
 {{- define "agent-api.webhooksFolder" -}}/etc/agent-api/webhooks{{- end }}
+{{- define "agent-api.guardRulesFolder" -}}/etc/agent-api/guard-rules{{- end }}
+{{- define "agent-api.redactionRulesFolder" -}}/etc/agent-api/redaction-rules{{- end }}
+{{- define "agent-api.mcpFolder" -}}/etc/agent-api/mcp{{- end }}
+{{- define "agent-api.auditKeyFolder" -}}/etc/agent-api/audit{{- end }}
 
 {{/* The ConfigMap with the agents' files; empty where there are none. */}}
 {{- define "agent-api.agentsConfigMap" -}}
@@ -23,6 +27,20 @@
 {{- end -}}
 {{- with (.Values.webhooks | default dict).existingSecret -}}
 {{- $files = append $files (dict "name" "webhooks" "folder" (include "agent-api.webhooksFolder" $) "kind" "secret" "from" . "mode" "0440") -}}
+{{- end -}}
+{{- with (.Values.mcp | default dict).existingSecret -}}
+{{- $files = append $files (dict "name" "mcp" "folder" (include "agent-api.mcpFolder" $) "kind" "secret" "from" . "mode" "0440") -}}
+{{- end -}}
+{{- with .Values.auditKey | default dict -}}
+{{- if .existingSecret -}}
+{{- $files = append $files (dict "name" "audit-key" "folder" (include "agent-api.auditKeyFolder" $) "kind" "secret" "from" .existingSecret "key" (.existingSecretKey | default "audit.pem") "mode" "0440") -}}
+{{- end -}}
+{{- end -}}
+{{- with (.Values.guardRules | default dict).configMap -}}
+{{- $files = append $files (dict "name" "guard-rules" "folder" (include "agent-api.guardRulesFolder" $) "kind" "configMap" "from" .) -}}
+{{- end -}}
+{{- with (.Values.redactionRules | default dict).configMap -}}
+{{- $files = append $files (dict "name" "redaction-rules" "folder" (include "agent-api.redactionRulesFolder" $) "kind" "configMap" "from" .) -}}
 {{- end -}}
 {{- if include "agent-api.promptFile" . -}}
 {{- $path := include "agent-api.promptFile" . -}}

@@ -57,6 +57,12 @@
 {{- if .existingSecret -}}{{- $ports = append $ports (toString (.port | default 5432)) -}}{{- end -}}
 {{- end -}}
 {{- if (.Values.webhooks | default dict).existingSecret -}}{{- $ports = append $ports "443" -}}{{- end -}}
+{{- with .Values.sqlQuery | default dict -}}
+{{- if .existingSecret -}}{{- $ports = append $ports (toString (.port | default 5432)) -}}{{- end -}}
+{{- end -}}
+{{- with .Values.mcp | default dict -}}
+{{- if .existingSecret -}}{{- range .ports -}}{{- $ports = append $ports (toString .) -}}{{- end -}}{{- end -}}
+{{- end -}}
 {{- range .Values.networkPolicy.egressPorts -}}{{- $ports = append $ports (toString .) -}}{{- end -}}
 {{- uniq $ports | join "," -}}
 {{- end }}

@@ -41,7 +41,7 @@ demo
 {{/* The variables that come from secrets, as a list in YAML: the user's own by name, else the chart's. */}}
 {{- define "agent-api.secretVariables" -}}
 {{- $variables := list -}}
-{{- range list (list "ANTHROPIC_API_KEY" .Values.anthropic .Values.anthropic.apiKey) (list "OPENAI_API_KEY" .Values.openai .Values.openai.apiKey) (list "REDIS_URL" .Values.redis .Values.redis.url) (list "RUN_QUEUE_URL" (.Values.runQueue | default dict) (.Values.runQueue | default dict).url) (list "JWT_SECRET" .Values.auth.jwt "") (list "OTEL_EXPORTER_OTLP_HEADERS" .Values.tracing "") -}}
+{{- range list (list "ANTHROPIC_API_KEY" .Values.anthropic .Values.anthropic.apiKey) (list "OPENAI_API_KEY" .Values.openai .Values.openai.apiKey) (list "REDIS_URL" .Values.redis .Values.redis.url) (list "RUN_QUEUE_URL" (.Values.runQueue | default dict) (.Values.runQueue | default dict).url) (list "SQL_QUERY_URL" (.Values.sqlQuery | default dict) "") (list "JWT_SECRET" .Values.auth.jwt "") (list "OTEL_EXPORTER_OTLP_HEADERS" .Values.tracing "") -}}
 {{- $name := index . 0 -}}{{- $from := index . 1 -}}
 {{- if or $from.existingSecret (index . 2) -}}
 {{- $reference := ternary (dict "name" $from.existingSecret "key" ($from.existingSecretKey | default $name)) (dict "name" (include "agent-api.fullname" $) "key" $name) (not (empty $from.existingSecret)) -}}
@@ -83,6 +83,12 @@ demo
 {{- if include "agent-api.agentsConfigMap" . -}}{{- $_ := set $settings "AGENTS_DIR" (include "agent-api.agentsFolder" .) -}}{{- end -}}
 {{- if and (.Values.worker | default dict).enabled (kindIs "invalid" .Values.workers) -}}{{- $_ := set $settings "WORKERS" "0" -}}{{- end -}}
 {{- if (.Values.webhooks | default dict).existingSecret -}}{{- $_ := set $settings "WEBHOOK_SECRETS_DIR" (include "agent-api.webhooksFolder" .) -}}{{- end -}}
+{{- if (.Values.guardRules | default dict).configMap -}}{{- $_ := set $settings "GUARD_RULES_DIR" (include "agent-api.guardRulesFolder" .) -}}{{- end -}}
+{{- if (.Values.redactionRules | default dict).configMap -}}{{- $_ := set $settings "REDACTION_RULES_DIR" (include "agent-api.redactionRulesFolder" .) -}}{{- end -}}
+{{- if (.Values.mcp | default dict).existingSecret -}}{{- $_ := set $settings "MCP_SERVERS_FILE" (printf "%s/servers.yaml" (include "agent-api.mcpFolder" .)) -}}{{- end -}}
+{{- with .Values.auditKey | default dict -}}
+{{- if .existingSecret -}}{{- $_ := set $settings "AUDIT_KEY_FILE" (printf "%s/%s" (include "agent-api.auditKeyFolder" $) (.existingSecretKey | default "audit.pem")) -}}{{- end -}}
+{{- end -}}
 {{- if .Values.tracing.endpoint -}}
 {{- $_ := set $settings "OTEL_EXPORTER_OTLP_ENDPOINT" .Values.tracing.endpoint -}}
 {{- $_ := set $settings "OTEL_EXPORTER_OTLP_PROTOCOL" (.Values.tracing.protocol | default "grpc") -}}
