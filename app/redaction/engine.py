@@ -62,7 +62,9 @@ class RuleRedactor:
             said = self.text(f"{before}{value}")
             return said[len(before) :] if said.startswith(before) else self.text(value)
         if isinstance(value, dict):
-            return {self.text(key) if isinstance(key, str) else key: self._clean(each, key) for key, each in value.items()}
+            return {
+                self.text(key) if isinstance(key, str) else key: self._clean(each, key) for key, each in value.items()
+            }
         if isinstance(value, list | tuple):
             return type(value)([self._clean(each, name) for each in value])
         return value

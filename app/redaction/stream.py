@@ -167,8 +167,7 @@ class Filter:
 
 
 def _groups_from(window: str, start: int, left: int) -> int:
-    """Where a row of groups of digits and capitals begins that may go on; `start`, of the last word, if there is none.
-    """
+    """Where a row of groups of digits and capitals begins that may go on; `start`, of the last word, if there is none."""
     if len(window) - start > _GROUP:
         return start
     begin = len(window.rstrip(_GROUPS))
