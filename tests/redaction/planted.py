@@ -20,6 +20,7 @@ FORMATS: dict[str, str] = yaml.safe_load((Path(__file__).parent / "formats.yaml"
 """Of each rule, by its id."""
 
 _PART = re.compile(r"\{(\w+):(\d+)(?:-(\d+)|(\+))?\}|\{([^{}]+)\}")
+PLACEHOLDER = re.compile(r"\[redacted: [a-z0-9-]+\]")
 SECRET_MARKS = re.compile(r"(.*?)<(.*)>(.*)", re.DOTALL)
 
 
@@ -35,6 +36,11 @@ class Planted:
     @property
     def text(self) -> str:
         return f"{self.before}{self.secret}{self.after}"
+
+    def leaks(self, said: str) -> bool:
+        """A piece of eight of its characters is in a text that should be without it."""
+        rest = PLACEHOLDER.sub("\n", said)
+        return any(self.secret[at : at + 8] in rest for at in range(max(1, len(self.secret) - 7)))
 
 
 def planted(seed: int = 1, each: int = 1) -> Iterator[Planted]:

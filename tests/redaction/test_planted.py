@@ -35,4 +35,4 @@ def test_each_format_is_of_a_rule() -> None:
 def test_no_piece_of_a_planted_secret_is_left(redactor: RuleRedactor, one: Planted) -> None:
     said = redactor.text(f"The log says:\n{one.text}\nWhat does it mean?")
     assert "[redacted: " in said
-    assert not any(one.secret[at : at + 8] in said for at in range(len(one.secret) - 7))
+    assert not one.leaks(said)
