@@ -19,6 +19,7 @@ from app.api.schemas import ToolAnswer, ToolDescription
 from app.ids import new_id
 from app.limits.limiter import TOOLS, Limiter
 from app.messages import ToolCall
+from app.redaction.redactor import Redactor
 from app.telemetry.traces import Tracing
 from app.tools import call as tool_calls
 from app.tools.context import ToolContext
@@ -27,7 +28,14 @@ from app.tools.registry import Registry
 TOOL_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503)
 
 
-def routes(api: Api, tools: Registry, limiter: Limiter, lifecycle: Lifecycle, tracing: Tracing) -> None:
+def routes(
+    api: Api,
+    tools: Registry,
+    limiter: Limiter,
+    lifecycle: Lifecycle,
+    tracing: Tracing,
+    redactor: Redactor | None = None,
+) -> None:
     read = Body(ToolArguments).read
     listing = msgspec.json.encode(
         [ToolDescription(tool.name, tool.description, dict(tool.parameters), tool.risk) for tool in tools.values()]
@@ -58,7 +66,7 @@ def routes(api: Api, tools: Registry, limiter: Limiter, lifecycle: Lifecycle, tr
 
         call = ToolCall(new_id(), name, body.root)
         context = ToolContext(principal, run_id=call.id)
-        calling = tool_calls.call_tool(known, context, call, slot=slot, tracing=tracing)
+        calling = tool_calls.call_tool(known, context, call, slot=slot, tracing=tracing, redactor=redactor)
         result = await cancel_on_disconnect(calling, request, lifecycle)
         answer = ToolAnswer(result.status == "ok", result.result, result.error)
         return json_answer(answer, headers)

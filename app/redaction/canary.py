@@ -46,9 +46,8 @@ class Canary:
         it may be part of the prompt."""
         plain, grams = _compact(data), self._grams
         last = len(plain) - _GRAM
-        hits = [
-            at for at in range(last, max(-1, last - fresh - TELLING - 1), -_STRIDE) if plain[at : at + _GRAM] in grams
-        ]
+        looked_at = range(last, max(-1, last - fresh - TELLING - 1), -_STRIDE)
+        hits = [at for at in looked_at if plain[at : at + _GRAM] in grams]
         if not hits:
             return [], len(data)
         places = [place for place, byte in enumerate(data) if byte in _LETTERS]

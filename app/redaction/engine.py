@@ -44,11 +44,15 @@ class RuleRedactor:
             return value
         return self._clean(value) if self._scan.whole("\n".join(_lines(value))) else value
 
-    def filter(self) -> TextFilter:
-        return Filter(self._scan)
+    def filter(self, before: str = "") -> TextFilter:
+        return Filter(self._scan, before)
+
+    def holds(self, lines: bytes) -> bool:
+        return self._scan.holds(_unescaped(lines) if b"\\" in lines else lines)
 
     def _without(self, text: str, found: Sequence[Found]) -> str:
-        pieces, at = [], 0
+        pieces: list[str] = []
+        at = 0
         for each in found:
             self._scan.count(each.kind)
             pieces += (text[at : each.start], PLACEHOLDER.format(kind=each.kind))
@@ -62,12 +66,17 @@ class RuleRedactor:
             said = self.text(f"{before}{value}")
             return said[len(before) :] if said.startswith(before) else self.text(value)
         if isinstance(value, dict):
-            return {
-                self.text(key) if isinstance(key, str) else key: self._clean(each, key) for key, each in value.items()
-            }
+            return {self._clean(key): self._clean(each, str(key)) for key, each in value.items()}
         if isinstance(value, list | tuple):
             return type(value)([self._clean(each, name) for each in value])
         return value
+
+
+def _unescaped(lines: bytes) -> bytes:
+    """JSON with white space where strings have it: a word begins after it."""
+    for escape in (b"\\n", b"\\r", b"\\t"):
+        lines = lines.replace(escape, b"  ")
+    return lines.replace(b'\\"', b' "')
 
 
 def _lines(value: Any, name: str = "") -> Iterator[str]:

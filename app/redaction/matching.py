@@ -90,7 +90,7 @@ def _check_of(rule: Rule) -> Check:
 
 def compiled(rule: Rule, pattern: str) -> Any:
     """By RE2, for bytes. Raises ConfigurationError."""
-    import re2
+    import re2  # type: ignore[import-untyped]
 
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1

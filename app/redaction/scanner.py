@@ -5,7 +5,6 @@ Where only one of the two can be imported, it does both. Loaded only where somet
 
 import threading
 from collections.abc import Callable, Sequence
-from itertools import groupby
 from typing import Any
 
 from app.errors import ConfigurationError
@@ -111,7 +110,7 @@ def _compile(hyperscan: Any, database: Any, patterns: Sequence[tuple[Rule, str]]
 
 
 def _by_re2(patterns: Sequence[tuple[Rule, str]]) -> Candidates:
-    import re2
+    import re2  # type: ignore[import-untyped]
 
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1

@@ -60,6 +60,12 @@ class Scanning:
         except Exception as error:
             raise self._broken() from error
 
+    def holds(self, data: bytes) -> bool:
+        try:
+            return bool(self._scanner.find(data))
+        except Exception as error:
+            raise self._broken() from error
+
     def begun(self, text: str, left: int) -> Found | None:
         try:
             data = text.encode("utf-8", "surrogatepass")
@@ -73,7 +79,11 @@ class Scanning:
 
     def begins(self, word: str) -> bool:
         """Whether a secret may begin with these letters."""
-        return word.isupper() or word in self._beginnings or word.startswith(self._markers)
+        return word.isupper() or word in self._beginnings or self.is_marked(word)
+
+    def is_marked(self, word: str) -> bool:
+        """Whether a word begins as secrets do."""
+        return word.startswith(self._markers)
 
     def _broken(self) -> GuardUnavailable:
         self._failed()

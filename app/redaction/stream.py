@@ -23,15 +23,17 @@ _END_SEEN = 160  # characters in which the end of a secret without bounds is loo
 class Filter:
     """A TextFilter. `_window` is the text from a little before what is held on; `_left` characters of it have left."""
 
-    __slots__ = ("_begun", "_left", "_scan", "_scanned", "_start", "_until", "_window", "_word")
+    __slots__ = ("_begun", "_left", "_scan", "_scanned", "_start", "_until", "_window", "_word", "redacted")
 
-    def __init__(self, scan: Scanning) -> None:
+    def __init__(self, scan: Scanning, before: str = "") -> None:
+        """`before` has left."""
+        self.redacted = False
         self._scan = scan
-        self._window = ""
-        self._left = 0
-        self._start = 0  # of its last word
+        self._window = before[-2 * _CONTEXT :]
+        self._left = len(self._window)
+        self._start = len(self._window.rstrip(_WORD))  # of its last word
         self._scanned = 0
-        self._begun = False  # something has left
+        self._begun = bool(before)  # something has left
         self._word = False  # the rest of a word is swallowed
         self._until: Any = None  # all is swallowed until this is found
 
@@ -54,13 +56,23 @@ class Filter:
         within = len(text.rstrip(_WORD))
         return len(window) - len(text) + within if within else self._start
 
-    def end(self) -> str:
+    def end(self, *, cut: bool = False) -> str:
         window, self._window = self._window, ""
         left, self._left = self._left, 0
         if len(window) == left or self._until is not None:
             return ""
-        found, _ = self._found(window)
-        return self._shown(window, left, len(window), found)
+        found, open_from = self._found(window)
+        if not cut:
+            return self._shown(window, left, len(window), found)
+        return self._shown(window, left, max(left, min(self._sure(window, left), open_from)), found)
+
+    def _sure(self, window: str, left: int) -> int:
+        """How much of a text that was cut is no beginning of a secret."""
+        word = window[self._start :]
+        if len(word) > _FIRST and (self._scan.is_marked(word) or not word.rstrip(".,:;!?)").isalpha()):
+            return self._start
+        row = _groups_from(window, self._start, left)
+        return row if sum(map(str.isdecimal, window[row:])) > _FIRST else len(window)
 
     def _found(self, window: str) -> tuple[list[Found], int]:
         fresh, self._scanned = len(window) - self._scanned, len(window)
@@ -153,7 +165,8 @@ class Filter:
         """What leaves, with placeholders in it."""
         if not found:
             return window[left:held]
-        pieces, at = [], left
+        pieces: list[str] = []
+        at = left
         for each in found:
             if each.end <= at:
                 continue
@@ -161,13 +174,14 @@ class Filter:
                 break
             pieces += (window[at : max(at, each.start)], PLACEHOLDER.format(kind=each.kind))
             self._scan.count(each.kind)
+            self.redacted = True
             at = each.end
         pieces.append(window[at:held])
         return "".join(pieces)
 
 
 def _groups_from(window: str, start: int, left: int) -> int:
-    """Where a row of groups of digits and capitals begins that may go on; `start`, of the last word, if there is none."""
+    """Where a row of groups of digits and capitals begins that may go on; without one, `start`: of the last word."""
     if len(window) - start > _GROUP:
         return start
     begin = len(window.rstrip(_GROUPS))

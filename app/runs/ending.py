@@ -169,6 +169,7 @@ def _word_of(error: BaseException) -> str:
 
 def _interrupted(run: RunContext, error: AppError | None = None) -> list[Message]:
     """The messages of a run that failed or was cancelled; none where there was no run, or it was refused."""
+    run.break_off()
     state = run.state
     refused = state.refused or (isinstance(error, _REFUSALS) and not (state.messages or run.pieces))
     return state.interrupted("".join(run.pieces)) if run.admitted and not (run.kept or refused) else []

@@ -10,7 +10,9 @@ from msgspec.structs import replace
 from opentelemetry.trace import INVALID_SPAN, Span
 from pydantic import ValidationError
 
+from app.errors import GuardUnavailable
 from app.messages import ToolCall
+from app.redaction.redactor import Redactor
 from app.telemetry import conventions
 from app.telemetry.exemplars import exemplar
 from app.telemetry.logs import log
@@ -26,6 +28,7 @@ from app.tools.result import (
     invalid_arguments,
     malformed,
     raised,
+    refused,
     returned,
     timed_out,
     unknown_arguments,
@@ -45,13 +48,20 @@ abandoned: set[asyncio.Task[Any]] = set()
 
 
 async def call_tool(
-    tools: Registry, context: ToolContext, call: ToolCall, *, slot: Slot, tracing: Tracing
+    tools: Registry,
+    context: ToolContext,
+    call: ToolCall,
+    *,
+    slot: Slot,
+    tracing: Tracing,
+    redactor: Redactor | None = None,
 ) -> ToolResult:
     """Run the call and return what came of it, never raising because of the tool.
 
     `context` is the run's; the tool is given a copy with the call's id, its own deadline and no sources yet.
     A cancelled caller gets its CancelledError once the tool has stopped, at most GRACE_SECONDS later. A tool
-    that blocks the event loop cannot be interrupted: see `tool`.
+    that blocks the event loop cannot be interrupted: see `tool`. `redactor` takes secrets out of what the tool returns
+    or raises, unless it is one that returns secrets.
 
     Raises what `slot` raises; such a call is neither logged nor counted.
     """
@@ -61,7 +71,7 @@ async def call_tool(
             result = unknown_tool(call.name, sorted(tools))
         else:
             async with slot(tool.name):
-                result = await _timed(tool, context, call, tracing)
+                result = await _timed(tool, context, call, tracing, None if tool.secrets else redactor)
         _report("unknown" if tool is None else tool.name, call.name, result, span)
         if tracing.content and span.is_recording():
             from app.telemetry.content import of_tool  # most processes never record content
@@ -87,7 +97,9 @@ def _attributes(call: ToolCall) -> dict[str, str]:
     }
 
 
-async def _timed(tool: Tool, context: ToolContext, call: ToolCall, tracing: Tracing) -> ToolResult:
+async def _timed(
+    tool: Tool, context: ToolContext, call: ToolCall, tracing: Tracing, redactor: Redactor | None
+) -> ToolResult:
     start = time.perf_counter()
     own = ToolContext(
         context.caller,
@@ -98,7 +110,7 @@ async def _timed(tool: Tool, context: ToolContext, call: ToolCall, tracing: Trac
         iteration=context.iteration,
         arguments=call.arguments,
     )
-    result = malformed(tool) if call.malformed else await _bounded(tool, call.arguments, own)
+    result = malformed(tool) if call.malformed else await _bounded(tool, call.arguments, own, redactor)
     seconds = time.perf_counter() - start
     TOOL_LATENCY.labels(tool.name).observe(seconds, exemplar())
     sources = tuple([str(source) for source in own.sources])
@@ -106,9 +118,11 @@ async def _timed(tool: Tool, context: ToolContext, call: ToolCall, tracing: Trac
     return replace(result, latency_ms=round(seconds * 1000, 3), sources=sources, handed_over=handed_over)
 
 
-async def _bounded(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+async def _bounded(
+    tool: Tool, arguments: Mapping[str, Any], context: ToolContext, redactor: Redactor | None
+) -> ToolResult:
     # A task of its own, because a tool that swallows its cancellation would otherwise hold the run for ever.
-    task = asyncio.create_task(_run(tool, arguments, context), name=f"tool {tool.name}")
+    task = asyncio.create_task(_run(tool, arguments, context, redactor), name=f"tool {tool.name}")
     try:
         done, _ = await asyncio.wait((task,), timeout=tool.timeout_seconds)
     except asyncio.CancelledError:
@@ -120,7 +134,7 @@ async def _bounded(tool: Tool, arguments: Mapping[str, Any], context: ToolContex
     return timed_out(tool)
 
 
-async def _run(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+async def _run(tool: Tool, arguments: Mapping[str, Any], context: ToolContext, redactor: Redactor | None) -> ToolResult:
     """Never raises because of the tool; what remains is the caller's cancellation."""
     if unknown := _unknown(tool, arguments):
         return unknown_arguments(tool, unknown)
@@ -129,14 +143,16 @@ async def _run(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -
             running = tool.bind(arguments, context)
         except ValidationError as error:
             return invalid_arguments(tool, error)
-        return returned(tool, await running)
+        return returned(tool, await running, redactor)
+    except GuardUnavailable as error:
+        return refused(error)
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        return raised(error)
+        return raised(error, redactor)
     except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - a tool's failure is a result
-        return raised(error)
+        return raised(error, redactor)
 
 
 def _unknown(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
