@@ -51,7 +51,7 @@ from app.durable.following import Following
 from app.durable.principals import principal_of
 from app.durable.records import Records
 from app.durable.runs import DurableRuns
-from app.durable.worker import Worker
+from app.durable.worker import Worker, places_of
 from app.limits.gate import Gate
 from app.limits.limiter import Limiter
 from app.models.catalog import build_models
@@ -266,8 +266,9 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             *parts.watch(),
             asyncio.create_task(keep("durability", durability.watch, essential=False)),
         ]
-        if settings.workers:
+        if places_of(settings):
             watchers.append(asyncio.create_task(keep("worker", parts.worker.run, essential=False)))
+        if settings.workers:
             watchers += parts.work()
         if lifecycle.state == "starting":  # and not asked to leave meanwhile
             lifecycle.state = "ready"

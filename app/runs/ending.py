@@ -149,6 +149,15 @@ def conclude(run: RunContext, handle: RunHandle, error: BaseException | None) ->
         _conclude(run, handle, report_of(run, error), error)
 
 
+def conclude_pause(run: RunContext, handle: RunHandle, report: RunReport) -> None:
+    """Count and log a run that waits for a person: what it came to is told when it is over."""
+    handle.report = report
+    count(run, report)
+    if run.span.is_recording():
+        run.span.set_attribute(OUTCOME, report.outcome)
+    log.note("agent.request.waiting", asdict(report))
+
+
 def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: BaseException | None = None) -> None:
     handle.report = report
     if (recording := current.get().recording) is not None:
