@@ -14,6 +14,7 @@ from app.access.proxies import Proxies
 from app.agents.catalog import Agents
 from app.api import (
     agent,
+    approvals,
     batches,
     chat,
     docs,
@@ -43,6 +44,7 @@ from app.batches.coordinator import Coordinator
 from app.batches.provider import ProviderWay
 from app.batches.queue import QueueWay
 from app.batches.records import BatchRecords
+from app.durable.approvals.approvals import Approvals
 from app.durable.durability import Durability
 from app.durable.engine import build_engine
 from app.durable.following import Following
@@ -118,6 +120,7 @@ class Parts:
         self.identity = build_identity(settings)
         self.identity.on_look(self.runner.end_withdrawn)
         self.records = Records(self.store, settings)
+        self.approvals = Approvals()
         self.webhooks = None
         if settings.webhook_secrets_dir is not None:
             from app.durable.webhooks.webhooks import build_webhooks
@@ -262,6 +265,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     agent.routes(app, runner, kept, settings.max_message_chars)
     runs.routes(app, durable, kept, limiter, settings.max_message_chars)
     batches.routes(app, Batches(parts.batches, runner, settings), limiter, settings)
+    approvals.routes(app, parts.approvals, limiter)
     webhooks.routes(app, durable.read, parts.webhooks, limiter)
     tools.routes(app, parts.registry, limiter, lifecycle, tracing)
     sessions.routes(app, parts.history, limiter)

@@ -7,6 +7,7 @@ from msgspec import Struct
 from starlette.responses import Response, StreamingResponse
 
 from app.access.principal import Principal
+from app.api.accepted import accepted_response
 from app.api.answering import RUN_HEADERS
 from app.api.body import receive_body
 from app.api.caller import caller_with, principal_of
@@ -16,7 +17,7 @@ from app.api.dialects.native.requests import RunsRequest
 from app.api.failures import documented
 from app.api.framework import Api
 from app.api.json_answer import json_answer
-from app.api.kept_runs import SCOPE, KeptRuns, accepted_response
+from app.api.kept_runs import SCOPE, KeptRuns
 from app.api.last_event_id import LAST_EVENT_ID, last_event_id
 from app.api.openapi import json_response
 from app.api.requests import Id
@@ -64,7 +65,7 @@ def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_me
         headers=RUN_HEADERS,
         tags=["runs"],
         status_code=202,
-        responses={202: accepted_response(refer), **documented(404, 409, 413, 415, 422, 429, 500, 503)},
+        responses={202: accepted_response(refer, waits=False), **documented(404, 409, 413, 415, 422, 429, 500, 503)},
     )
     async def make_run(request: Request) -> Response:
         """Give an agent a task that outlives the request. `Location` tells where the run is."""
