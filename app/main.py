@@ -263,7 +263,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     app.state.runner, app.state.kept = runner, kept
     chat.routes(app, runner, kept, settings.max_message_chars)
     agent.routes(app, runner, kept, settings.max_message_chars)
-    runs.routes(app, durable, kept, limiter, settings.max_message_chars)
+    runs.routes(app, durable, parts.approvals, kept, limiter, settings.max_message_chars)
     batches.routes(app, Batches(parts.batches, runner, settings), limiter, settings)
     approvals.routes(app, parts.approvals, limiter)
     webhooks.routes(app, durable.read, parts.webhooks, limiter)

@@ -22,6 +22,7 @@ from app.api.last_event_id import LAST_EVENT_ID, last_event_id
 from app.api.openapi import json_response
 from app.api.requests import Id
 from app.api.served_run import KeptRun, note_kept_run
+from app.durable.approvals.approvals import Approvals
 from app.durable.record import Record, RunStatus
 from app.durable.rendering import Run, run_of
 from app.durable.runs import DurableRuns
@@ -53,7 +54,9 @@ class CancelledRun(Struct, frozen=True):
     """`running`: its worker has been told, and ends it in a moment."""
 
 
-def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_message_chars: int) -> None:
+def routes(
+    api: Api, runs: DurableRuns, approvals: Approvals, kept: KeptRuns, limiter: Limiter, max_message_chars: int
+) -> None:
     refer = api.schemas.refer
     listing, whole, cancelled = (json_response(refer(kind)) for kind in (RunsPage, Run, CancelledRun))
     task = dialect.task(max_message_chars)
@@ -73,6 +76,10 @@ def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_me
         asked = task.request(body)
         return await kept.accept(request, principal_of(request, asked.user_id), asked, body)
 
+    async def show(record: Record) -> Run:
+        waits = record.status == "waiting"
+        return run_of(record, await approvals.pending_of(record.work.run_id) if waits else ())
+
     @api.get("/runs", tags=["runs"], responses={200: listing, **documented(422, 429, 500, 503)})
     async def list_runs(
         request: Request,
@@ -85,7 +92,8 @@ def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_me
         principal = caller_with(request, SCOPE)
         async with limiter.slot(principal, RUNS) as headers:
             page = await runs.list(principal, session=session_id or "", status=status, cursor=cursor or "", limit=limit)
-        return json_answer(RunsPage(tuple(map(run_of, page.runs)), page.next or None), headers)
+            shown = [await show(record) for record in page.runs]
+        return json_answer(RunsPage(tuple(shown), page.next or None), headers)
 
     @api.get("/runs/{run_id}", tags=["runs"], responses={200: whole, **PROBLEMS})
     async def get_run(request: Request, run_id: RunId) -> Response:
@@ -93,8 +101,9 @@ def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_me
         principal = caller_with(request, SCOPE)
         async with limiter.slot(principal, RUNS) as headers:
             record = await runs.read(principal, run_id)
+            shown = await show(record)
         _note(request, principal, record)
-        return json_answer(run_of(record), headers)
+        return json_answer(shown, headers)
 
     chat_events = dialect.chat(max_message_chars, always_streams=True)
 

@@ -55,7 +55,7 @@ class Run(Struct, frozen=True):
 
 
 def run_of(record: Record, waits_for: Sequence[Approval] = ()) -> Run:
-    """`waits_for`: the approvals of a run that is `waiting`."""
+    """`waits_for`: the approvals that a `waiting` run waits for."""
     work = record.work
     links = links_of(work.run_id)
     return Run(
@@ -72,7 +72,7 @@ def run_of(record: Record, waits_for: Sequence[Approval] = ()) -> Run:
         answer=agent_answer(_decode_answer(record.answer)) if record.answer else None,
         error=_problem_of(record, links.self_) if record.error else None,
         approvals=tuple(map(pending, waits_for)),
-        waiting_until=moment(min(approval.expires_at for approval in waits_for)) if waits_for else None,
+        waiting_until=moment_or_none(record.waits_until) if record.status == "waiting" else None,
         links=links,
     )
 

@@ -153,9 +153,8 @@ class DurableRuns:
         return before if before == "running" else "cancelled"
 
     def may_pause(self, principal: Principal, request: RunRequest) -> bool:
-        """Whether a person may have to approve a tool call of such a run. False where no process could go on with it
-        afterwards: such calls are not made then. Raises what a plain run would be refused with."""
-        return self._runner.may_pause(principal, request) and self._workers
+        """Whether a person may have to approve a tool call of such a run. Raises as a plain run of it would."""
+        return self._runner.may_pause(principal, request)
 
     def agent_keeps(self, name: str | None) -> bool:
         """Whether streams of the agent of this name can be resumed, unless their request says otherwise."""

@@ -37,6 +37,10 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
         yield serving_one
 
 
+def by_id(approvals: list[Any]) -> list[Any]:
+    return sorted(approvals, key=lambda asked: str(asked["approval_id"]))
+
+
 async def test_a_call_waits_until_another_person_approves_it_and_is_made_then(service: Service) -> None:
     waiting = await pause(service)
     (asked,) = waiting["approvals"]
@@ -66,7 +70,7 @@ async def test_a_run_shows_what_it_waits_for(service: Service) -> None:
     waiting = await pause(service, message=BOTH)
     run = await read(service, waiting["run_id"])
     assert run["status"] == "waiting"
-    assert run["approvals"] == waiting["approvals"]
+    assert by_id(run["approvals"]) == by_id(waiting["approvals"])
     assert {asked["tool"] for asked in run["approvals"]} == {"calculator", "clock"}
     assert run["waiting_until"] == min(asked["expires_at"] for asked in run["approvals"])
     _, listed, _ = await service.ask("GET", "/runs?status=waiting", ADA)
@@ -207,12 +211,12 @@ async def test_approvals_are_listed_newest_first_page_by_page(service: Service) 
     assert (await decide(service, made[1], "deny"))[0] == 200
     told: list[str] = []
     path = "/approvals?status=pending&limit=2"
-    for _ in range(3):
+    for _ in range(2):
         _, page, _ = await service.ask("GET", path, CLEO)
         assert len(page["approvals"]) == 2
         told += [one["approval_id"] for one in page["approvals"]]
         path = f"/approvals?status=pending&limit=2&cursor={page['next']}"
-    assert told[:4] == [made[4], made[3], made[2], made[0]]
+    assert told == [made[4], made[3], made[2], made[0]]
     _, denied, _ = await service.ask("GET", "/approvals?status=denied", CLEO)
     assert denied["approvals"][0]["approval_id"] == made[1]
 

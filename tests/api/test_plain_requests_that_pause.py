@@ -15,7 +15,7 @@ from tests.api.approving import ADA, BOB, EVE, SECONDS, TIMES, decide, over, pau
 from tests.api.events import Event, parse, parse_all
 from tests.api.serving import Service, serving
 from tests.models.servers import NO_ANSWER
-from tests.upstream import MODEL, Upstream, refuses, says_whole
+from tests.upstream import MODEL, Upstream, refuses
 
 PROBLEM = "urn:agent-api:problem:"
 
@@ -269,8 +269,8 @@ async def test_an_input_of_a_batch_that_waits_is_open(service: Service) -> None:
     await counted(0, 2)
 
 
-async def test_without_workers_to_go_on_with_it_no_run_waits(tmp_path: Path, upstream: Upstream) -> None:
-    async with serving_with(upstream, tmp_path, workers=0) as service:
-        upstream.will(says_whole("hi"))
-        status, _, headers = await ask(service, "/chat", {"query": "hi", "agent": "careful", "stream": False})
-        assert (status, "Location" in headers) == (200, False)
+async def test_a_process_that_is_alone_needs_no_workers(tmp_path: Path) -> None:
+    async with serving(**settings(tmp_path), workers=0) as service:
+        waiting = await pause(service)
+        assert (await decide(service, waiting["approvals"][0]["approval_id"]))[0] == 200
+        assert (await over(service, waiting["run_id"]))["status"] == "succeeded"
