@@ -1,5 +1,6 @@
 """`/runs`: runs that go on by themselves, whoever made them. Another user's run is not there: 404."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 
 from fastapi import Path, Query, Request
@@ -22,7 +23,7 @@ from app.api.last_event_id import LAST_EVENT_ID, last_event_id
 from app.api.openapi import json_response
 from app.api.requests import Id
 from app.api.served_run import KeptRun, note_kept_run
-from app.durable.approvals.approvals import Approvals
+from app.durable.approvals.record import Approval
 from app.durable.record import Record, RunStatus
 from app.durable.rendering import Run, run_of
 from app.durable.runs import DurableRuns
@@ -37,6 +38,9 @@ Cursor = Annotated[str | None, Query(min_length=1, max_length=256, description="
 After = Annotated[
     int, Query(ge=0, lt=10**15, description="Only events after this one; `Last-Event-ID` counts before it")
 ]
+
+PendingOf = Callable[[str], Awaitable[Sequence[Approval]]]
+"""The approvals that a run waits for."""
 
 PROBLEMS = documented(404, 422, 429, 500, 503)
 
@@ -55,7 +59,7 @@ class CancelledRun(Struct, frozen=True):
 
 
 def routes(
-    api: Api, runs: DurableRuns, approvals: Approvals, kept: KeptRuns, limiter: Limiter, max_message_chars: int
+    api: Api, runs: DurableRuns, pending_of: PendingOf, kept: KeptRuns, limiter: Limiter, max_message_chars: int
 ) -> None:
     refer = api.schemas.refer
     listing, whole, cancelled = (json_response(refer(kind)) for kind in (RunsPage, Run, CancelledRun))
@@ -78,7 +82,7 @@ def routes(
 
     async def show(record: Record) -> Run:
         waits = record.status == "waiting"
-        return run_of(record, await approvals.pending_of(record.work.run_id) if waits else ())
+        return run_of(record, await pending_of(record.work.run_id) if waits else ())
 
     @api.get("/runs", tags=["runs"], responses={200: listing, **documented(422, 429, 500, 503)})
     async def list_runs(

@@ -67,7 +67,7 @@ async def _end_in_journal(
         keep_for_feedback(run)
     run.kept = True
     if await _with_turn(run, messages, journal.end(event)):
-        run.memory.keep_later(messages)
+        run.memory.keep_later(messages, tainted=run.state.tainted)
 
 
 async def _with_turn(
@@ -78,7 +78,7 @@ async def _with_turn(
     if not (messages and run.request.remembered):
         await settled
         return None
-    kept = run.memory.keep(messages)
+    kept = run.memory.keep(messages, tainted=run.state.tainted)
     try:
         await settled
     except BaseException:
@@ -144,6 +144,15 @@ def conclude(run: RunContext, handle: RunHandle, error: BaseException | None) ->
         _conclude(run, handle, report_of(run, error), error)
 
 
+def conclude_pause(run: RunContext, handle: RunHandle, report: RunReport) -> None:
+    """Count and log a run that waits for a person: what it came to is told when it is over."""
+    handle.report = report
+    count(run, report)
+    if run.span.is_recording():
+        run.span.set_attribute(OUTCOME, report.outcome)
+    log.note("agent.request.waiting", asdict(report))
+
+
 def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: BaseException | None = None) -> None:
     handle.report = report
     if (recording := current.get().recording) is not None:
@@ -180,7 +189,7 @@ def _end_later(run: RunContext) -> None:
         keep_for_feedback(run)
     run.services.limiter.settle_later(run.reservation)
     if run.request.remembered and (messages := _interrupted(run)):
-        run.memory.keep_later(messages)
+        run.memory.keep_later(messages, tainted=run.state.tainted)
 
 
 def _fail(run: RunContext, handle: RunHandle, error: AppError) -> None:

@@ -14,6 +14,7 @@ from app.runs.ending import end_cancelled, end_crashed, fail_with, finish, with_
 from app.runs.events import RunStarted
 from app.runs.handle import RunHandle
 from app.runs.loop import loop
+from app.runs.pausing import pause
 from app.runs.resuming import resume
 from app.runs.steps import Asked
 from app.telemetry.context import current
@@ -28,7 +29,7 @@ async def execute(run: RunContext, handle: RunHandle) -> None:
         try:
             await _begin(run, handle)
             await _work(run, handle)
-            await finish(run, handle)
+            await (pause(run, handle) if run.state.paused else finish(run, handle))
         except AppError as error:
             await fail_with(run, handle, error)
         except asyncio.CancelledError as error:
@@ -95,7 +96,7 @@ def _start(run: RunContext, headers: Mapping[str, str]) -> None:
         "agent": run.agent.name,
     }
     log.note("agent.request.start", with_content(run, fields, run.request.message))
-    run.record(Asked(tuple(memory.conversation)))
+    run.record(Asked(tuple(memory.conversation), memory.tainted))
 
 
 async def _work(run: RunContext, handle: RunHandle) -> None:

@@ -69,16 +69,16 @@ class Runner:
         self._pipeline = pipeline
         self._agents = agents
         self._toolset = lru_cache(_TOOLSETS)(lambda names: toolset(tools.subset(names)))
-        self._pauses = lru_cache(_TOOLSETS)(_may_pause)
+        self._may_pause = lru_cache(_TOOLSETS)(_may_pause)
         self._candidates = lru_cache(_BOUNDS)(_candidates_of)
         self._going_on: set[RunHandle] = set()
 
     def start(self, principal: Principal, request: RunRequest) -> RunHandle:
         """A run, to be begun. Its last event is RunFinished or RunFailed, unless it is cancelled.
 
-        It has the tools that the principal may use. Raises NotFound for an unknown agent, model or tool, Forbidden
-        for a tool asked for that the principal may not use, InvalidRequest for what the agent does not allow to be
-        set, before anything has started.
+        It has those of its agent's tools that the principal may use. Raises NotFound for an unknown agent or model, or
+        a tool that the agent has not, Forbidden for a tool asked for that the principal may not use, InvalidRequest for
+        what the agent does not allow to be set, before anything has started.
         """
         feed = Feed()
         return self._handle(self._context(principal, request, feed), feed)
@@ -92,10 +92,9 @@ class Runner:
         return self._resolve(principal, request)[0]
 
     def may_pause(self, principal: Principal, request: RunRequest) -> bool:
-        """Whether a person may have to approve a tool call of such a run, which is kept from its begin then. Raises as
-        `start` does."""
+        """Whether the run can come to a call that a person decides on. Raises as `start` does."""
         agent = self._find(principal, request)
-        return self._pauses(agent, self._tools(principal, agent, request))
+        return self._may_pause(agent, self._tools(principal, agent, request), request.session_id is not None)
 
     def take_up(
         self,
@@ -141,7 +140,7 @@ class Runner:
         services = self._services
         agent, tools, router, candidates, most = self._resolve(principal, request)
         model, limits = candidates[0].model, candidates[0].limits
-        system = agent.system_prompt if request.system is None else request.system
+        system = tools.told(agent.system_prompt if request.system is None else request.system)
         costs = Costs(model.dearest, system, tools.most_tokens + most_format_tokens(request.response_format))
         if kept is None:
             message_id, session_id = new_id(), request.session_id or new_id()
@@ -230,11 +229,15 @@ class Runner:
             return self._toolset(principal.usable(agent.tools))
         for tool in request.tools:
             principal.require_tool(tool)
+            if tool not in agent.tools:
+                had = ", ".join(agent.tools) or "none"
+                raise NotFound(f"The agent {agent.name!r} has no tool {tool[:64]!r}. Tools that it has: {had}.")
         return self._toolset(request.tools)
 
 
-def _may_pause(agent: Agent, tools: Toolset) -> bool:
-    return may_ask(tools.registry.values(), agent.approving, agent.when_tainted)
+def _may_pause(agent: Agent, tools: Toolset, in_session: bool) -> bool:
+    """A session may have seen anything."""
+    return may_ask(tools.registry.values(), agent.approving, agent.when_tainted, tainted=in_session)
 
 
 def _check_overrides(request: RunRequest, agent: Agent) -> None:

@@ -21,6 +21,10 @@ BLOCKS = [examples(block) for block in re.findall(r"```console\n(.*?)```", TEXT,
 KEYS = {"ADA": new_secret(), "BOB": new_secret()}
 
 
+def named(text: str) -> list[str]:
+    return re.findall(r"`(\S+)`", text)
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """With the agent and the keys that the text tells of."""
@@ -28,10 +32,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     (name, agent), *_ = re.findall(r"```yaml\n# agents/(\S+)\n(.*?)```", TEXT, re.DOTALL)
     (folder / "agents").mkdir()
     (folder / "agents" / name).write_text(agent)
-    scopes = [re.findall(r"`(\S+)`", told) for told in re.findall(r"(?:Ada|Bob)'s\s+with ([^.]*?)(?:,\s+Bob|\.)", TEXT)]
+    ((ada, bob),) = re.findall(r"Ada's with (.*?),\s+Bob's with (.*?)\.", TEXT, re.DOTALL)
     keys = folder / "keys.jsonl"
-    ada, bob = scopes
-    keys.write_text(line(KEYS["ADA"], scopes=ada) + line(KEYS["BOB"], user="bob", scopes=bob))
+    keys.write_text(line(KEYS["ADA"], scopes=named(ada)) + line(KEYS["BOB"], user="bob", scopes=named(bob)))
     service = Service(folder, auth="api-key", api_keys_file=keys, agents_dir=folder / "agents")
     yield service
     service.end()

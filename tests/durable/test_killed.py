@@ -14,6 +14,7 @@ from app.state.store import Store
 from app.tools import Tool, ToolContext, tool
 from tests.doubles import CHEAP, Script, answers, asks_for
 from tests.durable.house import MortalStore, Process
+from tests.durable.people import People
 from tests.limits.stage import standing
 from tests.redis_server import RedisServer
 
@@ -106,7 +107,7 @@ async def test_killed_at_each_call_of_the_store(store: Store, *, after: bool) ->
 
 
 async def killed_at(store: Store, number: int, *, after: bool) -> None:
-    effects = Effects()
+    effects, people = Effects(), People(store)
     living = Process(store, *SCRIPTS, tools=effects.tools, price=CHEAP, **BUDGET)
     run_id = await living.submit(session="s", stream=True)
     mortal = MortalStore(store, dies_at=number, after=after)
@@ -124,6 +125,11 @@ async def killed_at(store: Store, number: int, *, after: bool) -> None:
     living.model._scripts = scripts_after(answered)
     await living.works(run_id)
     where = f"killed at call {number}, {after=}"
+    if (await living.record(run_id)).status == "waiting":
+        (unknown,) = await people.asked()
+        assert (unknown.tool, unknown.reason) == ("send", "unknown_outcome"), where
+        await people.decide("deny")
+        await living.works(run_id)
 
     answer = await living.answered(run_id)
     assert answer.answer == "All done.", where
