@@ -132,7 +132,7 @@ async def end_crashed(run: RunContext, handle: RunHandle) -> None:
 
 async def _fail_in_journal(run: RunContext, handle: RunHandle, journal: Journal, error: AppError) -> None:
     """A run that has no place now, or whose limits cannot be asked, has one later."""
-    if not run.admitted and isinstance(error, RateLimited | LimitsUnavailable):
+    if journal.waits and not run.admitted and isinstance(error, RateLimited | LimitsUnavailable):
         await journal.hand_back(error.retry_after or _LATER_SECONDS)
         return
     handle.commit()
