@@ -1,8 +1,8 @@
 """Hyperscan databases. To compile some hundred patterns takes seconds, to load what was compiled before takes none.
 
 What is compiled is kept in the package, where an image is made (see the Dockerfile), else in a folder of the user's own
-below that of temporary files. A database is only loaded from a file that nobody else could have written: Hyperscan trusts
-what it is given.
+below that of temporary files. A database is only loaded from a file that nobody else could have written: Hyperscan
+trusts what it is given.
 """
 
 import os
@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 
 import hyperscan
@@ -77,7 +78,7 @@ def _is_ours(found: os.stat_result) -> bool:
 
 def _name(expressions: Sequence[bytes], flags: Sequence[int]) -> str:
     """Of the file: another pattern, flag or version is another file."""
-    whole = sha256(hyperscan.__version__.encode())
+    whole = sha256(version("hyperscan").encode())
     for expression, flag in zip(expressions, flags, strict=True):
         whole.update(b"%d:%d:%b" % (flag, len(expression), expression))
     return f"{whole.hexdigest()}.hsdb"

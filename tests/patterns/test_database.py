@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import hyperscan
@@ -16,9 +15,9 @@ TEXT = b"two silver spoons and gold123"
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    yield tmp_path / f"agent-api-patterns-{os.getuid()}"
+    return tmp_path / f"agent-api-patterns-{os.getuid()}"
 
 
 def found(made: hyperscan.Database, text: bytes = TEXT) -> set[int]:
