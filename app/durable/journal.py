@@ -75,8 +75,10 @@ class RunJournal:
         records: Records,
         readers: Readers,
     ) -> None:
+        plain = claimed.record.work.plain
         self.earlier = earlier
-        self.seconds = seconds
+        self.seconds = run.agent.timeout_seconds if plain else seconds
+        self.waits = not plain or earlier is not None
         self.detached = False
         self.last = claimed.record.last_event
         """The number of the last event."""

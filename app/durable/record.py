@@ -53,6 +53,8 @@ class Work(Struct, frozen=True):
     webhook: Webhook | None = None
     batch: str = ""
     """The batch that the run is part of."""
+    plain: bool = False
+    """See Keeping."""
 
 
 class NewRun(Struct, frozen=True):

@@ -77,6 +77,8 @@ class Journal(Protocol):
     """None: the run begins here."""
     seconds: float
     """That it may take, from its begin in the first process on."""
+    waits: bool
+    """For a place among the runs at once; else the run is refused where there is none, as one without a journal."""
     detached: bool
     leaving: bool
     """The run is to be handed back: the next `checkpoint` does it, unless it is in the middle of tools."""
