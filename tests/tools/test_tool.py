@@ -294,7 +294,7 @@ def test_a_tool_says_what_a_second_call_does() -> None:
     assert tool(effect="idempotent")(act).effect == "idempotent"
     with pytest.raises(TypeError, match="effect is one of"):
         tool(effect="twice")(act)  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match="that of a pure tool is 'read'"):
+    with pytest.raises(TypeError, match="effect of a pure tool is one of 'read'"):
         tool(effect="once", pure=True)(act)
 
 
