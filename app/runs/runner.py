@@ -133,7 +133,7 @@ class Runner:
         services = self._services
         agent, tools, router, candidates, most = self._resolve(principal, request)
         model, limits = candidates[0].model, candidates[0].limits
-        system = agent.system_prompt if request.system is None else request.system
+        system = tools.told(agent.system_prompt if request.system is None else request.system)
         costs = Costs(model.dearest, system, tools.most_tokens + most_format_tokens(request.response_format))
         if kept is None:
             message_id, session_id = new_id(), request.session_id or new_id()

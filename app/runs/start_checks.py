@@ -7,7 +7,8 @@ from app.errors import ConfigurationError
 from app.limits.tiers import parse
 from app.messages import NANOS, UserMessage
 from app.models.resilient import ResilientModel
-from app.runs.estimates import most_input_tokens, most_of_output, most_tool_tokens
+from app.runs.estimates import most_input_tokens, most_of_output
+from app.runs.toolset import toolset
 from app.settings import Settings
 from app.tools.registry import Registry
 
@@ -22,9 +23,8 @@ def check_settings(settings: Settings, models: Mapping[str, ResilientModel], too
             f"RUN_TIMEOUT_SECONDS: is too short for the last of MODELS to be reached when the others fall silent; set "
             f"{needed:g} or more"
         )
-    read = most_input_tokens(
-        settings.system_prompt, [UserMessage("?")], most_tool_tokens(tools.subset(default.tools).values())
-    )
+    offered = toolset(tools.subset(default.tools))
+    read = most_input_tokens(offered.told(settings.system_prompt), [UserMessage("?")], offered.most_tokens)
     for ref, model in models.items():
         tokens, nanos = most_of_output(model.dearest, read, 1)
         if tokens > settings.max_run_tokens:

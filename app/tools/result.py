@@ -39,6 +39,8 @@ class ToolResult(Struct, frozen=True):
     """Sources that the tool used."""
     handed_over: HandOver | None = None
     """The tool asks a person to take over."""
+    untrusted: bool = False
+    """The content is the tool's own words, which nobody vouches for."""
     fault: str | None = None
     """A word for the log: an exception's class, or what was wrong with the call."""
     cause: BaseException | None = None
@@ -61,15 +63,17 @@ def returned(tool: Tool, value: Any) -> ToolResult:
     if type(value) is ToolResult:
         return value
     output = render(value, tool.max_output_chars)
-    return ToolResult("ok", output.text, output.result)
+    return ToolResult("ok", output.text, output.result, untrusted=tool.untrusted)
 
 
-def raised(error: BaseException) -> ToolResult:
+def raised(tool: Tool, error: BaseException) -> ToolResult:
     """The result of a tool that raised; only a ToolError's words are for the model alone."""
     name, message = type(error).__name__, _message(error)
     if isinstance(error, ToolError):
-        return ToolResult("error", message or "The tool failed.", fault="ToolError")
-    return ToolResult("error", f"{name}: {message}" if message else name, fault=name, cause=error)
+        message = message or "The tool failed."
+        return ToolResult("error", message, fault="ToolError", untrusted=tool.untrusted)
+    message = f"{name}: {message}" if message else name
+    return ToolResult("error", message, fault=name, cause=error, untrusted=tool.untrusted)
 
 
 def timed_out(tool: Tool) -> ToolResult:

@@ -37,9 +37,9 @@ async def run_tool(tool: Tool, arguments: Mapping[str, Any], context: ToolContex
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        return raised(error)
+        return raised(tool, error)
     except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - a tool's failure is a result
-        return raised(error)
+        return raised(tool, error)
 
 
 def _unknown(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:

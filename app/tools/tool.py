@@ -73,6 +73,11 @@ class Tool(Generic[P, R]):
     process: ProcessLimits = DEFAULT_LIMITS
     """With `isolation="process"`."""
 
+    @property
+    def untrusted(self) -> bool:
+        """What it returns is content that nobody vouches for."""
+        return not (self.pure or self.trusted)
+
     def bind(self, arguments: Mapping[str, Any], context: ToolContext) -> Coroutine[Any, Any, Any]:
         """The coroutine to await. Raises pydantic's ValidationError for arguments that do not fit the schema, and
         ArgumentRefused for those that break a rule."""

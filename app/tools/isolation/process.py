@@ -58,7 +58,7 @@ async def call_in_process(tool: Tool, arguments: Mapping[str, Any], context: Too
     context.sources.extend(sent.sources)
     if sent.handed_over is not None:
         context.hand_over(*sent.handed_over)
-    return ToolResult(sent.status, sent.content, sent.result, fault=sent.fault)
+    return ToolResult(sent.status, sent.content, sent.result, fault=sent.fault, untrusted=tool.untrusted)
 
 
 async def _exchange(process: Process, start: bytes, call: bytes, max_chars: int) -> ResultSent:
