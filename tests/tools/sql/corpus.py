@@ -8,7 +8,8 @@ INSERT INTO customers VALUES (1, 'Ada', 'Berlin', '1815-12-10', true), (2, 'Bob'
   (3, 'Zoë O''Neil', 'Paris', '2000-02-29', false);
 INSERT INTO orders VALUES (1, 1, 10.50, 'paid', '2026-01-05 10:00:00'), (2, 1, 20.00, 'open', '2026-02-05 11:30:00'),
   (3, 2, 5.25, 'paid', '2026-02-06 12:00:00'), (4, 3, 99.99, 'sent; paid', '2026-03-01 00:00:00');
-INSERT INTO items VALUES (1, 1, 'bolt', 10, 1.05), (2, 2, 'nut', 4, 5.00), (3, 3, 'bolt', 5, 1.05), (4, 4, 'a--b', 1, 99.99);
+INSERT INTO items VALUES (1, 1, 'bolt', 10, 1.05), (2, 2, 'nut', 4, 5.00), (3, 3, 'bolt', 5, 1.05),
+  (4, 4, 'a--b', 1, 99.99);
 """
 
 BOTH_ATTACKS = (
@@ -268,7 +269,8 @@ BENIGN = (
     "SELECT DISTINCT status FROM orders ORDER BY status",
     "SELECT count(*) FILTER (WHERE status = 'paid') FROM orders",
     "SELECT o.id FROM (SELECT * FROM orders WHERE total > 10) AS o ORDER BY o.id",
-    "SELECT c.name, sum(o.total) AS s FROM customers c JOIN orders o ON c.id = o.customer_id GROUP BY c.id, c.name ORDER BY s",
+    "SELECT c.name, sum(o.total) AS s FROM customers c JOIN orders o ON c.id = o.customer_id "
+    "GROUP BY c.id, c.name ORDER BY s",
     "SELECT a.id, b.id FROM orders a JOIN orders b ON a.customer_id = b.customer_id AND a.id < b.id",
     "SELECT * FROM customers WHERE born < '1990-01-01'",
     "SELECT max(placed) FROM orders",
@@ -282,7 +284,8 @@ BENIGN = (
 POSTGRES_BENIGN = (
     "SELECT date_trunc('month', placed) AS m, sum(total) FROM orders GROUP BY m ORDER BY m",
     "SELECT extract(year FROM placed)::int FROM orders ORDER BY id",
-    "SELECT count(*) FROM orders WHERE placed >= timestamp '2026-02-01' AND placed < timestamp '2026-02-01' + interval '1 month'",
+    "SELECT count(*) FROM orders WHERE placed >= timestamp '2026-02-01' AND placed < "
+    "timestamp '2026-02-01' + interval '1 month'",
     "SELECT name FROM customers WHERE name ILIKE 'a%'",
     "SELECT name FROM customers WHERE name ~ '^[A-B]' ORDER BY 1",
     "SELECT string_agg(name, ', ' ORDER BY name) FROM customers",
@@ -293,7 +296,8 @@ POSTGRES_BENIGN = (
     "SELECT to_char(placed, 'YYYY-MM') FROM orders ORDER BY id",
     "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY total) FROM orders",
     "SELECT DISTINCT ON (customer_id) customer_id, id FROM orders ORDER BY customer_id, id",
-    "SELECT c.name, l.id FROM customers c, LATERAL (SELECT o.id FROM orders o WHERE o.customer_id = c.id LIMIT 1) l ORDER BY 1",
+    "SELECT c.name, l.id FROM customers c, LATERAL (SELECT o.id FROM orders o WHERE o.customer_id = c.id LIMIT 1) l "
+    "ORDER BY 1",
     "SELECT concat_ws('-', name, city) FROM customers ORDER BY id",
     "SELECT split_part(name, ' ', 1) FROM customers ORDER BY id",
     "SELECT age(date '2026-01-02', date '2026-01-01')",
@@ -302,7 +306,8 @@ POSTGRES_BENIGN = (
     "SELECT bool_or(vip), bool_and(vip) FROM customers",
     "SELECT id FROM orders WHERE customer_id = ANY (ARRAY[1, 2]) ORDER BY id",
     "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1",
-    "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'orders' ORDER BY ordinal_position",
+    "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'orders' "
+    "ORDER BY ordinal_position",
     "SELECT greatest(1, 2), least(1, 2), ceil(1.2), floor(1.8), power(2, 3)",
     "SELECT regexp_replace(name, '[aeiou]', '*', 'g') FROM customers ORDER BY id",
 )

@@ -87,10 +87,11 @@ def test_tables_are_those_listed_wherever_they_stand(query: str, passes: bool) -
     assert (ReadOnlySql("postgres", ["orders", "sales.offers"]).check(query) is None) is passes
 
 
-PIECES = st.sampled_from(
-    "SELECT FROM orders WHERE ( ) , ; * 1 'a' \"b\" -- /* */ $$ E' U&' :: -> WITH AS x UNION DELETE INTO pg_sleep lower "
-    "OVER FILTER CASE WHEN END ? $1 :a @ # ` [ ] { } \\ \0 ORDER BY LIMIT LATERAL VALUES ARRAY CAST".split(" ")
-)
+WORDS = """
+    SELECT FROM orders WHERE ( ) , ; * 1 'a' "b" -- /* */ $$ E' U&' :: -> WITH AS x UNION DELETE INTO pg_sleep lower
+    OVER FILTER CASE WHEN END ? $1 :a @ # ` [ ] { } \\ ORDER BY LIMIT LATERAL VALUES ARRAY CAST
+    """
+PIECES = st.sampled_from(["\0", *WORDS.split()])
 
 
 @given(st.lists(PIECES, max_size=30).map(" ".join), st.sampled_from(["postgres", "sqlite"]))
