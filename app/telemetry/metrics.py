@@ -40,6 +40,9 @@ RUN_RESUMPTIONS = Counter(
     ["agent", "reason"],
 )
 DEAD_RUNS = Counter("agent_dead_runs", "Background runs that were given up since their workers died", ["agent"])
+REDACTIONS = Counter(
+    "agent_redactions", "Secrets, personal data and system prompts taken out of what left a run", ["kind"]
+)
 GUARD_ERRORS = Counter("guard_errors", "Guards that broke; nothing went on without their verdict", ["guard", "reason"])
 AUDIT_ENTRIES = Counter("agent_audit_entries", "Entries of the audit record", ["action", "decision"])
 AUDIT_DROPPED = Counter("agent_audit_dropped", "Entries of the audit record that only the log has: the store was away")
