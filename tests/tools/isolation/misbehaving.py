@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ async def look_around(context: ToolContext) -> dict[str, Any]:
     SEEN.append("been here")
     return {
         "environment": dict(os.environ),
-        "open": sorted(str(Path(f"/proc/self/fd/{fd}").readlink()) for fd in _descriptors()),
+        "open": _descriptors(),
         "folder": str(Path.cwd()),
         "own group": os.getpgid(0) == os.getpid() == os.getsid(0),
         "seen": SEEN,
@@ -44,14 +45,12 @@ async def look_around(context: ToolContext) -> dict[str, Any]:
     }
 
 
-def _descriptors() -> list[int]:
+def _descriptors() -> list[str]:
+    """What each open one leads to."""
     found = []
-    for fd in range(200):
-        try:
-            os.fstat(fd)
-        except OSError:
-            continue
-        found.append(fd)
+    for fd in range(256):
+        with suppress(OSError):
+            found.append(str(Path(f"/proc/self/fd/{fd}").readlink()))
     return found
 
 

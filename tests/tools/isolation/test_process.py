@@ -50,6 +50,10 @@ async def test_arguments_and_rules_are_checked_before_a_process_is_started() -> 
     assert (await run(tools.read, path="/srv/x")).content == "/srv/x"
 
 
+def target(fd: int) -> str:
+    return str(Path(f"/proc/self/fd/{fd}").readlink())
+
+
 async def test_nothing_of_the_service_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "s3cret")
     monkeypatch.setenv("TZ", "Europe/Berlin")
@@ -58,7 +62,7 @@ async def test_nothing_of_the_service_is_there(monkeypatch: pytest.MonkeyPatch, 
     with (tmp_path / "held").open("w") as held:
         os.set_inheritable(held.fileno(), True)
         os.set_inheritable(server.sockets[0].fileno(), True)
-        listening = os.readlink(f"/proc/self/fd/{server.sockets[0].fileno()}")
+        listening = target(server.sockets[0].fileno())
         found = (await run(limited(tools.look_around, memory_bytes=2**28), context)).result
     server.close()
     await server.wait_closed()
