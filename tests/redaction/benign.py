@@ -8,10 +8,56 @@ from collections.abc import Iterator
 
 from tests.redaction.computed import CLASSES
 
-NAMES = "Ada Grace Alan Barbara Edsger Katherine Linus Margaret Donald Radia Tim Frances Ken Hedy Dennis Joan".split()
-TOPICS = "the rollout|the invoice|our offsite|the new office|the quarterly numbers|the migration|your order".split("|")
-VERBS = "reviewed moved postponed confirmed shipped cancelled approved merged reverted renamed measured".split()
-THINGS = "the parser|the login page|the retry loop|a flaky test|the chart|the cache|the batch job|a typo".split("|")
+NAMES = [
+    "Ada",
+    "Grace",
+    "Alan",
+    "Barbara",
+    "Edsger",
+    "Katherine",
+    "Linus",
+    "Margaret",
+    "Donald",
+    "Radia",
+    "Tim",
+    "Frances",
+    "Ken",
+    "Hedy",
+    "Dennis",
+    "Joan",
+]
+TOPICS = [
+    "the rollout",
+    "the invoice",
+    "our offsite",
+    "the new office",
+    "the quarterly numbers",
+    "the migration",
+    "your order",
+]
+VERBS = [
+    "reviewed",
+    "moved",
+    "postponed",
+    "confirmed",
+    "shipped",
+    "cancelled",
+    "approved",
+    "merged",
+    "reverted",
+    "renamed",
+    "measured",
+]
+THINGS = [
+    "the parser",
+    "the login page",
+    "the retry loop",
+    "a flaky test",
+    "the chart",
+    "the cache",
+    "the batch job",
+    "a typo",
+]
 
 MAILS = (
     "Hi {name},\n\nthe order {order} was {verb} on {date}; tracking number {tracking}. Please quote reference {ref}.\n",

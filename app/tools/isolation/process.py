@@ -30,8 +30,10 @@ _SET_DUMPABLE = 4  # of prctl
 
 
 async def call_in_process(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> Any:
-    """What the tool returned, or the ToolResult of a failure, of the process as well. Cancelled, it ends the process and
-    all that it has started."""
+    """What the tool returned, or the ToolResult of a failure, of the process as well.
+
+    Cancelled, it ends the process and all that it has started.
+    """
     _hide()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
