@@ -15,7 +15,7 @@ from app.tools.context import ToolContext
 from app.tools.result import ToolResult
 from app.tools.tool import Tool
 
-NOT_MADE = frozenset({"unknown_tool", "malformed_arguments", "unknown_arguments", "invalid_arguments"})
+NOT_MADE = frozenset({"unknown_tool", "malformed_arguments", "unknown_arguments", "invalid_arguments", "argument_rule"})
 """Faults of calls that did not come to the tool's function."""
 
 
