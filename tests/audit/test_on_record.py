@@ -107,7 +107,7 @@ async def test_a_tool_that_reads_is_on_record_once(book: Book) -> None:
     ],
 )
 async def test_how_a_call_ended_is_a_fixed_word(
-    book: Book, name: str, arguments: dict[str, str], told: Sequence[tuple[str, str, str]]
+    book: Book, name: str, arguments: dict[str, Any], told: Sequence[tuple[str, str, str]]
 ) -> None:
     await call(book, name, **arguments)
     assert book.told() == told

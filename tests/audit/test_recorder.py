@@ -66,7 +66,7 @@ def fickle(store: Store) -> Fickle:
 
 def failures(reason: str) -> float:
     """As /health is told of them."""
-    return GUARD_ERRORS.labels("audit", reason)._value.get()
+    return float(GUARD_ERRORS.labels("audit", reason)._value.get())
 
 
 async def records(store: Store) -> list[Record]:
@@ -220,7 +220,7 @@ async def _holds(store: Store, count: int) -> bool:
     ],
 )
 async def test_equal_refusals_of_a_caller_are_one_entry_a_minute_beside_the_first(
-    store: Store, action: Any, who: dict[str, str], kept_by_themselves: int
+    store: Store, action: Any, who: dict[str, Any], kept_by_themselves: int
 ) -> None:
     made = recording(store)
     for number in range(50):

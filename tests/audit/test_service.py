@@ -60,6 +60,7 @@ def service(folder: Path, store: RedisServer) -> Iterator[Service]:
         api_keys_file=keys,
         pythonpath=write_package(folder / "package", "putting", SOURCE),
         limits='{"tiers": {"default": {"tools": {"clock": {"per_minute": 1}}}}}',
+        refused_per_minute=100,
         audit_head_seconds=1,
         audit_key_file=folder / "key.pem",
     )
@@ -121,7 +122,7 @@ def test_calls_of_tools_limits_and_administration_are_on_record(
         ("tool", "allowed", "put", None),
         ("tool", "ended", "put", "ok"),
         ("tool", "allowed", "clock", "ok"),
-        ("limit", "refused", "tool:clock", "operation"),
+        ("limit", "refused", "tool:clock", "tool:clock"),
         ("admin", "allowed", "/admin/usage", None),
         ("admin", "allowed", "agents", None),
     ):
@@ -187,7 +188,7 @@ def test_without_the_record_nothing_with_effects_is_done(service: Service, folde
     ],
 )
 def test_what_cannot_be_done_is_said(
-    tmp_path: Path, command: tuple[str, ...], settings: dict[str, object], says: str
+    tmp_path: Path, command: tuple[str, ...], settings: dict[str, Any], says: str
 ) -> None:
     command = ("audit", *command) if command else ()
     status, out, err = run_to_end(tmp_path, command=command, **settings)
