@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from app import memory
 from app.access.identity import build_identity
 from app.access.proxies import Proxies
-from app.agents.catalog import Agents
+from app.agents.catalog import DEFAULT, Agents
 from app.api import (
     agent,
     batches,
@@ -87,9 +87,8 @@ class Parts:
         self.lifecycle = lifecycle
         self.tracing = traces.configure(settings)
         self.models = build_models(settings, self.tracing)
-        self.registry = tool_registry.load()
+        self.registry = tool_registry.load(settings)
         router = build_router(settings, self.models)
-        check_settings(settings, self.models, self.registry)
         self.store = connect(settings.redis_url, settings.redis_ca_file, tls_strict=settings.tls_strict)
         self.history = Sessions(self.store, Bounds.of(settings), anonymous=settings.auth == ("none",))
         self.answers = AnswerCache(self.store, settings)
@@ -104,6 +103,7 @@ class Parts:
         self.marks = build_feedback(self.store, settings) if settings.feedback_days else None
         known = self.models if router is None else [*self.models, AUTO]
         self.agents = Agents(settings, known, tuple(self.registry), self.audit)
+        check_settings(settings, self.models, self.registry, self.agents[DEFAULT])
         self.similar = None
         if settings.similar_answers != "never":
             from app.runs.similar import build_similar
@@ -194,6 +194,7 @@ class Parts:
         if self.recording is not None:
             await self.recording.aclose()
         await self.models.aclose()
+        await self.registry.aclose()
         await self.store.aclose()
         await self.tracing.aclose()
 
@@ -278,7 +279,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     runs.routes(app, durable, kept, limiter, settings.max_message_chars)
     batches.routes(app, Batches(parts.batches, runner, settings), limiter, settings)
     webhooks.routes(app, durable.read, parts.webhooks, limiter)
-    tools.routes(app, parts.registry, limiter, lifecycle, tracing, parts.audit)
+    tools.routes(app, parts.registry, parts.agents, limiter, lifecycle, tracing, parts.audit)
     sessions.routes(app, parts.history, limiter)
     usage.routes(app, limiter, parts.audit)
     feedback.routes(app, parts.marks, limiter, tracing)

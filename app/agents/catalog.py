@@ -7,16 +7,17 @@ from pathlib import Path
 import msgspec
 
 from app.agents.agent_file import build, parse
+from app.agents.choosing import chosen
 from app.agents.definition import Agent, Approving, Caching, Guarding, RunLimits
 from app.audit.audit import NO_AUDIT, Audit
 from app.audit.canonical import digest
 from app.audit.entry import Entry
+from app.errors import ConfigurationError
 from app.models.tiers import AUTO
 from app.reloading import Reloading, read_bounded
 from app.settings import Settings
 from app.telemetry.known_series import agents_at_zero
 from app.telemetry.logs import log
-from app.tools.registry import OPT_IN
 
 DEFAULT = "default"
 _SUFFIXES = (".yaml", ".yml")
@@ -29,9 +30,10 @@ class Agents(Mapping[str, Agent]):
     def __init__(
         self, settings: Settings, models: Collection[str], tools: tuple[str, ...], audit: Audit = NO_AUDIT
     ) -> None:
-        """Raises ConfigurationError for files that cannot be read or meant."""
+        """`tools` are all that there are. Raises ConfigurationError for TOOLS that name others, and for files that
+        cannot be read or meant."""
         self._audit = audit
-        self._default = default_agent(settings, tools)
+        self._default = default_agent(settings, tools_of(settings, tools))
         self._tools = tools
         self._models = tuple(models)
         self._serve({DEFAULT: self._default})
@@ -89,12 +91,20 @@ def _version(agents: Mapping[str, Agent]) -> str:
     return digest(msgspec.json.encode(agents, order="deterministic"))[:16]
 
 
+def tools_of(settings: Settings, known: Collection[str]) -> tuple[str, ...]:
+    """The tools of agents that list none. Raises ConfigurationError."""
+    try:
+        return chosen(settings.tools, known)
+    except ValueError as error:
+        raise ConfigurationError(f"TOOLS: {error}") from None
+
+
 def default_agent(settings: Settings, tools: tuple[str, ...]) -> Agent:
-    """The agent of a service without files. It has all tools but those that an agent has to list."""
+    """The agent of a service without files."""
     return Agent(
         name=DEFAULT,
         system_prompt=settings.system_prompt,
-        tools=tuple([tool for tool in tools if tool not in OPT_IN]),
+        tools=tools,
         limits=RunLimits(
             max_iterations=settings.max_iterations,
             max_tokens=settings.max_tokens,

@@ -20,6 +20,7 @@ from app.runs.shortening import shorten_results
 from app.runs.steps import ModelAnswered, ModelAsked, Shortened, ToolAnswered, ToolBegun, ToolsCalled
 from app.runs.valid_calls import used_ids, valid_calls
 from app.runs.window import within_window
+from app.safety.fence import fenced
 from app.tools.call import call_tool, lost_call
 from app.tools.context import ToolContext
 from app.tools.result import ToolResult, refused
@@ -162,12 +163,18 @@ async def _call_tool(run: RunContext, call: ToolCall, result: ToolResult | None 
     result = result or await _result(run, call)
     told = (result.status, result.latency_ms, *result.shown(run.services.settings.tool_result_chars))
     run.emit(ToolFinished(call.id, call.name, *told))
-    message = ToolMessage(call.id, call.name, result.content, is_error=result.status != "ok")
+    message = _message_of(call, result)
     handed = result.handed_over
     if handed is not None:
         hand_over(run, handed)
     record = ToolCallRecord(call.name, call.arguments, *told)
-    run.record(ToolAnswered(message, record, result.sources, handed is not None))
+    run.record(ToolAnswered(message, record, result.sources, handed is not None, result.untrusted))
+
+
+def _message_of(call: ToolCall, result: ToolResult) -> ToolMessage:
+    """For the model, which is told where content that nobody vouches for begins and ends."""
+    content = fenced(result.content, call.name) if result.untrusted else result.content
+    return ToolMessage(call.id, call.name, content, is_error=result.status != "ok", untrusted=result.untrusted)
 
 
 async def _result(run: RunContext, call: ToolCall) -> ToolResult:

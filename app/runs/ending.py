@@ -67,7 +67,7 @@ async def _end_in_journal(
         keep_for_feedback(run)
     run.kept = True
     if await _with_turn(run, messages, journal.end(event)):
-        run.memory.keep_later(messages)
+        run.memory.keep_later(messages, tainted=run.state.tainted)
 
 
 async def _with_turn(
@@ -78,7 +78,7 @@ async def _with_turn(
     if not (messages and run.request.remembered):
         await settled
         return None
-    kept = run.memory.keep(messages)
+    kept = run.memory.keep(messages, tainted=run.state.tainted)
     try:
         await settled
     except BaseException:
@@ -180,7 +180,7 @@ def _end_later(run: RunContext) -> None:
         keep_for_feedback(run)
     run.services.limiter.settle_later(run.reservation)
     if run.request.remembered and (messages := _interrupted(run)):
-        run.memory.keep_later(messages)
+        run.memory.keep_later(messages, tainted=run.state.tainted)
 
 
 def _fail(run: RunContext, handle: RunHandle, error: AppError) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from msgspec.structs import replace
 from opentelemetry.trace import INVALID_SPAN, Span
-from pydantic import ValidationError
 
 from app.audit.audit import NO_AUDIT, Audit
 from app.messages import ToolCall
@@ -24,17 +23,13 @@ from app.tools.output import clean
 from app.tools.registry import Registry
 from app.tools.result import (
     MAX_NAME_CHARS,
-    MAX_PROBLEMS,
     ToolResult,
-    invalid_arguments,
     malformed,
-    raised,
-    returned,
     timed_out,
-    unknown_arguments,
     unknown_outcome,
     unknown_tool,
 )
+from app.tools.running import run_tool
 from app.tools.tool import Tool
 
 GRACE_SECONDS = 0.5
@@ -113,7 +108,7 @@ async def _timed(tool: Tool, context: ToolContext, call: ToolCall, tracing: Trac
 
 async def _bounded(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
     # A task of its own, because a tool that swallows its cancellation would otherwise hold the run for ever.
-    task = asyncio.create_task(_run(tool, arguments, context), name=f"tool {tool.name}")
+    task = asyncio.create_task(run_tool(tool, arguments, context), name=f"tool {tool.name}")
     try:
         done, _ = await asyncio.wait((task,), timeout=tool.timeout_seconds)
     except asyncio.CancelledError:
@@ -123,34 +118,6 @@ async def _bounded(tool: Tool, arguments: Mapping[str, Any], context: ToolContex
         return task.result()
     await _stop(task, tool)
     return timed_out(tool)
-
-
-async def _run(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-    """Never raises because of the tool; what remains is the caller's cancellation."""
-    if unknown := _unknown(tool, arguments):
-        return unknown_arguments(tool, unknown)
-    try:
-        try:
-            running = tool.bind(arguments, context)
-        except ValidationError as error:
-            return invalid_arguments(tool, error)
-        return returned(tool, await running)
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        return raised(error)
-    except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - a tool's failure is a result
-        return raised(error)
-
-
-def _unknown(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
-    """The names of unknown arguments, where pydantic must not see them: it would make an error of each of very many,
-    and take one for the context."""
-    known = tool.parameters.get("properties", {})
-    if len(arguments) <= len(known) + MAX_PROBLEMS and arguments.keys().isdisjoint(tool.contexts):
-        return []
-    return [name for name in arguments if name not in known]
 
 
 async def _stop(task: asyncio.Task[ToolResult], tool: Tool) -> None:

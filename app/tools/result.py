@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from app.errors import AppError
 from app.tools.context import HandOver
 from app.tools.output import cut, render
+from app.tools.rules.rule import ArgumentRefused
 from app.tools.tool import Tool, ToolError
 
 MAX_MESSAGE_CHARS = 2_000
@@ -38,6 +39,8 @@ class ToolResult(Struct, frozen=True):
     """Sources that the tool used."""
     handed_over: HandOver | None = None
     """The tool asks a person to take over."""
+    untrusted: bool = False
+    """The content is the tool's own words, which nobody vouches for."""
     fault: str | None = None
     """A word for the log: an exception's class, or what was wrong with the call."""
     cause: BaseException | None = None
@@ -55,17 +58,22 @@ class ToolResult(Struct, frozen=True):
 
 
 def returned(tool: Tool, value: Any) -> ToolResult:
-    """The result of a tool that returned. Raises ValueError or TypeError for what has no JSON form."""
+    """The result of a tool that returned; of one that ran elsewhere, that is its result. Raises ValueError or TypeError
+    for what has no JSON form."""
+    if type(value) is ToolResult:
+        return value
     output = render(value, tool.max_output_chars)
-    return ToolResult("ok", output.text, output.result)
+    return ToolResult("ok", output.text, output.result, untrusted=tool.untrusted)
 
 
-def raised(error: BaseException) -> ToolResult:
+def raised(tool: Tool, error: BaseException) -> ToolResult:
     """The result of a tool that raised; only a ToolError's words are for the model alone."""
     name, message = type(error).__name__, _message(error)
     if isinstance(error, ToolError):
-        return ToolResult("error", message or "The tool failed.", fault="ToolError")
-    return ToolResult("error", f"{name}: {message}" if message else name, fault=name, cause=error)
+        message = message or "The tool failed."
+        return ToolResult("error", message, fault="ToolError", untrusted=tool.untrusted)
+    message = f"{name}: {message}" if message else name
+    return ToolResult("error", message, fault=name, cause=error, untrusted=tool.untrusted)
 
 
 def timed_out(tool: Tool) -> ToolResult:
@@ -105,6 +113,11 @@ def invalid_arguments(tool: Tool, error: ValidationError) -> ToolResult:
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     lines = [f"- {_name(each['loc']) or 'arguments'}: {each['msg']}" for each in problems[:MAX_PROBLEMS]]
     return _invalid(tool, lines, len(problems))
+
+
+def refused_argument(tool: Tool, error: ArgumentRefused) -> ToolResult:
+    message = f"Arguments that {tool.name} may not be called with:\n- {_message(error)}"
+    return ToolResult("error", message, fault="argument_rule")
 
 
 def _invalid(tool: Tool, lines: list[str], total: int) -> ToolResult:
