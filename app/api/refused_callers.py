@@ -6,7 +6,7 @@ from app.access.on_record import entry_of
 from app.access.principal import Principal
 from app.audit.audit import NO_AUDIT, Audit
 from app.audit.entry import Action
-from app.errors import Forbidden, RateLimited, Unauthorized
+from app.errors import Forbidden, RateLimited, TooManyBatches, TooManyRuns, Unauthorized
 
 _ACTIONS: dict[str, Action] = {"admin": "admin", "approvals": "approval", "tools": "tool"}
 """By the scope that is missing, up to its colon."""
@@ -26,6 +26,10 @@ class RefusedCallers:
     def unknown(self, error: Unauthorized, address: str) -> None:
         """By the credentials, or for there are none."""
         self._audit.note(entry_of(Principal("", address=address), "authenticate", "refused", why=error.problem))
+
+    def too_many(self, error: TooManyRuns | TooManyBatches, principal: Principal) -> None:
+        """By the number of what the caller has going on."""
+        self._audit.note(entry_of(principal, "limit", "refused", on=error.slug.removeprefix("too-many-"), why="count"))
 
     def forbidden(self, error: Forbidden, principal: Principal, scope: Scope) -> None:
         kind = error.missing_scope.partition(":")[0]

@@ -149,7 +149,8 @@ async def call_tools_durably(run: RunContext, journal: Journal, growth: Growth |
     await journal.checkpoint(growth)
 
     async def call_and_write(call: ToolCall) -> None:
-        await _call_tool(run, call, lost_call(call) if call.id in lost else None)
+        result = lost_call(_context(run), call, run.services.audit) if call.id in lost else None
+        await _call_tool(run, call, result)
         await journal.checkpoint()
 
     async with asyncio.TaskGroup() as group:
@@ -177,17 +178,16 @@ def _message_of(call: ToolCall, result: ToolResult) -> ToolMessage:
     return ToolMessage(call.id, call.name, content, is_error=result.status != "ok", untrusted=result.untrusted)
 
 
-async def _result(run: RunContext, call: ToolCall) -> ToolResult:
+def _context(run: RunContext) -> ToolContext:
     run_id, iteration = run.reservation.run_id, run.state.iterations
-    context = ToolContext(run.principal, run_id, deadline=run.ends_at, iteration=iteration)
+    return ToolContext(run.principal, run_id, deadline=run.ends_at, iteration=iteration)
+
+
+async def _result(run: RunContext, call: ToolCall) -> ToolResult:
     slot = partial(run.services.limiter.tool_slot, run.principal)
     try:
         return await call_tool(
-            run.tools.registry, context, call, slot=slot, tracing=run.services.tracing, audit=run.services.audit
+            run.tools.registry, _context(run), call, slot=slot, tracing=run.services.tracing, audit=run.services.audit
         )
-    except (
-        RateLimited,
-        LimitsUnavailable,
-        StateUnavailable,
-    ) as error:
+    except (RateLimited, LimitsUnavailable, StateUnavailable) as error:
         return refused(error)  # the model is told, and continues without the tool

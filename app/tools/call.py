@@ -18,7 +18,7 @@ from app.telemetry.logs import log
 from app.telemetry.metrics import TOOL_CALLS, TOOL_LATENCY
 from app.telemetry.traces import Tracing
 from app.tools.context import ToolContext
-from app.tools.on_record import on_record, unknown_call
+from app.tools.on_record import call_lost, call_unknown, on_record
 from app.tools.output import clean
 from app.tools.registry import Registry
 from app.tools.result import (
@@ -58,7 +58,7 @@ async def call_tool(
         tool = tools.get(call.name)
         if tool is None:
             result = unknown_tool(call.name, sorted(tools))
-            audit.note(unknown_call(context, call))
+            audit.note(call_unknown(context, call))
         else:
             async with slot(tool.name):
                 result = await on_record(audit, tool, context, call, partial(_timed, tool, context, call, tracing))
@@ -70,10 +70,11 @@ async def call_tool(
     return result if result.cause is None else replace(result, cause=None)
 
 
-def lost_call(call: ToolCall) -> ToolResult:
+def lost_call(context: ToolContext, call: ToolCall, audit: Audit = NO_AUDIT) -> ToolResult:
     """The result of a call that another process began and did not survive, and that is not made again. It is counted
     and logged like any other."""
     result = unknown_outcome()
+    audit.note(call_lost(context, call))
     _report(call.name, call.name, result, INVALID_SPAN)
     return result
 

@@ -3,11 +3,13 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app import __main__ as main
 from app.access.api_keys import new_secret
 from tests.access.keys import line
 from tests.packages import write_package
@@ -60,6 +62,7 @@ def service(folder: Path, store: RedisServer) -> Iterator[Service]:
         api_keys_file=keys,
         pythonpath=write_package(folder / "package", "putting", SOURCE),
         limits='{"tiers": {"default": {"tools": {"clock": {"per_minute": 1}}}}}',
+        tools="calculator,clock,put",
         refused_per_minute=100,
         audit_head_seconds=1,
         audit_key_file=folder / "key.pem",
@@ -69,14 +72,37 @@ def service(folder: Path, store: RedisServer) -> Iterator[Service]:
     made.end()
 
 
-def audit(folder: Path, store: RedisServer, *command: str, **settings: object) -> tuple[int, str, str]:
-    return run_to_end(folder, command=("audit", *command), redis_url=store.url, **settings)
+@dataclass(frozen=True)
+class Command:
+    """`python -m app audit …`, in this process."""
+
+    folder: Path
+    environment: pytest.MonkeyPatch
+    printed: pytest.CaptureFixture[str]
+
+    def run(self, *command: str, **settings: object) -> tuple[int, str, str]:
+        self.environment.chdir(self.folder)
+        for name, value in settings.items():
+            self.environment.setenv(name.upper(), str(value))
+        self.printed.readouterr()
+        try:
+            status = main.command(("audit", *command))
+        except SystemExit as left:
+            status = int(left.code or 0)
+        return status, *self.printed.readouterr()
+
+    def exported(self, *options: str) -> list[dict[str, Any]]:
+        status, out, err = self.run("export", *options)
+        assert (status, err) == (0, "")
+        return [json.loads(line) for line in out.splitlines()]
 
 
-def exported(folder: Path, store: RedisServer, *options: str) -> list[dict[str, Any]]:
-    status, out, err = audit(folder, store, "export", *options)
-    assert (status, err) == (0, "")
-    return [json.loads(line) for line in out.splitlines()]
+@pytest.fixture
+def command(
+    folder: Path, store: RedisServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    monkeypatch.setenv("REDIS_URL", store.url)
+    return Command(folder, monkeypatch, capsys)
 
 
 def ask(service: Service, method: str, path: str, body: Any = None, key: str = ADA) -> Any:
@@ -108,15 +134,13 @@ def test_what_a_caller_may_not_do_is_on_record_with_their_name(service: Service)
     assert (entry["user"], entry["on"], entry["why"]) == ("poor", "/api/tools/{name}", "scope:tools")
 
 
-def test_calls_of_tools_limits_and_administration_are_on_record(
-    service: Service, folder: Path, store: RedisServer
-) -> None:
+def test_calls_of_tools_limits_and_administration_are_on_record(service: Service, command: Command) -> None:
     assert ask(service, "POST", "/api/tools/put", {"text": "agentapi_" + "s3cret" * 8}).json()["success"]
     statuses = [ask(service, "POST", "/api/tools/clock", {}).status_code for _ in range(3)]
     assert statuses == [200, 429, 429]
     assert ask(service, "GET", "/admin/usage", key=ROOT).status_code == 200
     service.wait_for_event("audit.head")
-    found = [record["entry"] for record in exported(folder, store)]
+    found = [record["entry"] for record in command.exported()]
     told = [(entry["action"], entry["decision"], entry.get("on"), entry.get("why")) for entry in found]
     for entry in (
         ("tool", "allowed", "put", None),
@@ -124,7 +148,7 @@ def test_calls_of_tools_limits_and_administration_are_on_record(
         ("tool", "allowed", "clock", "ok"),
         ("limit", "refused", "tool:clock", "tool:clock"),
         ("admin", "allowed", "/admin/usage", None),
-        ("admin", "allowed", "agents", None),
+        ("admin", "allowed", "api-keys", None),
     ):
         assert told.count(entry) == 1, entry
     assert all(entry["user"] for entry in found if entry["action"] in ("tool", "limit") and "address" not in entry)
@@ -135,22 +159,23 @@ def test_calls_of_tools_limits_and_administration_are_on_record(
 
 
 def test_the_record_is_verified_from_outside_with_the_heads_of_the_log(
-    service: Service, folder: Path, store: RedisServer
+    service: Service, folder: Path, store: RedisServer, command: Command
 ) -> None:
     ask(service, "POST", "/api/tools/put", {"text": "verified"})
     heads = len(service.log("audit.head"))
     while len(service.log("audit.head")) < heads + 2:
         time.sleep(0.05)
     (folder / "log").write_text(service.raw_log())
-    status, out, _ = audit(folder, store, "verify", "--heads", "log", "--public-key", "key.pem.pub")
-    assert (status, out.splitlines()[-1][-16:]) == (0, " holds together."), out
-    status, out, _ = audit(folder, store, "heads")
-    assert json.loads(out)["key"] == json.loads(json.dumps(service.log("audit.head")[-1]))["key"]
-    last = exported(folder, store)[-1]
-    assert exported(folder, store, "--since", "2020-01-01", "--until", "2021-01-01T00:00:00Z") == []
-    assert exported(folder, store, "--since", "2020-01-01")[-1] == last
+    verify = ("audit", "verify", "--heads", "log", "--public-key", "key.pem.pub")
+    status, out, err = run_to_end(folder, command=verify, redis_url=store.url)
+    assert (status, err, out.splitlines()[-1][-16:]) == (0, "", " holds together."), out
+    (head,) = command.run("heads")[1].splitlines()
+    assert json.loads(head)["key"] == service.log("audit.head")[-1]["key"]
+    last = command.exported()[-1]
+    assert command.exported("--since", "2020-01-01", "--until", "2021-01-01T00:00:00Z") == []
+    assert command.exported("--since", "2020-01-01")[-1] == last
     store.ask(f"XDEL {{audit}}:entries {last['id']}")
-    status, out, _ = audit(folder, store, "verify", "--heads", "log", audit_key_file="key.pem")
+    status, out, _ = command.run("verify", "--heads", "log", audit_key_file="key.pem")
     assert status == 1
     assert "cut: " in out
 
@@ -175,22 +200,37 @@ def test_without_the_record_nothing_with_effects_is_done(service: Service, folde
 
 
 @pytest.mark.parametrize(
-    ("command", "settings", "says"),
+    ("words", "settings", "says"),
     [
-        (("verify",), {}, "REDIS_URL: is not set"),
+        (("verify",), {"redis_url": ""}, "REDIS_URL: "),
         (("export",), {"redis_url": "redis://127.0.0.1:1"}, "REDIS_URL: the store does not answer"),
-        (("verify", "--heads", "nowhere"), {"redis_url": "redis://127.0.0.1:1"}, "--heads: nowhere: No such file"),
-        (("verify", "--public-key", "no.pem"), {"redis_url": "redis://127.0.0.1:1"}, "--public-key: no.pem: No such"),
+        (("verify", "--heads", "nowhere"), {}, "--heads: nowhere: No such file"),
+        (("verify", "--public-key", "no.pem"), {}, "--public-key: no.pem: No such"),
+        (("verify", "--public-key", "log"), {}, "--public-key: log: is not an Ed25519 public key"),
         (("export", "--since", "yesterday"), {}, "must be a time such as"),
         (("keygen", "/nowhere/key"), {}, "/nowhere/key.pub: No such file"),
-        ((), {"audit_key_file": "nowhere"}, "AUDIT_KEY_FILE: nowhere: No such file"),
-        ((), {"audit_key_file": "/etc/hostname"}, "AUDIT_KEY_FILE: /etc/hostname: is not a private key in PEM"),
+        (("keygen", "key.pem"), {}, "key.pem.pub: File exists"),
     ],
 )
 def test_what_cannot_be_done_is_said(
-    tmp_path: Path, command: tuple[str, ...], settings: dict[str, Any], says: str
+    command: Command, words: tuple[str, ...], settings: dict[str, object], says: str
 ) -> None:
-    command = ("audit", *command) if command else ()
-    status, out, err = run_to_end(tmp_path, command=command, **settings)
+    (command.folder / "log").touch()
+    status, out, err = command.run(*words, **settings)
     assert (status, out) == (2, "")
     assert says in err
+
+
+def test_a_key_is_made_once_that_is_on_record(tmp_path: Path, command: Command, store: RedisServer) -> None:
+    make = ("keys", "new", "--user", "eve")
+    status, out, err = run_to_end(tmp_path, command=make, redis_url=store.url)
+    assert status == 0
+    assert len(out.splitlines()) == 2
+    record = command.exported()[-1]["entry"]
+    assert (record["action"], record["on"], record["why"]) == ("admin", "api-key:eve", "made")
+    assert record["user"].startswith("os:")
+    assert '"audit.head"' in err
+    assert len(command.run("heads")[1].splitlines()) == 2
+    status, out, err = run_to_end(tmp_path, command=make, redis_url="redis://127.0.0.1:1")
+    assert (status, out) == (2, "")
+    assert "cannot be put on record" in err
