@@ -8,6 +8,7 @@ from app.audit.audit import NO_AUDIT, Audit
 from app.audit.entry import Action
 from app.errors import Forbidden, RateLimited, TooManyBatches, TooManyRuns, Unauthorized
 
+APPROVAL = "/approvals/{approval_id}"
 _ACTIONS: dict[str, Action] = {"admin": "admin", "approvals": "approval", "tools": "tool"}
 """By the scope that is missing, up to its colon."""
 
@@ -34,5 +35,7 @@ class RefusedCallers:
     def forbidden(self, error: Forbidden, principal: Principal, scope: Scope) -> None:
         kind = error.missing_scope.partition(":")[0]
         route = getattr(scope.get("route"), "path", "")
+        if not kind and route == APPROVAL:
+            return  # on record with the approval that it is about
         action, why = _ACTIONS.get(kind, "authenticate"), f"scope:{kind}" if kind else "not_allowed"
         self._audit.note(entry_of(principal, action, "refused", on=route, why=why))

@@ -45,9 +45,14 @@ def entry_of_call(context: ToolContext, call: ToolCall, tool: str) -> Entry:
     return entry_of(context.caller, "tool", "allowed", on=tool, run_id=context.run_id, arguments=arguments)
 
 
-def call_lost(context: ToolContext, call: ToolCall) -> Entry:
-    """Of a call that another process began, which put that on record, and did not survive."""
-    return replace(entry_of_call(context, call, call.name), decision="ended", why="unknown")
+def call_not_made(context: ToolContext, call: ToolCall, result: ToolResult) -> Entry:
+    """Of a call that policy or a person does not allow, or that another process began, and did not survive."""
+    lost = result.status == "unknown"
+    return replace(
+        entry_of_call(context, call, call.name),
+        decision="ended" if lost else "refused",
+        why=result.status if lost else result.fault or result.status,
+    )
 
 
 def call_unknown(context: ToolContext, call: ToolCall) -> Entry:
