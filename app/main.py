@@ -133,7 +133,7 @@ class Parts:
             agents=self.agents,
             tools=self.registry,
         )
-        self.identity = build_identity(settings)
+        self.identity = build_identity(settings, self.audit)
         self.identity.on_look(self.runner.end_withdrawn)
         self.records = Records(self.store, settings, self.audit)
         self.webhooks = None
@@ -313,7 +313,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             max_body_bytes=settings.max_body_bytes,
             line_routes={BATCHES_PATH: settings.batch_body_bytes},
             entrance=entrance,
-            forbidden=callers.forbidden,
+            refused=callers.refused,
         )
     )
     return app

@@ -51,7 +51,7 @@ class Stage:
         self.store = store or InProcessStore()
         self.sessions = Sessions(self.store, bounds)
         self.answers = AnswerCache(self.store, self.settings)
-        self.limiter = Limiter(self.settings, self.store)
+        self.limiter = Limiter(self.settings, self.store, audit)
         self.model = scripted[0]
         registry = Registry(tools)
         default = default_agent(self.settings, tuple(registry))
