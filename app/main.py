@@ -85,7 +85,8 @@ class Parts:
         self.lifecycle = lifecycle
         self.tracing = traces.configure(settings)
         self.models = build_models(settings, self.tracing)
-        self.registry = tool_registry.load(settings)
+        self.mcp = tool_registry.mcp_servers(settings)
+        self.registry = tool_registry.load(settings, self.mcp)
         router = build_router(settings, self.models)
         self.store = connect(settings.redis_url, settings.redis_ca_file, tls_strict=settings.tls_strict)
         self.history = Sessions(self.store, Bounds.of(settings), anonymous=settings.auth == ("none",))
@@ -148,8 +149,10 @@ class Parts:
         keep = partial(supervise, lifecycle=self.lifecycle)
         self.following.on_cancel(self.worker.cancel)
         secrets = [] if self.webhooks is None else [asyncio.create_task(keep("webhook-secrets", self.webhooks.watch))]
+        mcp = [] if self.mcp is None else [asyncio.create_task(keep("mcp", self.mcp.run, essential=False))]
         return [
             *secrets,
+            *mcp,
             asyncio.create_task(keep("probes", self.prober.watch, essential=False)),
             asyncio.create_task(keep("keys", self.identity.watch)),
             asyncio.create_task(keep("agents", self.agents.watch)),
@@ -268,7 +271,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     sessions.routes(app, parts.history, limiter)
     usage.routes(app, limiter)
     feedback.routes(app, parts.marks, limiter, tracing)
-    health.routes(app, lifecycle, parts.prober, parts.models, durability)
+    health.routes(app, lifecycle, parts.prober, parts.models, durability, parts.mcp)
     docs.routes(app, pages=settings.docs)
     if not identity.everyone:
         app.amend(document_authentication)

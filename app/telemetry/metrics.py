@@ -40,6 +40,7 @@ RUN_RESUMPTIONS = Counter(
     ["agent", "reason"],
 )
 DEAD_RUNS = Counter("agent_dead_runs", "Background runs that were given up since their workers died", ["agent"])
+MCP_TOOLS = Gauge("agent_mcp_tools", "Tools of MCP servers; only those that are `on` can be called", ["state"])
 GUARD_ERRORS = Counter("guard_errors", "Guards that broke; nothing went on without their verdict", ["guard", "reason"])
 RUN_LATENCY = Histogram(
     "agent_run_latency_seconds", "Time of a run that was let in, however it ended", ["agent"], buckets=LATENCY_BUCKETS

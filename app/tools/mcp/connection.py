@@ -1,0 +1,216 @@
+"""A connection to one MCP server: made in the background, looked at, and made again when it is lost."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from ssl import SSLContext
+from typing import Any, Literal
+
+import anyio
+import mcp_types as types
+from mcp import Client, MCPError
+from msgspec import Struct
+from pydantic import ValidationError
+
+from app import __version__
+from app.telemetry.logs import log
+from app.tools.mcp.definition import Definition
+from app.tools.mcp.results import text_of
+from app.tools.mcp.servers_file import McpServer
+from app.tools.mcp.transports import transport_of
+from app.tools.output import clean
+from app.tools.tool import ToolError
+
+CONNECT_SECONDS = 10.0
+FIRST_SECONDS = 5.0
+"""That a call waits for a connection that is being made for the first time."""
+LOOK_SECONDS = 60.0
+"""Between two looks at what the server offers, beside those that it asks for itself."""
+SOONEST_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+MAX_PAGES = 20
+MAX_TOOLS = 500
+_MAX_LOGGED = 20
+_MAX_NAME_CHARS = 64
+
+Status = Literal["connecting", "ok", "away"]
+ToolState = Literal["on", "changed", "gone", "unknown"]
+
+
+class Offer(Struct, frozen=True):
+    """What a server's tools are, beside what was pinned."""
+
+    states: Mapping[str, ToolState]
+    """Of the pinned ones."""
+    new: tuple[str, ...] = ()
+    """That the server has and nobody has pinned."""
+
+
+class Connection:
+    """`run` keeps it; `call` may be used from any task."""
+
+    def __init__(
+        self, server: McpServer, pinned: Mapping[str, Definition], tls: SSLContext, on_look: Callable[[], None]
+    ) -> None:
+        """`on_look` is called when what the server offers has been looked at, or cannot be."""
+        self.server = server
+        self.status: Status = "connecting"
+        self.offer = Offer(dict.fromkeys(pinned, "unknown"))
+        self._pinned = pinned
+        self._tls = tls
+        self._on_look = on_look
+        self._client: Client | None = None
+        self._tried = asyncio.Event()
+        self._wake = asyncio.Event()
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> str:
+        """The tool's answer. Raises ToolError, which says why there is none."""
+        client = await self._connected(tool)
+        request = types.CallToolRequest(params=types.CallToolRequestParams(name=tool, arguments=dict(arguments)))
+        try:
+            # The SDK's call_tool would check the answer against the server's own schema, in unbounded time.
+            result = await client.session.send_request(request, types.CallToolResult)
+        except MCPError as error:
+            self._wake.set()  # the connection may be gone
+            raise ToolError(f"The server {self.server.name} failed: {error.message}") from None
+        except ValidationError:
+            raise ToolError(f"The server {self.server.name} gave an answer that cannot be read.") from None
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError, RuntimeError):
+            self._wake.set()
+            raise ToolError(f"The connection to the server {self.server.name} was lost.") from None
+        text = text_of(result)
+        if result.is_error:
+            raise ToolError(text)
+        return text
+
+    async def _connected(self, tool: str) -> Client:
+        if not self._tried.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_SECONDS):
+                    await self._tried.wait()
+        if self._client is None:
+            raise ToolError(f"The server {self.server.name} cannot be reached at the moment.")
+        if (state := self.offer.states[tool]) != "on":
+            why = "has changed it since" if state == "changed" else "does not offer it any more"
+            raise ToolError(f"This tool is off until a person approves it again: the server {self.server.name} {why}.")
+        return self._client
+
+    async def run(self) -> None:
+        """Connect, again and again, until cancelled."""
+        failures = 0
+        while True:
+            try:
+                await self._stay_connected()
+                failures = 0
+            except Exception as error:  # noqa: BLE001 - whatever a server does, the others and the service go on
+                failures = 1 if self.status == "ok" else failures + 1
+                self._away(error, failures)
+            pause = min(2.0 ** (failures - 1), LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnections
+
+    async def _stay_connected(self) -> None:
+        """Raises whatever ends the connection."""
+        client = Client(
+            transport_of(self.server, self._tls, self._wake.set),
+            cache=None,
+            message_handler=self._heard,
+            client_info=types.Implementation(name="agent-api", version=__version__),
+        )
+        time = asyncio.get_running_loop().time
+        async with asyncio.timeout(CONNECT_SECONDS) as deadline, client:
+            try:
+                while True:
+                    self._take(await self._look(client))
+                    self._client = client
+                    self._tried.set()
+                    deadline.reschedule(None)
+                    await self._until_next_look()
+                    deadline.reschedule(time() + CONNECT_SECONDS)
+            finally:
+                self._client = None
+
+    async def _until_next_look(self) -> None:
+        await asyncio.sleep(SOONEST_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._wake.wait()
+        self._wake.clear()
+
+    async def _heard(self, message: Any) -> None:
+        if isinstance(message, types.ToolListChangedNotification):
+            self._wake.set()
+
+    async def _look(self, client: Client) -> Offer:
+        listed = await list_tools(client)
+        names = [definition.name for definition in listed]
+        found = {definition.name: definition for definition in listed if names.count(definition.name) == 1}
+        states = {name: _state(pinned, names, found.get(name)) for name, pinned in self._pinned.items()}
+        new = [name for name in dict.fromkeys(names) if name not in self._pinned and self.server.allows(name)]
+        return Offer(states, tuple(new))
+
+    def _take(self, offer: Offer) -> None:
+        changed = offer != self.offer or self.status != "ok"
+        self.offer, self.status = offer, "ok"
+        if not changed:
+            return
+        self._on_look()
+        off = {state: [name for name, is_ in offer.states.items() if is_ == state] for state in ("changed", "gone")}
+        on = len([state for state in offer.states.values() if state == "on"])
+        fields: dict[str, Any] = {"server": self.server.name, "tools": on, **off, "new": _shown(offer.new)}
+        if off["changed"] or off["gone"] or offer.new:
+            log.warning("mcp.tools.off", **fields)
+        else:
+            log.info("mcp.connected", **fields)
+
+    def _away(self, error: Exception, failures: int) -> None:
+        self.status = "away"
+        self._tried.set()
+        if failures == 1:
+            log.warning("mcp.away", server=self.server.name, error=reason_of(error))
+            self._on_look()
+
+
+async def list_tools(client: Client) -> list[Definition]:
+    """What the server offers. Raises what the SDK does, and ValueError where that is too much."""
+    found: list[Definition] = []
+    cursor: str | None = None
+    for _ in range(MAX_PAGES):
+        page = await client.session.list_tools(params=types.PaginatedRequestParams(cursor=cursor) if cursor else None)
+        found += map(_definition, page.tools)
+        if len(found) > MAX_TOOLS:
+            break
+        cursor = page.next_cursor
+        if not cursor:
+            return found
+    raise ValueError("the server offers too many tools")
+
+
+def reason_of(error: BaseException) -> str:
+    """A word for the log: the first class of what went wrong."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return type(error).__name__
+
+
+def _definition(tool: types.Tool) -> Definition:
+    annotations = tool.annotations
+    return Definition(
+        tool.name,
+        tool.title or "",
+        tool.description or "",
+        tool.input_schema,
+        tool.output_schema,
+        None if annotations is None else annotations.model_dump(by_alias=True, mode="json", exclude_none=True),
+    )
+
+
+def _state(pinned: Definition, names: list[str], found: Definition | None) -> ToolState:
+    if pinned.name not in names:
+        return "gone"
+    return "on" if found is not None and found.digest == pinned.digest else "changed"
+
+
+def _shown(names: tuple[str, ...]) -> list[str]:
+    """For the log: a server's own words."""
+    return [clean(name[:_MAX_NAME_CHARS]) for name in names[:_MAX_LOGGED]]
