@@ -59,7 +59,7 @@ class Connected:
         return await call_tool(self.registry, context, call, slot=lambda _: nullcontext(), tracing=Tracing(None))
 
     async def until(self, holds: Callable[["Connected"], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not holds(self):  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
 

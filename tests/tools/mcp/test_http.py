@@ -39,6 +39,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.tools.mcp.connection.SOONEST_SECONDS", 0.02)
     monkeypatch.setattr("app.tools.mcp.connection.LOOK_SECONDS", 0.05)
     monkeypatch.setattr("app.tools.mcp.connection.LONGEST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr("app.tools.mcp.connection.FIRST_SECONDS", 60)
 
 
 @pytest.fixture
