@@ -17,6 +17,7 @@ from app.api.json_answer import json_answer
 from app.api.lifecycle import Lifecycle
 from app.api.requests import ToolArguments
 from app.api.schemas import ToolAnswer, ToolDescription
+from app.audit.audit import NO_AUDIT, Audit
 from app.errors import NotFound
 from app.ids import new_id
 from app.limits.limiter import TOOLS, Limiter
@@ -31,7 +32,13 @@ TOOL_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503)
 
 
 def routes(
-    api: Api, tools: Registry, agents: Mapping[str, Agent], limiter: Limiter, lifecycle: Lifecycle, tracing: Tracing
+    api: Api,
+    tools: Registry,
+    agents: Mapping[str, Agent],
+    limiter: Limiter,
+    lifecycle: Lifecycle,
+    tracing: Tracing,
+    audit: Audit = NO_AUDIT,
 ) -> None:
     read = Body(ToolArguments).read
 
@@ -64,7 +71,7 @@ def routes(
 
         call = ToolCall(new_id(), name, body.root)
         context = ToolContext(principal, run_id=call.id)
-        calling = tool_calls.call_tool(known, context, call, slot=slot, tracing=tracing)
+        calling = tool_calls.call_tool(known, context, call, slot=slot, tracing=tracing, audit=audit)
         result = await cancel_on_disconnect(calling, request, lifecycle)
         answer = ToolAnswer(result.status == "ok", result.result, result.error)
         return json_answer(answer, headers)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from app.errors import ContextTooLong, LimitsUnavailable, RateLimited
+from app.errors import ContextTooLong, LimitsUnavailable, RateLimited, StateUnavailable
 from app.limits.allowance import Growth
 from app.messages import AssistantMessage, ToolCall, ToolMessage
 from app.models.protocol import REFUSALS, Beside, ModelRequest, ToolSpec
@@ -182,6 +182,12 @@ async def _result(run: RunContext, call: ToolCall) -> ToolResult:
     context = ToolContext(run.principal, run_id, deadline=run.ends_at, iteration=iteration)
     slot = partial(run.services.limiter.tool_slot, run.principal)
     try:
-        return await call_tool(run.tools.registry, context, call, slot=slot, tracing=run.services.tracing)
-    except (RateLimited, LimitsUnavailable) as error:  # the model is told, and continues without the tool
-        return refused(error)
+        return await call_tool(
+            run.tools.registry, context, call, slot=slot, tracing=run.services.tracing, audit=run.services.audit
+        )
+    except (
+        RateLimited,
+        LimitsUnavailable,
+        StateUnavailable,
+    ) as error:
+        return refused(error)  # the model is told, and continues without the tool

@@ -4,11 +4,13 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 from opentelemetry.trace import INVALID_SPAN, Span
 
+from app.audit.audit import NO_AUDIT, Audit
 from app.messages import ToolCall
 from app.telemetry import conventions
 from app.telemetry.exemplars import exemplar
@@ -16,6 +18,7 @@ from app.telemetry.logs import log
 from app.telemetry.metrics import TOOL_CALLS, TOOL_LATENCY
 from app.telemetry.traces import Tracing
 from app.tools.context import ToolContext
+from app.tools.on_record import on_record, unknown_call
 from app.tools.output import clean
 from app.tools.registry import Registry
 from app.tools.result import (
@@ -40,7 +43,7 @@ abandoned: set[asyncio.Task[Any]] = set()
 
 
 async def call_tool(
-    tools: Registry, context: ToolContext, call: ToolCall, *, slot: Slot, tracing: Tracing
+    tools: Registry, context: ToolContext, call: ToolCall, *, slot: Slot, tracing: Tracing, audit: Audit = NO_AUDIT
 ) -> ToolResult:
     """Run the call and return what came of it, never raising because of the tool.
 
@@ -48,15 +51,17 @@ async def call_tool(
     A cancelled caller gets its CancelledError once the tool has stopped, at most GRACE_SECONDS later. A tool
     that blocks the event loop cannot be interrupted: see `tool`.
 
-    Raises what `slot` raises; such a call is neither logged nor counted.
+    Raises what `slot` raises, and StateUnavailable where a call that does more than read cannot be put on record: such
+    a call is not made, and neither logged nor counted.
     """
     with tracing.span(f"{conventions.EXECUTE_TOOL} {call.name}", _attributes, call) as span:
         tool = tools.get(call.name)
         if tool is None:
             result = unknown_tool(call.name, sorted(tools))
+            audit.note(unknown_call(context, call))
         else:
             async with slot(tool.name):
-                result = await _timed(tool, context, call, tracing)
+                result = await on_record(audit, tool, context, call, partial(_timed, tool, context, call, tracing))
         _report("unknown" if tool is None else tool.name, call.name, result, span)
         if tracing.content and span.is_recording():
             from app.telemetry.content import of_tool  # most processes never record content

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from app.errors import ConfigurationError, NotFound
+from app.settings import load as settings
 from app.tools import Tool, tool
+from app.tools import registry as tool_registry
 from app.tools.built_in.calculator import calculator
 from app.tools.built_in.clock import clock
 from app.tools.built_in.hand_over import hand_over_to_human
-from app.settings import load as settings
-from app.tools import registry as tool_registry
 from app.tools.registry import Registry
 
 BUILT_IN = ["calculator", "clock", "hand_over_to_human", "http_get"]
