@@ -10,12 +10,12 @@ from typing import Any, Literal
 import anyio
 import mcp_types as types
 from mcp import Client, MCPError
-from msgspec import Struct
 from pydantic import ValidationError
 
 from app import __version__
 from app.telemetry.logs import log
 from app.tools.mcp.definition import Definition
+from app.tools.mcp.looking import Offer, look, reason_of
 from app.tools.mcp.results import text_of
 from app.tools.mcp.servers_file import McpServer
 from app.tools.mcp.transports import transport_of
@@ -29,22 +29,10 @@ LOOK_SECONDS = 60.0
 """Between two looks at what the server offers, beside those that it asks for itself."""
 SOONEST_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
-MAX_PAGES = 20
-MAX_TOOLS = 500
 _MAX_LOGGED = 20
 _MAX_NAME_CHARS = 64
 
 Status = Literal["connecting", "ok", "away"]
-ToolState = Literal["on", "changed", "gone", "unknown"]
-
-
-class Offer(Struct, frozen=True):
-    """What a server's tools are, beside what was pinned."""
-
-    states: Mapping[str, ToolState]
-    """Of the pinned ones."""
-    new: tuple[str, ...] = ()
-    """That the server has and nobody has pinned."""
 
 
 class Connection:
@@ -121,7 +109,7 @@ class Connection:
         async with asyncio.timeout(CONNECT_SECONDS) as deadline, client:
             try:
                 while True:
-                    self._take(await self._look(client))
+                    self._take(await look(client, self._pinned, self.server.allows))
                     self._client = client
                     self._tried.set()
                     deadline.reschedule(None)
@@ -141,14 +129,6 @@ class Connection:
         if isinstance(message, types.ToolListChangedNotification):
             self._wake.set()
 
-    async def _look(self, client: Client) -> Offer:
-        listed = await list_tools(client)
-        names = [definition.name for definition in listed]
-        found = {definition.name: definition for definition in listed if names.count(definition.name) == 1}
-        states = {name: _state(pinned, names, found.get(name)) for name, pinned in self._pinned.items()}
-        new = [name for name in dict.fromkeys(names) if name not in self._pinned and self.server.allows(name)]
-        return Offer(states, tuple(new))
-
     def _take(self, offer: Offer) -> None:
         changed = offer != self.offer or self.status != "ok"
         self.offer, self.status = offer, "ok"
@@ -157,11 +137,17 @@ class Connection:
         self._on_look()
         off = {state: [name for name, is_ in offer.states.items() if is_ == state] for state in ("changed", "gone")}
         on = len([state for state in offer.states.values() if state == "on"])
-        fields: dict[str, Any] = {"server": self.server.name, "tools": on, **off, "new": _shown(offer.new)}
         if off["changed"] or off["gone"] or offer.new:
-            log.warning("mcp.tools.off", **fields)
+            log.warning(
+                "mcp.tools.off",
+                server=self.server.name,
+                tools=on,
+                changed=off["changed"],
+                gone=off["gone"],
+                new=_shown(offer.new),
+            )
         else:
-            log.info("mcp.connected", **fields)
+            log.info("mcp.connected", server=self.server.name, tools=on)
 
     def _away(self, error: Exception, failures: int) -> None:
         self.status = "away"
@@ -169,46 +155,6 @@ class Connection:
         if failures == 1:
             log.warning("mcp.away", server=self.server.name, error=reason_of(error))
             self._on_look()
-
-
-async def list_tools(client: Client) -> list[Definition]:
-    """What the server offers. Raises what the SDK does, and ValueError where that is too much."""
-    found: list[Definition] = []
-    cursor: str | None = None
-    for _ in range(MAX_PAGES):
-        page = await client.session.list_tools(params=types.PaginatedRequestParams(cursor=cursor) if cursor else None)
-        found += map(_definition, page.tools)
-        if len(found) > MAX_TOOLS:
-            break
-        cursor = page.next_cursor
-        if not cursor:
-            return found
-    raise ValueError("the server offers too many tools")
-
-
-def reason_of(error: BaseException) -> str:
-    """A word for the log: the first class of what went wrong."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return type(error).__name__
-
-
-def _definition(tool: types.Tool) -> Definition:
-    annotations = tool.annotations
-    return Definition(
-        tool.name,
-        tool.title or "",
-        tool.description or "",
-        tool.input_schema,
-        tool.output_schema,
-        None if annotations is None else annotations.model_dump(by_alias=True, mode="json", exclude_none=True),
-    )
-
-
-def _state(pinned: Definition, names: list[str], found: Definition | None) -> ToolState:
-    if pinned.name not in names:
-        return "gone"
-    return "on" if found is not None and found.digest == pinned.digest else "changed"
 
 
 def _shown(names: tuple[str, ...]) -> list[str]:

@@ -11,12 +11,14 @@ from msgspec import Struct, structs
 from app.settings import Settings
 from app.tls import client_context
 from app.tools.mcp.arguments import check_of
-from app.tools.mcp.connection import CONNECT_SECONDS, list_tools, reason_of
 from app.tools.mcp.definition import Definition, problem_of, tool_name
+from app.tools.mcp.looking import list_tools, reason_of
 from app.tools.mcp.schema import usable_schema
 from app.tools.mcp.servers import quiet
 from app.tools.mcp.servers_file import McpServer
 from app.tools.mcp.transports import transport_of
+
+CONNECT_SECONDS = 10.0
 
 
 class Offers(Struct, frozen=True):

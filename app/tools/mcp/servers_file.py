@@ -12,15 +12,14 @@ from msgspec import Meta, Struct
 from app.errors import ConfigurationError
 from app.reloading import read_bounded
 from app.settings import Settings
+from app.tools.mcp.references import resolved
 from app.tools.tool import Effect, Risk, WhenTainted
 from app.urls import http_url
 
 SETTING = "MCP_SERVERS_FILE"
 _MAX_BYTES = 1024 * 1024
-_MAX_SECRET_BYTES = 65_536
 _NAME = re.compile(r"[A-Za-z0-9-]{1,24}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_REFERENCE = re.compile(r"\$\{(env|file):([^}]+)\}")
 
 Seconds = Annotated[float, Meta(gt=0, le=3_600)]
 
@@ -103,20 +102,6 @@ def servers_of(settings: Settings) -> tuple[ServersFile, Path]:
         raise ConfigurationError(f"{SETTING}: is not set; it names the file with the MCP servers")
     read = read_servers(path, stdio=settings.mcp_stdio)
     return read, pins_path(path, read)
-
-
-def resolved(value: str) -> str:
-    """With what its references stand for. Raises ValueError and OSError, neither of which tells a value."""
-
-    def stands_for(found: re.Match[str]) -> str:
-        kind, name = found[1], found[2]
-        if kind == "file":
-            return read_bounded(Path(name), _MAX_SECRET_BYTES).decode().strip()
-        if name not in os.environ:
-            raise ValueError(f"the variable {name} is not set")
-        return os.environ[name]
-
-    return _REFERENCE.sub(stands_for, value)
 
 
 def _check_names(read: ServersFile) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.errors import ConfigurationError
-from app.tools.mcp.servers_file import read_servers, resolved
+from app.tools.mcp.references import resolved
+from app.tools.mcp.servers_file import read_servers
 
 
 def refusal(folder: Path, text: str, *, stdio: bool = True) -> str:
