@@ -29,6 +29,7 @@ LOOK_SECONDS = 60.0
 """Between two looks at what the server offers, beside those that it asks for itself."""
 SOONEST_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
+_AGAIN_SECONDS = 1.0
 _MAX_LOGGED = 20
 _MAX_NAME_CHARS = 64
 
@@ -88,14 +89,24 @@ class Connection:
         """Connect, again and again, until cancelled."""
         failures = 0
         while True:
-            try:
-                await self._stay_connected()
-                failures = 0
-            except Exception as error:  # noqa: BLE001 - whatever a server does, the others and the service go on
-                failures = 1 if self.status == "ok" else failures + 1
-                self._away(error, failures)
+            ended_by = await self._attempt()
+            failures = 1 if self.status == "ok" else failures + 1
+            self._away(ended_by, failures)
             pause = min(2.0 ** (failures - 1), LONGEST_PAUSE_SECONDS)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnections
+
+    async def _attempt(self) -> BaseException:
+        """One connection, from its begin to its end: returns what ended it, whatever that was."""
+        # A task of its own, which is cancelled until it is over: the SDK's scopes may swallow a cancellation.
+        task = asyncio.create_task(self._stay_connected(), name=f"mcp {self.server.name}")
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            while not task.done():
+                task.cancel()
+                await asyncio.wait((task,), timeout=_AGAIN_SECONDS)
+            raise
+        return asyncio.CancelledError() if task.cancelled() else task.exception() or ConnectionError()
 
     async def _stay_connected(self) -> None:
         """Raises whatever ends the connection."""
@@ -149,7 +160,7 @@ class Connection:
         else:
             log.info("mcp.connected", server=self.server.name, tools=on)
 
-    def _away(self, error: Exception, failures: int) -> None:
+    def _away(self, error: BaseException, failures: int) -> None:
         self.status = "away"
         self._tried.set()
         if failures == 1:

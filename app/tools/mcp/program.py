@@ -89,4 +89,5 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     finally:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+        await process.wait()
+        process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - output that nobody read holds its pipe

@@ -45,7 +45,7 @@ class McpServers:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             for connection in self._connections:
-                group.create_task(connection.run(), name=f"mcp {connection.server.name}")
+                group.create_task(connection.run())
 
     def health(self) -> Mapping[str, tuple[Status, Mapping[str, int]]]:
         """Of each server: how it is, and how many of its tools are in which state."""
