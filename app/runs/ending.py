@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 from app.errors import (
     AppError,
     BudgetExceeded,
+    GuardUnavailable,
     InternalError,
     InvalidRequest,
     LimitsUnavailable,
@@ -72,13 +73,17 @@ async def _end_in_journal(
 
 async def _with_turn(
     run: RunContext, messages: Sequence[Message], settled: Coroutine[Any, Any, None]
-) -> StateUnavailable | None:
+) -> AppError | None:
     """Have the turn leave just before what is `settled`, and return when both are there; with why the turn could not
     be kept. A turn whose run cannot be settled is not waited for."""
     if not (messages and run.request.remembered):
         await settled
         return None
-    kept = run.memory.keep(messages, tainted=run.state.tainted)
+    try:
+        kept = run.memory.keep(messages, tainted=run.state.tainted)
+    except GuardUnavailable as error:
+        await settled
+        return error
     try:
         await settled
     except BaseException:
@@ -127,7 +132,7 @@ async def end_crashed(run: RunContext, handle: RunHandle) -> None:
 
 async def _fail_in_journal(run: RunContext, handle: RunHandle, journal: Journal, error: AppError) -> None:
     """A run that has no place now, or whose limits cannot be asked, has one later."""
-    if not run.admitted and isinstance(error, RateLimited | LimitsUnavailable):
+    if journal.waits and not run.admitted and isinstance(error, RateLimited | LimitsUnavailable):
         await journal.hand_back(error.retry_after or _LATER_SECONDS)
         return
     handle.commit()
@@ -142,6 +147,15 @@ def conclude(run: RunContext, handle: RunHandle, error: BaseException | None) ->
     that goes on elsewhere is not over."""
     if handle.report is None and (run.journal is None or not run.journal.detached):
         _conclude(run, handle, report_of(run, error), error)
+
+
+def conclude_pause(run: RunContext, handle: RunHandle, report: RunReport) -> None:
+    """Count and log a run that waits for a person: what it came to is told when it is over."""
+    handle.report = report
+    count(run, report)
+    if run.span.is_recording():
+        run.span.set_attribute(OUTCOME, report.outcome)
+    log.note("agent.request.waiting", asdict(report))
 
 
 def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: BaseException | None = None) -> None:
@@ -169,6 +183,7 @@ def _word_of(error: BaseException) -> str:
 
 def _interrupted(run: RunContext, error: AppError | None = None) -> list[Message]:
     """The messages of a run that failed or was cancelled; none where there was no run, or it was refused."""
+    run.break_off()
     state = run.state
     refused = state.refused or (isinstance(error, _REFUSALS) and not (state.messages or run.pieces))
     return state.interrupted("".join(run.pieces)) if run.admitted and not (run.kept or refused) else []

@@ -1,12 +1,12 @@
 """A run that is one model call without tools, made elsewhere: what is asked, what it may cost, what its answer is."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.agents.definition import RunLimits
+from app.agents.definition import APPROVED, RunLimits
 from app.errors import ModelUnavailable
 from app.limits.allowance import Amount
 from app.messages import UserMessage
@@ -16,11 +16,18 @@ from app.models.resilient import ResilientModel
 from app.runs.context import RunContext
 from app.runs.estimates import most_input_tokens, most_of_output, most_of_run
 from app.runs.events import FinishReason
+from app.runs.permits import Permits
 from app.runs.plan import CallModel, Costs, Fail, Finish, answer_text, next_action
 from app.runs.ration import Left
 from app.runs.state import RunState, after
 from app.runs.steps import Asked, ModelAnswered, ModelAsked
 from app.runs.window import within_window
+from app.tools.registry import Registry
+
+_NO_TOOLS = Permits("", Registry(), APPROVED, "approve", pauses=False)
+
+if TYPE_CHECKING:
+    from app.redaction.redactor import Redactor
 
 
 class Asking(Struct, frozen=True):
@@ -43,6 +50,7 @@ class SingleCall(Struct, frozen=True):
     costs: Costs
     temperature: float | None
     response_format: Mapping[str, Any] | None
+    redactor: "Redactor | None" = None
 
     @classmethod
     def of(cls, run: RunContext, price: Price) -> "SingleCall":
@@ -50,7 +58,7 @@ class SingleCall(Struct, frozen=True):
         asked = run.request
         temperature = run.agent.temperature if asked.temperature is None else asked.temperature
         costs = replace(run.costs, price=price)
-        return cls(run.model, run.limits, costs, temperature, asked.response_format)
+        return cls(run.model, run.limits, costs, temperature, asked.response_format, run.redactor)
 
     def ask(self, message: str) -> Asking:
         """Raises RequestTooExpensive for one that may cost more than a run may."""
@@ -71,7 +79,10 @@ class SingleCall(Struct, frozen=True):
         )
 
     def answered(self, text: str, completion: Completion) -> Answered:
-        """What a run with this reply would have answered. Raises ModelUnavailable where that is nothing."""
+        """What a run with this reply would have answered. Raises ModelUnavailable where that is nothing,
+        GuardUnavailable where it cannot be looked at."""
+        if self.redactor is not None:
+            text = self.redactor.text(text)
         reply = ModelAnswered(
             text, (), completion.stop_reason, completion.extras, completion.reasoning_tokens, completion.attempts
         )
@@ -84,7 +95,7 @@ class SingleCall(Struct, frozen=True):
     def _next(self, state: RunState) -> object:
         tokens, nanos = most_of_run(self.costs.price, self.limits)
         left = Left(tokens, nanos, tokens, nanos, tight=False, refusal=None, asked=True)
-        return next_action(state, self.limits, left, self.costs)
+        return next_action(state, self.limits, left, self.costs, _NO_TOOLS)
 
 
 def _asked(message: str) -> RunState:
