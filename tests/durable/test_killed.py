@@ -30,20 +30,20 @@ class Effects:
         self.keys: dict[str, set[str]] = {}
         self.tools: tuple[Tool, ...] = ()
 
-        @tool(effect="read")
+        @tool(effect="read", trusted=True)
         async def look() -> str:
             """Look."""
             self.calls["look"] += 1
             return "seen"
 
-        @tool(effect="idempotent")
+        @tool(effect="idempotent", trusted=True)
         async def order(context: ToolContext, thing: str) -> str:
             """Order."""
             self.calls["order"] += 1
             self.keys.setdefault(thing, set()).add(context.idempotency_key)
             return "ordered"
 
-        @tool
+        @tool(trusted=True)
         async def send() -> str:
             """Send."""
             self.calls["send"] += 1
