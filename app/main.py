@@ -60,6 +60,7 @@ from app.limits.limiter import Limiter
 from app.models.catalog import build_models
 from app.models.router import build_router
 from app.models.tiers import AUTO
+from app.redaction.build import build_redactor
 from app.runs.context import Services
 from app.runs.known import known_labels
 from app.runs.runner import Runner
@@ -75,7 +76,8 @@ from app.state.subscription import subscription
 from app.telemetry import event_loop, traces
 from app.telemetry.known_series import start_at_zero
 from app.telemetry.prober import Prober
-from app.telemetry.scrubbing import keep_secrets_of
+from app.telemetry.redactions import redacted, redaction_failed
+from app.telemetry.scrubbing import keep_secrets_of, redact_with
 from app.tools import registry as tool_registry
 
 Keep = Callable[..., Any]
@@ -88,6 +90,8 @@ class Parts:
     def __init__(self, settings: Settings, lifecycle: Lifecycle) -> None:
         keep_secrets_of(settings)
         self.lifecycle = lifecycle
+        self.redactor = build_redactor(settings, redacted, redaction_failed)
+        redact_with(self.redactor)
         self.tracing = traces.configure(settings)
         self.models = build_models(settings, self.tracing)
         self.registry = tool_registry.load(settings)
@@ -123,6 +127,7 @@ class Parts:
                 self.marks,
                 self.similar,
                 router,
+                self.redactor,
                 audit=self.audit,
             ),
             agents=self.agents,
@@ -285,7 +290,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     batches.routes(app, Batches(parts.batches, runner, settings), limiter, settings)
     approvals.routes(app, parts.approvals, limiter)
     webhooks.routes(app, durable.read, parts.webhooks, limiter)
-    tools.routes(app, parts.registry, parts.agents, limiter, lifecycle, tracing, parts.audit)
+    tools.routes(app, parts.registry, parts.agents, limiter, lifecycle, tracing, parts.audit, parts.redactor)
     sessions.routes(app, parts.history, limiter)
     usage.routes(app, limiter, parts.audit)
     feedback.routes(app, parts.marks, limiter, tracing)

@@ -22,6 +22,7 @@ from app.errors import NotFound
 from app.ids import new_id
 from app.limits.limiter import TOOLS, Limiter
 from app.messages import ToolCall
+from app.redaction.redactor import Redactor
 from app.telemetry.traces import Tracing
 from app.tools import call as tool_calls
 from app.tools.context import ToolContext
@@ -39,6 +40,7 @@ def routes(
     lifecycle: Lifecycle,
     tracing: Tracing,
     audit: Audit = NO_AUDIT,
+    redactor: Redactor | None = None,
 ) -> None:
     read = Body(ToolArguments).read
 
@@ -71,7 +73,7 @@ def routes(
 
         call = ToolCall(new_id(), name, body.root)
         context = ToolContext(principal, run_id=call.id)
-        calling = tool_calls.call_tool(known, context, call, slot=slot, tracing=tracing, audit=audit)
+        calling = tool_calls.call_tool(known, context, call, slot=slot, tracing=tracing, audit=audit, redactor=redactor)
         result = await cancel_on_disconnect(calling, request, lifecycle)
         answer = ToolAnswer(result.status == "ok", result.result, result.error)
         return json_answer(answer, headers)

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from app.errors import ContextTooLong, LimitsUnavailable, RateLimited, StateUnavailable
+from app.errors import ContextTooLong, GuardUnavailable, LimitsUnavailable, RateLimited, StateUnavailable
 from app.limits.allowance import Growth
 from app.messages import AssistantMessage, ToolCall, ToolMessage
 from app.models.protocol import REFUSALS, Beside, ModelRequest, ToolSpec
 from app.runs.candidates import attempt_ends_at, larger_is_left, may_be_replaced, number_left
+from app.runs.cleaning import clean_reply, clean_result
 from app.runs.context import RunContext
 from app.runs.events import ToolCallRecord, ToolFinished, ToolStarted, UsageReported
 from app.runs.fallback import Refused
@@ -50,7 +51,7 @@ async def call_model(run: RunContext, call: CallModel) -> None:
 
 async def _generate(run: RunContext, call: CallModel) -> None:
     run.pieces[:] = [run.state.cut] if run.state.cut else ()
-    run.beside = None
+    run.beside, run.telling = None, None
 
     def on_beside(kind: Beside, text: str) -> None:
         run.beside, run.beside_at = kind, len(run.pieces)
@@ -61,10 +62,12 @@ async def _generate(run: RunContext, call: CallModel) -> None:
     ends_at = attempt_ends_at(run, left)
     request = _request(run, call)
     done = await run.model.generate(request, run.tell, on_beside, run.pay, ends_at, spare=left > 0, trail=run.trail)
-    text = "".join(run.pieces) if done.text is None else run.state.cut + done.text
+    redacted = run.end_telling(cut=done.stop_reason == "max_tokens")
+    text = "".join(run.pieces) if done.text is None else run.state.cut + run.clean(done.text)
+    calls, extras = (done.tool_calls, done.extras) if run.redactor is None else clean_reply(run, done, text, redacted)
     replaced = done.stop_reason in REFUSALS and may_be_replaced(run)
     attempts = 0 if replaced else run.trail.take_attempts()
-    answer = ModelAnswered(text, done.tool_calls, done.stop_reason, done.extras, done.reasoning_tokens, attempts)
+    answer = ModelAnswered(text, calls, done.stop_reason, extras, done.reasoning_tokens, attempts)
     if replaced:
         raise Refused(answer)
     run.record(answer)
@@ -130,10 +133,13 @@ async def call_tools(run: RunContext, wanted: CallTools, left: Left) -> None:
     if run.journal is not None:
         await call_tools_durably(run, run.journal, wanted, growth)
         return
-    async with asyncio.TaskGroup() as group:
-        group.create_task(settle(run, growth))
-        for call in wanted.calls:
-            group.create_task(_call_tool(run, call, wanted.not_made.get(call.id)))
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(settle(run, growth))
+            for call in wanted.calls:
+                group.create_task(_call_tool(run, call, wanted.not_made.get(call.id)))
+    except* GuardUnavailable as errors:
+        raise errors.exceptions[0] from None
 
 
 async def call_tools_durably(run: RunContext, journal: Journal, wanted: CallTools, growth: Growth | None) -> None:
@@ -181,16 +187,18 @@ def _is_told(run: RunContext, wanted: CallTools, call: ToolCall) -> bool:
 
 async def _call_tool(run: RunContext, call: ToolCall, instead: ToolResult | None = None) -> None:
     """`instead`: what is said of a call that is not made."""
-    run.emit(ToolStarted(call.id, call.name, call.arguments))
+    arguments = run.clean(call.arguments)
+    run.emit(ToolStarted(call.id, call.name, arguments))
     result = await _result(run, call) if instead is None else not_made(call, instead)
-    told = (result.status, result.latency_ms, *result.shown(run.services.settings.tool_result_chars))
+    shown = clean_result(run, result)
+    told = (shown.status, shown.latency_ms, *shown.shown(run.services.settings.tool_result_chars))
     run.emit(ToolFinished(call.id, call.name, *told))
     message = _message_of(call, result)
     handed = result.handed_over
     if handed is not None:
         hand_over(run, handed)
-    record = ToolCallRecord(call.name, call.arguments, *told)
-    run.record(ToolAnswered(message, record, result.sources, handed is not None, result.untrusted))
+    record = ToolCallRecord(call.name, arguments, *told)
+    run.record(ToolAnswered(message, record, shown.sources, handed is not None, result.untrusted))
 
 
 def _message_of(call: ToolCall, result: ToolResult) -> ToolMessage:
@@ -205,7 +213,13 @@ async def _result(run: RunContext, call: ToolCall) -> ToolResult:
     slot = partial(run.services.limiter.tool_slot, run.principal)
     try:
         return await call_tool(
-            run.tools.registry, context, call, slot=slot, tracing=run.services.tracing, audit=run.services.audit
+            run.tools.registry,
+            context,
+            call,
+            slot=slot,
+            tracing=run.services.tracing,
+            audit=run.services.audit,
+            redactor=run.redactor,
         )
     except (
         RateLimited,

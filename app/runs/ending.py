@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 from app.errors import (
     AppError,
     BudgetExceeded,
+    GuardUnavailable,
     InternalError,
     InvalidRequest,
     LimitsUnavailable,
@@ -72,13 +73,17 @@ async def _end_in_journal(
 
 async def _with_turn(
     run: RunContext, messages: Sequence[Message], settled: Coroutine[Any, Any, None]
-) -> StateUnavailable | None:
+) -> AppError | None:
     """Have the turn leave just before what is `settled`, and return when both are there; with why the turn could not
     be kept. A turn whose run cannot be settled is not waited for."""
     if not (messages and run.request.remembered):
         await settled
         return None
-    kept = run.memory.keep(messages, tainted=run.state.tainted)
+    try:
+        kept = run.memory.keep(messages, tainted=run.state.tainted)
+    except GuardUnavailable as error:
+        await settled
+        return error
     try:
         await settled
     except BaseException:
@@ -178,6 +183,7 @@ def _word_of(error: BaseException) -> str:
 
 def _interrupted(run: RunContext, error: AppError | None = None) -> list[Message]:
     """The messages of a run that failed or was cancelled; none where there was no run, or it was refused."""
+    run.break_off()
     state = run.state
     refused = state.refused or (isinstance(error, _REFUSALS) and not (state.messages or run.pieces))
     return state.interrupted("".join(run.pieces)) if run.admitted and not (run.kept or refused) else []

@@ -110,6 +110,6 @@ def _fail(run: RunContext, error: AppError, left: Left) -> None:
 def _finish(run: RunContext, reason: FinishReason) -> None:
     text = answer_text(run.state, reason)
     if text != run.state.said:
-        run.tell(text)
+        run.tell_whole(text)
     run.record(Ended(reason, text))
     run.pieces.clear()

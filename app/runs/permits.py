@@ -12,7 +12,7 @@ from app.safety.binding import binding_of, definition_of
 from app.safety.policy import Allowed, NeedsApproval, Off, Reason, decide, policy_of
 from app.tools.fitting import misfit
 from app.tools.registry import Registry
-from app.tools.result import ToolResult, denied, needs_approval, off, unknown_outcome
+from app.tools.result import ToolResult, denied, needs_approval, off, secret_in_arguments, unknown_outcome
 from app.tools.rules.rule import why_asked
 from app.tools.tool import Risk, Tool, WhenTainted
 
@@ -64,6 +64,8 @@ class Permits(Struct, frozen=True):
         tool = self.tools.get(call.name)
         if tool is None or call.malformed:
             return MAKE  # its result says so: there is nothing to call
+        if call.withheld:
+            return NotMade(secret_in_arguments())
         awaited = state.awaited(call.id)
         if awaited is not None and not awaited.consumed:
             return self._decided(state, call, tool, awaited)

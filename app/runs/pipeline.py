@@ -9,6 +9,7 @@ from app.errors import AppError, DeadlineExceeded, StateUnavailable
 from app.models.tiers import AUTO
 from app.runs import cache, routing, spans
 from app.runs.candidates import stay
+from app.runs.cleaning import clean_error
 from app.runs.context import RunContext
 from app.runs.ending import end_cancelled, end_crashed, fail_with, finish, with_content
 from app.runs.events import RunStarted
@@ -31,7 +32,7 @@ async def execute(run: RunContext, handle: RunHandle) -> None:
             await _work(run, handle)
             await (pause(run, handle) if run.state.paused else finish(run, handle))
         except AppError as error:
-            await fail_with(run, handle, error)
+            await fail_with(run, handle, clean_error(run, error))
         except asyncio.CancelledError as error:
             await end_cancelled(run, handle, error)
             raise

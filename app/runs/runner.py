@@ -146,6 +146,9 @@ class Runner:
             message_id, session_id = new_id(), request.session_id or new_id()
         else:
             message_id, session_id = kept.run_id, kept.session_id
+        redactor = services.redactor
+        if redactor is not None and request.system is None:
+            redactor = redactor.guarding(agent.system_prompt)
         first = partial(_first_call, request, agent, limits, costs)
         limiter = services.limiter
         if kept is not None and kept.earlier is not None:
@@ -173,8 +176,10 @@ class Runner:
                 session_id,
                 message_id,
                 UserMessage(request.message),
+                services.redactor,
             ),
             feed.emit,
+            redactor,
             router=router,
         )
 

@@ -1,7 +1,7 @@
 """A run that is one model call without tools, made elsewhere: what is asked, what it may cost, what its answer is."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,6 +26,9 @@ from app.tools.registry import Registry
 
 _NO_TOOLS = Permits("", Registry(), APPROVED, "approve", pauses=False)
 
+if TYPE_CHECKING:
+    from app.redaction.redactor import Redactor
+
 
 class Asking(Struct, frozen=True):
     """The call that answers one message, and the most that it may use."""
@@ -47,6 +50,7 @@ class SingleCall(Struct, frozen=True):
     costs: Costs
     temperature: float | None
     response_format: Mapping[str, Any] | None
+    redactor: "Redactor | None" = None
 
     @classmethod
     def of(cls, run: RunContext, price: Price) -> "SingleCall":
@@ -54,7 +58,7 @@ class SingleCall(Struct, frozen=True):
         asked = run.request
         temperature = run.agent.temperature if asked.temperature is None else asked.temperature
         costs = replace(run.costs, price=price)
-        return cls(run.model, run.limits, costs, temperature, asked.response_format)
+        return cls(run.model, run.limits, costs, temperature, asked.response_format, run.redactor)
 
     def ask(self, message: str) -> Asking:
         """Raises RequestTooExpensive for one that may cost more than a run may."""
@@ -75,7 +79,10 @@ class SingleCall(Struct, frozen=True):
         )
 
     def answered(self, text: str, completion: Completion) -> Answered:
-        """What a run with this reply would have answered. Raises ModelUnavailable where that is nothing."""
+        """What a run with this reply would have answered. Raises ModelUnavailable where that is nothing,
+        GuardUnavailable where it cannot be looked at."""
+        if self.redactor is not None:
+            text = self.redactor.text(text)
         reply = ModelAnswered(
             text, (), completion.stop_reason, completion.extras, completion.reasoning_tokens, completion.attempts
         )

@@ -41,6 +41,9 @@ RUN_RESUMPTIONS = Counter(
     ["agent", "reason"],
 )
 DEAD_RUNS = Counter("agent_dead_runs", "Background runs that were given up since their workers died", ["agent"])
+REDACTIONS = Counter(
+    "agent_redactions", "Secrets, personal data and system prompts taken out of what left a run", ["kind"]
+)
 GUARD_ERRORS = Counter("guard_errors", "Guards that broke; nothing went on without their verdict", ["guard", "reason"])
 APPROVALS = Counter(
     "agent_approvals",

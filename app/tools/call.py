@@ -12,6 +12,7 @@ from opentelemetry.trace import INVALID_SPAN, Span
 
 from app.audit.audit import NO_AUDIT, Audit
 from app.messages import ToolCall
+from app.redaction.redactor import Redactor
 from app.telemetry import conventions
 from app.telemetry.exemplars import exemplar
 from app.telemetry.logs import log
@@ -42,13 +43,21 @@ abandoned: set[asyncio.Task[Any]] = set()
 
 
 async def call_tool(
-    tools: Registry, context: ToolContext, call: ToolCall, *, slot: Slot, tracing: Tracing, audit: Audit = NO_AUDIT
+    tools: Registry,
+    context: ToolContext,
+    call: ToolCall,
+    *,
+    slot: Slot,
+    tracing: Tracing,
+    audit: Audit = NO_AUDIT,
+    redactor: Redactor | None = None,
 ) -> ToolResult:
     """Run the call and return what came of it, never raising because of the tool.
 
     `context` is the run's; the tool is given a copy with the call's id, its own deadline and no sources yet.
     A cancelled caller gets its CancelledError once the tool has stopped, at most GRACE_SECONDS later. A tool
-    that blocks the event loop cannot be interrupted: see `tool`.
+    that blocks the event loop cannot be interrupted: see `tool`. `redactor` takes secrets out of what the tool returns
+    or raises, unless it is one that returns secrets.
 
     Raises what `slot` raises, and StateUnavailable where a call that does more than read cannot be put on record: such
     a call is not made, and neither logged nor counted.
@@ -59,8 +68,10 @@ async def call_tool(
             result = unknown_tool(call.name, sorted(tools))
             audit.note(unknown_call(context, call))
         else:
+            clean = None if tool.secrets else redactor
             async with slot(tool.name):
-                result = await on_record(audit, tool, context, call, partial(_timed, tool, context, call, tracing))
+                make = partial(_timed, tool, context, call, tracing, clean)
+                result = await on_record(audit, tool, context, call, make)
         _report("unknown" if tool is None else tool.name, call.name, result, span)
         if tracing.content and span.is_recording():
             from app.telemetry.content import of_tool  # most processes never record content
@@ -84,7 +95,9 @@ def _attributes(call: ToolCall) -> dict[str, str]:
     }
 
 
-async def _timed(tool: Tool, context: ToolContext, call: ToolCall, tracing: Tracing) -> ToolResult:
+async def _timed(
+    tool: Tool, context: ToolContext, call: ToolCall, tracing: Tracing, redactor: Redactor | None
+) -> ToolResult:
     start = time.perf_counter()
     own = ToolContext(
         context.caller,
@@ -95,7 +108,7 @@ async def _timed(tool: Tool, context: ToolContext, call: ToolCall, tracing: Trac
         iteration=context.iteration,
         arguments=call.arguments,
     )
-    result = malformed(tool) if call.malformed else await _bounded(tool, call.arguments, own)
+    result = malformed(tool) if call.malformed else await _bounded(tool, call.arguments, own, redactor)
     seconds = time.perf_counter() - start
     TOOL_LATENCY.labels(tool.name).observe(seconds, exemplar())
     sources = tuple([str(source) for source in own.sources])
@@ -103,9 +116,11 @@ async def _timed(tool: Tool, context: ToolContext, call: ToolCall, tracing: Trac
     return replace(result, latency_ms=round(seconds * 1000, 3), sources=sources, handed_over=handed_over)
 
 
-async def _bounded(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+async def _bounded(
+    tool: Tool, arguments: Mapping[str, Any], context: ToolContext, redactor: Redactor | None
+) -> ToolResult:
     # A task of its own, because a tool that swallows its cancellation would otherwise hold the run for ever.
-    task = asyncio.create_task(run_tool(tool, arguments, context), name=f"tool {tool.name}")
+    task = asyncio.create_task(run_tool(tool, arguments, context, redactor=redactor), name=f"tool {tool.name}")
     try:
         done, _ = await asyncio.wait((task,), timeout=tool.timeout_seconds)
     except asyncio.CancelledError:

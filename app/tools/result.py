@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from app.errors import AppError
+from app.redaction.redactor import Redactor
 from app.tools.context import HandOver
 from app.tools.output import cut, render
 from app.tools.rules.rule import ArgumentRefused
@@ -57,18 +59,20 @@ class ToolResult(Struct, frozen=True):
         return (text, None) if self.status == "ok" else (None, text)
 
 
-def returned(tool: Tool, value: Any) -> ToolResult:
+def returned(tool: Tool, value: Any, redactor: Redactor | None = None) -> ToolResult:
     """The result of a tool that returned; of one that ran elsewhere, that is its result. Raises ValueError or TypeError
-    for what has no JSON form."""
+    for what has no JSON form, GuardUnavailable for what cannot be looked at."""
     if type(value) is ToolResult:
-        return value
-    output = render(value, tool.max_output_chars)
+        if redactor is None:
+            return value
+        return replace(value, content=redactor.text(value.content), result=redactor.value(value.result))
+    output = render(value, tool.max_output_chars, redactor)
     return ToolResult("ok", output.text, output.result, untrusted=tool.untrusted)
 
 
-def raised(tool: Tool, error: BaseException) -> ToolResult:
+def raised(tool: Tool, error: BaseException, redactor: Redactor | None = None) -> ToolResult:
     """The result of a tool that raised; only a ToolError's words are for the model alone."""
-    name, message = type(error).__name__, _message(error)
+    name, message = type(error).__name__, _message(error, redactor)
     if isinstance(error, ToolError):
         message = message or "The tool failed."
         return ToolResult("error", message, fault="ToolError", untrusted=tool.untrusted)
@@ -84,6 +88,14 @@ def timed_out(tool: Tool) -> ToolResult:
 def refused(error: AppError) -> ToolResult:
     """The result of a call that a limit did not let through."""
     return ToolResult("error", error.detail, fault=error.slug)
+
+
+def secret_in_arguments() -> ToolResult:
+    message = (
+        "The tool was not called: its arguments held a secret, such as a password, a key or the number of a card, "
+        "which must not be handed on. Call it without one, or say that it cannot be done."
+    )
+    return ToolResult("error", message, fault="secret_in_arguments")
 
 
 def unknown_outcome() -> ToolResult:
@@ -132,7 +144,7 @@ def invalid_arguments(tool: Tool, error: ValidationError) -> ToolResult:
 
 
 def refused_argument(tool: Tool, error: ArgumentRefused) -> ToolResult:
-    message = f"Arguments that {tool.name} may not be called with:\n- {_message(error)}"
+    message = f"Arguments that {tool.name} may not be called with:\n- {_message(error, None)}"
     return ToolResult("error", message, fault="argument_rule")
 
 
@@ -142,9 +154,10 @@ def _invalid(tool: Tool, lines: list[str], total: int) -> ToolResult:
     return ToolResult("error", message, fault="invalid_arguments")
 
 
-def _message(error: BaseException) -> str:
+def _message(error: BaseException, redactor: Redactor | None) -> str:
     try:
-        return cut(str(error), MAX_MESSAGE_CHARS)
+        text = str(error)
+        return cut(text if redactor is None else redactor.text(text), MAX_MESSAGE_CHARS)
     except Exception:  # noqa: BLE001 - an exception whose own __str__ raises
         return ""
 

@@ -33,7 +33,7 @@ from tests.doubles import Script, ScriptedModel, answers, asks_for, resilient
 from tests.runs.rehearsal import Rehearsal
 
 
-@tool
+@tool(trusted=True)
 async def double(number: int = 21) -> int:
     """Twice the number."""
     return 2 * number
