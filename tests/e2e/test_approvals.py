@@ -85,10 +85,10 @@ def check_record(pod: str, run_id: str) -> None:
     def audit(*arguments: str) -> str:
         return kubectl("exec", pod, "--", "python", "-m", "app", "audit", *arguments)
 
-    entries = [json.loads(entry) for entry in audit("export").splitlines()]
-    told = [(one["kind"], one["decision"], one["user"]) for one in entries if one.get("run_id") == run_id]
+    entries = [json.loads(record)["entry"] for record in audit("export").splitlines()]
+    told = [(one["action"], one["decision"], one["user"]) for one in entries if one.get("run_id") == run_id]
     print(*told, sep="\n")
-    approvals = [(decision, user) for kind, decision, user in told if kind == "approval"]
+    approvals = [(decision, user) for action, decision, user in told if action == "approval"]
     assert approvals[:3] == [("asked", "ada"), ("refused", "ada"), ("approved", "bob")]
     time.sleep(2)  # for the last head
     print(verdict := audit("verify"))
