@@ -14,6 +14,7 @@ from app.access.proxies import Proxies
 from app.agents.catalog import DEFAULT, Agents
 from app.api import (
     agent,
+    approvals,
     batches,
     chat,
     docs,
@@ -45,13 +46,15 @@ from app.batches.coordinator import Coordinator
 from app.batches.provider import ProviderWay
 from app.batches.queue import QueueWay
 from app.batches.records import BatchRecords
+from app.durable.approvals.approvals import Approvals
+from app.durable.approvals.pending import pending_of
 from app.durable.durability import Durability
 from app.durable.engine import build_engine
 from app.durable.following import Following
 from app.durable.principals import principal_of
 from app.durable.records import Records
 from app.durable.runs import DurableRuns
-from app.durable.worker import Worker
+from app.durable.worker import Worker, places_of
 from app.limits.gate import Gate
 from app.limits.limiter import Limiter
 from app.models.catalog import build_models
@@ -132,7 +135,7 @@ class Parts:
         )
         self.identity = build_identity(settings)
         self.identity.on_look(self.runner.end_withdrawn)
-        self.records = Records(self.store, settings)
+        self.records = Records(self.store, settings, self.audit)
         self.webhooks = None
         if settings.webhook_secrets_dir is not None:
             from app.durable.webhooks.webhooks import build_webhooks
@@ -144,6 +147,7 @@ class Parts:
             settings, self.records, self.engine, self.runner, self.identity, self.tracing, self.following
         )
         lifecycle.at_drain.add(self.worker.stop)
+        self.approvals = Approvals(self.store, settings, self.worker.go_on, audit=self.audit)
         self.batches = BatchRecords(self.store, settings)
         self.coordinator = Coordinator(
             self.batches,
@@ -266,8 +270,9 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             *parts.watch(),
             asyncio.create_task(keep("durability", durability.watch, essential=False)),
         ]
-        if settings.workers:
+        if places_of(settings):
             watchers.append(asyncio.create_task(keep("worker", parts.worker.run, essential=False)))
+        if settings.workers:
             watchers += parts.work()
         if lifecycle.state == "starting":  # and not asked to leave meanwhile
             lifecycle.state = "ready"
@@ -281,8 +286,9 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     app.state.runner, app.state.kept = runner, kept
     chat.routes(app, runner, kept, settings.max_message_chars)
     agent.routes(app, runner, kept, settings.max_message_chars)
-    runs.routes(app, durable, kept, limiter, settings.max_message_chars)
+    runs.routes(app, durable, partial(pending_of, parts.store), kept, limiter, settings.max_message_chars)
     batches.routes(app, Batches(parts.batches, runner, settings), limiter, settings)
+    approvals.routes(app, parts.approvals, limiter)
     webhooks.routes(app, durable.read, parts.webhooks, limiter)
     tools.routes(app, parts.registry, parts.agents, limiter, lifecycle, tracing, parts.audit, parts.redactor)
     sessions.routes(app, parts.history, limiter)

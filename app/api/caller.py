@@ -15,7 +15,7 @@ from app.api.refused_callers import RefusedCallers
 from app.errors import Forbidden, Unauthorized
 
 ANONYMOUS = anonymous()
-ANYONE = frozenset({"chat", "runs", ANY_TOOL})
+ANYONE = frozenset({"chat", "runs", "approvals", ANY_TOOL})
 """Scopes of everyone where nobody is authenticated: all but `admin`."""
 
 MAX_CREDENTIAL_BYTES = 8192

@@ -3,12 +3,13 @@
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
+from app.api.accepted import accepted_response
 from app.api.answering import RUN_HEADERS, RUN_PROBLEMS, answer
 from app.api.dialects.native import dialect
 from app.api.dialects.native.events import documented
 from app.api.dialects.native.requests import ChatRequest
 from app.api.framework import Api
-from app.api.kept_runs import KeptRuns, accepted_response
+from app.api.kept_runs import KeptRuns
 from app.api.openapi import also_json
 from app.runs.answers import ChatAnswer
 from app.runs.runner import Runner

@@ -5,6 +5,9 @@ Each is given the text as it was found, with its spaces and dashes, and does not
 
 from collections.abc import Callable, Mapping
 
+from app.redaction.national_ids import NATIONAL_IDS
+from app.redaction.token_checksums import TOKENS
+
 Check = Callable[[str], bool]
 
 _CARDS = (  # the first digits, from and to, and the lengths: ISO/IEC 7812 as the issuers use it
@@ -77,4 +80,4 @@ def mixed(text: str) -> bool:
     return letters and (digits or marks)
 
 
-CHECKSUMS: Mapping[str, Check] = {"card": card, "iban": iban, "phone": phone, "mixed": mixed}
+CHECKSUMS: Mapping[str, Check] = {"card": card, "iban": iban, "phone": phone, "mixed": mixed, **TOKENS, **NATIONAL_IDS}

@@ -27,7 +27,6 @@ from app.tools.result import (
     ToolResult,
     malformed,
     timed_out,
-    unknown_outcome,
     unknown_tool,
 )
 from app.tools.running import run_tool
@@ -81,10 +80,8 @@ async def call_tool(
     return result if result.cause is None else replace(result, cause=None)
 
 
-def lost_call(call: ToolCall) -> ToolResult:
-    """The result of a call that another process began and did not survive, and that is not made again. It is counted
-    and logged like any other."""
-    result = unknown_outcome()
+def not_made(call: ToolCall, result: ToolResult) -> ToolResult:
+    """The result of a call of a tool there is, which is not made. It is counted and logged like any other."""
     _report(call.name, call.name, result, INVALID_SPAN)
     return result
 

@@ -106,6 +106,22 @@ def unknown_outcome() -> ToolResult:
     return ToolResult("unknown", message, fault="outcome_unknown")
 
 
+def off(detail: str) -> ToolResult:
+    """The result of a call that is not allowed any more."""
+    return ToolResult("error", detail, fault="not_allowed_when_tainted")
+
+
+def denied(comment: str) -> ToolResult:
+    because = f": {comment}" if comment else "."
+    return ToolResult("error", f"A person has denied this call{because}", fault="denied")
+
+
+def needs_approval(tool: Tool) -> ToolResult:
+    """The result of a call that nobody can be asked about, for its run cannot wait."""
+    message = f"{tool.name} was not called: a person would have to approve it, and this run cannot wait for one."
+    return ToolResult("error", message, fault="needs_approval")
+
+
 def unknown_tool(name: str, known: Sequence[str]) -> ToolResult:
     message = f"There is no tool called {name[:MAX_NAME_CHARS]!r}. Tools there are: {', '.join(known) or 'none'}."
     return ToolResult("error", message, fault="unknown_tool")
@@ -128,7 +144,7 @@ def invalid_arguments(tool: Tool, error: ValidationError) -> ToolResult:
 
 
 def refused_argument(tool: Tool, error: ArgumentRefused) -> ToolResult:
-    message = f"Arguments that {tool.name} may not be called with:\n- {_message(error)}"
+    message = f"Arguments that {tool.name} may not be called with:\n- {_message(error, None)}"
     return ToolResult("error", message, fault="argument_rule")
 
 

@@ -83,7 +83,7 @@ redis.call('HSET', key, 'owner', owner, 'agent', ARGV[3], 'work', ARGV[13], 'sta
   'created', whole(now), 'start', ARGV[7], 'due', whole(start), 'since', whole(start), 'started', begins and whole(now) or '0', 'ended', '0',
   'priority', priority, 'session', session, 'shelf', of_batch and '' or shelf, 'line', line,
   'claim', begins and '1' or '0', 'crashes', '0', 'last_event', '0', 'kept_event', '0', 'steps', '0', 'carried', '',
-  'answer', '', 'error', '', 'cancelling', '')
+  'answer', '', 'error', '', 'cancelling', '', 'waiting', '0', 'until', '0', 'waited', '0')
 if line ~= '' then
   redis.call('ZADD', line, begins and '0' or whole(start > now and start * 1000 or micros), id)
 end
