@@ -152,7 +152,7 @@ def _invalid(tool: Tool, lines: list[str], total: int) -> ToolResult:
     return ToolResult("error", message, fault="invalid_arguments")
 
 
-def _message(error: BaseException, redactor: Redactor | None) -> str:
+def _message(error: BaseException, redactor: Redactor | None = None) -> str:
     try:
         text = str(error)
         return cut(text if redactor is None else redactor.text(text), MAX_MESSAGE_CHARS)
