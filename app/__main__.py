@@ -1,5 +1,5 @@
 """`python -m app`: serves; `worker`: works on background runs; `keys …`: makes API keys; `agents …`: checks agents'
-files; `runs …`, `batches …`: asks a service."""
+files; `audit …`: verifies the record of what was decided; `runs …`, `batches …`: asks a service."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -20,12 +20,14 @@ def main() -> int:
 def command(arguments: Sequence[str]) -> int:
     """What is not serving: only what a command needs is loaded for it."""
     from app.agents import command as agents_command
+    from app.audit import command as audit_command
     from app.progress import command as progress_command
 
     parser = ArgumentParser("python -m app", description="Without a command: serve.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     keys_command.add_to(commands)
     agents_command.add_to(commands)
+    audit_command.add_to(commands)
     progress_command.add_to(commands)
     worker = commands.add_parser("worker", help="work on background runs, and serve nobody")
     worker.set_defaults(run=_work)

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from app import memory
 from app.access.identity import build_identity
 from app.access.proxies import Proxies
-from app.agents.catalog import Agents
+from app.agents.catalog import DEFAULT, Agents
 from app.api import (
     agent,
     batches,
@@ -36,6 +36,8 @@ from app.api.kept_runs import KeptRuns
 from app.api.lifecycle import Lifecycle
 from app.api.middleware import PROBES, Middleware
 from app.api.prefix import Prefixes
+from app.api.refused_callers import RefusedCallers
+from app.audit.audit import NO_AUDIT, Audit
 from app.background import supervise
 from app.batches.accounts import Accounts
 from app.batches.batches import Batches
@@ -89,16 +91,23 @@ class Parts:
         redact_with(self.redactor)
         self.tracing = traces.configure(settings)
         self.models = build_models(settings, self.tracing)
-        self.registry = tool_registry.load()
+        self.registry = tool_registry.load(settings)
         router = build_router(settings, self.models)
-        check_settings(settings, self.models, self.registry)
         self.store = connect(settings.redis_url, settings.redis_ca_file, tls_strict=settings.tls_strict)
         self.history = Sessions(self.store, Bounds.of(settings), anonymous=settings.auth == ("none",))
         self.answers = AnswerCache(self.store, settings)
-        self.limiter = Limiter(settings, self.store)
+        self.recording = None
+        self.audit: Audit = NO_AUDIT
+        if settings.audit:
+            from app.audit.build import Recording
+
+            self.recording = Recording(settings, self.store)
+            self.audit = self.recording.audit
+        self.limiter = Limiter(settings, self.store, self.audit)
         self.marks = build_feedback(self.store, settings) if settings.feedback_days else None
         known = self.models if router is None else [*self.models, AUTO]
-        self.agents = Agents(settings, known, tuple(self.registry))
+        self.agents = Agents(settings, known, tuple(self.registry), self.audit)
+        check_settings(settings, self.models, self.registry, self.agents[DEFAULT])
         self.similar = None
         if settings.similar_answers != "never":
             from app.runs.similar import build_similar
@@ -116,6 +125,7 @@ class Parts:
                 self.similar,
                 router,
                 self.redactor,
+                audit=self.audit,
             ),
             agents=self.agents,
             tools=self.registry,
@@ -152,9 +162,11 @@ class Parts:
         """What goes on in the background, each in a task."""
         keep = partial(supervise, lifecycle=self.lifecycle)
         self.following.on_cancel(self.worker.cancel)
-        secrets = [] if self.webhooks is None else [asyncio.create_task(keep("webhook-secrets", self.webhooks.watch))]
+        own = [] if self.webhooks is None else [asyncio.create_task(keep("webhook-secrets", self.webhooks.watch))]
+        if self.recording is not None:
+            own.append(asyncio.create_task(keep("audit", self.recording.run, essential=False)))
         return [
-            *secrets,
+            *own,
             asyncio.create_task(keep("probes", self.prober.watch, essential=False)),
             asyncio.create_task(keep("keys", self.identity.watch)),
             asyncio.create_task(keep("agents", self.agents.watch)),
@@ -184,7 +196,10 @@ class Parts:
         if self.webhooks is not None:
             await self.webhooks.aclose()
         await self.limiter.close()
+        if self.recording is not None:
+            await self.recording.aclose()
         await self.models.aclose()
+        await self.registry.aclose()
         await self.store.aclose()
         await self.tracing.aclose()
 
@@ -240,8 +255,9 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     parts.identity.on_look(kept.end_withdrawn)
     gate = Gate(settings.anonymous_per_minute, settings.anonymous_concurrent, settings.refused_per_minute)
     proxies = Proxies(settings.trusted_proxies)
-    entrance = Entrance(gate, proxies, anonymous=identity.everyone)
-    callers = Callers(identity, entrance)
+    refused = RefusedCallers(parts.audit)
+    entrance = Entrance(gate, proxies, anonymous=identity.everyone, refused=refused)
+    callers = Callers(identity, entrance, refused)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -268,9 +284,9 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     runs.routes(app, durable, kept, limiter, settings.max_message_chars)
     batches.routes(app, Batches(parts.batches, runner, settings), limiter, settings)
     webhooks.routes(app, durable.read, parts.webhooks, limiter)
-    tools.routes(app, parts.registry, limiter, lifecycle, tracing, parts.redactor)
+    tools.routes(app, parts.registry, parts.agents, limiter, lifecycle, tracing, parts.audit, parts.redactor)
     sessions.routes(app, parts.history, limiter)
-    usage.routes(app, limiter)
+    usage.routes(app, limiter, parts.audit)
     feedback.routes(app, parts.marks, limiter, tracing)
     health.routes(app, lifecycle, parts.prober, parts.models, durability)
     docs.routes(app, pages=settings.docs)
@@ -291,6 +307,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             max_body_bytes=settings.max_body_bytes,
             line_routes={BATCHES_PATH: settings.batch_body_bytes},
             entrance=entrance,
+            forbidden=callers.forbidden,
         )
     )
     return app

@@ -52,6 +52,8 @@ class ToolMessage(Struct, frozen=True, tag_field="role", tag="tool", omit_defaul
     name: str
     content: str
     is_error: bool = False
+    untrusted: bool = False
+    """The content is of others, and stands in a fence."""
 
 
 Message = UserMessage | AssistantMessage | ToolMessage
@@ -76,13 +78,15 @@ def size_of_text(text: str) -> int:
 class Turn(Struct, frozen=True, omit_defaults=True):
     """A user's message and everything up to the answer to it: what is kept or trimmed as a whole.
 
-    `model` is the reference of the one that answered, where that was not the one that was meant to.
+    `model` is the reference of the one that answered, where that was not the one that was meant to. `tainted`: content
+    that nobody vouches for may have had a part in what was said, even where it is not in the turn any more.
     """
 
     message_id: str
     created_at: float  # seconds since the epoch
     messages: tuple[Message, ...]
     model: str = ""
+    tainted: bool = False
 
 
 NANOS = 1_000_000_000

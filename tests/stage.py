@@ -10,6 +10,7 @@ from app.limits.limiter import Limiter
 from app.messages import Turn
 from app.models.prices import FREE, Price
 from app.models.router import build_router
+from app.redaction.redactor import Redactor
 from app.runs.context import Services
 from app.runs.events import Answer, Event, RunFinished
 from app.runs.pipeline import execute
@@ -41,6 +42,7 @@ class Stage:
         tracing: Tracing | None = None,
         agents: Mapping[str, Mapping[str, Any]] = {},
         pipeline: Pipeline = execute,
+        redactor: Redactor | None = None,
         bounds: Bounds = Bounds(ttl_seconds=60, max_turns=100),  # noqa: B008 - immutable
         **settings: Any,
     ) -> None:
@@ -64,6 +66,7 @@ class Stage:
                 tracing,
                 Flights(self.answers),
                 router=build_router(self.settings, self.models),
+                redactor=redactor,
             ),
             agents={
                 DEFAULT: dataclasses.replace(default, system_prompt="Be brief."),

@@ -32,7 +32,7 @@ def test_the_package_can_be_installed_as_printed_and_called(package: Path, serve
     command = [uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(installed), str(package)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
-    service = serve(pythonpath=installed)
+    service = serve(pythonpath=installed, tools="calculator,stock")
     assert "stock" in {tool["name"] for tool in service.ask("GET", "/api/tools").json()}
     for article, answer in (
         ("bolt", {"success": True, "result": 12, "error": None}),

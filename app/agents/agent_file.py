@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from app.agents.choosing import chosen
 from app.agents.definition import (
     HARMLESS,
     Agent,
@@ -81,7 +82,13 @@ class AgentFile(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = ()
     temperature: Annotated[float, Meta(ge=0, le=2, description="The model's own when left out")] | None = None
-    tools: Annotated[tuple[str, ...], Meta(description="Names of tools; those of TOOLS when left out")] | None = None
+    tools: (
+        Annotated[
+            tuple[str, ...],
+            Meta(description="Names of tools, or beginnings of names with `*`; those of TOOLS when left out"),
+        ]
+        | None
+    ) = None
     limits: Limits = Limits()
     timeout_seconds: Annotated[float, Meta(ge=0.1, description="Deadline of a run")] | None = None
     history: History | None = None
@@ -137,8 +144,6 @@ def build(file: AgentFile, default: Agent, models: frozenset[str], tools: tuple[
     """
     _check_numbers(file)
     _check_known("models", file.models, models)
-    _check_known("tools", file.tools or (), tools)
-    _check_known("approvals.tools", file.approvals.tools, tools)
     timeout = _at_most("timeout_seconds", file.timeout_seconds, default.timeout_seconds)
     needed = least_seconds(len(file.models or models))
     if timeout < needed:
@@ -146,7 +151,7 @@ def build(file: AgentFile, default: Agent, models: frozenset[str], tools: tuple[
     return Agent(
         name=file.name,
         system_prompt=file.prompt,
-        tools=default.tools if file.tools is None else file.tools,
+        tools=default.tools if file.tools is None else _chosen("tools", file.tools, tools),
         limits=_limits(file.limits, default.limits),
         timeout_seconds=timeout,
         history_max_tokens=_at_most(
@@ -162,7 +167,9 @@ def build(file: AgentFile, default: Agent, models: frozenset[str], tools: tuple[
         on_disconnect=file.on_disconnect,
         guarding=Guarding(file.guards.input or default.guarding.input, file.guards.judge),
         approving=Approving(
-            file.approvals.risk or default.approving.risk, frozenset(file.approvals.tools), file.approvals.requester
+            file.approvals.risk or default.approving.risk,
+            frozenset(_chosen("approvals.tools", file.approvals.tools, tools)),
+            file.approvals.requester,
         ),
         when_tainted=file.when_tainted or default.when_tainted,
     )
@@ -182,6 +189,13 @@ def _check_numbers(file: AgentFile) -> None:
 def _check_known(field: str, named: tuple[str, ...], known: frozenset[str] | tuple[str, ...]) -> None:
     if unknown := [name for name in named if name not in known]:
         raise ValueError(f"{field}: there is no {', '.join(map(repr, unknown))}; there is {', '.join(sorted(known))}")
+
+
+def _chosen(field: str, named: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return chosen(named, known)
+    except ValueError as error:
+        raise ValueError(f"{field}: {error}") from None
 
 
 def _limits(given: Limits, most: RunLimits) -> RunLimits:

@@ -7,13 +7,17 @@ from pathlib import Path
 import msgspec
 
 from app.agents.agent_file import build, parse
+from app.agents.choosing import chosen
 from app.agents.definition import Agent, Approving, Caching, Guarding, RunLimits
+from app.audit.audit import NO_AUDIT, Audit
+from app.audit.canonical import digest
+from app.audit.entry import Entry
+from app.errors import ConfigurationError
 from app.models.tiers import AUTO
 from app.reloading import Reloading, read_bounded
 from app.settings import Settings
 from app.telemetry.known_series import agents_at_zero
 from app.telemetry.logs import log
-from app.tools.registry import OPT_IN
 
 DEFAULT = "default"
 _SUFFIXES = (".yaml", ".yml")
@@ -23,9 +27,13 @@ _MAX_FILE_BYTES = 1024 * 1024
 class Agents(Mapping[str, Agent]):
     """By name. A change of the files replaces them all at once; one that is refused replaces none."""
 
-    def __init__(self, settings: Settings, models: Collection[str], tools: tuple[str, ...]) -> None:
-        """Raises ConfigurationError for files that cannot be read or meant."""
-        self._default = default_agent(settings, tools)
+    def __init__(
+        self, settings: Settings, models: Collection[str], tools: tuple[str, ...], audit: Audit = NO_AUDIT
+    ) -> None:
+        """`tools` are all that there are. Raises ConfigurationError for TOOLS that name others, and for files that
+        cannot be read or meant."""
+        self._audit = audit
+        self._default = default_agent(settings, tools_of(settings, tools))
         self._tools = tools
         self._models = tuple(models)
         self._serve({DEFAULT: self._default})
@@ -62,6 +70,7 @@ class Agents(Mapping[str, Agent]):
         }
         self._serve(agents)
         log.info("agents.loaded", agents=list(agents))
+        self._audit.note(Entry("admin", "allowed", on="agents", policy=_version(agents)))
 
     def _serve(self, agents: Mapping[str, Agent]) -> None:
         self._agents = agents
@@ -74,14 +83,28 @@ class Agents(Mapping[str, Agent]):
 
     def _refused(self, reason: str) -> None:
         log.error("agents.refused", error=reason, agents=list(self._agents))
+        self._audit.note(Entry("admin", "refused", on="agents", why="invalid"))
+
+
+def _version(agents: Mapping[str, Agent]) -> str:
+    """Tells whether two processes serve the same agents."""
+    return digest(msgspec.json.encode(agents, order="deterministic"))[:16]
+
+
+def tools_of(settings: Settings, known: Collection[str]) -> tuple[str, ...]:
+    """The tools of agents that list none. Raises ConfigurationError."""
+    try:
+        return chosen(settings.tools, known)
+    except ValueError as error:
+        raise ConfigurationError(f"TOOLS: {error}") from None
 
 
 def default_agent(settings: Settings, tools: tuple[str, ...]) -> Agent:
-    """The agent of a service without files. It has all tools but those that an agent has to list."""
+    """The agent of a service without files."""
     return Agent(
         name=DEFAULT,
         system_prompt=settings.system_prompt,
-        tools=tuple([tool for tool in tools if tool not in OPT_IN]),
+        tools=tools,
         limits=RunLimits(
             max_iterations=settings.max_iterations,
             max_tokens=settings.max_tokens,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.agents.agent_file import json_schema
-from app.agents.catalog import default_agent, read_agents
+from app.agents.catalog import default_agent, read_agents, tools_of
 from app.errors import ConfigurationError
 from app.models.catalog import build_models
 from app.models.router import build_router
@@ -46,9 +46,10 @@ def _check(folder: Path | None) -> int:
         raise ConfigurationError("AGENTS_DIR: is not set; name a folder: python -m app agents check FOLDER")
     built = build_models(settings)
     models = frozenset(built) if build_router(settings, built) is None else frozenset([*built, AUTO])
-    tools = tuple(registry.load())
+    tools = tuple(registry.load(settings))
+    default = default_agent(settings, tools_of(settings, tools))
     try:
-        agents = read_agents(folder, default_agent(settings, tools), models, tools)
+        agents = read_agents(folder, default, models, tools)
     except OSError as error:
         raise ConfigurationError(f"{folder}: {error.strerror}") from None
     except ValueError as error:

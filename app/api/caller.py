@@ -11,6 +11,7 @@ from app.access.names import anonymous, is_name_of
 from app.access.principal import ANONYMOUS_TIER, ANY_TOOL, Principal
 from app.api.authentication import is_open
 from app.api.entrance import Entrance
+from app.api.refused_callers import RefusedCallers
 from app.errors import Forbidden, Unauthorized
 
 ANONYMOUS = anonymous()
@@ -24,9 +25,10 @@ _PRINCIPAL = "agent_api.principal"
 class Callers:
     """Tells on whose behalf a request comes, before it is routed and before a byte of its body is read."""
 
-    def __init__(self, identity: Identity, entrance: Entrance) -> None:
+    def __init__(self, identity: Identity, entrance: Entrance, refused: RefusedCallers) -> None:
         self._identity = identity
         self._entrance = entrance
+        self._refused = refused
 
     async def authenticate(self, scope: Scope) -> None:
         """Raises Unauthorized, IdentityUnavailable, or RateLimited for those who send too much that is refused. What it
@@ -39,11 +41,16 @@ class Callers:
             return
         try:
             principal = await self._identity.of(_bearer(scope["headers"]))
-        except Unauthorized:
-            self._entrance.check_stranger(scope)
+        except Unauthorized as error:
+            self._entrance.check_stranger(scope, error)
             raise
         scope[_PRINCIPAL] = principal
         self._entrance.check_user(scope, principal.user)
+
+    def forbidden(self, scope: Scope, error: Forbidden) -> None:
+        """Put on record that a request asked for what its caller may not do."""
+        if (principal := scope.get(_PRINCIPAL)) is not None:
+            self._refused.forbidden(error, principal, scope)
 
 
 def principal_of(request: Request, user_id: str | None = None) -> Principal:

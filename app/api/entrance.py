@@ -3,6 +3,8 @@
 from starlette.types import Scope
 
 from app.access.proxies import Origin, Proxies
+from app.api.refused_callers import RefusedCallers
+from app.errors import RateLimited, Unauthorized
 from app.limits.gate import Gate
 
 _ORIGIN = "agent_api.origin"
@@ -22,8 +24,9 @@ class Entrance:
     So nobody is kept out by what strangers behind the same proxy do, if they can show who they are.
     """
 
-    def __init__(self, gate: Gate, proxies: Proxies, *, anonymous: bool) -> None:
+    def __init__(self, gate: Gate, proxies: Proxies, *, anonymous: bool, refused: RefusedCallers | None = None) -> None:
         """`anonymous`: nobody has credentials."""
+        self._refused = refused or RefusedCallers()
         self._gate = gate
         self._proxies = proxies
         self._anonymous = anonymous
@@ -38,19 +41,33 @@ class Entrance:
         """Count every request before anything of it is looked at. Raises RateLimited."""
         if self._anonymous:
             address, peer = self.origin_of(scope)
-            self._gate.check_refused(address, peer)
-            if self._gate.counts:
-                self._gate.enter(address, peer)
-                scope[_ENTERED] = True
+            try:
+                self._gate.check_refused(address, peer)
+                if self._gate.counts:
+                    self._gate.enter(address, peer)
+                    scope[_ENTERED] = True
+            except RateLimited as error:
+                self._refused.limited(error, address=address)
+                raise
 
-    def check_stranger(self, scope: Scope) -> None:
+    def check_stranger(self, scope: Scope, refused: Unauthorized) -> None:
         """Check the address of a caller whose credentials are refused. Raises RateLimited."""
-        self._gate.check_refused(*self.origin_of(scope))
+        address, peer = self.origin_of(scope)
+        try:
+            self._gate.check_refused(address, peer)
+        except RateLimited as error:
+            self._refused.limited(error, address=address)
+            raise
+        self._refused.unknown(refused, address)
 
     def check_user(self, scope: Scope, user: str) -> None:
         """Check an authenticated caller. Raises RateLimited."""
         scope[_USER] = f"user:{user}"
-        self._gate.check_refused(scope[_USER])
+        try:
+            self._gate.check_refused(scope[_USER])
+        except RateLimited as error:
+            self._refused.limited(error, user=user)
+            raise
 
     def leave(self, scope: Scope, status: int) -> None:
         """End a request that was entered; `status` is that of its answer."""

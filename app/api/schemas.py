@@ -18,6 +18,8 @@ class ToolDescription:
     parameters: dict[str, Any]
     """The JSON schema of the arguments."""
     risk: Literal["low", "medium", "high"]
+    effect: Literal["read", "idempotent", "once"]
+    """What a second call with the same arguments does."""
 
 
 @dataclass(frozen=True, slots=True)

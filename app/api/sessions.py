@@ -15,6 +15,7 @@ from app.api.schemas import SessionAnswer, SessionMessage, SessionsAnswer, Sessi
 from app.errors import NotFound
 from app.limits.limiter import SESSIONS, Limiter
 from app.messages import AssistantMessage, Message, ToolMessage, Turn, UserMessage
+from app.safety.fence import unfenced
 from app.state.sessions import Sessions
 
 SessionId = Annotated[Id, Path()]
@@ -85,7 +86,7 @@ def _shown_message(message: Message) -> SessionMessage:
         case ToolMessage():
             return SessionMessage(
                 "tool",
-                message.content,
+                unfenced(message.content) if message.untrusted else message.content,
                 tool_call_id=message.tool_call_id,
                 name=message.name,
                 is_error=message.is_error,

@@ -1,12 +1,13 @@
 """`/api/tools`: what the agent can do, and doing one of it by hand."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
-import msgspec
 from fastapi import Request
 from starlette.responses import Response
 
+from app.access.principal import Principal
+from app.agents.definition import Agent
 from app.api.body import Body, receive_body
 from app.api.caller import principal_of
 from app.api.cancel_on_disconnect import cancel_on_disconnect
@@ -16,6 +17,8 @@ from app.api.json_answer import json_answer
 from app.api.lifecycle import Lifecycle
 from app.api.requests import ToolArguments
 from app.api.schemas import ToolAnswer, ToolDescription
+from app.audit.audit import NO_AUDIT, Audit
+from app.errors import NotFound
 from app.ids import new_id
 from app.limits.limiter import TOOLS, Limiter
 from app.messages import ToolCall
@@ -24,6 +27,7 @@ from app.telemetry.traces import Tracing
 from app.tools import call as tool_calls
 from app.tools.context import ToolContext
 from app.tools.registry import Registry
+from app.tools.tool import Tool
 
 TOOL_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503)
 
@@ -31,30 +35,33 @@ TOOL_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503)
 def routes(
     api: Api,
     tools: Registry,
+    agents: Mapping[str, Agent],
     limiter: Limiter,
     lifecycle: Lifecycle,
     tracing: Tracing,
+    audit: Audit = NO_AUDIT,
     redactor: Redactor | None = None,
 ) -> None:
     read = Body(ToolArguments).read
-    listing = msgspec.json.encode(
-        [ToolDescription(tool.name, tool.description, dict(tool.parameters), tool.risk) for tool in tools.values()]
-    )
 
     @api.get("/api/tools", tags=["tools"], response_model=list[ToolDescription], responses=documented(429))
     async def list_tools(request: Request) -> Response:
-        async with limiter.slot(principal_of(request), TOOLS) as headers:
-            return Response(listing, headers=headers, media_type="application/json")
+        """Those of the agents that the caller may ask."""
+        principal = principal_of(request)
+        async with limiter.slot(principal, TOOLS) as headers:
+            return json_answer([_described(tools[name]) for name in _tools_of(agents, principal)], headers)
 
     @api.fast_post(
         "/api/tools/{name}", body=ToolArguments, tags=["tools"], response_model=ToolAnswer, responses=TOOL_PROBLEMS
     )
     async def call_tool(request: Request, name: str) -> Response:
         """The body is the tool's arguments. A tool that fails answers 200 with `success` false and the reason in
-        `error`, as the model would see it."""
+        `error`, as the model would see it. A tool that needs a person's approval is called by runs only: 403."""
         body = read(await receive_body(request.receive))
         principal = principal_of(request)
         principal.require_tool(name)
+        if name not in _tools_of(agents, principal):
+            raise NotFound(f"There is no tool called {name[:64]!r}.")
         known = tools.subset((name,))
         headers: dict[str, str] = {}
 
@@ -66,7 +73,18 @@ def routes(
 
         call = ToolCall(new_id(), name, body.root)
         context = ToolContext(principal, run_id=call.id)
-        calling = tool_calls.call_tool(known, context, call, slot=slot, tracing=tracing, redactor=redactor)
+        calling = tool_calls.call_tool(known, context, call, slot=slot, tracing=tracing, audit=audit, redactor=redactor)
         result = await cancel_on_disconnect(calling, request, lifecycle)
         answer = ToolAnswer(result.status == "ok", result.result, result.error)
         return json_answer(answer, headers)
+
+
+def _tools_of(agents: Mapping[str, Agent], principal: Principal) -> Iterable[str]:
+    """Of all agents that the caller may ask, once each."""
+    return dict.fromkeys(
+        tool for name, agent in agents.items() if agent.public or principal.may_ask(name) for tool in agent.tools
+    )
+
+
+def _described(tool: Tool) -> ToolDescription:
+    return ToolDescription(tool.name, tool.description, dict(tool.parameters), tool.risk, tool.effect)

@@ -8,13 +8,15 @@ from fastapi import Query, Request
 from starlette.responses import Response
 
 from app.access.names import own_name, users_called
-from app.api.caller import caller_with, principal_of
+from app.api.administration import administrator
+from app.api.caller import principal_of
 from app.api.failures import documented
 from app.api.framework import Api
 from app.api.json_answer import json_answer
 from app.api.openapi import json_response
 from app.api.requests import UserId
 from app.api.schemas import UsageAnswer
+from app.audit.audit import NO_AUDIT, Audit
 from app.limits.limiter import USAGE, Limiter
 from app.limits.usage import ModelUsage, Standing
 
@@ -27,7 +29,7 @@ AnyUser = Annotated[
 ]
 
 
-def routes(api: Api, limiter: Limiter) -> None:
+def routes(api: Api, limiter: Limiter, audit: Audit = NO_AUDIT) -> None:
     book = limiter.usage
     responses = {200: json_response(api.schemas.refer(UsageAnswer)), **PROBLEMS}
 
@@ -42,7 +44,7 @@ def routes(api: Api, limiter: Limiter) -> None:
     @api.get("/admin/usage", tags=["usage"], responses=responses)
     async def admin_usage(request: Request, days: Days = 1, user_id: AnyUser = None) -> Response:
         """Everyone's, or that of all who are called `user_id`; for callers with the scope `admin`."""
-        principal = caller_with(request, "admin")
+        principal = await administrator(request, audit, "/admin/usage")
         async with limiter.slot(principal, USAGE) as headers:
             rows = await (book.of_all(days) if user_id is None else book.of_users(users_called(user_id), days))
             return _answer(rows, await book.global_standings(), headers)

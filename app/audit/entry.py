@@ -5,10 +5,11 @@ from typing import Literal
 from msgspec import Struct
 
 Action = Literal["authenticate", "limit", "guard", "redact", "tool", "approval", "admin", "mcp"]
-Decision = Literal["allowed", "refused", "flagged", "asked", "approved", "denied", "expired"]
+Decision = Literal["allowed", "refused", "flagged", "asked", "approved", "denied", "expired", "ended"]
+"""`ended`: what was allowed by an earlier entry is over, and `why` says how."""
 
 
-class Entry(Struct, frozen=True):
+class Entry(Struct, frozen=True, omit_defaults=True):
     """One line: who wanted what on what, what was decided, why, and by which policy. Nothing that anybody wrote, and
     no secret, is in it."""
 
@@ -28,3 +29,6 @@ class Entry(Struct, frozen=True):
     request_id: str = ""
     arguments: str = ""
     """SHA-256 of the canonical JSON of a call's arguments."""
+    count: int = 1
+    """How often: equal refusals of one caller within a minute are one entry beside the first; so are a run's redactions
+    of a kind."""

@@ -22,6 +22,8 @@ USAGE_KEY = f"{TAG}usage"
 class Checks:
     """The rules and budgets of one operation of one caller. Made once for many runs."""
 
+    caller: Principal
+    """As far as limits are concerned."""
     user: str
     """As usage is kept under."""
     rules: Rules
@@ -66,6 +68,7 @@ def checks(
     running_keys = _keys("running", rules.concurrent, subject, peer, operation)
     budget_keys = tuple([TAG + name for _, name in asked])
     return Checks(
+        caller=principal,
         user=usage_name(principal),
         rules=rules,
         rate_keys=_keys("rate", rules.rates, subject, peer, operation),

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NoReturn
 
 from app.access.principal import Principal
-from app.errors import LimitsUnavailable, StateUnavailable
+from app.audit.audit import NO_AUDIT, Audit
+from app.errors import AppError, LimitsUnavailable, StateUnavailable
 from app.ids import new_id
 from app.limits import budgets, tiers
 from app.limits.allowance import Amount, Growth
@@ -17,6 +18,7 @@ from app.limits.checks import Checks, checks
 from app.limits.headers import of_admission
 from app.limits.heartbeat import Heartbeat, OnLost
 from app.limits.model_rest import ModelRest
+from app.limits.on_record import refusal
 from app.limits.reservation import Held, Reservation, now
 from app.limits.scripts import ADMIT, SETTLE
 from app.limits.usage import UsageBook
@@ -38,8 +40,9 @@ _CALLERS = 4096  # whose checks are kept ready
 class Limiter:
     """Built once a process; `run` goes on in the background as long as the process lives, `close` ends it."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, audit: Audit = NO_AUDIT) -> None:
         """Raises ConfigurationError for LIMITS that cannot be read."""
+        self._audit = audit
         self._limits = tiers.parse(settings.limits)
         self._fail = settings.limits_fail
         self._budgets = budgets.budgets(settings)
@@ -111,13 +114,25 @@ class Limiter:
                 raise LimitsUnavailable from error
             reservation.go_without()
         else:
-            reservation.admitted(admission, lease_ends_at)
+            try:
+                reservation.admitted(admission, lease_ends_at)
+            except AppError as error:
+                self._note(reservation, error)
+                raise
             if reservation.earlier is None:
                 headers = of_admission(asked, admission)
                 self._observe(reservation, admission)
         if asked.holds:
             self._heartbeat.keep(reservation, on_lost)
         return headers
+
+    def refuse(self, reservation: Reservation) -> NoReturn:
+        """Raise what refused the run's growth, for its caller."""
+        try:
+            reservation.refuse()
+        except AppError as error:
+            self._note(reservation, error, reservation.run_id)
+            raise
 
     async def renew(self, reservation: Reservation) -> None:
         """Keep what the run holds for another lease. Raises what refuses the run, or StateUnavailable."""
@@ -217,6 +232,10 @@ class Limiter:
             self._observe(reservation, settlement)
             for budget, name, share in reservation.crossed(settlement):
                 log.warning("budget.nearly_used", budget=name, period=budget.period, used=round(share, 3))
+
+    def _note(self, reservation: Reservation, error: AppError, run_id: str = "") -> None:
+        if (entry := refusal(reservation, error, run_id=run_id)) is not None:
+            self._audit.note(entry)
 
     def _settles(self, reservation: Reservation) -> bool:
         """Whether there is something to record or to release."""

@@ -110,6 +110,7 @@ class Filter:
         word = window[start:]
         if start or held < start or not (word.isalpha() and word.isascii()) or self._scan.begins(word):
             return ""
+        self._found(window)  # which raises if the scan is broken
         leaving = min(len(word), _FIRST)
         self._begun = True
         self._left = leaving
@@ -187,6 +188,7 @@ def _groups_from(window: str, start: int, left: int) -> int:
     begin = len(window.rstrip(_GROUPS))
     if begin >= start or _DIGITS.isdisjoint(window[begin:]):
         return start
+    begin = len(window) - len(window[begin:].lstrip(" "))
     if begin and window[begin - 1] in _WORD:
         begin = len(window[:begin].rstrip(_WORD))
     if len(window) - begin > _GROUP:

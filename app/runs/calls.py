@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from app.errors import ContextTooLong, GuardUnavailable, LimitsUnavailable, RateLimited
+from app.errors import ContextTooLong, GuardUnavailable, LimitsUnavailable, RateLimited, StateUnavailable
 from app.limits.allowance import Growth
 from app.messages import AssistantMessage, ToolCall, ToolMessage
 from app.models.protocol import REFUSALS, Beside, ModelRequest, ToolSpec
@@ -21,6 +21,7 @@ from app.runs.shortening import shorten_results
 from app.runs.steps import ModelAnswered, ModelAsked, Shortened, ToolAnswered, ToolBegun, ToolsCalled
 from app.runs.valid_calls import used_ids, valid_calls
 from app.runs.window import within_window
+from app.safety.fence import fenced
 from app.tools.call import call_tool, lost_call
 from app.tools.context import ToolContext
 from app.tools.result import ToolResult, refused, secret_in_arguments
@@ -170,12 +171,18 @@ async def _call_tool(run: RunContext, call: ToolCall, result: ToolResult | None 
     shown = clean_result(run, result)
     told = (shown.status, shown.latency_ms, *shown.shown(run.services.settings.tool_result_chars))
     run.emit(ToolFinished(call.id, call.name, *told))
-    message = ToolMessage(call.id, call.name, result.content, is_error=result.status != "ok")
+    message = _message_of(call, result)
     handed = result.handed_over
     if handed is not None:
         hand_over(run, handed)
     record = ToolCallRecord(call.name, arguments, *told)
-    run.record(ToolAnswered(message, record, shown.sources, handed is not None))
+    run.record(ToolAnswered(message, record, shown.sources, handed is not None, result.untrusted))
+
+
+def _message_of(call: ToolCall, result: ToolResult) -> ToolMessage:
+    """For the model, which is told where content that nobody vouches for begins and ends."""
+    content = fenced(result.content, call.name) if result.untrusted else result.content
+    return ToolMessage(call.id, call.name, content, is_error=result.status != "ok", untrusted=result.untrusted)
 
 
 async def _result(run: RunContext, call: ToolCall) -> ToolResult:
@@ -184,7 +191,17 @@ async def _result(run: RunContext, call: ToolCall) -> ToolResult:
     slot = partial(run.services.limiter.tool_slot, run.principal)
     try:
         return await call_tool(
-            run.tools.registry, context, call, slot=slot, tracing=run.services.tracing, redactor=run.redactor
+            run.tools.registry,
+            context,
+            call,
+            slot=slot,
+            tracing=run.services.tracing,
+            audit=run.services.audit,
+            redactor=run.redactor,
         )
-    except (RateLimited, LimitsUnavailable) as error:  # the model is told, and continues without the tool
-        return refused(error)
+    except (
+        RateLimited,
+        LimitsUnavailable,
+        StateUnavailable,
+    ) as error:
+        return refused(error)  # the model is told, and continues without the tool

@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 from app.errors import (
     AppError,
     BudgetExceeded,
+    GuardUnavailable,
     InternalError,
     InvalidRequest,
     LimitsUnavailable,
@@ -67,18 +68,22 @@ async def _end_in_journal(
         keep_for_feedback(run)
     run.kept = True
     if await _with_turn(run, messages, journal.end(event)):
-        run.memory.keep_later(messages)
+        run.memory.keep_later(messages, tainted=run.state.tainted)
 
 
 async def _with_turn(
     run: RunContext, messages: Sequence[Message], settled: Coroutine[Any, Any, None]
-) -> StateUnavailable | None:
+) -> AppError | None:
     """Have the turn leave just before what is `settled`, and return when both are there; with why the turn could not
     be kept. A turn whose run cannot be settled is not waited for."""
     if not (messages and run.request.remembered):
         await settled
         return None
-    kept = run.memory.keep(messages)
+    try:
+        kept = run.memory.keep(messages, tainted=run.state.tainted)
+    except GuardUnavailable as error:
+        await settled
+        return error
     try:
         await settled
     except BaseException:
@@ -181,7 +186,7 @@ def _end_later(run: RunContext) -> None:
         keep_for_feedback(run)
     run.services.limiter.settle_later(run.reservation)
     if run.request.remembered and (messages := _interrupted(run)):
-        run.memory.keep_later(messages)
+        run.memory.keep_later(messages, tainted=run.state.tainted)
 
 
 def _fail(run: RunContext, handle: RunHandle, error: AppError) -> None:

@@ -81,7 +81,7 @@ def _fail_after(run: RunContext) -> None:
 def _fail(run: RunContext, error: AppError, left: Left) -> None:
     """The run cannot call its model, nor another one."""
     if error is left.refusal:
-        run.reservation.refuse()
+        run.services.limiter.refuse(run.reservation)
     raise to_be_told(run.failures) if run.failures else error
 
 

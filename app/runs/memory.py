@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from app.access.principal import Principal
 from app.agents.definition import Agent
-from app.errors import GuardUnavailable, StateUnavailable
+from app.errors import AppError, GuardUnavailable, StateUnavailable
 from app.messages import AssistantMessage, Message, Turn, UserMessage, size_of
 from app.models.estimates import BYTES_A_TOKEN, estimated_message_tokens
 from app.models.resilient import ResilientModel
@@ -45,6 +45,8 @@ class Memory(Struct):
     model: str = ""
     """That answers, where it is not the one that was meant to."""
     history: list[Message] = []
+    tainted: bool = False
+    """Content that nobody vouches for may have had a part in what was said before."""
     _turns: list[Turn] = []
     _size: int = 0
     _began: int | None = NEW
@@ -58,6 +60,7 @@ class Memory(Struct):
         """Use what was said before, as much as the agent and the model's window allow."""
         self._turns, self._began, self._size = recalled.turns, recalled.at, recalled.size
         self._created_at = recalled.at / _MICROS
+        self.tainted = any(turn.tainted for turn in recalled.turns)
         self._use_turns(model, system, tool_bytes)
 
     def take(self, history: Sequence[Message], model: ResilientModel, system: str, tool_bytes: int) -> None:
@@ -113,20 +116,21 @@ class Memory(Struct):
         if history.shortened and "history" not in self.degraded:
             self.degraded.append("history")
 
-    def keep(self, messages: Sequence[Message]) -> Coroutine[Any, Any, bool]:
-        """Keep the turn, which ends with these messages. It leaves now, and has to be awaited."""
+    def keep(self, messages: Sequence[Message], *, tainted: bool) -> Coroutine[Any, Any, bool]:
+        """Keep the turn, which ends with these messages. It leaves now, and has to be awaited. Raises GuardUnavailable
+        for one that cannot be looked at."""
         return self.sessions.append(
             self.principal.user,
             self.session_id,
-            self._turn(messages),
+            self._turn(messages, tainted),
             began=self._began,
             address=self.principal.address,
         )
 
-    def keep_later(self, messages: Sequence[Message]) -> None:
+    def keep_later(self, messages: Sequence[Message], *, tainted: bool) -> None:
         """Keep the turn of a run that was cancelled, in the background; not one that cannot be looked at."""
         try:
-            turn = self._turn(messages)
+            turn = self._turn(messages, tainted)
         except GuardUnavailable:
             return
         self.sessions.append_later(
@@ -137,25 +141,25 @@ class Memory(Struct):
             address=self.principal.address,
         )
 
-    def _turn(self, messages: Sequence[Message]) -> Turn:
+    def _turn(self, messages: Sequence[Message], tainted: bool) -> Turn:
         """As much of it as a session may hold, without secrets. Raises GuardUnavailable."""
         said: tuple[Message, ...] = (self.question, *messages)
         if self.redactor is not None:
             said = clean_messages(self.redactor, said)
         most = self.max_bytes
-        turn = Turn(self.message_id, self._created_at, said, self.model)
+        turn = Turn(self.message_id, self._created_at, said, self.model, tainted)
         if len(said) == _PLAIN and isinstance(answer := said[1], AssistantMessage) and not answer.tool_calls:
             chars = len(said[0].content) + len(answer.content)
             if answer.extras is None and _MOST_AS_JSON * chars < most:
                 return turn  # as most are
         tokens = most // BYTES_A_TOKEN
         while len(msgspec.json.encode(turn)) > most and tokens:
-            turn = Turn(self.message_id, self._created_at, shorten(said, tokens), self.model)
+            turn = Turn(self.message_id, self._created_at, shorten(said, tokens), self.model, tainted)
             tokens //= 2
         return turn
 
-    def not_kept(self, error: StateUnavailable) -> None:
-        """Go on without the store."""
+    def not_kept(self, error: AppError) -> None:
+        """Go on without the session."""
         if "sessions" not in self.degraded:
             self.degraded.append("sessions")
             log.warning("state.unavailable", error=repr(error.__cause__))

@@ -96,7 +96,7 @@ def _start(run: RunContext, headers: Mapping[str, str]) -> None:
         "agent": run.agent.name,
     }
     log.note("agent.request.start", with_content(run, fields, run.request.message))
-    run.record(Asked(tuple(memory.conversation)))
+    run.record(Asked(tuple(memory.conversation), memory.tainted))
 
 
 async def _work(run: RunContext, handle: RunHandle) -> None:

@@ -74,9 +74,9 @@ class Runner:
     def start(self, principal: Principal, request: RunRequest) -> RunHandle:
         """A run, to be begun. Its last event is RunFinished or RunFailed, unless it is cancelled.
 
-        It has the tools that the principal may use. Raises NotFound for an unknown agent, model or tool, Forbidden
-        for a tool asked for that the principal may not use, InvalidRequest for what the agent does not allow to be
-        set, before anything has started.
+        It has those of its agent's tools that the principal may use. Raises NotFound for an unknown agent or model, or
+        a tool that the agent has not, Forbidden for a tool asked for that the principal may not use, InvalidRequest for
+        what the agent does not allow to be set, before anything has started.
         """
         feed = Feed()
         return self._handle(self._context(principal, request, feed), feed)
@@ -133,7 +133,7 @@ class Runner:
         services = self._services
         agent, tools, router, candidates, most = self._resolve(principal, request)
         model, limits = candidates[0].model, candidates[0].limits
-        system = agent.system_prompt if request.system is None else request.system
+        system = tools.told(agent.system_prompt if request.system is None else request.system)
         costs = Costs(model.dearest, system, tools.most_tokens + most_format_tokens(request.response_format))
         if kept is None:
             message_id, session_id = new_id(), request.session_id or new_id()
@@ -227,6 +227,9 @@ class Runner:
             return self._toolset(principal.usable(agent.tools))
         for tool in request.tools:
             principal.require_tool(tool)
+            if tool not in agent.tools:
+                had = ", ".join(agent.tools) or "none"
+                raise NotFound(f"The agent {agent.name!r} has no tool {tool[:64]!r}. Tools that it has: {had}.")
         return self._toolset(request.tools)
 
 

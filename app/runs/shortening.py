@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from app.messages import AssistantMessage, Message, ToolMessage, size_of, size_of_text
 from app.models.estimates import BYTES_A_TOKEN, TOKENS_A_MESSAGE, estimated_message_tokens
+from app.safety.fence import parts_of
 
 _SHORTEST = 120
 """Bytes of a text that is cut: its mark, and something on both sides."""
@@ -36,7 +37,7 @@ def shorten(messages: tuple[Message, ...], max_tokens: int) -> tuple[Message, ..
             return shorter
         longest = _longest_text(shorter, max_tokens)
         if longest >= _SHORTEST:
-            return tuple([replace(message, content=cut_middle(message.content, longest)) for message in shorter])
+            return tuple([_cut_message(message, longest) for message in shorter])
     return ()
 
 
@@ -46,9 +47,26 @@ def shorten_results(messages: Sequence[Message]) -> list[Message] | None:
     return None if shorter == list(messages) else shorter
 
 
-def _with_half(message: ToolMessage) -> ToolMessage:
+def _with_half(message: ToolMessage) -> Message:
     size = size_of_text(message.content)
-    return message if size < 2 * _SHORTEST else replace(message, content=cut_middle(message.content, size // 2))
+    return message if size < 2 * _SHORTEST else _cut_message(message, size // 2)
+
+
+def _cut_message(message: Message, max_bytes: int) -> Message:
+    """With a text of at most so many bytes. A fence stays whole; where it has no room, so goes all that is in it."""
+    fence = parts_of(message.content) if type(message) is ToolMessage and message.untrusted else None
+    if fence is None:
+        return replace(message, content=cut_middle(message.content, max_bytes))
+    room = max_bytes - size_of_text(fence.begin) - size_of_text(fence.end)
+    if room >= size_of_text(fence.inside):
+        return message
+    if room < _SHORTEST:
+        return replace(message, content=_mark(fence.inside))
+    return replace(message, content=f"{fence.begin}{cut_middle(fence.inside, room)}{fence.end}")
+
+
+def _mark(text: str, part: str = "") -> str:
+    return f"[… {part}these {len(text)} characters {'is' if part else 'are'} left out …]"
 
 
 def _longest_text(messages: Sequence[Message], max_tokens: int) -> int:
@@ -71,7 +89,7 @@ def cut_middle(text: str, max_bytes: int) -> str:
     """The beginning and the end of a text that is longer than that, and a mark where its middle was."""
     if size_of_text(text) <= max_bytes:
         return text
-    mark = f"\n[… the middle of these {len(text)} characters is left out …]\n"
+    mark = f"\n{_mark(text, 'the middle of ')}\n"
     room = max(0, max_bytes - size_of_text(mark))
     encoded = text.encode("utf-8", "replace")
     head = encoded[: room - room // 2].decode(errors="ignore")

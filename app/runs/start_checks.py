@@ -2,18 +2,20 @@
 
 from collections.abc import Collection, Mapping
 
-from app.agents.definition import least_seconds
+from app.agents.definition import Agent, least_seconds
 from app.errors import ConfigurationError
 from app.limits.tiers import parse
 from app.messages import NANOS, UserMessage
 from app.models.resilient import ResilientModel
-from app.runs.estimates import most_input_tokens, most_of_output, most_tool_tokens
+from app.runs.estimates import most_input_tokens, most_of_output
+from app.runs.toolset import toolset
 from app.settings import Settings
 from app.tools.registry import Registry
 
 
-def check_settings(settings: Settings, models: Mapping[str, ResilientModel], tools: Registry) -> None:
-    """Raises ConfigurationError for limits that no model call fits, and limits of tools that are not there."""
+def check_settings(settings: Settings, models: Mapping[str, ResilientModel], tools: Registry, default: Agent) -> None:
+    """`tools` are all that there are. Raises ConfigurationError for limits that no model call fits, and limits of tools
+    that are not there."""
     _check_limits(settings, tools)
     _check_embedding_model(settings)
     if settings.run_timeout_seconds < (needed := least_seconds(len(models))):
@@ -21,7 +23,8 @@ def check_settings(settings: Settings, models: Mapping[str, ResilientModel], too
             f"RUN_TIMEOUT_SECONDS: is too short for the last of MODELS to be reached when the others fall silent; set "
             f"{needed:g} or more"
         )
-    read = most_input_tokens(settings.system_prompt, [UserMessage("?")], most_tool_tokens(tools.values()))
+    offered = toolset(tools.subset(default.tools))
+    read = most_input_tokens(offered.told(settings.system_prompt), [UserMessage("?")], offered.most_tokens)
     for ref, model in models.items():
         tokens, nanos = most_of_output(model.dearest, read, 1)
         if tokens > settings.max_run_tokens:

@@ -122,7 +122,7 @@ def after(state: RunState, step: Step) -> RunState:
 
 
 def _after_asking(state: RunState, step: Asked) -> RunState:
-    return replace(state, conversation=step.conversation)
+    return replace(state, conversation=step.conversation, tainted=step.tainted)
 
 
 def _after_a_question(state: RunState, step: ModelAsked) -> RunState:

@@ -14,6 +14,8 @@ class Asked(Struct, frozen=True, tag=True):
     """The run began with this conversation, whose last message is the user's."""
 
     conversation: tuple[Message, ...]
+    tainted: bool = False
+    """What was said before may be the will of content that nobody vouches for."""
 
 
 class ModelAsked(Struct, frozen=True, tag=True):

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import time_ns
 from typing import Any, BinaryIO
 
@@ -42,6 +42,10 @@ class Log:
         """As `info`, with fields that are together already: none is passed by itself."""
         if self.level <= logging.INFO:
             self.write((time_ns(), "info", event, current.get(), fields))
+
+    def always(self, event: str, fields: Mapping[str, Any]) -> None:
+        """As `info`, at every LOG_LEVEL: what has to be on record."""
+        self.write(line("info", event, fields))
 
     def warning(self, event: str, *, exc_info: BaseException | None = None, **fields: Any) -> None:
         """`exc_info` is an exception whose stack the line has, without secrets."""

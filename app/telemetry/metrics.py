@@ -44,6 +44,11 @@ REDACTIONS = Counter(
     "agent_redactions", "Secrets, personal data and system prompts taken out of what left a run", ["kind"]
 )
 GUARD_ERRORS = Counter("guard_errors", "Guards that broke; nothing went on without their verdict", ["guard", "reason"])
+AUDIT_ENTRIES = Counter("agent_audit_entries", "Entries of the audit record", ["action", "decision"])
+AUDIT_DROPPED = Counter("agent_audit_dropped", "Entries of the audit record that only the log has: the store was away")
+AUDIT_HEAD_TIME = Gauge(
+    "agent_audit_head_timestamp_seconds", "Time of the last signed head of the audit record; 0: nothing is on record"
+)
 RUN_LATENCY = Histogram(
     "agent_run_latency_seconds", "Time of a run that was let in, however it ended", ["agent"], buckets=LATENCY_BUCKETS
 )

@@ -4,13 +4,13 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 from opentelemetry.trace import INVALID_SPAN, Span
-from pydantic import ValidationError
 
-from app.errors import GuardUnavailable
+from app.audit.audit import NO_AUDIT, Audit
 from app.messages import ToolCall
 from app.redaction.redactor import Redactor
 from app.telemetry import conventions
@@ -19,22 +19,18 @@ from app.telemetry.logs import log
 from app.telemetry.metrics import TOOL_CALLS, TOOL_LATENCY
 from app.telemetry.traces import Tracing
 from app.tools.context import ToolContext
+from app.tools.on_record import on_record, unknown_call
 from app.tools.output import clean
 from app.tools.registry import Registry
 from app.tools.result import (
     MAX_NAME_CHARS,
-    MAX_PROBLEMS,
     ToolResult,
-    invalid_arguments,
     malformed,
-    raised,
-    refused,
-    returned,
     timed_out,
-    unknown_arguments,
     unknown_outcome,
     unknown_tool,
 )
+from app.tools.running import run_tool
 from app.tools.tool import Tool
 
 GRACE_SECONDS = 0.5
@@ -54,6 +50,7 @@ async def call_tool(
     *,
     slot: Slot,
     tracing: Tracing,
+    audit: Audit = NO_AUDIT,
     redactor: Redactor | None = None,
 ) -> ToolResult:
     """Run the call and return what came of it, never raising because of the tool.
@@ -63,15 +60,19 @@ async def call_tool(
     that blocks the event loop cannot be interrupted: see `tool`. `redactor` takes secrets out of what the tool returns
     or raises, unless it is one that returns secrets.
 
-    Raises what `slot` raises; such a call is neither logged nor counted.
+    Raises what `slot` raises, and StateUnavailable where a call that does more than read cannot be put on record: such
+    a call is not made, and neither logged nor counted.
     """
     with tracing.span(f"{conventions.EXECUTE_TOOL} {call.name}", _attributes, call) as span:
         tool = tools.get(call.name)
         if tool is None:
             result = unknown_tool(call.name, sorted(tools))
+            audit.note(unknown_call(context, call))
         else:
+            clean = None if tool.secrets else redactor
             async with slot(tool.name):
-                result = await _timed(tool, context, call, tracing, None if tool.secrets else redactor)
+                make = partial(_timed, tool, context, call, tracing, clean)
+                result = await on_record(audit, tool, context, call, make)
         _report("unknown" if tool is None else tool.name, call.name, result, span)
         if tracing.content and span.is_recording():
             from app.telemetry.content import of_tool  # most processes never record content
@@ -122,7 +123,7 @@ async def _bounded(
     tool: Tool, arguments: Mapping[str, Any], context: ToolContext, redactor: Redactor | None
 ) -> ToolResult:
     # A task of its own, because a tool that swallows its cancellation would otherwise hold the run for ever.
-    task = asyncio.create_task(_run(tool, arguments, context, redactor), name=f"tool {tool.name}")
+    task = asyncio.create_task(run_tool(tool, arguments, context, redactor=redactor), name=f"tool {tool.name}")
     try:
         done, _ = await asyncio.wait((task,), timeout=tool.timeout_seconds)
     except asyncio.CancelledError:
@@ -132,36 +133,6 @@ async def _bounded(
         return task.result()
     await _stop(task, tool)
     return timed_out(tool)
-
-
-async def _run(tool: Tool, arguments: Mapping[str, Any], context: ToolContext, redactor: Redactor | None) -> ToolResult:
-    """Never raises because of the tool; what remains is the caller's cancellation."""
-    if unknown := _unknown(tool, arguments):
-        return unknown_arguments(tool, unknown)
-    try:
-        try:
-            running = tool.bind(arguments, context)
-        except ValidationError as error:
-            return invalid_arguments(tool, error)
-        return returned(tool, await running, redactor)
-    except GuardUnavailable as error:
-        return refused(error)
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        return raised(error, redactor)
-    except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - a tool's failure is a result
-        return raised(error, redactor)
-
-
-def _unknown(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
-    """The names of unknown arguments, where pydantic must not see them: it would make an error of each of very many,
-    and take one for the context."""
-    known = tool.parameters.get("properties", {})
-    if len(arguments) <= len(known) + MAX_PROBLEMS and arguments.keys().isdisjoint(tool.contexts):
-        return []
-    return [name for name in arguments if name not in known]
 
 
 async def _stop(task: asyncio.Task[ToolResult], tool: Tool) -> None:

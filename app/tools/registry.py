@@ -1,14 +1,17 @@
 """The tools a process has: those built in, and those of installed packages."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType, ModuleType
 from typing import Any
 
 from app.errors import ConfigurationError, NotFound
+from app.settings import Settings
 from app.tools.built_in.calculator import calculator
 from app.tools.built_in.clock import clock
 from app.tools.built_in.hand_over import hand_over_to_human
+from app.tools.built_in.outside import outside_tools
+from app.tools.isolation.limits import ProcessLimits
 from app.tools.tool import Tool
 
 GROUP = "agent_api.tools"
@@ -16,15 +19,21 @@ GROUP = "agent_api.tools"
 
 BUILT_IN: tuple[Tool, ...] = (calculator, clock, hand_over_to_human)
 
-OPT_IN = frozenset({hand_over_to_human.name})
-"""Only agents that list them have them."""
+UNCONFIGURED: Mapping[str, str] = {"read_file": "READ_FILE_ROOTS", "sql_query": "SQL_QUERY_URL"}
+"""Tools that there are only with a setting, and which."""
+
+Close = Callable[[], Awaitable[None]]
 
 
 class Registry(Mapping[str, Tool]):
-    """Tools by name, immutable. A name that is not there raises NotFound, not KeyError."""
+    """Tools by name, immutable. A name that is not there raises NotFound, not KeyError.
 
-    def __init__(self, tools: Iterable[Tool] = ()) -> None:
-        """Raises TypeError when two tools have the same name."""
+    Nobody has them for that: agents list theirs.
+    """
+
+    def __init__(self, tools: Iterable[Tool] = (), closing: Sequence[Close] = ()) -> None:
+        """`closing` is called at the end of the process. Raises TypeError when two tools have the same name."""
+        self._closing = closing
         by_name: dict[str, Tool] = {}
         for tool in tools:
             if by_name.setdefault(tool.name, tool) is not tool:
@@ -53,20 +62,28 @@ class Registry(Mapping[str, Tool]):
         """A registry of these tools only. Raises NotFound."""
         return Registry(self[name] for name in names)
 
+    async def aclose(self) -> None:
+        """Let go of what the tools hold."""
+        for close in self._closing:
+            await close()
 
-def load() -> Registry:
-    """The built-in tools and those of installed packages.
 
-    Raises ConfigurationError naming the package and the entry point that is broken or repeats a name.
+def load(settings: Settings) -> Registry:
+    """The built-in tools that are configured, and those of installed packages.
+
+    Raises ConfigurationError naming the setting that a tool cannot work with, or the package and the entry point that
+    is broken or repeats a name.
     """
-    tools = list(BUILT_IN)
+    reading, closing = outside_tools(settings)
+    tools = [*BUILT_IN, *reading]
     for entry_point in sorted(entry_points(group=GROUP), key=lambda e: (_package(e), e.name)):
         taken = {tool.name: tool for tool in tools}
         for tool in _tools_of(entry_point):
             if taken.setdefault(tool.name, tool) is not tool:
                 raise _broken(entry_point, f"there already is a tool called {tool.name!r}")
         tools = list(taken.values())
-    return Registry(tools)
+    limits = ProcessLimits(settings.tool_process_bytes, settings.tool_process_cpu_seconds)
+    return Registry([tool.within(limits) for tool in tools], closing)
 
 
 def _tools_of(entry_point: EntryPoint) -> list[Tool]:

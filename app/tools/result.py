@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from app.errors import AppError
 from app.redaction.redactor import Redactor
 from app.tools.context import HandOver
 from app.tools.output import cut, render
+from app.tools.rules.rule import ArgumentRefused
 from app.tools.tool import Tool, ToolError
 
 MAX_MESSAGE_CHARS = 2_000
@@ -39,6 +41,8 @@ class ToolResult(Struct, frozen=True):
     """Sources that the tool used."""
     handed_over: HandOver | None = None
     """The tool asks a person to take over."""
+    untrusted: bool = False
+    """The content is the tool's own words, which nobody vouches for."""
     fault: str | None = None
     """A word for the log: an exception's class, or what was wrong with the call."""
     cause: BaseException | None = None
@@ -56,18 +60,24 @@ class ToolResult(Struct, frozen=True):
 
 
 def returned(tool: Tool, value: Any, redactor: Redactor | None = None) -> ToolResult:
-    """The result of a tool that returned. Raises ValueError or TypeError for what has no JSON form, GuardUnavailable
-    for what cannot be looked at."""
+    """The result of a tool that returned; of one that ran elsewhere, that is its result. Raises ValueError or TypeError
+    for what has no JSON form, GuardUnavailable for what cannot be looked at."""
+    if type(value) is ToolResult:
+        if redactor is None:
+            return value
+        return replace(value, content=redactor.text(value.content), result=redactor.value(value.result))
     output = render(value, tool.max_output_chars, redactor)
-    return ToolResult("ok", output.text, output.result)
+    return ToolResult("ok", output.text, output.result, untrusted=tool.untrusted)
 
 
-def raised(error: BaseException, redactor: Redactor | None = None) -> ToolResult:
+def raised(tool: Tool, error: BaseException, redactor: Redactor | None = None) -> ToolResult:
     """The result of a tool that raised; only a ToolError's words are for the model alone."""
     name, message = type(error).__name__, _message(error, redactor)
     if isinstance(error, ToolError):
-        return ToolResult("error", message or "The tool failed.", fault="ToolError")
-    return ToolResult("error", f"{name}: {message}" if message else name, fault=name, cause=error)
+        message = message or "The tool failed."
+        return ToolResult("error", message, fault="ToolError", untrusted=tool.untrusted)
+    message = f"{name}: {message}" if message else name
+    return ToolResult("error", message, fault=name, cause=error, untrusted=tool.untrusted)
 
 
 def timed_out(tool: Tool) -> ToolResult:
@@ -117,13 +127,18 @@ def invalid_arguments(tool: Tool, error: ValidationError) -> ToolResult:
     return _invalid(tool, lines, len(problems))
 
 
+def refused_argument(tool: Tool, error: ArgumentRefused) -> ToolResult:
+    message = f"Arguments that {tool.name} may not be called with:\n- {_message(error)}"
+    return ToolResult("error", message, fault="argument_rule")
+
+
 def _invalid(tool: Tool, lines: list[str], total: int) -> ToolResult:
     more = [f"- and {total - len(lines)} more"] if total > len(lines) else []
     message = cut("\n".join([f"Invalid arguments for {tool.name}:", *lines, *more]), MAX_MESSAGE_CHARS)
     return ToolResult("error", message, fault="invalid_arguments")
 
 
-def _message(error: BaseException, redactor: Redactor | None) -> str:
+def _message(error: BaseException, redactor: Redactor | None = None) -> str:
     try:
         text = str(error)
         return cut(text if redactor is None else redactor.text(text), MAX_MESSAGE_CHARS)

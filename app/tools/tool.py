@@ -1,16 +1,18 @@
 """`@tool`: a typed async function with a docstring becomes a tool."""
 
 import inspect
-import re
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial, wraps
 from typing import Any, Generic, Literal, cast, get_args, overload
 
 from pydantic import PydanticUserError, TypeAdapter
 from typing_extensions import ParamSpec, TypeVar
 
+from app.tools.checks import check_choices, check_importable, check_rules, check_signature, checked_name
 from app.tools.context import ToolContext
-from app.tools.rules.rule import ArgumentRule
+from app.tools.isolation.limits import DEFAULT_LIMITS, ProcessLimits
+from app.tools.rules.rule import ArgumentRule, hold_to
 from app.tools.schema import parameters_schema
 
 Risk = Literal["low", "medium", "high"]
@@ -27,9 +29,6 @@ Isolation = Literal["none", "process"]
 P = ParamSpec("P", default=...)
 R = TypeVar("R", default=Any)
 AsyncFunction = Callable[P, Coroutine[Any, Any, R]]
-
-NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-"""Names of tools that every provider takes."""
 
 
 class ToolError(Exception):
@@ -71,11 +70,37 @@ class Tool(Generic[P, R]):
     rules: Mapping[str, ArgumentRule] = field(default_factory=dict)
     """By parameter: what its value has to keep to, beside its schema. See rules/."""
 
+    process: ProcessLimits = DEFAULT_LIMITS
+    """With `isolation="process"`."""
+
+    @property
+    def untrusted(self) -> bool:
+        """What it returns is content that nobody vouches for."""
+        return not (self.pure or self.trusted)
+
     def bind(self, arguments: Mapping[str, Any], context: ToolContext) -> Coroutine[Any, Any, Any]:
-        """The coroutine to await. Raises pydantic's ValidationError for arguments that do not fit the schema."""
+        """The coroutine to await. Raises pydantic's ValidationError for arguments that do not fit the schema, and
+        ArgumentRefused for those that break a rule."""
+        if self.isolation == "process":
+            self.check(arguments, context)
+            from app.tools.isolation.process import call_in_process  # most services have no such tool
+
+            return call_in_process(self, arguments, context)
+        return self.bind_here(arguments, context)
+
+    def bind_here(self, arguments: Mapping[str, Any], context: ToolContext) -> Coroutine[Any, Any, Any]:
+        """As `bind`, in this process whatever the tool's isolation."""
         if self.contexts:
             arguments = {**arguments, **dict.fromkeys(self.contexts, context)}
         return self.validate(arguments)
+
+    def check(self, arguments: Mapping[str, Any], context: ToolContext) -> None:
+        """Raise what `bind` raises, and call nothing."""
+        self.bind_here(arguments, context).close()  # a coroutine that was never awaited has done nothing
+
+    def within(self, limits: ProcessLimits) -> "Tool[P, R]":
+        """The tool, in processes with these limits if it has one of its own."""
+        return replace(self, process=limits) if self.isolation == "process" else self
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         return self.function(*args, **kwargs)
@@ -94,20 +119,15 @@ def tool(
     name: str | None = None,
     pure: bool = False,
     effect: Effect | None = None,
+    when_tainted: WhenTainted | None = None,
+    trusted: bool = False,
+    secrets: bool = False,
+    isolation: Isolation = "none",
+    rules: Mapping[str, ArgumentRule] | None = None,
 ) -> Callable[[AsyncFunction[P, R]], Tool[P, R]]: ...
 
 
-def tool(
-    function: AsyncFunction[..., Any] | None = None,
-    /,
-    *,
-    timeout_seconds: float = 30,
-    max_output_chars: int = 10_000,
-    risk: Risk = "low",
-    name: str | None = None,
-    pure: bool = False,
-    effect: Effect | None = None,
-) -> Any:
+def tool(function: AsyncFunction[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a tool of an async function; the docstring is what models read about it.
 
     Parameters are described with `Annotated[str, pydantic.Field(description="...")]`. After `timeout_seconds`
@@ -120,37 +140,57 @@ def tool(
     tools are called again, the latter with the same `ToolContext.idempotency_key`; a tool that works `once`, as all
     do that say nothing, is not, and the model is told that the outcome is unknown. A pure tool reads.
 
-    The function shares the event loop with every other request: one that blocks (time.sleep, requests, a long
+    `rules` hold arguments to more than their types, by parameter: see app/tools/rules. `when_tainted` says what
+    becomes of a call after content that nobody vouches for, `trusted` that the tool's results are no such content,
+    `secrets` that it takes and returns secrets as they are. With `isolation="process"` each call runs in a process of
+    its own: the function has to be one of a module, and what it changes in memory is lost.
+
+    Any other function shares the event loop with every other request: one that blocks (time.sleep, requests, a long
     computation) stops them all, and no timeout can end it. Put blocking work into `asyncio.to_thread`.
 
     Raises TypeError for whatever cannot become a tool.
     """
-    if function is None:
-        return lambda f: _tool(f, name, timeout_seconds, max_output_chars, risk, pure, effect)
-    return _tool(function, name, timeout_seconds, max_output_chars, risk, pure, effect)
+    return make_tool(function, **options) if function is not None else partial(make_tool, **options)
 
 
-def _tool(
+def make_tool(
     function: AsyncFunction[..., Any],
-    name: str | None,
-    timeout_seconds: float,
-    max_output_chars: int,
-    risk: Risk,
-    pure: bool,
-    effect: Effect | None,
+    *,
+    timeout_seconds: float = 30,
+    max_output_chars: int = 10_000,
+    risk: Risk = "low",
+    name: str | None = None,
+    pure: bool = False,
+    effect: Effect | None = None,
+    when_tainted: WhenTainted | None = None,
+    trusted: bool = False,
+    secrets: bool = False,
+    isolation: Isolation = "none",
+    rules: Mapping[str, ArgumentRule] | None = None,
 ) -> Tool:
-    name = _checked_name(function, name)
-    if not timeout_seconds > 0 or not max_output_chars > 0 or risk not in get_args(Risk):
-        raise TypeError(
-            f"tool {name!r}: timeout_seconds and max_output_chars are above 0, risk one of {get_args(Risk)}"
-        )
-    effect = _checked_effect(name, effect, pure=pure)
-    _check_signature(name, function)
+    """As `tool`, of a function that was made at run time."""
+    name = checked_name(function, name)
+    if not timeout_seconds > 0 or not max_output_chars > 0:
+        raise TypeError(f"tool {name!r}: timeout_seconds and max_output_chars are above 0")
+    if effect is None:
+        effect = "read" if pure else "once"
+    choices = {
+        "risk": (risk, get_args(Risk)),
+        "effect": (effect, ("read",) if pure else get_args(Effect)),
+        "when_tainted": (when_tainted, (None, *get_args(WhenTainted))),
+        "isolation": (isolation, get_args(Isolation)),
+    }
+    check_choices(name, choices)
+    check_signature(name, function)
+    if isolation == "process":
+        check_importable(name, function)
+    rules = rules or {}
     try:
-        adapter = TypeAdapter(cast(Any, function))
+        adapter = TypeAdapter(cast(Any, _held(function, rules) if rules else function))
         parameters, contexts = parameters_schema(adapter)
     except (PydanticUserError, NameError, ValueError) as error:
         raise TypeError(f"tool {name!r}: a parameter's type has no JSON schema: {error}") from error
+    check_rules(name, rules, parameters["properties"])
     return Tool(
         name=name,
         description=inspect.cleandoc(function.__doc__ or ""),
@@ -163,31 +203,21 @@ def _tool(
         contexts=contexts,
         pure=pure,
         effect=effect,
+        when_tainted=when_tainted,
+        trusted=trusted,
+        secrets=secrets,
+        isolation=isolation,
+        rules=rules,
     )
 
 
-def _checked_effect(name: str, effect: Effect | None, *, pure: bool) -> Effect:
-    if effect is None:
-        return "read" if pure else "once"
-    if effect not in get_args(Effect) or (pure and effect != "read"):
-        raise TypeError(f"tool {name!r}: effect is one of {get_args(Effect)}, and that of a pure tool is 'read'")
-    return effect
+def _held(function: AsyncFunction[..., Any], rules: Mapping[str, ArgumentRule]) -> AsyncFunction[..., Any]:
+    """The function, called with arguments that keep to the rules only. pydantic calls it once they fit the schema."""
+    signature = inspect.signature(function)
 
+    @wraps(function)
+    def held(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        hold_to(rules, signature.bind(*args, **kwargs).arguments)
+        return function(*args, **kwargs)
 
-def _checked_name(function: AsyncFunction[..., Any], name: str | None) -> str:
-    if not inspect.iscoroutinefunction(function):
-        raise TypeError(f"a tool is an async function (async def), not {function!r}")
-    name = function.__name__ if name is None else name
-    if not NAME.fullmatch(name):
-        raise TypeError(f"tool {name!r}: a name is 1 to 64 of the characters a-z A-Z 0-9 _ -")
-    return name
-
-
-def _check_signature(name: str, function: AsyncFunction[..., Any]) -> None:
-    if not (function.__doc__ or "").strip():
-        raise TypeError(f"tool {name!r} has no docstring; models read it to know what the tool does")
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise TypeError(f"tool {name!r}: {parameter} can't be given by name; tools have named parameters only")
-        if parameter.annotation is parameter.empty:
-            raise TypeError(f"tool {name!r}: parameter {parameter.name!r} has no type")
+    return held

@@ -45,6 +45,7 @@ def patient(tmp_path_factory: pytest.TempPathFactory, _upstream: Upstream) -> It
         models=MODEL,
         openai_base_url=f"{_upstream.url}/v1",
         unknown_price="allow",
+        tools="wait",
         pythonpath=write_package(folder / "packages", "waiting", TOOLS),
     )
     yield service

@@ -93,6 +93,7 @@ def tooled(tmp_path_factory: pytest.TempPathFactory, _upstream: Upstream) -> Ite
         models=MODEL,
         openai_base_url=f"{_upstream.url}/v1",
         unknown_price="allow",
+        tools="calculator,greet,hang,stubborn,crash,leave,refuse,flood,odd,meet",
         pythonpath=write_package(folder / "packages", "mine", SOURCE),
     )
     service.may_log_errors = True  # of a tool that does not obey
@@ -102,7 +103,8 @@ def tooled(tmp_path_factory: pytest.TempPathFactory, _upstream: Upstream) -> Ite
 
 def test_they_are_listed_and_called_like_any_other(tooled: Service, upstream: Upstream) -> None:
     tools = {tool["name"]: tool for tool in tooled.ask("GET", "/api/tools").json()}
-    assert {"calculator", "clock", "greet", "hang"} <= tools.keys()
+    assert tools.keys() >= {"calculator", "greet", "hang"}
+    assert "clock" not in tools  # which is not listed
     assert tools["greet"]["parameters"]["properties"]["name"]["description"] == "Whom to greet"
     assert tools["hang"]["risk"] == "high"
     answer = tooled.ask("POST", "/api/tools/greet", {"name": "Ada"}).json()

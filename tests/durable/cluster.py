@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from tests.durable.deeds import MODEL, Ledger, act, install_tools
+from tests.durable.deeds import MODEL, TOOLS, Ledger, act, install_tools
 from tests.redis_server import RedisServer
 from tests.resilience.provider import Provider
 from tests.resilience.serving import service_of, settings_of
@@ -89,7 +89,8 @@ def cluster(folder: Path, *, tool_seconds: float, **options: Any) -> Iterator[tu
         with Provider() as provider:
             provider.does(MODEL, act)
             tools = install_tools(folder / "tools", folder / "ledger", tool_seconds)
-            with Cluster(folder, store.url, provider, pythonpath=tools, **options) as started:
+            given = {"pythonpath": tools, "tools": ",".join((*TOOLS, "rest")), **options}
+            with Cluster(folder, store.url, provider, **given) as started:
                 yield started, Ledger(folder / "ledger")
     finally:
         store.stop()

@@ -98,7 +98,9 @@ def test_a_draining_service_is_alive_but_not_ready_and_finishes_what_is_open(
 
 
 def test_what_outlasts_the_drain_is_told_so(serve_upstream: Serve, upstream: Upstream, tmp_path: Path) -> None:
-    service = serve_upstream(drain_seconds=0.5, pythonpath=write_package(tmp_path / "packages", "waiting", TOOLS))
+    service = serve_upstream(
+        drain_seconds=0.5, tools="wait", pythonpath=write_package(tmp_path / "packages", "waiting", TOOLS)
+    )
     upstream.will(STUCK)
     with open_stream(service) as arriving, connected(service.port) as connection, connected(service.port) as tool:
         tool.sendall(post("/api/tools/wait", b"{}"))

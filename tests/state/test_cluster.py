@@ -8,6 +8,10 @@ import hiredis
 import pytest
 
 from app.access.principal import ANONYMOUS_TIER, Principal
+from app.audit import scripts as audit_scripts
+from app.audit.build import Recording
+from app.audit.entry import Entry
+from app.audit.retention import Retention
 from app.durable import scripts as durable_scripts
 from app.durable.record import Claim, Ending, Write
 from app.durable.records import Records
@@ -34,7 +38,7 @@ from tests.service import Service
 
 SCRIPTS = {
     name: source
-    for module in (limits_scripts, state_scripts, durable_scripts)
+    for module in (limits_scripts, state_scripts, durable_scripts, audit_scripts)
     for name, source in vars(module).items()
     if name.isupper() and isinstance(source, str)
 }
@@ -107,6 +111,7 @@ async def test_every_script_stays_within_one_slot(store: StrictStore) -> None:
         await _use_feedback(store, principal)
         await _use_runs(store, principal)
     await _use_answers(store)
+    await _use_audit(store)
     left = {name for name, source in SCRIPTS.items() if not any(ran.endswith(source) for ran in store.ran)}
     assert not left, f"not run: {left}"
     assert len(SCRIPTS) >= 6
@@ -184,6 +189,13 @@ async def _use_answers(store: Store) -> None:
     similar.keep("s", AnsweredQuestion("form", "6 * 7?", "k"), 60)
     await similar.aclose()
     assert len(await similar.find("s")) == 1
+
+
+async def _use_audit(store: Store) -> None:
+    recording = Recording(load(None, redis_url="redis://cluster"), store)
+    await recording.audit.write(Entry("admin", "allowed"))
+    await recording.sealing.seal()
+    assert await Retention(recording.audit.writer.stream, recording.sealing, 0, most=0).trim() == 1
 
 
 async def _use_sessions(store: Store, principal: Principal) -> None:

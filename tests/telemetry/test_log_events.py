@@ -20,7 +20,7 @@ from tests.upstream import MODEL, Upstream, asks, refuses, says, says_whole
 EVENTS = SCHEMA["$defs"].keys() - {"line", "library"}
 _EVENT = re.compile(r"[a-z_]+(\.[a-z_]+)*").fullmatch
 _WRITES = re.compile(
-    r"(log\.(info|note|warning|error|exception)|write|BackgroundWrites|_log|.* if .* else log\..*)"
+    r"(log\.(info|note|always|warning|error|exception)|write|BackgroundWrites|_log|.* if .* else log\..*)"
 ).fullmatch
 
 

@@ -20,7 +20,7 @@ class Time(TypedDict):
     zone: str
 
 
-@tool(effect="read")
+@tool(effect="read", trusted=True)
 async def clock(
     zone: Annotated[
         str, Field(description="IANA time zone, for example Europe/Berlin or America/New_York", max_length=64)

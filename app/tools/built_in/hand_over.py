@@ -13,7 +13,7 @@ SAID = (
 )
 
 
-@tool(effect="idempotent")
+@tool(effect="idempotent", trusted=True)
 async def hand_over_to_human(
     context: ToolContext,
     reason: Annotated[str, Field(description="Why a person is needed, in one sentence", min_length=1, max_length=500)],

@@ -65,7 +65,7 @@ def _answer(messages: Sequence[Message]) -> str:
         if not isinstance(message, ToolMessage):
             break
         verb = "could not help" if message.is_error else "says"
-        results.append(f"The {message.name} {verb}: {_plain(message.content)}.")
+        results.append(f"The {message.name} {verb}: {_plain(_result(message))}.")
     if results:
         return " ".join([INTRODUCTION, *reversed(results)])
     said = [message.content for message in messages if isinstance(message, UserMessage)]
@@ -74,6 +74,11 @@ def _answer(messages: Sequence[Message]) -> str:
     if _EARLIER.search(said[-1]):
         return f"{INTRODUCTION} {_memory(said[:-1])}"
     return f"{INTRODUCTION} You said: {_quoted(said[-1])}"
+
+
+def _result(message: ToolMessage) -> str:
+    """Without its fence, whose markers are its first and its last line."""
+    return message.content.partition("\n")[2].rpartition("\n")[0] if message.untrusted else message.content
 
 
 def _plain(result: str) -> str:

@@ -1,0 +1,1 @@
+"""`sql_query`: questions to a database, which it can only read."""

@@ -1,0 +1,117 @@
+"""A call in a process of its own: started for it with nothing of the service, ended with all that it started."""
+
+import asyncio
+import ctypes
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.tools.context import ToolContext
+from app.tools.isolation.wire import LENGTH_BYTES, CallSent, ResultSent
+from app.tools.result import ToolResult
+from app.tools.tool import Tool
+
+_CHILD = str(Path(__file__).with_name("child.py"))
+_KEPT = ("PATH", "LANG", "TZ")
+"""What the process is told of the environment."""
+
+_MOST_SECONDS = 86_400.0
+_SPARE_BYTES = 65_536
+_BYTES_A_CHARACTER = 12  # at worst, and once for the model and once as JSON
+_SET_DUMPABLE = 4  # of prctl
+
+
+async def call_in_process(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+    """The result, also where the process broke down. Cancelled, it ends the process and all that it has started."""
+    _hide()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-I",
+        "-B",
+        _CHILD,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=DEVNULL,
+        cwd="/",
+        env={name: os.environ[name] for name in _KEPT if name in os.environ},
+        start_new_session=True,
+    )
+    try:
+        sent = await _exchange(process, _start(tool), _call(tool, arguments, context), tool.max_output_chars)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return _broken(tool, await process.wait())
+    except (ValueError, msgspec.DecodeError):
+        return _failed("The tool's process gave a result that is too large, or none that can be read.", "bad_result")
+    finally:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    context.sources.extend(sent.sources)
+    if sent.handed_over is not None:
+        context.hand_over(*sent.handed_over)
+    return ToolResult(sent.status, sent.content, sent.result, fault=sent.fault, untrusted=tool.untrusted)
+
+
+async def _exchange(process: Process, start: bytes, call: bytes, max_chars: int) -> ResultSent:
+    assert process.stdin is not None  # noqa: S101 - asked for above
+    assert process.stdout is not None  # noqa: S101
+    for message in (start, call):
+        process.stdin.write(len(message).to_bytes(LENGTH_BYTES, "big") + message)
+    await process.stdin.drain()
+    length = int.from_bytes(await process.stdout.readexactly(LENGTH_BYTES), "big")
+    if length > max_chars * _BYTES_A_CHARACTER + _SPARE_BYTES:
+        raise ValueError("too large")
+    return msgspec.json.decode(await process.stdout.readexactly(length), type=ResultSent)
+
+
+def _start(tool: Tool) -> bytes:
+    limits = {"memory_bytes": tool.process.memory_bytes, "cpu_seconds": tool.process.cpu_seconds}
+    path = [os.path.abspath(part) for part in sys.path]  # noqa: PTH100 - the process is in another folder
+    return json.dumps({"module": tool.function.__module__, "path": path, **limits}).encode()
+
+
+def _call(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> bytes:
+    caller = context.caller
+    return msgspec.json.encode(
+        CallSent(
+            tool.name,
+            dict(arguments),
+            caller.user,
+            caller.team,
+            caller.tier,
+            sorted(caller.scopes),
+            caller.address,
+            caller.authenticated,
+            context.run_id,
+            context.call_id,
+            context.iteration,
+            min(context.seconds_left, _MOST_SECONDS),
+        )
+    )
+
+
+def _broken(tool: Tool, code: int) -> ToolResult:
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    limits = tool.process
+    may = f"It may use {limits.memory_bytes // 2**20} MiB of memory and {limits.cpu_seconds} s of CPU time."
+    return _failed(f"The tool's process {how} before there was a result. {may}", "process_ended")
+
+
+def _failed(message: str, fault: str) -> ToolResult:
+    return ToolResult("error", message, fault=fault)
+
+
+@cache
+def _hide() -> None:
+    """Have the kernel keep this process's memory and environment from others of the same user, such as its tools'."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0)

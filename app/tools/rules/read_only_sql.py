@@ -1,0 +1,127 @@
+"""Queries that only read, of syntax and functions that are known to be harmless."""
+
+from collections.abc import Collection, Iterator
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlglot.tokenizer_core import Token, TokenType
+
+from app.tools.rules.sql_allowed import CATALOGS, FUNCTIONS, NODES, QUERIES, SCHEMAS, TYPES, Dialect
+from app.tools.rules.sql_scope import is_cte
+
+MAX_CHARS = 8_000
+MAX_TOKENS = 1_000
+MAX_NESTED = 25
+"""Parentheses, one in another."""
+
+_BEGINNINGS = frozenset({TokenType.SELECT, TokenType.WITH, TokenType.VALUES})
+
+
+class ReadOnlySql:
+    """One SELECT, of listed syntax, functions and types, from any tables but the database's own or from `tables` only.
+
+    `rendered` is the query as it was understood: send that to the database, and what was checked is what is run.
+    Beside this, the database's user should have no rights but to read.
+    """
+
+    def __init__(self, dialect: Dialect, tables: Collection[str] | None = None) -> None:
+        """`tables` are names as `orders` or `sales.orders`. Raises TypeError for a dialect that is not known."""
+        if dialect not in NODES:
+            raise TypeError(f"ReadOnlySql knows {', '.join(NODES)}, not {dialect!r}")
+        self.dialect = dialect
+        self.tables = None if tables is None else frozenset(name.lower() for name in tables)
+
+    def check(self, value: object) -> str | None:
+        try:
+            self.rendered(value)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def rendered(self, value: object) -> str:
+        """Raises ValueError, which says what the query may not have."""
+        try:
+            query = self._parsed(value)
+            for node in _walked(query):
+                self._check_node(node)
+            return query.sql(dialect=self.dialect, comments=False)
+        except (SqlglotError, RecursionError, AttributeError, TypeError, KeyError, IndexError):
+            raise ValueError("cannot be read as SQL; write one plain SELECT") from None
+
+    def _parsed(self, value: object) -> exp.Expr:
+        if not isinstance(value, str) or len(value) > MAX_CHARS:
+            raise ValueError(f"is no query of at most {MAX_CHARS} characters")
+        if "\0" in value:
+            raise ValueError("has a NUL character")
+        _check_tokens(sqlglot.tokenize(value, dialect=self.dialect))
+        [query] = [found for found in sqlglot.parse(value, dialect=self.dialect) if found is not None]
+        if type(query) not in QUERIES:
+            raise ValueError("is no SELECT")
+        return query
+
+    def _check_node(self, node: exp.Expr) -> None:
+        kind = type(node)
+        if kind is exp.Anonymous:
+            self._check_function(node)
+        elif kind is exp.DataType:
+            if node.this not in TYPES:
+                raise ValueError(f"casts to {node.sql()[:64]}, which is not among the types that may be used")
+        elif kind not in NODES[self.dialect]:
+            raise ValueError(f"uses {_shown(node)}, which is not among what a query may use")
+        elif kind is exp.Table:
+            self._check_table(node)
+        elif kind is exp.With and node.args.get("recursive"):
+            raise ValueError("uses WITH RECURSIVE, which may have no end")
+        elif kind is exp.Var and not str(node.this).replace(" ", "").isalnum():
+            raise ValueError("has a word that cannot be read")
+
+    def _check_function(self, node: exp.Expr) -> None:
+        name = str(getattr(node.this, "this", node.this))
+        if name.lower() not in FUNCTIONS[self.dialect] or isinstance(node.this, exp.Identifier):
+            raise ValueError(f"calls {name[:64]}(), which is not among the functions that may be used")
+
+    def _check_table(self, node: exp.Expr) -> None:
+        if not isinstance(node.this, exp.Identifier):  # a function, which is looked at by itself
+            return
+        names = [part.name.lower() for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part]
+        full, name = ".".join(names), names[-1]
+        if self.tables is not None:
+            if full not in self.tables and not (len(names) == 1 and is_cte(node)):
+                raise ValueError(f"reads {full[:130]}, which is not among {', '.join(sorted(self.tables))}")
+        elif (
+            (name.startswith(CATALOGS) and name not in SCHEMAS)
+            or len(names) > 2
+            or names[0] in ("pg_catalog", "pg_toast", "temp")
+        ):
+            raise ValueError(f"reads {full[:130]}, which is a table of the database itself")
+
+
+def _check_tokens(tokens: list[Token]) -> None:
+    if len(tokens) > MAX_TOKENS:
+        raise ValueError(f"has more than {MAX_TOKENS} words and signs")
+    kinds = [token.token_type for token in tokens]
+    while kinds and kinds[-1] is TokenType.SEMICOLON:
+        kinds.pop()
+    if TokenType.SEMICOLON in kinds:
+        raise ValueError("has more than one statement")
+    if next((kind for kind in kinds if kind is not TokenType.L_PAREN), None) not in _BEGINNINGS:
+        raise ValueError("does not begin with SELECT, WITH or VALUES")
+    nested = 0
+    for kind in kinds:
+        nested += (kind is TokenType.L_PAREN) - (kind is TokenType.R_PAREN)
+        if nested > MAX_NESTED:
+            raise ValueError(f"has more than {MAX_NESTED} parentheses in one another")
+
+
+def _walked(query: exp.Expr) -> Iterator[exp.Expr]:
+    """Every node, without recursion."""
+    waiting = [query]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(node.iter_expressions())
+
+
+def _shown(node: exp.Expr) -> str:
+    return node.sql_name() + "()" if isinstance(node, exp.Func) else type(node).__name__
