@@ -17,6 +17,8 @@ class ToolCall(Struct, frozen=True, omit_defaults=True):
     name: str
     arguments: dict[str, Any]
     malformed: str = ""
+    withheld: bool = False
+    """Its arguments held a secret, and have a placeholder in its place: it is not made."""
 
 
 class UserMessage(Struct, frozen=True, tag_field="role", tag="user"):

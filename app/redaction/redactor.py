@@ -7,21 +7,33 @@ PLACEHOLDER = "[redacted: {kind}]"
 
 
 class TextFilter(Protocol):
-    """One for each text that comes in pieces; synchronous. Owns what it holds back."""
+    """One for each text that comes in pieces; synchronous. Owns what it holds back. Raises GuardUnavailable where that
+    cannot be looked at."""
+
+    redacted: bool
+    """Something was taken out."""
 
     def feed(self, text: str) -> str:
         """What can leave now, of this and what came before; often empty."""
 
-    def end(self) -> str:
-        """The rest."""
+    def end(self, *, cut: bool = False) -> str:
+        """The rest; of a text that was `cut`, without what may be the beginning of a secret."""
 
 
 class Redactor(Protocol):
+    """All but `guarding` raise GuardUnavailable where a text cannot be looked at: it must not leave then."""
+
+    def guarding(self, prompt: str) -> "Redactor":
+        """The same, which takes out this system prompt as well."""
+
     def text(self, text: str) -> str:
         """A whole text, without what is found in it: itself if there is nothing, as almost always."""
 
     def value(self, value: Any) -> Any:
         """A JSON value, likewise, in its strings and its keys."""
 
-    def filter(self) -> TextFilter:
-        """For a text that comes in pieces."""
+    def filter(self, before: str = "") -> TextFilter:
+        """For a text that comes in pieces, after another one that has left."""
+
+    def holds(self, lines: bytes) -> bool:
+        """Whether there may be something to take out of lines of JSON."""

@@ -160,6 +160,7 @@ async def _give_stale(run: RunContext, key: str) -> bool:
 
 def _reuse(run: RunContext, kept: KeptAnswer, age_seconds: float, *, stale: bool = False) -> None:
     run.pieces.clear()
-    run.tell(kept.text)
-    run.record(AnswerReused(kept.text, kept.model, round(age_seconds, 3), kept.sources, stale))
+    text, sources = run.clean(kept.text), run.clean(kept.sources)
+    run.tell_whole(text)
+    run.record(AnswerReused(text, kept.model, round(age_seconds, 3), sources, stale))
     run.pieces.clear()

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -13,7 +13,7 @@ from opentelemetry.trace import INVALID_SPAN, Link, Span
 from app.access.principal import Principal
 from app.agents.definition import Agent, RunLimits
 from app.audit.audit import NO_AUDIT, Audit
-from app.errors import AppError
+from app.errors import AppError, GuardUnavailable
 from app.limits.limiter import Limiter
 from app.limits.reservation import Reservation
 from app.models.call_records import Attempt
@@ -37,10 +37,15 @@ from app.telemetry.traces import Tracing
 if TYPE_CHECKING:
     from app.models.router import Router
     from app.models.tiers import Tier
-    from app.redaction.redactor import Redactor
+    from app.redaction.redactor import Redactor, TextFilter
     from app.runs.journal import Journal
+    from app.runs.judging import Judging
     from app.runs.similar import SimilarQuestions
+    from app.safety.judge import Judge
     from app.safety.verdict import InputGuard
+
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,8 @@ class Services:
     """None: REDACT is `none`."""
     guard: "InputGuard | None" = None
     """None: no agent has its input checked."""
+    judge: "Judge | None" = None
+    """None: GUARD_MODEL is not set."""
     audit: Audit = NO_AUDIT
 
 
@@ -72,6 +79,13 @@ class Candidate:
 
     model: ResilientModel
     limits: RunLimits
+
+
+class Telling(Struct):
+    """What a model is telling, as far as the reader must not have it yet."""
+
+    text: "TextFilter"
+    reasoning: "TextFilter"
 
 
 class RunContext(Struct):
@@ -93,10 +107,13 @@ class RunContext(Struct):
     reservation: Reservation
     memory: Memory
     emit: Callable[[Event], None]
+    redactor: "Redactor | None" = None
+    """Takes secrets, and the agent's system prompt, out of all that leaves the run."""
     started: float = field(default_factory=time.perf_counter)  # by time.perf_counter()
     steps: list[Step] = []
     state: RunState = RunState()  # that the steps have come to
     pieces: list[str] = []  # of the text that the model is telling
+    telling: "Telling | None" = None  # what of it is held back, where a redactor looks for secrets
     beside: Beside | None = None  # what it wrote last beside them, and how many of them there were then
     beside_at: int = 0
     failures: list[AppError] = []  # of models, that the run went on after
@@ -110,6 +127,7 @@ class RunContext(Struct):
     earlier: "Tier | None" = None  # then: the session's tier so far
     journal: "Journal | None" = None
     """Where its steps are written; None: nowhere, for it ends with its process."""
+    judging: "Judging | None" = None  # where its question is judged
     span: Span = INVALID_SPAN
     links: Sequence[Link] = ()  # of its span: to that of the worker before
     trail: Trail = field(default_factory=Trail)  # of its model calls
@@ -117,17 +135,65 @@ class RunContext(Struct):
     kept: bool = False  # what was said is on its way to the session
 
     def tell(self, text: str) -> None:
-        """Let the reader have a piece of the answer: the only way to one. What is shown is what is kept."""
+        """Let the reader have a piece of the answer: the only way to one. What is shown is what is kept.
+
+        Raises GuardUnavailable where it cannot be looked at.
+        """
+        if self.redactor is not None and not (text := self._telling(self.redactor).text.feed(text)):
+            return
+        self._tell(text)
+
+    def tell_whole(self, text: str) -> None:
+        """Let the reader have an answer that is clean, and known as a whole."""
+        self._tell(text)
+
+    def _tell(self, text: str) -> None:
         if not self.told_at:
             self.told_at = time.perf_counter()
         self.pieces.append(text)
         self.emit(Token(text))
 
     def tell_reasoning(self, text: str) -> None:
-        """Let the reader have a piece of what the model thinks."""
+        """Let the reader have a piece of what the model thinks. Raises as `tell` does."""
+        if self.redactor is not None and not (text := self._telling(self.redactor).reasoning.feed(text)):
+            return
+        self._tell_reasoning(text)
+
+    def _tell_reasoning(self, text: str) -> None:
         if not self.told_at:
             self.told_at = time.perf_counter()
         self.emit(Reasoning(text))
+
+    def _telling(self, redactor: "Redactor") -> "Telling":
+        if self.telling is None:
+            self.telling = Telling(redactor.filter("".join(self.pieces)), redactor.filter())
+        return self.telling
+
+    def end_telling(self, *, cut: bool = False) -> bool:
+        """The model says no more, or was `cut`: the reader is told what was held back. Returns whether something has
+        been taken out of its text. Raises GuardUnavailable, unless it was cut."""
+        telling, self.telling = self.telling, None
+        if telling is None:
+            return False
+        try:
+            if thought := telling.reasoning.end(cut=cut):
+                self._tell_reasoning(thought)
+            if text := telling.text.end(cut=cut):
+                self._tell(text)
+        except GuardUnavailable:
+            if not cut:
+                raise
+        return telling.text.redacted
+
+    def break_off(self) -> None:
+        """The model's answer was cut: what is held back leaves, as far as it may, if something has left before."""
+        if self.telling is not None and (self.pieces or self.beside == "reasoning"):
+            self.end_telling(cut=True)
+        self.telling = None
+
+    def clean(self, value: V) -> V:
+        """A text, or a JSON value, without secrets. Raises GuardUnavailable where it cannot be looked at."""
+        return value if self.redactor is None else self.redactor.value(value)
 
     def use(self, candidate: Candidate) -> None:
         """Have this model answer from now on."""

@@ -34,7 +34,7 @@ from app.telemetry.logs import log
 
 _REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
 _UNCHECKED = (UnsafeInput, GuardUnavailable)
-"""Of runs that end so nothing is kept."""
+"""Nothing is kept of runs that end so."""
 _LATER_SECONDS = 5.0  # after which a run that had no place is tried again
 
 
@@ -76,13 +76,17 @@ async def _end_in_journal(
 
 async def _with_turn(
     run: RunContext, messages: Sequence[Message], settled: Coroutine[Any, Any, None]
-) -> StateUnavailable | None:
+) -> AppError | None:
     """Have the turn leave just before what is `settled`, and return when both are there; with why the turn could not
     be kept. A turn whose run cannot be settled is not waited for."""
     if not (messages and run.request.remembered):
         await settled
         return None
-    kept = run.memory.keep(messages, tainted=run.state.tainted)
+    try:
+        kept = run.memory.keep(messages, tainted=run.state.tainted)
+    except GuardUnavailable as error:
+        await settled
+        return error
     try:
         await settled
     except BaseException:
@@ -110,7 +114,7 @@ async def end_cancelled(run: RunContext, handle: RunHandle, error: asyncio.Cance
     """A run with a journal that nobody has ended is left to other processes: it is this one that ends."""
     reason = handle.failed_by
     if run.journal is None:
-        _end_later(run)
+        _end_later(run, reason)
         conclude(run, handle, reason or error)
     elif not run.journal.detached:
         if reason is None or isinstance(reason, ShuttingDown):
@@ -131,7 +135,7 @@ async def end_crashed(run: RunContext, handle: RunHandle) -> None:
 
 async def _fail_in_journal(run: RunContext, handle: RunHandle, journal: Journal, error: AppError) -> None:
     """A run that has no place now, or whose limits cannot be asked, has one later."""
-    if not run.admitted and isinstance(error, RateLimited | LimitsUnavailable):
+    if journal.waits and not run.admitted and isinstance(error, RateLimited | LimitsUnavailable):
         await journal.hand_back(error.retry_after or _LATER_SECONDS)
         return
     handle.commit()
@@ -146,6 +150,15 @@ def conclude(run: RunContext, handle: RunHandle, error: BaseException | None) ->
     that goes on elsewhere is not over."""
     if handle.report is None and (run.journal is None or not run.journal.detached):
         _conclude(run, handle, report_of(run, error), error)
+
+
+def conclude_pause(run: RunContext, handle: RunHandle, report: RunReport) -> None:
+    """Count and log a run that waits for a person: what it came to is told when it is over."""
+    handle.report = report
+    count(run, report)
+    if run.span.is_recording():
+        run.span.set_attribute(OUTCOME, report.outcome)
+    log.note("agent.request.waiting", asdict(report))
 
 
 def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: BaseException | None = None) -> None:
@@ -173,17 +186,19 @@ def _word_of(error: BaseException) -> str:
 
 def _interrupted(run: RunContext, error: AppError | None = None) -> list[Message]:
     """The messages of a run that failed or was cancelled; none where there was no run, or it was refused."""
+    run.break_off()
     state = run.state
     refused = state.refused or (isinstance(error, _REFUSALS) and not (state.messages or run.pieces))
+    refused = refused or isinstance(error, _UNCHECKED)
     return state.interrupted("".join(run.pieces)) if run.admitted and not (run.kept or refused) else []
 
 
-def _end_later(run: RunContext) -> None:
+def _end_later(run: RunContext, reason: AppError | None = None) -> None:
     """In the background: a run that was cancelled waits for nothing."""
     if not run.kept:
         keep_for_feedback(run)
     run.services.limiter.settle_later(run.reservation)
-    if run.request.remembered and (messages := _interrupted(run)):
+    if run.request.remembered and (messages := _interrupted(run, reason)):
         run.memory.keep_later(messages, tainted=run.state.tainted)
 
 

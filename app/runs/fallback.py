@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from math import inf
 
-from app.errors import AppError, BudgetExceeded, ContextTooLong, ModelUnavailable, RequestTooExpensive
+from app.errors import (
+    AppError,
+    BudgetExceeded,
+    ContextTooLong,
+    GuardUnavailable,
+    ModelUnavailable,
+    RequestTooExpensive,
+)
 from app.models.failure_table import Rule, class_of, rule_of
 from app.runs.candidates import is_larger, untried, was_sent
 from app.runs.context import Candidate, RunContext
@@ -26,7 +33,11 @@ class Refused(ModelUnavailable):
 
 def fall_back(run: RunContext, error: AppError) -> bool:
     """Have the next model answer instead. False if there is none, or none may: what was sent cannot be taken back."""
+    if isinstance(error, GuardUnavailable):  # no other model's answer could be looked at, either
+        run.failures[:] = [error]
+        return False
     run.failures.append(error)
+    run.break_off()
     if len(run.candidates) > 1 and (to := _next(run, error)) is not None:
         _switch(run, to, error)
         return True

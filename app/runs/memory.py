@@ -2,22 +2,26 @@
 
 import time
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct, field
 
 from app.access.principal import Principal
 from app.agents.definition import Agent
-from app.errors import StateUnavailable
+from app.errors import AppError, GuardUnavailable, StateUnavailable
 from app.messages import AssistantMessage, Message, Turn, UserMessage, size_of
 from app.models.estimates import BYTES_A_TOKEN, estimated_message_tokens
 from app.models.resilient import ResilientModel
+from app.runs.clean_messages import clean_messages
 from app.runs.history import History, trim, turns_of
 from app.runs.shortening import shorten
 from app.runs.window import room_for_history
 from app.state.sessions import NEW, Recalled, Sessions
 from app.telemetry.logs import log
+
+if TYPE_CHECKING:
+    from app.redaction.redactor import Redactor
 
 _MICROS = 1_000_000
 _MOST_AS_JSON = 6  # bytes of a character
@@ -35,6 +39,8 @@ class Memory(Struct):
     session_id: str
     message_id: str
     question: UserMessage
+    redactor: "Redactor | None" = None
+    """Takes secrets out of what is kept."""
     degraded: list[str] = []
     model: str = ""
     """That answers, where it is not the one that was meant to."""
@@ -111,7 +117,8 @@ class Memory(Struct):
             self.degraded.append("history")
 
     def keep(self, messages: Sequence[Message], *, tainted: bool) -> Coroutine[Any, Any, bool]:
-        """Keep the turn, which ends with these messages. It leaves now, and has to be awaited."""
+        """Keep the turn, which ends with these messages. It leaves now, and has to be awaited. Raises GuardUnavailable
+        for one that cannot be looked at."""
         return self.sessions.append(
             self.principal.user,
             self.session_id,
@@ -121,22 +128,28 @@ class Memory(Struct):
         )
 
     def keep_later(self, messages: Sequence[Message], *, tainted: bool) -> None:
-        """Keep the turn of a run that was cancelled, in the background."""
+        """Keep the turn of a run that was cancelled, in the background; not one that cannot be looked at."""
+        try:
+            turn = self._turn(messages, tainted)
+        except GuardUnavailable:
+            return
         self.sessions.append_later(
             self.principal.user,
             self.session_id,
-            self._turn(messages, tainted),
+            turn,
             began=self._began,
             address=self.principal.address,
         )
 
     def _turn(self, messages: Sequence[Message], tainted: bool) -> Turn:
-        """As much of it as a session may hold."""
+        """As much of it as a session may hold, without secrets. Raises GuardUnavailable."""
         said: tuple[Message, ...] = (self.question, *messages)
+        if self.redactor is not None:
+            said = clean_messages(self.redactor, said)
         most = self.max_bytes
         turn = Turn(self.message_id, self._created_at, said, self.model, tainted)
         if len(said) == _PLAIN and isinstance(answer := said[1], AssistantMessage) and not answer.tool_calls:
-            chars = len(self.question.content) + len(answer.content)
+            chars = len(said[0].content) + len(answer.content)
             if answer.extras is None and _MOST_AS_JSON * chars < most:
                 return turn  # as most are
         tokens = most // BYTES_A_TOKEN
@@ -145,8 +158,8 @@ class Memory(Struct):
             tokens //= 2
         return turn
 
-    def not_kept(self, error: StateUnavailable) -> None:
-        """Go on without the store."""
+    def not_kept(self, error: AppError) -> None:
+        """Go on without the session."""
         if "sessions" not in self.degraded:
             self.degraded.append("sessions")
             log.warning("state.unavailable", error=repr(error.__cause__))

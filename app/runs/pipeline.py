@@ -9,12 +9,15 @@ from app.errors import AppError, DeadlineExceeded, StateUnavailable
 from app.models.tiers import AUTO
 from app.runs import cache, routing, spans
 from app.runs.candidates import stay
+from app.runs.cleaning import clean_error
 from app.runs.context import RunContext
 from app.runs.ending import end_cancelled, end_crashed, fail_with, finish, with_content
 from app.runs.events import RunStarted
 from app.runs.guarding import check_input
 from app.runs.handle import RunHandle
+from app.runs.judging import judged
 from app.runs.loop import loop
+from app.runs.pausing import pause
 from app.runs.resuming import resume
 from app.runs.steps import Asked
 from app.telemetry.context import current
@@ -29,9 +32,9 @@ async def execute(run: RunContext, handle: RunHandle) -> None:
         try:
             await _begin(run, handle)
             await _work(run, handle)
-            await finish(run, handle)
+            await (pause(run, handle) if run.state.paused else finish(run, handle))
         except AppError as error:
-            await fail_with(run, handle, error)
+            await fail_with(run, handle, clean_error(run, error))
         except asyncio.CancelledError as error:
             await end_cancelled(run, handle, error)
             raise
@@ -121,7 +124,8 @@ async def _work(run: RunContext, handle: RunHandle) -> None:
                 await asyncio.sleep(0)  # for the deadline
             work = loop if run.router is None else partial(routing.choose_and_loop, run.router)
             cached = run.agent.cache.enabled and not (run.state.iterations or run.state.reused)
-            await (cache.answer(run, handle, work) if cached else work(run))
+            async with judged(run, handle):
+                await (cache.answer(run, handle, work) if cached else work(run))
     except TimeoutError:
         if not deadline.expired():
             raise

@@ -28,6 +28,7 @@ from app.runs.feed import Feed
 from app.runs.guarding import check_input
 from app.runs.handle import RunHandle
 from app.runs.journal import Earlier, Journal
+from app.runs.judging import is_judged, most_of_judge
 from app.runs.memory import Memory
 from app.runs.pipeline import execute
 from app.runs.plan import Costs
@@ -35,6 +36,7 @@ from app.runs.report import series_of
 from app.runs.request import RunRequest
 from app.runs.resuming import held_of
 from app.runs.toolset import Toolset, toolset
+from app.safety.policy import may_ask
 from app.telemetry.logs import log
 from app.telemetry.traces import link_to
 from app.tools.registry import Registry
@@ -69,6 +71,8 @@ class Runner:
         self._pipeline = pipeline
         self._agents = agents
         self._toolset = lru_cache(_TOOLSETS)(lambda names: toolset(tools.subset(names)))
+        self._may_pause = lru_cache(_TOOLSETS)(_may_pause)
+        self._ever_pauses = lru_cache(_TOOLSETS)(lambda agent: _may_pause(agent, self._toolset(agent.tools), True))
         self._candidates = lru_cache(_BOUNDS)(_candidates_of)
         self._going_on: set[RunHandle] = set()
 
@@ -93,6 +97,13 @@ class Runner:
     def check_input(self, principal: Principal, agent: Agent, request: RunRequest) -> None:
         """Of a run that is to begin later. Raises UnsafeInput, GuardUnavailable."""
         check_input(self._services, principal, agent, request)
+
+    def may_pause(self, principal: Principal, request: RunRequest) -> bool:
+        """Whether the run can come to a call that a person decides on. Raises as `start` does."""
+        agent = self._find(principal, request)
+        if not self._ever_pauses(agent):  # as most, and this is asked of every request
+            return False
+        return self._may_pause(agent, self._tools(principal, agent, request), request.session_id is not None)
 
     def take_up(
         self,
@@ -144,7 +155,14 @@ class Runner:
             message_id, session_id = new_id(), request.session_id or new_id()
         else:
             message_id, session_id = kept.run_id, kept.session_id
+        redactor = services.redactor
+        if redactor is not None and request.system is None:
+            redactor = redactor.guarding(agent.system_prompt)
         first = partial(_first_call, request, agent, limits, costs)
+        judge = services.judge
+        if judge is not None and is_judged(agent):
+            beside = most_of_judge(judge, request.message)
+            most, first = _plus(most, beside), partial(_first_call_and, beside, first)
         limiter = services.limiter
         if kept is not None and kept.earlier is not None:
             reservation = limiter.resume(principal, held_of(message_id, request.operation, kept.earlier))
@@ -171,8 +189,10 @@ class Runner:
                 session_id,
                 message_id,
                 UserMessage(request.message),
+                services.redactor,
             ),
             feed.emit,
+            redactor,
             router=router,
         )
 
@@ -233,6 +253,11 @@ class Runner:
         return self._toolset(request.tools)
 
 
+def _may_pause(agent: Agent, tools: Toolset, in_session: bool) -> bool:
+    """A session may have seen anything."""
+    return may_ask(tools.registry.values(), agent.approving, agent.when_tainted, tainted=in_session)
+
+
 def _check_overrides(request: RunRequest, agent: Agent) -> None:
     """Raises InvalidRequest."""
     for field in _OVERRIDES:
@@ -275,6 +300,16 @@ def _limits_of(
         max_cost_usd=min(max_cost_usd or most.max_cost_usd, most.max_cost_usd),
         max_reasoning_tokens=most.max_reasoning_tokens if reasons else 0,
     )
+
+
+def _plus(amount: Amount, other: Amount) -> Amount:
+    return amount[0] + other[0], amount[1] + other[1]
+
+
+def _first_call_and(beside: Amount, first: Callable[[], Growth]) -> Growth:
+    """With what is called beside it."""
+    growth = first()
+    return Growth(_plus(growth.wanted, beside), _plus(growth.least, beside))
 
 
 def _first_call(request: RunRequest, agent: Agent, limits: RunLimits, costs: Costs) -> Growth:

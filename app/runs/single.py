@@ -1,12 +1,12 @@
 """A run that is one model call without tools, made elsewhere: what is asked, what it may cost, what its answer is."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.agents.definition import RunLimits
+from app.agents.definition import APPROVED, RunLimits
 from app.errors import ModelUnavailable
 from app.limits.allowance import Amount
 from app.messages import UserMessage
@@ -17,11 +17,18 @@ from app.runs.context import RunContext
 from app.runs.estimates import most_input_tokens, most_of_output, most_of_run
 from app.runs.events import FinishReason
 from app.runs.guarding import check_input
+from app.runs.permits import Permits
 from app.runs.plan import CallModel, Costs, Fail, Finish, answer_text, next_action
 from app.runs.ration import Left
 from app.runs.state import RunState, after
 from app.runs.steps import Asked, ModelAnswered, ModelAsked
 from app.runs.window import within_window
+from app.tools.registry import Registry
+
+_NO_TOOLS = Permits("", Registry(), APPROVED, "approve", pauses=False)
+
+if TYPE_CHECKING:
+    from app.redaction.redactor import Redactor
 
 
 class Asking(Struct, frozen=True):
@@ -46,6 +53,7 @@ class SingleCall(Struct, frozen=True):
     response_format: Mapping[str, Any] | None
     check: Callable[[str], object] = lambda _: None
     """Raises UnsafeInput, GuardUnavailable."""
+    redactor: "Redactor | None" = None
 
     @classmethod
     def of(cls, run: RunContext, price: Price) -> "SingleCall":
@@ -57,7 +65,7 @@ class SingleCall(Struct, frozen=True):
         def check(message: str) -> object:
             return check_input(run.services, run.principal, run.agent, replace(asked, message=message))
 
-        return cls(run.model, run.limits, costs, temperature, asked.response_format, check)
+        return cls(run.model, run.limits, costs, temperature, asked.response_format, check, run.redactor)
 
     def ask(self, message: str) -> Asking:
         """Raises RequestTooExpensive for one that may cost more than a run may, and what `check` raises."""
@@ -79,7 +87,10 @@ class SingleCall(Struct, frozen=True):
         )
 
     def answered(self, text: str, completion: Completion) -> Answered:
-        """What a run with this reply would have answered. Raises ModelUnavailable where that is nothing."""
+        """What a run with this reply would have answered. Raises ModelUnavailable where that is nothing,
+        GuardUnavailable where it cannot be looked at."""
+        if self.redactor is not None:
+            text = self.redactor.text(text)
         reply = ModelAnswered(
             text, (), completion.stop_reason, completion.extras, completion.reasoning_tokens, completion.attempts
         )
@@ -92,7 +103,7 @@ class SingleCall(Struct, frozen=True):
     def _next(self, state: RunState) -> object:
         tokens, nanos = most_of_run(self.costs.price, self.limits)
         left = Left(tokens, nanos, tokens, nanos, tight=False, refusal=None, asked=True)
-        return next_action(state, self.limits, left, self.costs)
+        return next_action(state, self.limits, left, self.costs, _NO_TOOLS)
 
 
 def _asked(message: str) -> RunState:

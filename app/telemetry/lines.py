@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from threading import Lock
+from threading import RLock
 from time import time_ns
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from app.telemetry.context import RequestContext, current
+from app.telemetry.scrubbing import redactor_of_process
 
 if TYPE_CHECKING:
     from app.telemetry.log_files import LogFile
@@ -107,7 +108,7 @@ class Lines:
         self._error_file = error_file
         self._waiting: deque[Line | Rendered] = deque()  # exporters log from threads: no lock, it is atomic
         self._flushes = False  # soon
-        self._writing = Lock()
+        self._writing = RLock()  # a scanner that broke is logged meanwhile
         atexit.register(self.flush)
 
     def add(self, line: Line | Rendered) -> None:
@@ -125,11 +126,17 @@ class Lines:
             waiting = self._waiting
             lines = [waiting.popleft() for _ in range(len(waiting))]  # whatever becomes of these, the next are written
             if lines:
-                text = visible(_written(lines))
+                written = written_of(lines)
+                if (redactor := redactor_of_process()) is not None:
+                    from app.telemetry.clean_lines import clean  # which needs this module
+
+                    if cleaned := clean(redactor, lines, written):
+                        lines, written = cleaned, written_of(cleaned)
+                text = visible(written)
                 if self._file is not None:
                     self._file.write(text)
                 if self._error_file is not None and (errors := [line for line in lines if _is_error(line)]):
-                    self._error_file.write(visible(_written(errors)))
+                    self._error_file.write(visible(written_of(errors)))
                 self._out.write(text)
                 self._out.flush()
 
@@ -138,7 +145,7 @@ def _is_error(line: Line | Rendered) -> bool:
     return (line.level if isinstance(line, Rendered) else line[1]) == "error"
 
 
-def _written(lines: list[Line | Rendered]) -> bytes:
+def written_of(lines: list[Line | Rendered]) -> bytes:
     try:
         return _encoder.encode_lines(
             [Raw(line.text) if isinstance(line, Rendered) else as_dict(line) for line in lines]

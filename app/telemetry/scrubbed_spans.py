@@ -5,13 +5,23 @@ Loaded only when tracing is on.
 
 from collections.abc import Iterator, Sequence
 
+from msgspec import DecodeError
+from msgspec.json import decode, encode
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Status
 from opentelemetry.util.types import AttributeValue
 
+from app.errors import GuardUnavailable
+from app.redaction.redactor import Redactor
 from app.telemetry.dialects import Attributes, Translate
-from app.telemetry.scrubbing import may_hold_credentials, without_credentials, without_secrets
+from app.telemetry.scrubbing import (
+    GONE,
+    may_hold_credentials,
+    redactor_of_process,
+    without_credentials,
+    without_secrets,
+)
 
 
 class ScrubbedExporter(SpanExporter):
@@ -59,9 +69,33 @@ def _scrubbed(span: ReadableSpan, translate: Translate | None) -> ReadableSpan:
 
 def _shown(attributes: Attributes) -> Attributes:
     """The attributes, without a credential that stood in a path or a header: as they are, as almost always."""
-    if not may_hold_credentials("\n".join(_texts(attributes))):
-        return attributes
-    return {name: _without(value) for name, value in attributes.items()}
+    texts = "\n".join(_texts(attributes))
+    if may_hold_credentials(texts):
+        attributes = {name: _without(value) for name, value in attributes.items()}
+    if (redactor := redactor_of_process()) is not None and _holds(redactor, texts):
+        attributes = {name: _redacted(redactor, name, value) for name, value in attributes.items()}
+    return attributes
+
+
+def _holds(redactor: Redactor, texts: str) -> bool:
+    try:
+        return redactor.holds(texts.encode("utf-8", "replace"))
+    except GuardUnavailable:
+        return True
+
+
+def _redacted(redactor: Redactor, name: str, value: AttributeValue) -> AttributeValue:
+    """A value with secrets taken out; one that cannot be looked at is left out."""
+    if name.endswith(".id") or not isinstance(value, str | tuple):
+        return value
+    try:
+        if isinstance(value, str) and value[:1] in ("[", "{"):
+            return encode(redactor.value(decode(value))).decode()
+        return redactor.value(value)  # type: ignore[no-any-return]
+    except DecodeError:
+        return redactor.text(str(value))
+    except GuardUnavailable:
+        return GONE
 
 
 def _texts(attributes: Attributes) -> Iterator[str]:

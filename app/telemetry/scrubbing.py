@@ -6,6 +6,8 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
+from app.errors import GuardUnavailable
+from app.redaction.redactor import Redactor
 from app.settings import Settings
 from app.telemetry.otlp import header_values
 
@@ -14,6 +16,17 @@ _SHORTEST = 8
 """Below it, a configured secret is a word such as `ollama` that servers without keys are given."""
 
 known_secrets: set[str] = set()
+_redactors: list[Redactor] = []  # the process's, if it has one
+
+
+def redact_with(redactor: Redactor | None) -> None:
+    """Have all text that reaches logs and spans go through this redactor from now on."""
+    _redactors[:] = [] if redactor is None else [redactor]
+
+
+def redactor_of_process() -> Redactor | None:
+    return _redactors[0] if _redactors else None
+
 
 _PATTERNS = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), GONE),
@@ -70,6 +83,11 @@ def without_secrets(text: str) -> str:
     """The text without configured secrets, and without what looks like somebody's key, token or password."""
     for secret in sorted(known_secrets, key=len, reverse=True):
         text = text.replace(secret, GONE)
+    for redactor in _redactors:
+        try:
+            text = redactor.text(text)
+        except GuardUnavailable:
+            return GONE
     for pattern, instead in _PATTERNS:
         text = pattern.sub(instead, text)
     return _LONG.sub(_unless_random, text)

@@ -12,13 +12,14 @@ from opentelemetry.trace import INVALID_SPAN, Span
 
 from app.audit.audit import NO_AUDIT, Audit
 from app.messages import ToolCall
+from app.redaction.redactor import Redactor
 from app.telemetry import conventions
 from app.telemetry.exemplars import exemplar
 from app.telemetry.logs import log
 from app.telemetry.metrics import TOOL_CALLS, TOOL_LATENCY
 from app.telemetry.traces import Tracing
 from app.tools.context import ToolContext
-from app.tools.on_record import on_record, unknown_call
+from app.tools.on_record import call_not_made, call_unknown, on_record
 from app.tools.output import clean
 from app.tools.registry import Registry
 from app.tools.result import (
@@ -26,7 +27,6 @@ from app.tools.result import (
     ToolResult,
     malformed,
     timed_out,
-    unknown_outcome,
     unknown_tool,
 )
 from app.tools.running import run_tool
@@ -43,13 +43,21 @@ abandoned: set[asyncio.Task[Any]] = set()
 
 
 async def call_tool(
-    tools: Registry, context: ToolContext, call: ToolCall, *, slot: Slot, tracing: Tracing, audit: Audit = NO_AUDIT
+    tools: Registry,
+    context: ToolContext,
+    call: ToolCall,
+    *,
+    slot: Slot,
+    tracing: Tracing,
+    audit: Audit = NO_AUDIT,
+    redactor: Redactor | None = None,
 ) -> ToolResult:
     """Run the call and return what came of it, never raising because of the tool.
 
     `context` is the run's; the tool is given a copy with the call's id, its own deadline and no sources yet.
     A cancelled caller gets its CancelledError once the tool has stopped, at most GRACE_SECONDS later. A tool
-    that blocks the event loop cannot be interrupted: see `tool`.
+    that blocks the event loop cannot be interrupted: see `tool`. `redactor` takes secrets out of what the tool returns
+    or raises, unless it is one that returns secrets.
 
     Raises what `slot` raises, and StateUnavailable where a call that does more than read cannot be put on record: such
     a call is not made, and neither logged nor counted.
@@ -58,10 +66,12 @@ async def call_tool(
         tool = tools.get(call.name)
         if tool is None:
             result = unknown_tool(call.name, sorted(tools))
-            audit.note(unknown_call(context, call))
+            audit.note(call_unknown(context, call))
         else:
+            clean = None if tool.secrets else redactor
             async with slot(tool.name):
-                result = await on_record(audit, tool, context, call, partial(_timed, tool, context, call, tracing))
+                make = partial(_timed, tool, context, call, tracing, clean)
+                result = await on_record(audit, tool, context, call, make)
         _report("unknown" if tool is None else tool.name, call.name, result, span)
         if tracing.content and span.is_recording():
             from app.telemetry.content import of_tool  # most processes never record content
@@ -70,10 +80,10 @@ async def call_tool(
     return result if result.cause is None else replace(result, cause=None)
 
 
-def lost_call(call: ToolCall) -> ToolResult:
-    """The result of a call that another process began and did not survive, and that is not made again. It is counted
-    and logged like any other."""
-    result = unknown_outcome()
+def not_made(context: ToolContext, call: ToolCall, result: ToolResult, audit: Audit = NO_AUDIT) -> ToolResult:
+    """The result of a call of a tool there is, which is not made. It is counted, logged and put on record like any
+    other."""
+    audit.note(call_not_made(context, call, result))
     _report(call.name, call.name, result, INVALID_SPAN)
     return result
 
@@ -87,7 +97,9 @@ def _attributes(call: ToolCall) -> dict[str, str]:
     }
 
 
-async def _timed(tool: Tool, context: ToolContext, call: ToolCall, tracing: Tracing) -> ToolResult:
+async def _timed(
+    tool: Tool, context: ToolContext, call: ToolCall, tracing: Tracing, redactor: Redactor | None
+) -> ToolResult:
     start = time.perf_counter()
     own = ToolContext(
         context.caller,
@@ -98,7 +110,7 @@ async def _timed(tool: Tool, context: ToolContext, call: ToolCall, tracing: Trac
         iteration=context.iteration,
         arguments=call.arguments,
     )
-    result = malformed(tool) if call.malformed else await _bounded(tool, call.arguments, own)
+    result = malformed(tool) if call.malformed else await _bounded(tool, call.arguments, own, redactor)
     seconds = time.perf_counter() - start
     TOOL_LATENCY.labels(tool.name).observe(seconds, exemplar())
     sources = tuple([str(source) for source in own.sources])
@@ -106,9 +118,11 @@ async def _timed(tool: Tool, context: ToolContext, call: ToolCall, tracing: Trac
     return replace(result, latency_ms=round(seconds * 1000, 3), sources=sources, handed_over=handed_over)
 
 
-async def _bounded(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+async def _bounded(
+    tool: Tool, arguments: Mapping[str, Any], context: ToolContext, redactor: Redactor | None
+) -> ToolResult:
     # A task of its own, because a tool that swallows its cancellation would otherwise hold the run for ever.
-    task = asyncio.create_task(run_tool(tool, arguments, context), name=f"tool {tool.name}")
+    task = asyncio.create_task(run_tool(tool, arguments, context, redactor=redactor), name=f"tool {tool.name}")
     try:
         done, _ = await asyncio.wait((task,), timeout=tool.timeout_seconds)
     except asyncio.CancelledError:

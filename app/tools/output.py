@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 from pydantic_core import to_json, to_jsonable_python
 
+from app.redaction.redactor import Redactor
+
 MAX_DEPTH = 100
 
 
@@ -19,16 +21,18 @@ class Output:
     result: Any
 
 
-def render(value: Any, max_chars: int) -> Output:
-    """Strings unchanged, everything else as JSON, cut to `max_chars` with a note of the cut.
+def render(value: Any, max_chars: int, redactor: Redactor | None = None) -> Output:
+    """Strings unchanged, everything else as JSON, without secrets, cut to `max_chars` with a note of the cut.
 
     NUL and lone surrogates become U+FFFD, bytes are read as UTF-8, NaN and the infinities become strings.
     Raises ValueError or TypeError for what has no JSON form.
     """
     if isinstance(value, str):
-        text = cut(value, max_chars)
+        text = cut(value if redactor is None else redactor.text(value), max_chars)
         return Output(text, text)
     result = _jsonable(value, 0)
+    if redactor is not None:
+        result = redactor.value(result)
     text = result if isinstance(result, str) else to_json(result).decode()
     if len(text) <= max_chars:
         return Output(text, result)

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from app.errors import AppError
+from app.redaction.redactor import Redactor
 from app.tools.context import HandOver
 from app.tools.output import cut, render
 from app.tools.rules.rule import ArgumentRefused
@@ -57,18 +59,18 @@ class ToolResult(Struct, frozen=True):
         return (text, None) if self.status == "ok" else (None, text)
 
 
-def returned(tool: Tool, value: Any) -> ToolResult:
-    """The result of a tool that returned; of one that ran elsewhere, that is its result. Raises ValueError or TypeError
-    for what has no JSON form."""
+def returned(tool: Tool, value: Any, redactor: Redactor | None = None) -> ToolResult:
+    """The result of a tool that returned; one that failed elsewhere returns a result of its own. Raises ValueError or
+    TypeError for what has no JSON form, GuardUnavailable for what cannot be looked at."""
     if type(value) is ToolResult:
-        return value
-    output = render(value, tool.max_output_chars)
+        return value if redactor is None else replace(value, content=redactor.text(value.content))
+    output = render(value, tool.max_output_chars, redactor)
     return ToolResult("ok", output.text, output.result, untrusted=tool.untrusted)
 
 
-def raised(tool: Tool, error: BaseException) -> ToolResult:
+def raised(tool: Tool, error: BaseException, redactor: Redactor | None = None) -> ToolResult:
     """The result of a tool that raised; only a ToolError's words are for the model alone."""
-    name, message = type(error).__name__, _message(error)
+    name, message = type(error).__name__, _message(error, redactor)
     if isinstance(error, ToolError):
         message = message or "The tool failed."
         return ToolResult("error", message, fault="ToolError", untrusted=tool.untrusted)
@@ -86,12 +88,36 @@ def refused(error: AppError) -> ToolResult:
     return ToolResult("error", error.detail, fault=error.slug)
 
 
+def secret_in_arguments() -> ToolResult:
+    message = (
+        "The tool was not called: its arguments held a secret, such as a password, a key or the number of a card, "
+        "which must not be handed on. Call it without one, or say that it cannot be done."
+    )
+    return ToolResult("error", message, fault="secret_in_arguments")
+
+
 def unknown_outcome() -> ToolResult:
     message = (
         "The outcome of this call is unknown: it was begun, and then interrupted by a technical fault. It may or may "
         "not have taken effect, and it was not repeated. Say so where it matters; do not call it again unless asked to."
     )
     return ToolResult("unknown", message, fault="outcome_unknown")
+
+
+def off(detail: str) -> ToolResult:
+    """The result of a call that is not allowed any more."""
+    return ToolResult("error", detail, fault="not_allowed_when_tainted")
+
+
+def denied(comment: str) -> ToolResult:
+    because = f": {comment}" if comment else "."
+    return ToolResult("error", f"A person has denied this call{because}", fault="denied")
+
+
+def needs_approval(tool: Tool) -> ToolResult:
+    """The result of a call that nobody can be asked about, for its run cannot wait."""
+    message = f"{tool.name} was not called: a person would have to approve it, and this run cannot wait for one."
+    return ToolResult("error", message, fault="needs_approval")
 
 
 def unknown_tool(name: str, known: Sequence[str]) -> ToolResult:
@@ -116,7 +142,7 @@ def invalid_arguments(tool: Tool, error: ValidationError) -> ToolResult:
 
 
 def refused_argument(tool: Tool, error: ArgumentRefused) -> ToolResult:
-    message = f"Arguments that {tool.name} may not be called with:\n- {_message(error)}"
+    message = cut(f"Arguments that {tool.name} may not be called with:\n- {error}", MAX_MESSAGE_CHARS)
     return ToolResult("error", message, fault="argument_rule")
 
 
@@ -126,9 +152,10 @@ def _invalid(tool: Tool, lines: list[str], total: int) -> ToolResult:
     return ToolResult("error", message, fault="invalid_arguments")
 
 
-def _message(error: BaseException) -> str:
+def _message(error: BaseException, redactor: Redactor | None = None) -> str:
     try:
-        return cut(str(error), MAX_MESSAGE_CHARS)
+        text = str(error)
+        return cut(text if redactor is None else redactor.text(text), MAX_MESSAGE_CHARS)
     except Exception:  # noqa: BLE001 - an exception whose own __str__ raises
         return ""
 

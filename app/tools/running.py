@@ -6,12 +6,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app.errors import GuardUnavailable
+from app.redaction.redactor import Redactor
 from app.tools.context import ToolContext
 from app.tools.result import (
     MAX_PROBLEMS,
     ToolResult,
     invalid_arguments,
     raised,
+    refused,
     refused_argument,
     returned,
     unknown_arguments,
@@ -20,10 +23,17 @@ from app.tools.rules.rule import ArgumentRefused
 from app.tools.tool import Tool
 
 
-async def run_tool(tool: Tool, arguments: Mapping[str, Any], context: ToolContext, *, here: bool = False) -> ToolResult:
+async def run_tool(
+    tool: Tool,
+    arguments: Mapping[str, Any],
+    context: ToolContext,
+    *,
+    here: bool = False,
+    redactor: Redactor | None = None,
+) -> ToolResult:
     """Never raises because of the tool; what remains is the caller's cancellation. `here`: in this process, whatever
-    the tool's isolation."""
-    if unknown := _unknown(tool, arguments):
+    the tool's isolation. `redactor`: takes secrets out of the result."""
+    if unknown := unknown_names(tool, arguments):
         return unknown_arguments(tool, unknown)
     try:
         try:
@@ -32,17 +42,19 @@ async def run_tool(tool: Tool, arguments: Mapping[str, Any], context: ToolContex
             return invalid_arguments(tool, error)
         except ArgumentRefused as error:
             return refused_argument(tool, error)
-        return returned(tool, await running)
+        return returned(tool, await running, redactor)
+    except GuardUnavailable as error:
+        return refused(error)
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        return raised(tool, error)
+        return raised(tool, error, redactor)
     except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - a tool's failure is a result
-        return raised(tool, error)
+        return raised(tool, error, redactor)
 
 
-def _unknown(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
+def unknown_names(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
     """The names of unknown arguments, where pydantic must not see them: it would make an error of each of very many,
     and take one for the context."""
     known = tool.parameters.get("properties", {})

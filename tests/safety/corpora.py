@@ -103,9 +103,10 @@ def _strings(wheel: ZipFile, name: str, variable: str, owner: str = "") -> Itera
     for kind in ast.walk(tree):
         if isinstance(kind, ast.ClassDef) and owner in ("", kind.name):
             for node in kind.body:
-                named = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-                if named and node.targets[0].id == variable and (text := _value(node.value, known)):
-                    yield text
+                match node:
+                    case ast.Assign(targets=[ast.Name(id=assigned), *_], value=value) if assigned == variable:
+                        if text := _value(value, known):
+                            yield text
 
 
 def _value(node: ast.AST, known: dict[str, str]) -> str:

@@ -1,0 +1,62 @@
+"""Finds all that the rules know in a text: one scan says which rules to ask, and these where they find something.
+
+Loaded only where something is redacted.
+"""
+
+from collections.abc import Collection, Sequence
+
+from app.redaction.candidates import candidates_of
+from app.redaction.matching import Found, Matcher, compiled, merged
+from app.redaction.rule import Rule
+
+
+class Scanner:
+    """Built once a process; threads may share it."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        """Raises ConfigurationError for a rule that cannot be used."""
+        self._matchers = [Matcher(rule) for rule in rules]
+        self._unclosed = [(compiled(rule, _closed(rule.unclosed)), rule) for rule in rules if rule.unclosed]
+        self._openings = [(compiled(rule, rule.opening), rule) for rule in rules if rule.opening]
+        patterns = [(rule, rule.pattern) for rule in rules]
+        patterns += [(rule, _closed(rule.unclosed)) for _, rule in self._unclosed if rule.unclosed]
+        self._candidates = candidates_of(tuple([pattern for _, pattern in patterns]))
+
+    def find(self, data: bytes) -> list[Found]:
+        """What is to be taken out, in its order."""
+        numbers = self._candidates(data)
+        return self._found(data, numbers) if numbers else []
+
+    def find_open(self, data: bytes, since: int) -> tuple[list[Found], int]:
+        """The same of a text that goes on, where what ends before `since` may be left out; and from where on it may be
+        part of something that goes on as well."""
+        numbers = self._candidates(data)
+        if not numbers:
+            return [], len(data)
+        return self._found(data, numbers, since), self._open_from(data, numbers)
+
+    def begun(self, data: bytes) -> tuple[int, str] | None:
+        """Where in a long word something begins whose end may be far, and its kind."""
+        for regex, rule in self._openings:
+            if (match := regex.search(data)) is not None:
+                return match.start(), rule.kind
+        return None
+
+    def _found(self, data: bytes, numbers: Collection[int], since: int = 0) -> list[Found]:
+        matchers, lower = self._matchers, data.lower()
+        found = [
+            each for number in numbers if number < len(matchers) for each in matchers[number].find(data, lower, since)
+        ]
+        return merged(found) if found else found
+
+    def _open_from(self, data: bytes, numbers: Collection[int]) -> int:
+        start = len(data)
+        for number in numbers:
+            place = number - len(self._matchers)
+            if place >= 0 and (match := self._unclosed[place][0].search(data)) is not None:
+                start = min(start, match.start(match.re.groups))
+        return start
+
+
+def _closed(pattern: str | None) -> str:
+    return f"{pattern}$"
