@@ -94,16 +94,16 @@ class Runner:
         """The agent of a run that is to begin later. Raises as `start` does."""
         return self._resolve(principal, request)[0]
 
-    def check_input(self, principal: Principal, agent: Agent, request: RunRequest) -> None:
-        """Of a run that is to begin later. Raises UnsafeInput, GuardUnavailable."""
-        check_input(self._services, principal, agent, request)
-
     def may_pause(self, principal: Principal, request: RunRequest) -> bool:
         """Whether the run can come to a call that a person decides on. Raises as `start` does."""
         agent = self._find(principal, request)
         if not self._ever_pauses(agent):  # as most, and this is asked of every request
             return False
         return self._may_pause(agent, self._tools(principal, agent, request), request.session_id is not None)
+
+    def check_input(self, principal: Principal, agent: Agent, request: RunRequest) -> None:
+        """Of a run that is to begin later. Raises UnsafeInput, GuardUnavailable."""
+        check_input(self._services, principal, agent, request)
 
     def take_up(
         self,

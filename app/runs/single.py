@@ -51,9 +51,9 @@ class SingleCall(Struct, frozen=True):
     costs: Costs
     temperature: float | None
     response_format: Mapping[str, Any] | None
+    redactor: "Redactor | None" = None
     check: Callable[[str], object] = lambda _: None
     """Raises UnsafeInput, GuardUnavailable."""
-    redactor: "Redactor | None" = None
 
     @classmethod
     def of(cls, run: RunContext, price: Price) -> "SingleCall":
@@ -65,7 +65,7 @@ class SingleCall(Struct, frozen=True):
         def check(message: str) -> object:
             return check_input(run.services, run.principal, run.agent, replace(asked, message=message))
 
-        return cls(run.model, run.limits, costs, temperature, asked.response_format, check, run.redactor)
+        return cls(run.model, run.limits, costs, temperature, asked.response_format, run.redactor, check)
 
     def ask(self, message: str) -> Asking:
         """Raises RequestTooExpensive for one that may cost more than a run may, and what `check` raises."""

@@ -3,7 +3,6 @@
 Compatibility forms are replaced (NFKC), format characters, accents and case are gone, look-alikes of punctuation are
 plain. Linear in the text's length.
 """
-# ruff: noqa: RUF001 - look-alikes are what it is about
 
 import re
 from collections.abc import Iterable

@@ -2,7 +2,6 @@
 
 Chosen by eye from those that Unicode's confusables (UTS 39) lists, and small capitals.
 """
-# ruff: noqa: RUF001 - look-alikes are what it is about
 
 from typing import Final
 

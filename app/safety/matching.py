@@ -7,6 +7,7 @@ from typing import Any, Final
 import hyperscan
 from msgspec import Struct
 
+from app.patterns.database import compiled, database
 from app.safety.copies import Copy, copies, fold
 from app.safety.hidden import FORMS, tags
 from app.safety.rule_file import Rule, RuleFile, wrong
@@ -46,14 +47,14 @@ class RuleSet:
         for file in files:
             for rule in file.rules:
                 if rule.pattern:
-                    patterns.append(_compiled(file, rule))
+                    patterns.append(_folded(rule.pattern))
                     self._of_pattern.append(rule)
                 else:
                     self._add(file, rule)
         for name, form in FORMS.items():
             patterns += form.patterns
             self._of_pattern += [name] * len(form.patterns)
-        self._patterns = _database(patterns)
+        self._patterns = _database(patterns, files)
 
     def met(self, text: str) -> Iterator[Rule]:
         """Rules that the text meets, or what is hidden in it. One may be told of more than once."""
@@ -125,18 +126,26 @@ def _near(ends: list[tuple[int, int]], need: int, within: int) -> bool:
     return False
 
 
-def _compiled(file: RuleFile, rule: Rule) -> str:
-    """The rule's pattern, folded as texts are, but for what stands after a backslash."""
-    pieces = rule.pattern.split("\\")
-    pattern = "\\".join([fold(pieces[0]), *[piece[:1] + fold(piece[1:]) for piece in pieces[1:]]])
+def _folded(pattern: str) -> str:
+    """As texts are, but for what stands after a backslash."""
+    pieces = pattern.split("\\")
+    return "\\".join([fold(pieces[0]), *[piece[:1] + fold(piece[1:]) for piece in pieces[1:]]])
+
+
+def _database(patterns: Sequence[str], files: Sequence[RuleFile]) -> hyperscan.Database:
+    """Raises ConfigurationError, which names the first rule that is at fault."""
     try:
-        _database([pattern])
+        return database([each.encode() for each in patterns], _FLAGS)
+    except hyperscan.error:
+        for file in files:
+            for rule in file.rules:
+                _check(file, rule)
+        raise
+
+
+def _check(file: RuleFile, rule: Rule) -> None:
+    try:
+        if rule.pattern:
+            compiled([_folded(rule.pattern).encode()], _FLAGS, literal=False)
     except hyperscan.error as error:
         raise wrong(file, rule, f"hyperscan does not take its pattern: {error}") from None
-    return pattern
-
-
-def _database(patterns: Sequence[str]) -> hyperscan.Database:
-    database = hyperscan.Database()
-    database.compile([each.encode() for each in patterns], list(range(len(patterns))), flags=[_FLAGS] * len(patterns))
-    return database

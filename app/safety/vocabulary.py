@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import hyperscan
 from msgspec import Struct
 
+from app.patterns.database import database
 from app.safety.copies import fold
 from app.safety.rule_file import RuleFile, items, wrong
 
@@ -61,9 +61,7 @@ class Vocabulary:
                 chain = Chain(self.numbered(file, phrase, name), phrase.gap)
                 self._phrases.append((self._number(file, name), chain))
         self._of = [tuple(dict.fromkeys(numbers)) for numbers in literals.values()]
-        self._database = hyperscan.Database()
-        if literals:
-            self._database.compile(list(literals), list(range(len(literals))), flags=0, literal=True)
+        self._database = database(list(literals), literal=True) if literals else None
 
     def numbered(self, file: RuleFile, of: Any, name: str) -> tuple[tuple[int, ...], ...]:
         """The items of a rule or phrase. Raises ConfigurationError."""
@@ -74,7 +72,8 @@ class Vocabulary:
 
     def find(self, words: bytes) -> dict[int, list[int]]:
         hits: list[tuple[int, int]] = []
-        self._database.scan(words, _on_match, context=hits)
+        if self._database is not None:
+            self._database.scan(words, _on_match, context=hits)
         found: dict[int, list[int]] = {}
         for literal, end in hits:
             for number in self._of[literal]:

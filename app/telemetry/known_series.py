@@ -33,9 +33,9 @@ BATCH_WAYS: Final = ("provider", "queue")
 BATCH_OUTCOMES: Final = ("succeeded", "failed", "cancelled", "expired")
 DELIVERY_OUTCOMES: Final = ("delivered", "failed", "given_up")
 ESCALATION_SOURCES: Final = ("tool", "feedback")
-GUARD_VERDICTS: Final = ("block", "flag")
 RESUMPTION_REASONS: Final = ("crash", "handed_back", "decided")
 APPROVAL_OUTCOMES: Final = ("approved", "denied", "expired", "withdrawn")
+GUARD_VERDICTS: Final = ("block", "flag")
 DROP_REASONS: Final = ("queue_full", "export_failed", "shutdown")
 
 _MOST_PAIRED = 6  # models whose every change to another one is made at zero; of more only that to the next one

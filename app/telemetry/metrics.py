@@ -41,14 +41,14 @@ RUN_RESUMPTIONS = Counter(
     ["agent", "reason"],
 )
 DEAD_RUNS = Counter("agent_dead_runs", "Background runs that were given up since their workers died", ["agent"])
+MCP_TOOLS = Gauge("agent_mcp_tools", "Tools of MCP servers; only those that are `on` can be called", ["state"])
+REDACTIONS = Counter(
+    "agent_redactions", "Secrets, personal data and system prompts taken out of what left a run", ["kind"]
+)
 GUARD_VERDICTS = Counter(
     "agent_guard_verdicts",
     "Runs whose input met a rule; `block`: they were refused, `flag`: only noted",
     ["rule", "verdict"],
-)
-MCP_TOOLS = Gauge("agent_mcp_tools", "Tools of MCP servers; only those that are `on` can be called", ["state"])
-REDACTIONS = Counter(
-    "agent_redactions", "Secrets, personal data and system prompts taken out of what left a run", ["kind"]
 )
 GUARD_ERRORS = Counter("guard_errors", "Guards that broke; nothing went on without their verdict", ["guard", "reason"])
 APPROVALS = Counter(
