@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import perf_counter
 
 from app.agents.definition import Agent
 from app.errors import AppError, GuardUnavailable, RequestTooExpensive, UnsafeInput
@@ -85,7 +86,9 @@ class Judging:
             self._release()
 
     def _release(self) -> None:
-        self._run.emit = self._emit
+        run, self._run.emit = self._run, self._emit
+        if run.told_at:
+            run.told_at = perf_counter()
         for event in self._kept:
             self._emit(event)
         self._kept.clear()
