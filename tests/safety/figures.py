@@ -13,8 +13,8 @@ def line(name: str, found: Iterable[Met]) -> str:
     texts = list(found)
     halves = [share(each for each in texts if each.text.held_out is held) for held in (False, True)]
     whole = share(texts)
-    cells = [_of(part.blocked, part.count) for part in (*halves, whole)] + [_of(whole.seen, whole.count)]
-    return f"| {name} | {whole.count} | {' | '.join(cells)} |"
+    cells = [_of(part.blocked, part.texts) for part in (*halves, whole)] + [_of(whole.seen, whole.texts)]
+    return f"| {name} | {whole.texts} | {' | '.join(cells)} |"
 
 
 def _of(found: int, count: int) -> str:

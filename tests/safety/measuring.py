@@ -20,7 +20,7 @@ class Met(NamedTuple):
 class Share(NamedTuple):
     """Of texts. `blocked` is a part of `seen`: those that any rule met, only flagged ones included."""
 
-    count: int
+    texts: int
     blocked: int
     seen: int
 

@@ -15,7 +15,7 @@ def test_the_rules_find_what_they_found_before_in_both_halves() -> None:
         texts = by_corpus(attacks)[corpus]
         for held_out in (False, True):
             found = share(each for each in texts if each.text.held_out is held_out)
-            assert found.blocked / found.count >= floor, (corpus, held_out, found)
+            assert found.blocked / found.texts >= floor, (corpus, held_out, found)
 
 
 @pytest.mark.timeout(300)
@@ -23,8 +23,8 @@ def test_of_a_thousand_harmless_texts_fewer_than_ten_are_blocked() -> None:
     assert len(benign()) >= 1_000
     _, harmless = measured()
     found = share(harmless)
-    assert found.blocked / found.count <= 0.006
-    assert found.seen / found.count <= 0.02
+    assert found.blocked / found.texts <= 0.006
+    assert found.seen / found.texts <= 0.02
 
 
 @pytest.mark.timeout(300)
