@@ -137,7 +137,7 @@ def is_clean(text: str) -> bool:
 def stored(store: RedisServer) -> str:
     """All that the store holds, keys and values."""
     client = redis.Redis(port=store.port, decode_responses=False)
-    read = {
+    read: dict[Any, Any] = {
         b"string": client.get,
         b"hash": client.hgetall,
         b"list": lambda key: client.lrange(key, 0, -1),
