@@ -18,18 +18,16 @@ PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 CHANGES = re.compile(r"[a-z](?=[A-Z0-9])|[A-Z](?=[0-9])|[0-9](?=[A-Za-z])")
-NO_PASSWORDS = frozenset(
-    "pass passwd password passphrase pw pwd secret token key user username none null true false string str".split()
-)
+NO_PASSWORDS = "pass passwd password passphrase pw pwd secret token key user username none null true false string str"
 NAME = re.compile(r"[A-Za-z]+\d{0,2}(?:(?:[._/:]|->)[A-Za-z_]*\d{0,2})+|v?[\d.:,%/-]+[a-z]{0,2}")
 PLAIN = re.compile(
     r"[a-z]*\d{0,2}(?:[-._/:~|=+]+[a-z]*\d{0,2})*|[A-Z]*\d{0,2}(?:[-._/:~|=+]+[A-Z]*\d{0,2})*"
     r"|[A-Z][a-z]+(?:[-._/:]+[A-Z][a-z]+)*"
 )
 NAMED = re.compile(r"pass(?:word|wd)|secret|token|(?:api|access)_?key|credential", re.IGNORECASE)
-SENTENCE = frozenset(
+SENTENCE = (
     "a an and are at be by can cannot do does for from has have in is it its least less more must no not of on only or "
-    "password passwords passphrase please required reset secret should than the this to too was will with your".split()
+    "password passwords passphrase please required reset secret should than the this to too was will with your"
 )
 
 
@@ -53,7 +51,7 @@ def random(text: str) -> bool:
 
 def own_word(text: str) -> bool:
     """Not what examples say in the place of a password: `postgresql://user:password@host`."""
-    return text.lower().strip("<>[]{}") not in NO_PASSWORDS and PLACEHOLDER.search(text) is None
+    return text.lower().strip("<>[]{}") not in NO_PASSWORDS.split() and PLACEHOLDER.search(text) is None
 
 
 def assigned(text: str) -> bool:
@@ -75,7 +73,7 @@ def passphrase(text: str) -> bool:
     words = text.split(" ")
     if len(words) == 1:
         return credential(text)
-    return len(words) > 2 and all(map(str.isalnum, words)) and SENTENCE.isdisjoint(text.lower().split(" "))
+    return len(words) > 2 and all(map(str.isalnum, words)) and set(SENTENCE.split()).isdisjoint(text.lower().split(" "))
 
 
 def crc_of_body(text: str) -> bool:
@@ -103,7 +101,7 @@ def base58check(text: str) -> bool:
     """The last four bytes are the double SHA-256 of what stands before (Bitcoin's keys)."""
     number = 0
     for character in text:
-        number = number * 58 + BASE58.find(character)
+        number = number * 58 + max(BASE58.find(character), 0)
     decoded = number.to_bytes((number.bit_length() + 7) // 8, "big")
     return hashlib.sha256(hashlib.sha256(decoded[:-4]).digest()).digest()[:4] == decoded[-4:]
 

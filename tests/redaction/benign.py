@@ -67,7 +67,7 @@ MAILS = (
     "The book is ISBN {isbn}, the second edition ISBN-10 0-306-40615-{short}. {name} {verb} it.\n",
     "Reset your password here: the link is valid for 30 minutes. If you did not ask for a new password, ignore this.\n",
     "Please enter the card number 4111 1111 1111 1112 only on the test page, it is refused on purpose.\n",
-    "Agenda for {date}: 1. {topic} 2. secrets management 3. token budget: 4096 tokens a request 4. any other business\n",
+    "Agenda for {date}: 1. {topic} 2. secrets management 3. token budget: 4096 tokens 4. any other business\n",
     "{name} wrote: > {verb} {thing}, see https://git.corp.example/team/repo/-/merge_requests/{short}?tab=changes#note_{number}\n",
     "Meeting id: {meeting}, passcode on request. Join: https://meet.corp.example/j/{number}?hash={hex8}\n",
     "Flight LH{short} on {date}, booking code {ref}, seat 17C, frequent flyer {number}.\n",
