@@ -14,6 +14,7 @@ from app.access.proxies import Proxies
 from app.agents.catalog import DEFAULT, Agents
 from app.api import (
     agent,
+    approvals,
     batches,
     chat,
     docs,
@@ -45,13 +46,15 @@ from app.batches.coordinator import Coordinator
 from app.batches.provider import ProviderWay
 from app.batches.queue import QueueWay
 from app.batches.records import BatchRecords
+from app.durable.approvals.approvals import Approvals
+from app.durable.approvals.pending import pending_of
 from app.durable.durability import Durability
 from app.durable.engine import build_engine
 from app.durable.following import Following
 from app.durable.principals import principal_of
 from app.durable.records import Records
 from app.durable.runs import DurableRuns
-from app.durable.worker import Worker
+from app.durable.worker import Worker, places_of
 from app.limits.gate import Gate
 from app.limits.limiter import Limiter
 from app.models.catalog import build_models
@@ -91,7 +94,8 @@ class Parts:
         redact_with(self.redactor)
         self.tracing = traces.configure(settings)
         self.models = build_models(settings, self.tracing)
-        self.registry = tool_registry.load(settings)
+        self.mcp = tool_registry.mcp_servers(settings)
+        self.registry = tool_registry.load(settings, self.mcp)
         router = build_router(settings, self.models)
         self.store = connect(settings.redis_url, settings.redis_ca_file, tls_strict=settings.tls_strict)
         self.history = Sessions(self.store, Bounds.of(settings), anonymous=settings.auth == ("none",))
@@ -130,9 +134,9 @@ class Parts:
             agents=self.agents,
             tools=self.registry,
         )
-        self.identity = build_identity(settings)
+        self.identity = build_identity(settings, self.audit)
         self.identity.on_look(self.runner.end_withdrawn)
-        self.records = Records(self.store, settings)
+        self.records = Records(self.store, settings, self.audit)
         self.webhooks = None
         if settings.webhook_secrets_dir is not None:
             from app.durable.webhooks.webhooks import build_webhooks
@@ -144,6 +148,7 @@ class Parts:
             settings, self.records, self.engine, self.runner, self.identity, self.tracing, self.following
         )
         lifecycle.at_drain.add(self.worker.stop)
+        self.approvals = Approvals(self.store, settings, self.worker.go_on, redactor=self.redactor, audit=self.audit)
         self.batches = BatchRecords(self.store, settings)
         self.coordinator = Coordinator(
             self.batches,
@@ -165,6 +170,8 @@ class Parts:
         own = [] if self.webhooks is None else [asyncio.create_task(keep("webhook-secrets", self.webhooks.watch))]
         if self.recording is not None:
             own.append(asyncio.create_task(keep("audit", self.recording.run, essential=False)))
+        if self.mcp is not None:
+            own.append(asyncio.create_task(keep("mcp", self.mcp.run, essential=False)))
         return [
             *own,
             asyncio.create_task(keep("probes", self.prober.watch, essential=False)),
@@ -266,8 +273,9 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             *parts.watch(),
             asyncio.create_task(keep("durability", durability.watch, essential=False)),
         ]
-        if settings.workers:
+        if places_of(settings):
             watchers.append(asyncio.create_task(keep("worker", parts.worker.run, essential=False)))
+        if settings.workers:
             watchers += parts.work()
         if lifecycle.state == "starting":  # and not asked to leave meanwhile
             lifecycle.state = "ready"
@@ -281,14 +289,15 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     app.state.runner, app.state.kept = runner, kept
     chat.routes(app, runner, kept, settings.max_message_chars)
     agent.routes(app, runner, kept, settings.max_message_chars)
-    runs.routes(app, durable, kept, limiter, settings.max_message_chars)
+    runs.routes(app, durable, partial(pending_of, parts.store), kept, limiter, settings.max_message_chars)
     batches.routes(app, Batches(parts.batches, runner, settings), limiter, settings)
+    approvals.routes(app, parts.approvals, limiter)
     webhooks.routes(app, durable.read, parts.webhooks, limiter)
     tools.routes(app, parts.registry, parts.agents, limiter, lifecycle, tracing, parts.audit, parts.redactor)
     sessions.routes(app, parts.history, limiter)
     usage.routes(app, limiter, parts.audit)
     feedback.routes(app, parts.marks, limiter, tracing)
-    health.routes(app, lifecycle, parts.prober, parts.models, durability)
+    health.routes(app, lifecycle, parts.prober, parts.models, durability, parts.mcp)
     docs.routes(app, pages=settings.docs)
     if not identity.everyone:
         app.amend(document_authentication)
@@ -307,7 +316,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             max_body_bytes=settings.max_body_bytes,
             line_routes={BATCHES_PATH: settings.batch_body_bytes},
             entrance=entrance,
-            forbidden=callers.forbidden,
+            refused=callers.refused,
         )
     )
     return app

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.access.principal import Principal
 from app.agents.catalog import DEFAULT, default_agent
+from app.audit.audit import NO_AUDIT, Audit
 from app.limits.limiter import Limiter
 from app.messages import Turn
 from app.models.prices import FREE, Price
@@ -42,6 +43,7 @@ class Stage:
         tracing: Tracing | None = None,
         agents: Mapping[str, Mapping[str, Any]] = {},
         pipeline: Pipeline = execute,
+        audit: Audit = NO_AUDIT,
         redactor: Redactor | None = None,
         bounds: Bounds = Bounds(ttl_seconds=60, max_turns=100),  # noqa: B008 - immutable
         **settings: Any,
@@ -51,7 +53,7 @@ class Stage:
         self.store = store or InProcessStore()
         self.sessions = Sessions(self.store, bounds)
         self.answers = AnswerCache(self.store, self.settings)
-        self.limiter = Limiter(self.settings, self.store)
+        self.limiter = Limiter(self.settings, self.store, audit)
         self.model = scripted[0]
         registry = Registry(tools)
         default = default_agent(self.settings, tuple(registry))
@@ -66,6 +68,7 @@ class Stage:
                 tracing,
                 Flights(self.answers),
                 router=build_router(self.settings, self.models),
+                audit=audit,
                 redactor=redactor,
             ),
             agents={

@@ -3,13 +3,14 @@
 from fastapi import Request
 from starlette.responses import Response
 
+from app.api.accepted import accepted_response
 from app.api.answering import RUN_HEADERS, RUN_PROBLEMS, answer
 from app.api.chat import EITHER
 from app.api.dialects.native import dialect
 from app.api.dialects.native.events import documented
 from app.api.dialects.native.requests import AgentRunRequest
 from app.api.framework import Api
-from app.api.kept_runs import KeptRuns, accepted_response
+from app.api.kept_runs import KeptRuns
 from app.api.openapi import also_json
 from app.runs.answers import AgentAnswer
 from app.runs.runner import Runner
@@ -31,6 +32,7 @@ def routes(api: Api, runner: Runner, kept: KeptRuns, max_message_chars: int) -> 
     async def agent_run(request: Request) -> Response:
         """Give the agent a task; the answer tells which tools it called and how many model calls it took.
 
-        With `stream` it comes as server-sent events instead.
+        Where a person has to approve a tool call before, the answer is 202 and where the run waits for that. With
+        `stream` it comes as server-sent events instead.
         """
         return await answer(request, runner, kept, native)

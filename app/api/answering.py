@@ -45,6 +45,8 @@ async def answer(request: Request, runner: Runner, kept: KeptRuns, dialect: Dial
     principal.require("chat")
     if asked.run.stream and kept.keeps(principal, asked):
         return await kept.stream(request, principal, asked, body, dialect)
+    if kept.may_pause(principal, asked):
+        return await kept.answer_or_pause(request, principal, asked, body, dialect)
     run = runner.start(principal, asked.run)
     note_run(request.scope, run)
     if asked.run.stream:

@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from app.batches.record import OUTCOMES, Batch, BatchStatus, Way
-from app.durable.rendering import moment
+from app.durable.moments import moment, moment_or_none
 from app.messages import Usage
 
 PATH = "/batches"
@@ -70,15 +70,11 @@ def shown(batch: Batch) -> BatchShown:
         batch.status,
         batch.way,
         moment(batch.created_at),
-        _moment(batch.start_at),
-        _moment(batch.started_at),
-        _moment(batch.ended_at),
+        moment_or_none(batch.start_at),
+        moment_or_none(batch.started_at),
+        moment_or_none(batch.ended_at),
         BatchCounts(batch.inputs, batch.inputs - sum(counts), *counts),
         batch.usage,
         batch.cost_usd,
         BatchLinks(path, f"{path}/results", f"{path}/cancel"),
     )
-
-
-def _moment(seconds: float) -> datetime | None:
-    return moment(seconds) if seconds else None

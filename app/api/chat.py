@@ -3,12 +3,13 @@
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
+from app.api.accepted import accepted_response
 from app.api.answering import RUN_HEADERS, RUN_PROBLEMS, answer
 from app.api.dialects.native import dialect
 from app.api.dialects.native.events import documented
 from app.api.dialects.native.requests import ChatRequest
 from app.api.framework import Api
-from app.api.kept_runs import KeptRuns, accepted_response
+from app.api.kept_runs import KeptRuns
 from app.api.openapi import also_json
 from app.runs.answers import ChatAnswer
 from app.runs.runner import Runner
@@ -23,7 +24,8 @@ def routes(api: Api, runner: Runner, kept: KeptRuns, max_message_chars: int) -> 
     chat_answer = refer(ChatAnswer)
 
     async def chat(request: Request) -> Response:
-        """Ask; the answer comes whole.
+        """Ask; the answer comes whole. Where a person has to approve a tool call before, the answer is 202 and where
+        the run waits for that.
 
         With `stream` it comes as server-sent events instead, at the same status: two media types that generated
         clients cannot tell apart before they read the header. `/chat/stream` always streams and is the one for them.

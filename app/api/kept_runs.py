@@ -1,54 +1,33 @@
-"""Answers a request for a run that is kept: 202 for one in the background, or a stream that can be resumed."""
+"""Answers a request for a run that is kept: 202 for one in the background, or a stream that can be resumed; or, where a
+person may have to approve a tool call, as any request for a run, and 202 when it has to wait for that."""
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping
 
 from fastapi import Request
-from msgspec import Struct
+from msgspec.structs import replace
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from app.access.principal import Principal
+from app.api.accepted import accepted, whereabouts
+from app.api.cancel_on_disconnect import cancel_on_disconnect
 from app.api.dialects.protocol import Asked, Dialect
 from app.api.idempotency import REPLAYED, idempotency_key
 from app.api.invalid import invalid
-from app.api.json_answer import json_answer
+from app.api.kept_answers import answer_or_pause
+from app.api.kept_starts import check_start, with_limits
 from app.api.kept_streams import KeptStream, Left
 from app.api.lifecycle import Lifecycle
-from app.api.openapi import json_response
-from app.api.prefix import prefix_of
 from app.api.served_run import KeptRun, note_kept_run
-from app.durable.event_codec import decode_event
-from app.durable.keeping import BY_AGENT, Keeping
+from app.durable.keeping import BY_AGENT, NO_KEY, PLAIN, IdempotencyKey, Keeping
 from app.durable.making import Begun
-from app.durable.record import RunStatus
-from app.durable.rendering import RunLinks, links_of, moment
 from app.durable.run_events import RunEvents
 from app.durable.runs import DurableRuns
-from app.errors import AppError
-from app.runs.events import RunFailed
+from app.errors import AppError, ShuttingDown
+from app.runs.events import Answer
 from app.telemetry.logs import log
 
 SCOPE = "runs"
-_FIRST_EVENT_SECONDS = 10.0
-"""How long the head of a stream waits for it: a run that fails before it starts has a status of its own."""
-
-
-class AcceptedRun(Struct, frozen=True):
-    """A run that goes on by itself."""
-
-    run_id: str
-    session_id: str
-    agent: str
-    status: RunStatus
-    """`queued`, also in the answer to a request that was sent again."""
-    created_at: datetime
-    links: RunLinks
-
-
-def accepted_response(refer: Callable[[type], str]) -> dict[str, Any]:
-    """The documented response."""
-    return json_response(refer(AcceptedRun)) | {"description": "The run is kept, and goes on by itself"}
 
 
 class KeptRuns:
@@ -68,15 +47,10 @@ class KeptRuns:
         """202 and where the run is. Raises every AppError that keeps it from being made."""
         principal.require(SCOPE)
         key = idempotency_key(request.scope["headers"], request.scope["path"], body)
-        accepted = await self._runs.submit(principal, asked.run, asked.keeping or BY_AGENT, key)
-        record = accepted.record
-        run_id = record.work.run_id
-        note_kept_run(request.scope, KeptRun(run_id, principal.user, record.agent))
-        shown = AcceptedRun(
-            run_id, record.work.session_id, record.agent, "queued", moment(record.created_at), links_of(run_id)
-        )
-        headers = {**accepted.headers, **_whereabouts(request, run_id, replayed=accepted.replayed)}
-        return json_answer(shown, headers, 202)
+        made = await self._runs.submit(principal, asked.run, asked.keeping or BY_AGENT, key)
+        record = made.record
+        note_kept_run(request.scope, KeptRun(record.work.run_id, principal.user, record.agent))
+        return accepted(request, record, made.headers, replayed=made.replayed)
 
     def keeps(self, principal: Principal, asked: Asked) -> bool:
         """Whether the stream that is asked for can be resumed. Raises Forbidden, and InvalidRequest for fields that
@@ -98,20 +72,56 @@ class KeptRuns:
     ) -> Response:
         """The run's events. Raises every AppError that keeps it from starting."""
         keeping = asked.keeping or BY_AGENT
-        key = idempotency_key(request.scope["headers"], request.scope["path"], body)
-        begun = await self._runs.begin(principal, asked.run, keeping, key)
-        note_kept_run(request.scope, KeptRun(begun.run_id, principal.user, begun.agent.name))
-        await _check_start(begun)
+        begun, _ = await self._begin(request, principal, asked, body, keeping)
+        standing = await check_start(begun)
         return KeptStream(
             begun.events,
             dialect,
             self._lifecycle,
             self._streams,
             credential=principal.credential,
-            headers={**begun.headers, **_whereabouts(request, begun.run_id, replayed=begun.replayed)},
+            headers={**standing, **whereabouts(request, begun.run_id, replayed=begun.replayed)},
             left=self._left(principal, begun, keeping),
             here=begun.here,
+            answers=True,
         )
+
+    def may_pause(self, principal: Principal, asked: Asked) -> bool:
+        """Whether the run is kept although nothing says so, since a person may have to approve a tool call of it.
+        Raises what keeps it from being made."""
+        return self._runs.may_pause(principal, asked.run)
+
+    async def answer_or_pause(
+        self, request: Request, principal: Principal, asked: Asked, body: bytes, dialect: Dialect
+    ) -> Response:
+        """The answer or the stream of a plain request, as far as the run comes without a person. Raises the run's
+        error, and ClientDisconnect."""
+        if asked.run.stream:
+            return await self.stream(request, principal, replace(asked, keeping=PLAIN), body, dialect)
+        begun, key = await self._begin(request, principal, asked, body, PLAIN)
+        waiting = answer_or_pause(self._runs, principal, begun)
+        try:
+            awaited = await cancel_on_disconnect(waiting, request, self._lifecycle)
+        except (ClientDisconnect, ShuttingDown):
+            if key is NO_KEY and (left := self._left(principal, begun, PLAIN)) is not None:
+                await left()  # with a key, the same request again gets the answer
+            raise
+        headers = with_limits(begun.headers, awaited.headers)
+        if isinstance(awaited.outcome, Answer):
+            shown = {**headers, REPLAYED: "true"} if begun.replayed else headers
+            return Response(dialect.whole(awaited.outcome), headers=shown, media_type="application/json")
+        waits = awaited.outcome
+        return accepted(
+            request, waits.record, headers, replayed=begun.replayed, status="waiting", approvals=waits.approvals
+        )
+
+    async def _begin(
+        self, request: Request, principal: Principal, asked: Asked, body: bytes, keeping: Keeping
+    ) -> tuple[Begun, IdempotencyKey]:
+        key = idempotency_key(request.scope["headers"], request.scope["path"], body)
+        begun = await self._runs.begin(principal, asked.run, keeping, key)
+        note_kept_run(request.scope, KeptRun(begun.run_id, principal.user, begun.agent.name))
+        return begun, key
 
     def follow(self, principal: Principal, events: RunEvents, dialect: Dialect, headers: Mapping[str, str]) -> Response:
         """The events of a run, whoever works on it."""
@@ -132,20 +142,3 @@ class KeptRuns:
                     log.info("run.not_cancelled", run_id=begun.run_id, reason=error.slug)
 
         return left
-
-
-async def _check_start(begun: Begun) -> None:
-    """Raises the error of a run that has failed before it started."""
-    try:
-        first = await begun.events.first(_FIRST_EVENT_SECONDS)
-        if first and isinstance(event := decode_event(first[0][1]), RunFailed):
-            raise event.error
-    except BaseException:
-        await begun.events.aclose()
-        raise
-
-
-def _whereabouts(request: Request, run_id: str, *, replayed: bool) -> Mapping[str, str]:
-    """Headers that tell where the run is."""
-    location = {"Location": f"{prefix_of(request.scope)}/runs/{run_id}"}
-    return {**location, REPLAYED: "true"} if replayed else location

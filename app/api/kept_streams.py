@@ -12,7 +12,7 @@ from app.api.dialects.protocol import Dialect, KeptFrame
 from app.api.lifecycle import Lifecycle
 from app.api.prefix import path_of
 from app.api.streams import STREAM_HEADERS, DisconnectWatch, Heartbeat, encoded
-from app.durable.event_codec import ends
+from app.durable.event_codec import ends, pauses
 from app.durable.run_events import RunEvents
 from app.errors import AppError
 from app.telemetry import metrics
@@ -39,15 +39,18 @@ class KeptStream(Response):
         headers: Mapping[str, str],
         left: Left | None = None,
         here: bool = False,
+        answers: bool = False,
     ) -> None:
         """`credential` is what the reader has shown. `left` is awaited when the client leaves before the end. `here`:
-        this process works on the run, and the stream lasts through the drain."""
+        this process works on the run, and the stream lasts through the drain. `answers`: the stream is the answer to
+        the request for the run, and is whole as well when the run has to wait for a person."""
         self.status_code, self.background = 200, None
         self.raw_headers = [*STREAM_HEADERS, *encoded(headers)]
         self._events = events
         self._dialect = dialect
         self._open = open_streams
         self._left = left
+        self._answers = answers
         self._credential = credential
         self._ends = lifecycle.at_cut_off if here else lifecycle.at_drain
         self._over = self._gone = self._whole = False
@@ -82,9 +85,14 @@ class KeptStream(Response):
                 try:
                     async for batch in events:
                         body = b"".join([frame(number, event) for number, event in batch])
-                        self._whole = ends(batch[-1][1])
+                        paused = self._answers and pauses(batch[-1][1])
+                        if paused:
+                            body += self._dialect.end_mark
+                        self._whole = paused or ends(batch[-1][1])
                         await self._send({"type": "http.response.body", "body": body, "more_body": not self._whole})
                         heartbeat.written()
+                        if paused:
+                            return
                 except AppError as error:  # of the store, or of a reader so slow that events are gone
                     log.info("run.stream_cut", reason=error.slug)
                     return

@@ -1,5 +1,6 @@
 """`/runs`: runs that go on by themselves, whoever made them. Another user's run is not there: 404."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 
 from fastapi import Path, Query, Request
@@ -7,6 +8,7 @@ from msgspec import Struct
 from starlette.responses import Response, StreamingResponse
 
 from app.access.principal import Principal
+from app.api.accepted import accepted_response
 from app.api.answering import RUN_HEADERS
 from app.api.body import receive_body
 from app.api.caller import caller_with, principal_of
@@ -16,11 +18,12 @@ from app.api.dialects.native.requests import RunsRequest
 from app.api.failures import documented
 from app.api.framework import Api
 from app.api.json_answer import json_answer
-from app.api.kept_runs import SCOPE, KeptRuns, accepted_response
+from app.api.kept_runs import SCOPE, KeptRuns
 from app.api.last_event_id import LAST_EVENT_ID, last_event_id
 from app.api.openapi import json_response
 from app.api.requests import Id
 from app.api.served_run import KeptRun, note_kept_run
+from app.durable.approvals.record import Approval
 from app.durable.record import Record, RunStatus
 from app.durable.rendering import Run, run_of
 from app.durable.runs import DurableRuns
@@ -35,6 +38,9 @@ Cursor = Annotated[str | None, Query(min_length=1, max_length=256, description="
 After = Annotated[
     int, Query(ge=0, lt=10**15, description="Only events after this one; `Last-Event-ID` counts before it")
 ]
+
+PendingOf = Callable[[str], Awaitable[Sequence[Approval]]]
+"""The approvals that a run waits for."""
 
 PROBLEMS = documented(404, 422, 429, 500, 503)
 
@@ -52,7 +58,9 @@ class CancelledRun(Struct, frozen=True):
     """`running`: its worker has been told, and ends it in a moment."""
 
 
-def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_message_chars: int) -> None:
+def routes(
+    api: Api, runs: DurableRuns, pending_of: PendingOf, kept: KeptRuns, limiter: Limiter, max_message_chars: int
+) -> None:
     refer = api.schemas.refer
     listing, whole, cancelled = (json_response(refer(kind)) for kind in (RunsPage, Run, CancelledRun))
     task = dialect.task(max_message_chars)
@@ -64,13 +72,17 @@ def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_me
         headers=RUN_HEADERS,
         tags=["runs"],
         status_code=202,
-        responses={202: accepted_response(refer), **documented(404, 409, 413, 415, 422, 429, 500, 503)},
+        responses={202: accepted_response(refer, waits=False), **documented(404, 409, 413, 415, 422, 429, 500, 503)},
     )
     async def make_run(request: Request) -> Response:
         """Give an agent a task that outlives the request. `Location` tells where the run is."""
         body = await receive_body(request.receive)
         asked = task.request(body)
         return await kept.accept(request, principal_of(request, asked.user_id), asked, body)
+
+    async def show(record: Record) -> Run:
+        waits = record.status == "waiting"
+        return run_of(record, await pending_of(record.work.run_id) if waits else ())
 
     @api.get("/runs", tags=["runs"], responses={200: listing, **documented(422, 429, 500, 503)})
     async def list_runs(
@@ -84,7 +96,8 @@ def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_me
         principal = caller_with(request, SCOPE)
         async with limiter.slot(principal, RUNS) as headers:
             page = await runs.list(principal, session=session_id or "", status=status, cursor=cursor or "", limit=limit)
-        return json_answer(RunsPage(tuple(map(run_of, page.runs)), page.next or None), headers)
+            shown = [await show(record) for record in page.runs]
+        return json_answer(RunsPage(tuple(shown), page.next or None), headers)
 
     @api.get("/runs/{run_id}", tags=["runs"], responses={200: whole, **PROBLEMS})
     async def get_run(request: Request, run_id: RunId) -> Response:
@@ -92,8 +105,9 @@ def routes(api: Api, runs: DurableRuns, kept: KeptRuns, limiter: Limiter, max_me
         principal = caller_with(request, SCOPE)
         async with limiter.slot(principal, RUNS) as headers:
             record = await runs.read(principal, run_id)
+            shown = await show(record)
         _note(request, principal, record)
-        return json_answer(run_of(record), headers)
+        return json_answer(shown, headers)
 
     chat_events = dialect.chat(max_message_chars, always_streams=True)
 

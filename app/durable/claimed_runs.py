@@ -15,6 +15,7 @@ from app.durable.taking_up import earlier_of
 from app.errors import AppError, InternalError, StateUnavailable
 from app.runs.handle import RunHandle
 from app.runs.journal import Earlier
+from app.runs.resuming import reason_of
 from app.runs.runner import Runner
 from app.settings import Settings
 from app.telemetry import metrics
@@ -85,8 +86,7 @@ class ClaimedRuns:
         handle, journal = self._runner.take_up(principal, work.request, work.run_id, work.session_id, make, earlier)
         self.journals[work.run_id] = journal
         if earlier is not None:
-            reason = "handed_back" if earlier.carried.handed_back else "crash"
-            metrics.RUN_RESUMPTIONS.labels(record.agent, reason).inc()
+            metrics.RUN_RESUMPTIONS.labels(record.agent, reason_of(earlier.carried)).inc()
         return handle
 
     async def _follow_to_its_end(self, claimed: Claimed, handle: RunHandle) -> None:

@@ -6,13 +6,15 @@ from typing import Any, cast, get_args
 import msgspec
 
 from app.errors import AppError, InternalError
-from app.runs.events import Event, RunFailed, RunFinished, Token
+from app.runs.events import ApprovalRequired, Event, RunFailed, RunFinished, RunPaused, Token
 
 _encode = msgspec.json.Encoder().encode
 _decode_fields = msgspec.json.Decoder(dict[str, Any]).decode
 _decoders: Mapping[bytes, Callable[[bytes], Event]] = {
     kind.name.encode(): msgspec.json.Decoder(kind).decode for kind in get_args(Event) if kind is not RunFailed
 }
+_PAUSED = RunPaused.name.encode() + b" "
+_REQUIRED = ApprovalRequired.name.encode() + b" "
 _LAST = (RunFinished.name.encode() + b" ", RunFailed.name.encode() + b" ")
 _NOT_KEPT = frozenset({"words"})
 """Attributes of errors that hold what others wrote."""
@@ -41,6 +43,15 @@ def decode_event(line: bytes) -> Event:
 def ends(line: bytes) -> bool:
     """Whether it is a run's last event."""
     return line.startswith(_LAST)
+
+
+def pauses(line: bytes) -> bool:
+    """Whether the run waits for people after it."""
+    return line.startswith(_PAUSED)
+
+
+def asks_for_approval(line: bytes) -> bool:
+    return line.startswith(_REQUIRED)
 
 
 def encode_error(error: AppError) -> bytes:

@@ -12,8 +12,9 @@ from typing import NoReturn, Protocol
 import msgspec
 from msgspec.structs import replace
 
+from app.durable.approvals.asking import asked_in, consumed_in
 from app.durable.event_codec import encode_error, encode_event
-from app.durable.record import Claimed, Ending, RunTaken, Write, Written
+from app.durable.record import Claimed, Ending, RunTaken, Unapproved, Write, Written
 from app.durable.records import Records
 from app.durable.webhooks.message import delivery
 from app.errors import RunCancelled, ShuttingDown, StateUnavailable
@@ -21,9 +22,8 @@ from app.limits.allowance import Growth
 from app.runs.context import RunContext
 from app.runs.events import Event, Reasoning, RunFailed, RunFinished, Token
 from app.runs.handle import RunHandle
-from app.runs.journal import Earlier
+from app.runs.journal import Earlier, NotApproved
 from app.runs.resuming import carried_of
-from app.runs.steps import ToolBegun
 from app.telemetry.logs import log
 
 TOGETHER_SECONDS = 0.01
@@ -54,6 +54,10 @@ class Readers(Protocol):
 _encode = msgspec.json.Encoder().encode
 
 
+_WAITING = Ending("waiting")
+"""Of a run that is not over, and left until a person has decided."""
+
+
 class _Left(Exception):
     """The run is not this process's any more."""
 
@@ -71,8 +75,10 @@ class RunJournal:
         records: Records,
         readers: Readers,
     ) -> None:
+        plain = claimed.record.work.plain
         self.earlier = earlier
-        self.seconds = seconds
+        self.seconds = run.agent.timeout_seconds if plain else seconds
+        self.waits = not plain or earlier is not None
         self.detached = False
         self.last = claimed.record.last_event
         """The number of the last event."""
@@ -89,6 +95,7 @@ class RunJournal:
         self._written_at = asyncio.get_running_loop().time()  # the run's first events wait for what comes with them
         self.leaving = self._handing_back = False
         self._ending: Ending | None = None  # that is being written
+        self._waits_until = 0.0
         self.due_again: float | None = None
         """Handed back: after so many seconds another worker may have it."""
         self._flushes: set[asyncio.Task[None]] = set()
@@ -130,15 +137,29 @@ class RunJournal:
                     await self._write(growth)
         except _Left:
             await self._never()
+        except Unapproved as error:
+            raise NotApproved(error.approvals) from None
         if self.leaving and not (self._handle.committed or self._in_tools()):
             self.cut()
             await self._never()
 
     async def end(self, event: RunFinished | RunFailed) -> None:
-        self._handle.commit()
         ending = ending_of(event)
-        self._ending = ending = replace(ending, delivery=delivery(self._claimed.record, ending, self.last + 1))
-        self.emit(event)
+        ending = replace(ending, delivery=delivery(self._claimed.record, ending, self.last + 1))
+        await self._leave_with(ending, event)
+
+    async def now(self) -> float:
+        return await self._records.now()
+
+    async def pause(self, until: float) -> None:
+        self._waits_until = until
+        await self._leave_with(_WAITING)
+
+    async def _leave_with(self, ending: Ending, *events: Event) -> None:
+        self._handle.commit()
+        self._ending = ending
+        for event in events:
+            self.emit(event)
         self.mark()
         try:
             async with self._turn:
@@ -162,7 +183,7 @@ class RunJournal:
                 if self._marked_steps > self._steps or self._events:
                     await self._write(None, None, carried_of(self._run, handed_back=True, cut_from=cut_from))
                 await self._records.hand_back(self._claimed.claim, after_seconds=after_seconds)
-        except (_Left, TimeoutError, StateUnavailable) as error:
+        except (_Left, Unapproved, TimeoutError, StateUnavailable) as error:
             log.warning("run.not_handed_back", run_id=self.run_id, error=type(error).__name__)
         else:
             self.due_again = after_seconds
@@ -174,7 +195,7 @@ class RunJournal:
         try:
             async with asyncio.timeout(_LAST_WORDS_SECONDS), self._turn:
                 await self._write(None, ending)
-        except (_Left, TimeoutError, StateUnavailable) as error:
+        except (_Left, Unapproved, TimeoutError, StateUnavailable) as error:
             log.warning("run.not_handed_back", run_id=self.run_id, error=type(error).__name__)
         self._let_go()
 
@@ -184,8 +205,7 @@ class RunJournal:
 
     def _in_tools(self) -> bool:
         """Whether a tool is under way that does more than read: cut now, nobody would know what it has done."""
-        waiting = {call.id for call in self._run.state.waiting}
-        return any(type(step) is ToolBegun and step.call_id in waiting for step in self._run.steps)
+        return bool(self._run.state.begun)
 
     def cut(self) -> None:
         """Hand the run back now."""
@@ -216,7 +236,7 @@ class RunJournal:
             task.add_done_callback(self._flushes.discard)
 
     async def _flush(self) -> None:
-        with suppress(_Left):
+        with suppress(_Left, Unapproved):  # whoever waits for it is told
             async with self._turn:
                 if self._ending is None and (self._events or self._marked_steps > self._steps):
                     await self._write(None)
@@ -228,16 +248,22 @@ class RunJournal:
         has_steps = steps > self._steps
         count = max(0, self._marked_event - self._told) if has_steps else len(self._events)
         events = tuple(self._events[:count])
+        if ending is _WAITING:
+            carried = replace(carried_of(run, paused=True), day="")  # what it holds is given back
         carried_now = _encode(carried or carried_of(run)) if has_steps or carried else b""
+        new = run.steps[self._steps : steps]
         write = Write(
             self._claimed.claim,
             first_step=self._steps + 1,
-            steps=tuple(map(_encode, run.steps[self._steps : steps])),
+            steps=tuple(map(_encode, new)),
             first_event=self._told + 1,
             events=events,
             carried=b"" if carried_now == self._carried else carried_now,
             settlement=limiter.settlement(run.reservation, growth, paid, over=ending is not None),
+            asked=asked_in(new, run, self._claimed.record) if run.state.approvals else (),
+            consumed=consumed_in(new, run) if run.state.approvals else (),
             ending=ending,
+            waits_until=self._waits_until,
         )
         self._written_at = asyncio.get_running_loop().time()
         written = await self._send(write)

@@ -18,10 +18,16 @@ class Keeping(Struct, frozen=True):
     start_at: float = 0.0
     """Seconds since the epoch; 0: now."""
     webhook: Webhook | None = None
+    plain: bool = False
+    """As a plain run: it waits neither for another run of its session nor for a place among the runs at once, and its
+    deadline is its agent's."""
 
 
 BY_AGENT = Keeping()
 """Of a stream whose request says nothing."""
+
+PLAIN = Keeping(plain=True, on_disconnect="cancel")
+"""Of a request whose run is kept only since a person may have to approve a tool call."""
 
 
 class IdempotencyKey(Struct, frozen=True):

@@ -31,6 +31,22 @@ def events_key(run_id: str) -> str:
     return f"{TAG}run:{run_id}:events"
 
 
+def approvals_key(run_id: str) -> str:
+    """A set: ids of the approvals that were asked for of a run."""
+    return f"{run_key(run_id)}:approvals"
+
+
+def approval_key(approval_id: str) -> str:
+    """A hash: see scripts/approvals.lua."""
+    return f"{TAG}approval:{approval_id}"
+
+
+APPROVALS = f"{TAG}approvals"
+"""Sorted: ids of approvals by the time (µs) at which they were asked for; a team's own are in `APPROVALS|TEAM` too."""
+PENDING = f"{TAG}approvals:pending"
+"""The same, of those that wait for a decision."""
+
+
 def channel(run_id: str) -> str:
     """Pub/sub: a run's followers are told its events here: the number of the first, then a line each."""
     return f"{TAG}run:{run_id}:news"

@@ -58,12 +58,13 @@ def new_run(
         traceparent=traceparent(),
         webhook=keeping.webhook,
         batch=batch,
+        plain=keeping.plain,
     )
     return NewRun(
         work,
         owner_of(principal),
         agent.name,
-        session=request.session_id or "",
+        session="" if keeping.plain else request.session_id or "",
         on_busy=keeping.on_busy,
         start_at=keeping.start_at,
         priority=priority,

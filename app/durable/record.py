@@ -1,6 +1,6 @@
 """What is kept of a run: the record in the store, as values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -53,6 +53,8 @@ class Work(Struct, frozen=True):
     webhook: Webhook | None = None
     batch: str = ""
     """The batch that the run is part of."""
+    plain: bool = False
+    """See Keeping."""
 
 
 class NewRun(Struct, frozen=True):
@@ -122,6 +124,12 @@ class Record(Struct, frozen=True):
     error: bytes = b""
     """Of one that did not: its error, as event_codec.py encodes it."""
     cancelling: bool = False
+    waiting_since: float = 0.0
+    """For a person's decision, of a run that is `waiting`."""
+    waits_until: float = 0.0
+    """It is `expired` then."""
+    waited_seconds: float = 0.0
+    """For decisions that were made."""
 
 
 class Claimed(Struct, frozen=True):
@@ -134,13 +142,33 @@ class Claimed(Struct, frozen=True):
 
 
 class Ending(Struct, frozen=True):
-    """What a run came to."""
+    """What a run came to; `waiting`: it is not over, and goes on after a decision."""
 
     status: RunStatus
     answer: bytes = b""
     error: bytes = b""
     delivery: bytes = b""
     """What the outbox gets, in the same script: see webhooks/."""
+
+
+class Asked(Struct, frozen=True):
+    """An approval that is to be kept."""
+
+    approval_id: str
+    team: str
+    """Of the requester, or empty: who may see it."""
+    tool: str
+    binding: str
+    expires_at: float
+    approval: bytes
+    """JSON of the Approval (see approvals/record.py), as it is asked for."""
+
+
+class Consumed(Struct, frozen=True):
+    """An approval that a call uses up."""
+
+    approval_id: str
+    binding: str
 
 
 class Write(Struct, frozen=True):
@@ -159,7 +187,12 @@ class Write(Struct, frozen=True):
     """Replaces the record's; empty: that stays."""
     settlement: Call | None = None
     """As settle.lua takes it."""
+    asked: tuple[Asked, ...] = ()
+    consumed: tuple[Consumed, ...] = ()
+    """Unless each is approved, in time, and for exactly that, nothing of the write is made durable."""
     ending: Ending | None = None
+    waits_until: float = 0.0
+    """With an ending that is none, `waiting`: it is left until a person has decided on all that was asked."""
 
 
 class Written(Struct, frozen=True):
@@ -185,6 +218,14 @@ class RunTaken(Exception):
     def __init__(self, run_id: str, *, lost: bool = False) -> None:
         super().__init__(f"run {run_id} is {'lost' if lost else 'taken'}")
         self.lost = lost
+
+
+class Unapproved(Exception):
+    """Approvals that calls were to use up do not hold any more: nothing was written."""
+
+    def __init__(self, approvals: Sequence[str]) -> None:
+        super().__init__(*approvals)
+        self.approvals = approvals
 
 
 Numbered = tuple[int, bytes]

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 import hiredis
 from msgspec.structs import replace
 
+from app.audit.audit import NO_AUDIT, Audit
 from app.durable import keys, scripts
+from app.durable.approvals.closing import tell_closed
+from app.durable.bounds import bounds_of
 from app.durable.endings import Verdict, judged
 from app.durable.event_codec import encode_error, encode_event
 from app.durable.record import (
@@ -22,33 +25,31 @@ from app.durable.record import (
     Record,
     RunStatus,
     RunTaken,
+    Unapproved,
     Write,
     Written,
 )
 from app.durable.replies import MILLIS, cursor_of, encode_work, fields_of, numbered, record_of, status_of, texts
-from app.durable.webhooks.message import delivery, kept_seconds
+from app.durable.webhooks.message import delivery
+from app.durable.writing import arguments_of
 from app.errors import AppError, EventsGone, KeyReused, NotFound, SessionBusy, StateUnavailable, TooManyRuns
-from app.limits.checks import TAG
 from app.limits.wire import read_settlement
 from app.runs.events import RunFailed
+from app.runs.steps import AskedCall
 from app.settings import Settings
 from app.state.store import Argument, Script, Store
 from app.telemetry import metrics
 from app.telemetry.logs import log
 
-FIRST_RUNS = 10
-"""So many of an owner's runs that are not over have the priority that they were made with. Further ones are of low
-priority: whoever has many waits for those who have few."""
-
 
 class Records:
     """Built once a process. Every method raises StateUnavailable when the store does not answer."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
-        self._store = store
+    def __init__(self, store: Store, settings: Settings, audit: Audit = NO_AUDIT) -> None:
+        self._store, self._audit = store, audit
         self._due: Callable[[str], object] | None = None
         self._runs_per_user = settings.runs_per_user
-        bounds = _bounds(settings)
+        bounds = bounds_of(settings)
         self._create = Script(store, bounds + scripts.CREATE)
         self._list = Script(store, bounds + scripts.LIST)
         self._claim = Script(store, bounds + scripts.CLAIM)
@@ -88,7 +89,7 @@ class Records:
             case b"key":
                 raise KeyReused
             case b"busy":
-                raise SessionBusy(reply[b"run"].decode())
+                raise SessionBusy(reply[b"run"].decode(), waits=reply[b"status"] == b"waiting")
             case b"full":
                 raise TooManyRuns(self._runs_per_user)
         await self._end_idle(reply[b"idle"])
@@ -176,28 +177,20 @@ class Records:
         return [(claim, word == b"cancelling") for claim, word in zip(claims, reply, strict=True) if word != b"gone"]
 
     async def write(self, write: Write) -> Written:
-        """Raises RunTaken for a claim that does not hold any more: nothing of it is written then."""
-        claim, ending = write.claim, write.ending
-        fixed: tuple[Argument, ...] = (
-            claim.run_id,
-            claim.number,
-            write.first_step,
-            len(write.steps),
-            write.first_event,
-            len(write.events),
-            write.carried,
-        )
-        end = ("", b"", b"", b"") if ending is None else (ending.status, ending.answer, ending.error, ending.delivery)
+        """Raises RunTaken for a claim that does not hold any more, and Unapproved: nothing of it is written then."""
+        claim, words = write.claim, arguments_of(write)
         key = keys.run_key(claim.run_id)
         if write.settlement is None:
-            reply = await self._write((key,), *fixed, *end, *write.steps, *write.events, read=fields_of)
+            reply = await self._write((key,), *words, read=fields_of)
         else:
             settled, arguments = write.settlement
-            reply = await self._write_settled(
-                (key, *settled), *fixed, *end, *write.steps, *write.events, *arguments, read=fields_of
-            )
+            reply = await self._write_settled((key, *settled), *words, *arguments, read=fields_of)
         if (taken := reply.get(b"taken")) is not None:
             raise RunTaken(claim.run_id, lost=taken == b"lost")
+        if (unapproved := reply.get(b"unapproved")) is not None:
+            raise Unapproved(texts(unapproved))
+        if closed := reply[b"closed"]:
+            tell_closed(claim.run_id, closed, self._audit)
         if (following := reply[b"next"].decode()) and self._due is not None:
             self._due(following)
         return Written(
@@ -256,6 +249,25 @@ class Records:
         await self._end_idle(reply[b"ending"])
         return texts(reply[b"due"])
 
+    async def now(self) -> float:
+        """By the store's clock, in seconds since the epoch."""
+        seconds, micros = await self._store.call("TIME")
+        return int(seconds) + int(micros) / 1_000_000
+
+    async def decided(self, calls: Sequence[AskedCall]) -> Sequence[tuple[bytes, str, str]]:
+        """What has become of each approval: its status (empty: there is none), who has decided, and why."""
+        asked = [
+            self._store.call("HMGET", keys.approval_key(one.approval_id), "status", "by", "comment") for one in calls
+        ]
+        return [
+            (status or b"", (by or b"").decode(), (why or b"").decode())
+            for status, by, why in [await each for each in asked]
+        ]
+
+    async def pending_approvals(self) -> int:
+        """How many calls wait for a person's decision."""
+        return int(await self._store.call("ZCARD", keys.PENDING))
+
     async def queue_age(self) -> float:
         """For how many seconds the oldest run that is due has waited for a worker; 0: none waits."""
         clock = self._store.call("TIME")
@@ -275,22 +287,6 @@ class Records:
                 return True
             raise
         return b"aof_enabled:1" not in told
-
-
-def _bounds(settings: Settings) -> str:
-    """As run.lua needs them."""
-    bounds = {
-        "lease": round(settings.run_lease_seconds * MILLIS),
-        "crashes": settings.run_crashes,
-        "queue": settings.run_queue_seconds * MILLIS,
-        "ttl": settings.run_ttl_seconds,
-        "events": settings.run_events,
-        "runs": settings.runs_per_user,
-        "first": FIRST_RUNS,
-        "delivery": kept_seconds(settings),
-    }
-    words = ", ".join(f"{name} = {value}" for name, value in bounds.items())
-    return f"local TAG, bounds = '{TAG}', {{ {words} }}\n"
 
 
 def _flag(value: bool) -> str:

@@ -1,14 +1,17 @@
 """A run as callers see it: `GET /runs/{id}` and webhooks show the same JSON."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.durable.approvals.record import Approval
+from app.durable.approvals.rendering import PendingApproval, pending
 from app.durable.event_codec import decode_error
+from app.durable.moments import moment, moment_or_none
 from app.durable.record import Record, RunStatus
 from app.runs.answers import AgentAnswer, agent_answer
 from app.runs.events import Answer
@@ -44,10 +47,15 @@ class Run(Struct, frozen=True):
     """The answer of a run that succeeded, as `/agent/run` has it."""
     error: Problem | None
     """Why there is no answer, of a run that is over without one."""
+    approvals: tuple[PendingApproval, ...]
+    """Tool calls that a run which is `waiting` waits for."""
+    waiting_until: datetime | None
+    """When it expires unless they are decided on."""
     links: RunLinks
 
 
-def run_of(record: Record) -> Run:
+def run_of(record: Record, waits_for: Sequence[Approval] = ()) -> Run:
+    """`waits_for`: the approvals that a `waiting` run waits for."""
     work = record.work
     links = links_of(work.run_id)
     return Run(
@@ -56,13 +64,15 @@ def run_of(record: Record) -> Run:
         agent=record.agent,
         status=record.status,
         created_at=moment(record.created_at),
-        start_at=_moment_or_none(record.start_at),
-        started_at=_moment_or_none(record.started_at),
-        ended_at=_moment_or_none(record.ended_at),
+        start_at=moment_or_none(record.start_at),
+        started_at=moment_or_none(record.started_at),
+        ended_at=moment_or_none(record.ended_at),
         crashes=record.crashes,
         last_event=record.last_event,
         answer=agent_answer(_decode_answer(record.answer)) if record.answer else None,
         error=_problem_of(record, links.self_) if record.error else None,
+        approvals=tuple(map(pending, waits_for)),
+        waiting_until=moment_or_none(record.waits_until) if record.status == "waiting" else None,
         links=links,
     )
 
@@ -80,12 +90,3 @@ def as_json(run: Run) -> Mapping[str, Any]:
     """The run's JSON as values, in the same order."""
     shown: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(run))
     return shown
-
-
-def moment(seconds: float) -> datetime:
-    """The time in UTC, to the millisecond, as the store's clock counts."""
-    return datetime.fromtimestamp(round(seconds * 1000) / 1000, UTC)
-
-
-def _moment_or_none(seconds: float) -> datetime | None:
-    return moment(seconds) if seconds else None

@@ -39,6 +39,9 @@ def record_of(fields: Fields) -> Record:
         answer=fields[b"answer"],
         error=fields[b"error"],
         cancelling=fields[b"cancelling"] == b"1",
+        waiting_since=_seconds(fields.get(b"waiting", b"0")),
+        waits_until=_seconds(fields.get(b"until", b"0")),
+        waited_seconds=_seconds(fields.get(b"waited", b"0")),
     )
 
 

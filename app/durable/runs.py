@@ -152,6 +152,10 @@ class DurableRuns:
             raise RunOver(run_id, before)
         return before if before == "running" else "cancelled"
 
+    def may_pause(self, principal: Principal, request: RunRequest) -> bool:
+        """Whether a person may have to approve a tool call of such a run. Raises as a plain run of it would."""
+        return self._runner.may_pause(principal, request)
+
     def agent_keeps(self, name: str | None) -> bool:
         """Whether streams of the agent of this name can be resumed, unless their request says otherwise."""
         agent = self._agents.get(name or DEFAULT)

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import msgspec
 
+from app.durable.approvals.deciding import decisions
 from app.durable.event_codec import decode_event
 from app.durable.record import Claimed, Numbered
 from app.durable.records import Records
@@ -19,9 +20,9 @@ _decode_carried = msgspec.json.Decoder(Carried).decode
 
 
 def seconds_since_begin(claimed: Claimed) -> float:
-    """Since the first worker began."""
-    began = claimed.record.started_at
-    return max(0.0, time.time() - began) if began else 0.0
+    """Since the first worker began, without the time in which the run waited for decisions."""
+    record = claimed.record
+    return max(0.0, time.time() - record.started_at - record.waited_seconds) if record.started_at else 0.0
 
 
 async def earlier_of(claimed: Claimed, records: Records) -> Earlier | None:
@@ -36,7 +37,8 @@ async def earlier_of(claimed: Claimed, records: Records) -> Earlier | None:
         with suppress(EventsGone):  # more than are kept
             lost = _text_of(await records.events(record.owner, claimed.claim.run_id, discard_from - 1, limit=10_000))
     steps = tuple([_decode_step(step) for step in claimed.steps])
-    return Earlier(steps, carried, discard_from, seconds_since_begin(claimed), lost)
+    given, lapsed = await decisions(records, steps)
+    return Earlier(steps, carried, discard_from, seconds_since_begin(claimed), lost, given, lapsed)
 
 
 def _text_of(events: Sequence[Numbered]) -> str:

@@ -12,7 +12,7 @@ from app.durable.claimed_runs import ClaimedRuns
 from app.durable.engine import Engine
 from app.durable.journal import Readers
 from app.durable.places import Places
-from app.durable.record import Claimed, Created, NewRun, Record
+from app.durable.record import SOON, Claimed, Created, NewRun, Record
 from app.durable.records import Records
 from app.errors import StateUnavailable
 from app.runs.runner import Runner
@@ -26,6 +26,12 @@ RECONCILE_SECONDS = 1.0
 STEP_SECONDS = 2.0
 """How long the current step of a run may take before it is handed back; a longer one is cut."""
 _LAST_WORDS_SECONDS = 3.0
+
+
+def places_of(settings: Settings) -> int:
+    """How many runs of others a process works on at once. One that is alone and has no workers goes on with runs that
+    have waited for a decision."""
+    return settings.workers or int(not (settings.redis_url or settings.run_queue_url))
 
 
 class Worker:
@@ -43,7 +49,7 @@ class Worker:
     ) -> None:
         self._records, self._engine = records, engine
         self._claimed = ClaimedRuns(settings, records, engine, runner, identity, tracing, readers)
-        self._most = settings.workers
+        self._most = places_of(settings)
         self._places = Places(self._most)
         self._lease_seconds = settings.run_lease_seconds
         self._here: dict[str, asyncio.Task[None]] = {}  # runs that this process has begun for their readers
@@ -85,6 +91,10 @@ class Worker:
         else:
             self._here[created.run_id] = task
             task.add_done_callback(lambda _: self._here.pop(created.run_id, None))
+
+    def go_on(self, run_id: str, priority: int) -> None:
+        """Have some process work on a run that has waited for a decision."""
+        self._start(self._ring(run_id, priority))
 
     def cancel(self, run_id: str) -> None:
         """End the run, if it is worked on here."""
@@ -153,6 +163,7 @@ class Worker:
                 for run_id in await self._records.due(free or self._most, lost=not free):
                     self._work_next(run_id)
                 metrics.RUN_QUEUE_AGE.set(await self._records.queue_age())
+                metrics.APPROVALS_WAITING.set(await self._records.pending_approvals())
             except StateUnavailable:
                 await asyncio.sleep(self._lease_seconds)  # in which workers that live renew their leases
         await self._stopping.wait()
@@ -163,9 +174,9 @@ class Worker:
             self._next.add(run_id)
             self._start(self.work(run_id)).add_done_callback(lambda _: self._next.discard(run_id))
 
-    async def _ring(self, run_id: str) -> None:
+    async def _ring(self, run_id: str, priority: int = SOON) -> None:
         with suppress(StateUnavailable):  # it is found without
-            await self._engine.ring(run_id)
+            await self._engine.ring(run_id, priority=priority)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

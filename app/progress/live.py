@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from app.progress import wording
+from app.progress.calls import ToolCall
 from app.progress.following import Gap, Interrupted, News
 from app.progress.printable import on_one_line, printable
-from app.progress.run_progress import RunProgress, ToolCall
+from app.progress.run_progress import RunProgress
 
 _TOOLS = 8
 """The newest, while the run goes on."""
@@ -45,9 +46,14 @@ class LiveView:
         self._trouble = wording.trouble(news) if isinstance(news, Interrupted | Gap) else ""
 
     def _picture(self) -> RenderableType:
-        tools = self._progress.tools[-_TOOLS:]
-        rows = self._console.height - len(tools) - 5
-        return Group(self._head(), *_table(tools), *self._notice(), self._tail(rows))
+        tools, asked = self._progress.tools[-_TOOLS:], self._asked()
+        rows = self._console.height - len(tools) - len(asked) - 5
+        return Group(self._head(), *_table(tools), *asked, *self._notice(), self._tail(rows))
+
+    def _asked(self) -> list[RenderableType]:
+        """The newest of the calls that wait for a person, each on a line of its own."""
+        waiting = self._progress.approvals[-_TOOLS:] if self._progress.status == "waiting" else []
+        return [Text(wording.asked(each), "yellow", no_wrap=True, overflow="ellipsis") for each in waiting]
 
     def _still(self) -> RenderableType:
         progress = self._progress

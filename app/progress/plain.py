@@ -67,8 +67,14 @@ def _lines(progress: RunProgress, event: Event) -> list[str]:
     match event.name:
         case "run.started":
             return [f"running, model {on_one_line(progress.model)}"]
+        case "run.resumed" if progress.decided:
+            return ["resumed after the decision"]
         case "run.resumed":
             return ["resumed by another worker; the text since the last step comes anew"]
+        case "approval.required":
+            return [wording.asked(progress.approvals[-1])]
+        case "run.paused":
+            return [wording.state(progress)]
         case "tool.started":
             return [f"tool {on_one_line(progress.tools[-1].name)} {wording.arguments(progress.tools[-1])}"]
         case "tool.finished":

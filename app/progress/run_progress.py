@@ -2,39 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Any, Literal
 
+from app.progress.calls import AskedApproval, ModelCall, ToolCall
 from app.progress.events import Event
 
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled", "expired"]
 EXIT: Mapping[str, int] = {"succeeded": 0, "failed": 1, "cancelled": 3, "expired": 3}
 """The exit status for each state that a run ends in."""
-
-
-@dataclass
-class ToolCall:
-    """`ended` is the number of its last event, 0 while it runs."""
-
-    number: int
-    id: str
-    name: str
-    arguments: Mapping[str, Any]
-    begun_at: float = field(default_factory=monotonic)
-    ended: int = 0
-    status: str = ""
-    latency_ms: float = 0.0
-    error: str = ""
-
-
-@dataclass
-class ModelCall:
-    """A model call that ended; `number` is that of its event."""
-
-    number: int
-    iteration: int
-    tokens: int
-    cost_usd: float
 
 
 @dataclass
@@ -50,7 +25,14 @@ class RunProgress:
     pieces: list[tuple[int, str]] = field(default_factory=list)
     tools: list[ToolCall] = field(default_factory=list)
     calls: list[ModelCall] = field(default_factory=list)
+    approvals: list[AskedApproval] = field(default_factory=list)
+    """That the run waits for, or is about to."""
+    paused: bool = False
+    """What resumes it next is a decision."""
+    decided: bool = False
+    """What resumed it last was one."""
     resumptions: int = 0
+    """By another worker."""
     problem: Mapping[str, Any] = field(default_factory=dict)
     answer: Mapping[str, Any] = field(default_factory=dict)
 
@@ -95,8 +77,11 @@ class RunProgress:
             case "run.started":
                 self.model = str(data.get("model", ""))
             case "run.resumed":
-                self.resumptions += 1
-                self._discard(int(data.get("discard_from", event.id)))
+                self._resumed(event)
+            case "approval.required":
+                self._approval_asked(event)
+            case "run.paused":
+                self.status, self.paused = "waiting", True
             case "token":
                 self.pieces.append((event.id, str(data.get("text", ""))))
             case "tool.started":
@@ -112,6 +97,22 @@ class RunProgress:
             case "run.failed":
                 slug = str(data.get("type", "")).rpartition(":")[2]
                 self.status, self.problem = slug if slug in EXIT else "failed", data
+
+    def _resumed(self, event: Event) -> None:
+        self.decided, self.paused = self.paused, False
+        if self.decided:
+            self.approvals = []
+        else:
+            self.resumptions += 1
+        self._discard(int(event.data.get("discard_from", event.id)))
+
+    def _approval_asked(self, event: Event) -> None:
+        data = event.data
+        told = (str(data.get(name, "")) for name in ("detail", "expires_at"))
+        asked = AskedApproval(
+            event.id, str(data.get("approval_id")), str(data.get("tool")), data.get("arguments") or {}, *told
+        )
+        self.approvals.append(asked)
 
     def _tool_started(self, event: Event) -> ToolCall:
         data = event.data
@@ -138,6 +139,7 @@ class RunProgress:
         """Forget what events from this number on told: a worker's death cut them off, and another one tells it anew."""
         self.pieces = [piece for piece in self.pieces if piece[0] < first]
         self.calls = [call for call in self.calls if call.number < first]
+        self.approvals = [asked for asked in self.approvals if asked.number < first]
         self.tools = [tool for tool in self.tools if tool.number < first]
         for tool in self.tools:
             if tool.ended >= first:

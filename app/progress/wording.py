@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from app.progress.calls import AskedApproval, ToolCall
 from app.progress.following import Gap, Interrupted
 from app.progress.printable import on_one_line
-from app.progress.run_progress import RunProgress, ToolCall
+from app.progress.run_progress import RunProgress
 
 
-def arguments(tool: ToolCall, most: int = 100) -> str:
+def arguments(tool: ToolCall | AskedApproval, most: int = 100) -> str:
     return on_one_line(json.dumps(tool.arguments, ensure_ascii=False), most)
 
 
@@ -33,7 +34,15 @@ def usage(progress: RunProgress) -> str:
 def state(progress: RunProgress) -> str:
     if progress.status == "queued" and progress.start_at:
         return f"queued, not before {on_one_line(progress.start_at)}"
+    if progress.status == "waiting" and progress.approvals:
+        return f"waiting for {_counted(len(progress.approvals), 'approval')}"
     return progress.status + (f", resumed {progress.resumptions} x" if progress.resumptions else "")
+
+
+def asked(approval: AskedApproval) -> str:
+    """What is to be decided."""
+    call = f"{on_one_line(approval.tool)} {arguments(approval)}"
+    return f"approval {on_one_line(approval.id)}: {call}: {on_one_line(approval.detail)}"
 
 
 def trouble(news: Interrupted | Gap) -> str:

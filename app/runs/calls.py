@@ -13,18 +13,18 @@ from app.runs.cleaning import clean_reply, clean_result
 from app.runs.context import RunContext
 from app.runs.events import ToolCallRecord, ToolFinished, ToolStarted, UsageReported
 from app.runs.fallback import Refused
-from app.runs.journal import Journal
+from app.runs.journal import Journal, NotApproved
 from app.runs.marking import hand_over
-from app.runs.plan import CallModel, growth_beside_tools
+from app.runs.plan import CallModel, CallTools, growth_beside_tools
 from app.runs.ration import Left
 from app.runs.shortening import shorten_results
-from app.runs.steps import ModelAnswered, ModelAsked, Shortened, ToolAnswered, ToolBegun, ToolsCalled
+from app.runs.steps import ModelAnswered, ModelAsked, NotBegun, Shortened, ToolAnswered, ToolBegun, ToolsCalled
 from app.runs.valid_calls import used_ids, valid_calls
 from app.runs.window import within_window
 from app.safety.fence import fenced
-from app.tools.call import call_tool, lost_call
+from app.tools.call import call_tool, not_made
 from app.tools.context import ToolContext
-from app.tools.result import ToolResult, refused, secret_in_arguments
+from app.tools.result import ToolResult, refused
 
 
 async def settle(run: RunContext, growth: Growth | None = None) -> None:
@@ -114,60 +114,85 @@ def _shorten(run: RunContext) -> bool:
     return True
 
 
-async def call_tools(run: RunContext, calls: Sequence[ToolCall], left: Left) -> None:
+def take_calls(run: RunContext, calls: Sequence[ToolCall]) -> None:
+    """Note what the model wants to be called, with names and ids of ours."""
+    reply = run.state.reply
+    assert reply is not None  # noqa: S101 - for the type checker
+    used = used_ids(run.state.all_messages())
+    named, extras = valid_calls(calls, reply.extras, run.tools.registry, used)
+    run.record(ToolsCalled(AssistantMessage(reply.text, named, extras)))
+    run.pieces.clear()
+
+
+async def call_tools(run: RunContext, wanted: CallTools, left: Left) -> None:
     """Call the tools together; what the run has used is settled meanwhile, and what it needs next reserved.
 
     Results that are there when the run is cancelled are kept.
     """
-    state = run.state
-    if state.reply is not None:
-        named, extras = valid_calls(calls, state.reply.extras, run.tools.registry, used_ids(state.all_messages()))
-        run.record(ToolsCalled(AssistantMessage(state.reply.text, named, extras)))
-        run.pieces.clear()
     growth = growth_beside_tools(run.state, run.limits, left, run.costs)
     if run.journal is not None:
-        await call_tools_durably(run, run.journal, growth)
+        await call_tools_durably(run, run.journal, wanted, growth)
         return
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(settle(run, growth))
-            for call in run.state.waiting:
-                group.create_task(_call_tool(run, call))
+            for call in wanted.calls:
+                group.create_task(_call_tool(run, call, wanted.not_made.get(call.id)))
     except* GuardUnavailable as errors:
         raise errors.exceptions[0] from None
 
 
-async def call_tools_durably(run: RunContext, journal: Journal, growth: Growth | None) -> None:
-    """The same with a journal: it is told of tools that do more than read before they are called, and of each result
-    as it is there. A call that works `once` and that an earlier process began is not made again."""
+async def call_tools_durably(run: RunContext, journal: Journal, wanted: CallTools, growth: Growth | None) -> None:
+    """The same with a journal: it is told of tools that do more than read, and of approvals that are used up, before
+    any is called, and of each result as it is there. Does nothing if an approval does not hold any more."""
     if journal.leaving:
         await journal.checkpoint()
-    begun = {step.call_id for step in run.steps if type(step) is ToolBegun}
-    lost = set()
-    for call in run.state.waiting:
-        tool = run.tools.registry.get(call.name)
-        if tool is None or tool.effect == "read":
-            continue
-        if call.id not in begun:
-            run.record(ToolBegun(call.id))
-        elif tool.effect == "once":
-            lost.add(call.id)
-    await journal.checkpoint(growth)
+    if not await _begun(run, journal, wanted, growth):
+        return
 
     async def call_and_write(call: ToolCall) -> None:
-        await _call_tool(run, call, lost_call(call) if call.id in lost else None)
+        await _call_tool(run, call, wanted.not_made.get(call.id))
         await journal.checkpoint()
 
     async with asyncio.TaskGroup() as group:
-        for call in run.state.waiting:
+        for call in wanted.calls:
             group.create_task(call_and_write(call))
 
 
-async def _call_tool(run: RunContext, call: ToolCall, result: ToolResult | None = None) -> None:
-    """With `result`, that is what came of the call in another process."""
+async def _begun(run: RunContext, journal: Journal, wanted: CallTools, growth: Growth | None) -> bool:
+    """Have the journal say that the calls are about to be made."""
+    begun = [call.id for call in wanted.calls if call.id not in wanted.not_made and _is_told(run, wanted, call)]
+    for call_id in begun:
+        run.record(ToolBegun(call_id, wanted.approved.get(call_id, "")))
+    try:
+        await journal.checkpoint(growth)
+    except NotApproved as error:
+        lapsed = [call_id for call_id in begun if wanted.approved.get(call_id) in error.approvals]
+        run.record(NotBegun(tuple(begun), tuple(lapsed)))
+        return False
+    except asyncio.CancelledError:
+        if begun:
+            run.record(NotBegun(tuple(begun)))
+        raise
+    return True
+
+
+def _is_told(run: RunContext, wanted: CallTools, call: ToolCall) -> bool:
+    """Whether the journal has to know of the call before it is made."""
+    if call.id in wanted.approved:
+        return True
+    tool = run.tools.registry.get(call.name)
+    return tool is not None and tool.effect != "read" and call.id not in run.state.begun
+
+
+async def _call_tool(run: RunContext, call: ToolCall, instead: ToolResult | None = None) -> None:
+    """`instead`: what is said of a call that is not made."""
     arguments = run.clean(call.arguments)
     run.emit(ToolStarted(call.id, call.name, arguments))
-    result = result or (secret_in_arguments() if call.withheld else await _result(run, call))
+    if instead is None:
+        result = await _result(run, call)
+    else:
+        result = not_made(_context(run), call, instead, run.services.audit)
     shown = clean_result(run, result)
     told = (shown.status, shown.latency_ms, *shown.shown(run.services.settings.tool_result_chars))
     run.emit(ToolFinished(call.id, call.name, *told))
@@ -185,23 +210,22 @@ def _message_of(call: ToolCall, result: ToolResult) -> ToolMessage:
     return ToolMessage(call.id, call.name, content, is_error=result.status != "ok", untrusted=result.untrusted)
 
 
-async def _result(run: RunContext, call: ToolCall) -> ToolResult:
+def _context(run: RunContext) -> ToolContext:
     run_id, iteration = run.reservation.run_id, run.state.iterations
-    context = ToolContext(run.principal, run_id, deadline=run.ends_at, iteration=iteration)
+    return ToolContext(run.principal, run_id, deadline=run.ends_at, iteration=iteration)
+
+
+async def _result(run: RunContext, call: ToolCall) -> ToolResult:
     slot = partial(run.services.limiter.tool_slot, run.principal)
     try:
         return await call_tool(
             run.tools.registry,
-            context,
+            _context(run),
             call,
             slot=slot,
             tracing=run.services.tracing,
             audit=run.services.audit,
             redactor=run.redactor,
         )
-    except (
-        RateLimited,
-        LimitsUnavailable,
-        StateUnavailable,
-    ) as error:
+    except (RateLimited, LimitsUnavailable, StateUnavailable) as error:
         return refused(error)  # the model is told, and continues without the tool

@@ -132,7 +132,7 @@ async def end_crashed(run: RunContext, handle: RunHandle) -> None:
 
 async def _fail_in_journal(run: RunContext, handle: RunHandle, journal: Journal, error: AppError) -> None:
     """A run that has no place now, or whose limits cannot be asked, has one later."""
-    if not run.admitted and isinstance(error, RateLimited | LimitsUnavailable):
+    if journal.waits and not run.admitted and isinstance(error, RateLimited | LimitsUnavailable):
         await journal.hand_back(error.retry_after or _LATER_SECONDS)
         return
     handle.commit()
@@ -147,6 +147,15 @@ def conclude(run: RunContext, handle: RunHandle, error: BaseException | None) ->
     that goes on elsewhere is not over."""
     if handle.report is None and (run.journal is None or not run.journal.detached):
         _conclude(run, handle, report_of(run, error), error)
+
+
+def conclude_pause(run: RunContext, handle: RunHandle, report: RunReport) -> None:
+    """Count and log a run that waits for a person: what it came to is told when it is over."""
+    handle.report = report
+    count(run, report)
+    if run.span.is_recording():
+        run.span.set_attribute(OUTCOME, report.outcome)
+    log.note("agent.request.waiting", asdict(report))
 
 
 def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: BaseException | None = None) -> None:

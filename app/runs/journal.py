@@ -5,13 +5,14 @@ What is written together is there together or not at all: steps, the events that
 settlement of what they cost.
 """
 
+from collections.abc import Collection
 from typing import Protocol
 
 from msgspec import Struct
 
 from app.limits.allowance import Amount, Growth
 from app.runs.events import Event, RunFailed, RunFinished
-from app.runs.steps import Step
+from app.runs.steps import ApprovalGiven, Step
 
 
 class Carried(Struct, frozen=True, omit_defaults=True):
@@ -36,6 +37,8 @@ class Carried(Struct, frozen=True, omit_defaults=True):
     """Of the worker's span."""
     handed_back: bool = False
     """The worker has let go of the run, and did not die."""
+    paused: bool = False
+    """It has waited for a person's decision since."""
     cut_from: int = 0
     """It was within a model call then, whose first event has this number."""
 
@@ -52,6 +55,18 @@ class Earlier(Struct, frozen=True):
     """Since the first worker began."""
     lost_text: str = ""
     """What the reader has of a model call that had no end."""
+    given: tuple[ApprovalGiven, ...] = ()
+    """What people have decided since."""
+    lapsed: tuple[str, ...] = ()
+    """Ids of calls that people were asked about, of which the store has nothing."""
+
+
+class NotApproved(Exception):
+    """The approvals that calls were to use up do not hold any more: nothing was written."""
+
+    def __init__(self, approvals: Collection[str]) -> None:
+        super().__init__(*approvals)
+        self.approvals = frozenset(approvals)
 
 
 class Journal(Protocol):
@@ -62,6 +77,8 @@ class Journal(Protocol):
     """None: the run begins here."""
     seconds: float
     """That it may take, from its begin in the first process on."""
+    waits: bool
+    """For a place among the runs at once; else the run is refused where there is none, as one without a journal."""
     detached: bool
     leaving: bool
     """The run is to be handed back: the next `checkpoint` does it, unless it is in the middle of tools."""
@@ -73,7 +90,15 @@ class Journal(Protocol):
         """From the steps so far the run can go on elsewhere: they are written soon."""
 
     async def checkpoint(self, growth: Growth | None = None) -> None:
-        """Return when the steps so far are written and what they cost is settled; with `growth`, that is reserved."""
+        """Return when the steps so far are written and what they cost is settled; with `growth`, that is reserved.
+        Raises NotApproved."""
+
+    async def now(self) -> float:
+        """By the store's clock, in seconds since the epoch. Raises StateUnavailable."""
+
+    async def pause(self, until: float) -> None:
+        """The same, and leave the run, with what it holds given back, until a person has decided on each of its calls;
+        in seconds since the epoch. Nothing ends the run any more meanwhile."""
 
     async def end(self, event: RunFinished | RunFailed) -> None:
         """The same, with the run's last event. Nothing ends the run any more meanwhile."""

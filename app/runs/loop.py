@@ -1,15 +1,28 @@
-"""The loop between a model and its tools: decide, do, record, until the run has its end."""
+"""The loop between a model and its tools: decide, do, record, until the run has its end or waits for a person."""
 
 from time import perf_counter
 
 from msgspec.structs import replace
 
 from app.errors import AppError, ModelError
-from app.runs.calls import call_model, call_tools, settle
+from app.runs.calls import call_model, call_tools, settle, take_calls
 from app.runs.context import RunContext
 from app.runs.events import FinishReason
 from app.runs.fallback import answer_of_refusal, fall_back, to_be_told
-from app.runs.plan import CallModel, CallTools, Fail, Finish, Reserve, answer_text, next_action
+from app.runs.pausing import ask
+from app.runs.permits import Permits
+from app.runs.plan import (
+    AskApproval,
+    CallModel,
+    CallTools,
+    Fail,
+    Finish,
+    Pause,
+    Reserve,
+    TakeCalls,
+    answer_text,
+    next_action,
+)
 from app.runs.ration import Left, left_of
 from app.runs.spans import of_iteration
 from app.runs.steps import Ended
@@ -21,21 +34,23 @@ async def loop(run: RunContext) -> None:
     for candidate in run.candidates if run.state.model else ():  # another process had switched to it
         if candidate.model.ref == run.state.model:
             run.use(candidate)
-    while run.state.finish_reason is None:
+    agent, pauses = run.agent, run.journal is not None
+    permits = Permits(run.reservation.run_id, run.tools.registry, agent.approving, agent.when_tainted, pauses)
+    while run.state.finish_reason is None and not run.state.paused:
         started = perf_counter()
         try:
             with run.services.tracing.span(ITERATION_SPAN, of_iteration, run.state.iterations + 1):
-                await _iterate(run)
+                await _iterate(run, permits)
         finally:
             run.outside_seconds += perf_counter() - started
 
 
-async def _iterate(run: RunContext) -> None:
+async def _iterate(run: RunContext, permits: Permits) -> None:
     """One model call, and the tools that the model has asked for."""
     asked = called = False
     while True:
         left = left_of(run.reservation, asked=asked)
-        match next_action(run.state, run.limits, left, run.costs):
+        match next_action(run.state, run.limits, left, run.costs, permits):
             case CallModel() | Reserve() if called:
                 return  # the model has said nothing: it is asked once more, in an iteration of its own
             case CallModel() as call:
@@ -43,8 +58,15 @@ async def _iterate(run: RunContext) -> None:
                 asked = asked and called
                 if run.journal is not None:
                     run.journal.mark()
-            case CallTools(calls):
+            case TakeCalls(calls):
+                take_calls(run, calls)
+            case CallTools() as calls:
                 await call_tools(run, calls, left)
+                return
+            case AskApproval(asks):
+                await ask(run, asks)
+                return
+            case Pause():
                 return
             case Finish(reason):
                 _finish(run, reason)

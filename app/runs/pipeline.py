@@ -15,6 +15,7 @@ from app.runs.ending import end_cancelled, end_crashed, fail_with, finish, with_
 from app.runs.events import RunStarted
 from app.runs.handle import RunHandle
 from app.runs.loop import loop
+from app.runs.pausing import pause
 from app.runs.resuming import resume
 from app.runs.steps import Asked
 from app.telemetry.context import current
@@ -29,7 +30,7 @@ async def execute(run: RunContext, handle: RunHandle) -> None:
         try:
             await _begin(run, handle)
             await _work(run, handle)
-            await finish(run, handle)
+            await (pause(run, handle) if run.state.paused else finish(run, handle))
         except AppError as error:
             await fail_with(run, handle, clean_error(run, error))
         except asyncio.CancelledError as error:

@@ -1,5 +1,7 @@
 """What a run does next, decided from what it has come to and what it may still use. Pure: nothing is asked or done."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from app.agents.definition import RunLimits
@@ -9,9 +11,11 @@ from app.messages import ToolCall
 from app.models.prices import Price
 from app.runs.estimates import Bound, most_input_tokens
 from app.runs.events import FinishReason
+from app.runs.permits import Ask, Make, NotMade, Permits
 from app.runs.ration import Left, Ration, growth_for, ration_of
 from app.runs.state import RunState
 from app.runs.steps import ModelAnswered
+from app.tools.result import ToolResult
 
 ANSWER_NOW = "No more tools can be called. Answer now, with what you have."
 """Told to a model that has one call left, or said nothing."""
@@ -47,8 +51,26 @@ class Reserve(Struct, frozen=True):
     growth: Growth
 
 
+class TakeCalls(Struct, frozen=True):
+    """The model wants tools to be called."""
+
+    calls: tuple[ToolCall, ...]
+
+
 class CallTools(Struct, frozen=True):
     calls: tuple[ToolCall, ...]
+    not_made: Mapping[str, ToolResult] = {}
+    """By their ids those that are not made, with what is said instead."""
+    approved: Mapping[str, str] = {}
+    """Likewise those that a person has approved: the approvals that they use up."""
+
+
+class AskApproval(Struct, frozen=True):
+    asks: tuple[Ask, ...]
+
+
+class Pause(Struct, frozen=True):
+    """Nothing can be done before a person has decided."""
 
 
 class Finish(Struct, frozen=True):
@@ -59,23 +81,45 @@ class Fail(Struct, frozen=True):
     error: AppError
 
 
-Action = CallModel | Reserve | CallTools | Finish | Fail
+Action = CallModel | Reserve | TakeCalls | CallTools | AskApproval | Pause | Finish | Fail
 
 
-def next_action(state: RunState, limits: RunLimits, left: Left, costs: Costs) -> Action:
+def next_action(state: RunState, limits: RunLimits, left: Left, costs: Costs, permits: Permits) -> Action:
     """`left` is what is reserved for the run now."""
     reply = state.reply
     if reply is not None:
         reason = _finish_reason(state, reply, limits)
         if reason is None:
-            return CallTools(reply.tool_calls)
+            return TakeCalls(reply.tool_calls)
         if reason != "stop" or reply.text.strip():
             return Finish(state.bound if reason == "max_tokens" else reason)
         if state.last:  # it said nothing, and has been asked once more or cannot be
             return Fail(ModelUnavailable("The model gave an empty answer. Try again.", reason="empty_answer"))
     elif state.waiting:
-        return CallTools(state.waiting)
+        return _about_calls(state, permits)
     return _model_call(state, limits, left, costs)
+
+
+def _about_calls(state: RunState, permits: Permits) -> CallTools | AskApproval | Pause:
+    """Calls that need nobody come first: what they return may be why others need somebody."""
+    ready: list[ToolCall] = []
+    asks: list[Ask] = []
+    not_made: dict[str, ToolResult] = {}
+    approved: dict[str, str] = {}
+    for call in state.waiting:
+        match permits.of(state, call):
+            case Make(approval_id):
+                ready.append(call)
+                if approval_id:
+                    approved[call.id] = approval_id
+            case NotMade(result):
+                ready.append(call)
+                not_made[call.id] = result
+            case Ask() as ask:
+                asks.append(ask)
+    if ready:
+        return CallTools(tuple(ready), not_made, approved)
+    return AskApproval(tuple(asks)) if asks else Pause()
 
 
 def _finish_reason(state: RunState, reply: ModelAnswered, limits: RunLimits) -> FinishReason | None:

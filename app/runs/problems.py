@@ -41,6 +41,8 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     """The run that is in the way."""
     run_status: str = ""
     """What it came to."""
+    approval_status: str = ""
+    """What was decided before."""
     oldest: int | None = None
     """The first event that is still kept."""
     retry_after_seconds: int | None = None

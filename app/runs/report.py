@@ -46,7 +46,7 @@ class RunReport(Struct, frozen=True):
 
 
 def report_of(run: RunContext, error: BaseException | None = None) -> RunReport:
-    """Of a run that is over; `error` ended it before it had an answer."""
+    """Of a run that is over, or waits for a person; `error` ended it before it had an answer."""
     state, reused = run.state, run.state.reused
     told = run.told_at if run.request.stream else 0.0
     return RunReport(
@@ -54,7 +54,7 @@ def report_of(run: RunContext, error: BaseException | None = None) -> RunReport:
         run.principal.user,
         run.memory.session_id,
         run.agent.name,
-        outcome_of(error, state.finish_reason),
+        "waiting" if error is None and state.paused else outcome_of(error, state.finish_reason),
         state.finish_reason if error is None else None,
         run.model.ref if reused is None else reused.model,
         run.fallback_from if reused is None else None,
@@ -71,11 +71,11 @@ def report_of(run: RunContext, error: BaseException | None = None) -> RunReport:
 
 
 def count(run: RunContext, report: RunReport) -> None:
-    """Count the run; one that was let in also by its time, its cost and its largest prompt."""
+    """Count the run; one that was let in and is over also by its time, its cost and its largest prompt."""
     series = series_of(report.agent)
     trace = exemplar()
     series.runs[report.outcome].inc(1, trace)
-    if not run.admitted:
+    if not run.admitted or report.outcome == "waiting":
         return
     series.latency.observe(report.latency_ms / 1000, trace)
     series.cost.observe(report.cost_usd, trace)

@@ -1,7 +1,7 @@
 """A run that another process began: what it has come to is taken from its steps, and it goes on from there."""
 
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 from app.limits.reservation import Held
 from app.messages import NANOS, Usage
@@ -11,7 +11,7 @@ from app.runs.context import RunContext
 from app.runs.events import RunResumed
 from app.runs.handle import RunHandle
 from app.runs.journal import Carried, Earlier
-from app.runs.steps import Asked, Attempted, ModelAnswered, ModelAsked, Resumed, Step, Switched
+from app.runs.steps import Asked, Attempted, ModelAnswered, ModelAsked, NotBegun, Resumed, Step, Switched
 from app.telemetry.logs import log
 
 
@@ -27,8 +27,10 @@ async def resume(run: RunContext, handle: RunHandle, earlier: Earlier) -> None:
     await run.services.limiter.reserve(run.reservation, handle.fail)
     run.admitted = True
     run.started = perf_counter() - earlier.seconds
-    for step in earlier.steps:
+    for step in (*earlier.steps, *earlier.given):
         run.record(step)
+    if earlier.lapsed:
+        run.record(NotBegun((), earlier.lapsed))
     _recall(run, earlier.carried)
     _choose(run, earlier.carried)
     run.emit(RunResumed(earlier.discard_from))
@@ -42,9 +44,16 @@ async def resume(run: RunContext, handle: RunHandle, earlier: Earlier) -> None:
             "session_id": run.memory.session_id,
             "agent": run.agent.name,
             "iterations": run.state.iterations,
-            "reason": "handed_back" if earlier.carried.handed_back else "crash",
+            "reason": reason_of(earlier.carried),
         },
     )
+
+
+def reason_of(carried: Carried) -> Literal["crash", "handed_back", "decided"]:
+    """Why another process goes on with the run."""
+    if carried.paused:
+        return "decided"
+    return "handed_back" if carried.handed_back else "crash"
 
 
 def carried_of(run: RunContext, **more: Any) -> Carried:

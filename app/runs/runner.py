@@ -34,6 +34,7 @@ from app.runs.report import series_of
 from app.runs.request import RunRequest
 from app.runs.resuming import held_of
 from app.runs.toolset import Toolset, toolset
+from app.safety.policy import may_ask
 from app.telemetry.logs import log
 from app.telemetry.traces import link_to
 from app.tools.registry import Registry
@@ -68,6 +69,8 @@ class Runner:
         self._pipeline = pipeline
         self._agents = agents
         self._toolset = lru_cache(_TOOLSETS)(lambda names: toolset(tools.subset(names)))
+        self._may_pause = lru_cache(_TOOLSETS)(_may_pause)
+        self._ever_pauses = lru_cache(_TOOLSETS)(lambda agent: _may_pause(agent, self._toolset(agent.tools), True))
         self._candidates = lru_cache(_BOUNDS)(_candidates_of)
         self._going_on: set[RunHandle] = set()
 
@@ -88,6 +91,13 @@ class Runner:
     def check(self, principal: Principal, request: RunRequest) -> Agent:
         """The agent of a run that is to begin later. Raises as `start` does."""
         return self._resolve(principal, request)[0]
+
+    def may_pause(self, principal: Principal, request: RunRequest) -> bool:
+        """Whether the run can come to a call that a person decides on. Raises as `start` does."""
+        agent = self._find(principal, request)
+        if not self._ever_pauses(agent):  # as most, and this is asked of every request
+            return False
+        return self._may_pause(agent, self._tools(principal, agent, request), request.session_id is not None)
 
     def take_up(
         self,
@@ -231,6 +241,11 @@ class Runner:
                 had = ", ".join(agent.tools) or "none"
                 raise NotFound(f"The agent {agent.name!r} has no tool {tool[:64]!r}. Tools that it has: {had}.")
         return self._toolset(request.tools)
+
+
+def _may_pause(agent: Agent, tools: Toolset, in_session: bool) -> bool:
+    """A session may have seen anything."""
+    return may_ask(tools.registry.values(), agent.approving, agent.when_tainted, tainted=in_session)
 
 
 def _check_overrides(request: RunRequest, agent: Agent) -> None:

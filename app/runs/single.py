@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.agents.definition import RunLimits
+from app.agents.definition import APPROVED, RunLimits
 from app.errors import ModelUnavailable
 from app.limits.allowance import Amount
 from app.messages import UserMessage
@@ -16,11 +16,15 @@ from app.models.resilient import ResilientModel
 from app.runs.context import RunContext
 from app.runs.estimates import most_input_tokens, most_of_output, most_of_run
 from app.runs.events import FinishReason
+from app.runs.permits import Permits
 from app.runs.plan import CallModel, Costs, Fail, Finish, answer_text, next_action
 from app.runs.ration import Left
 from app.runs.state import RunState, after
 from app.runs.steps import Asked, ModelAnswered, ModelAsked
 from app.runs.window import within_window
+from app.tools.registry import Registry
+
+_NO_TOOLS = Permits("", Registry(), APPROVED, "approve", pauses=False)
 
 if TYPE_CHECKING:
     from app.redaction.redactor import Redactor
@@ -91,7 +95,7 @@ class SingleCall(Struct, frozen=True):
     def _next(self, state: RunState) -> object:
         tokens, nanos = most_of_run(self.costs.price, self.limits)
         left = Left(tokens, nanos, tokens, nanos, tight=False, refusal=None, asked=True)
-        return next_action(state, self.limits, left, self.costs)
+        return next_action(state, self.limits, left, self.costs, _NO_TOOLS)
 
 
 def _asked(message: str) -> RunState:

@@ -13,11 +13,15 @@ from app.models.protocol import REFUSALS
 from app.runs.events import FinishReason, ToolCallRecord
 from app.runs.steps import (
     AnswerReused,
+    ApprovalAsked,
+    ApprovalGiven,
     Asked,
+    AskedCall,
     Attempted,
     Ended,
     ModelAnswered,
     ModelAsked,
+    NotBegun,
     Resumed,
     Shortened,
     Step,
@@ -34,6 +38,15 @@ GO_ON = (
 """Told to a model that goes on with the answer of another."""
 
 
+class Awaited(Struct, frozen=True):
+    """A call that a person was asked about, and what they have said."""
+
+    asked: AskedCall
+    given: ApprovalGiven | None = None
+    consumed: bool = False
+    """The call was begun with it."""
+
+
 class RunState(Struct, frozen=True):
     conversation: tuple[Message, ...] = ()
     """Up to the user's message."""
@@ -43,6 +56,10 @@ class RunState(Struct, frozen=True):
     """Of the model, as long as nothing has been made of it."""
     waiting: tuple[ToolCall, ...] = ()
     """Calls whose results are not there."""
+    begun: tuple[str, ...] = ()
+    """Ids of those of them that were begun, each as often as it was."""
+    approvals: tuple[Awaited, ...] = ()
+    """Of those of them that a person was asked about, the last for each."""
     text: str = ""
     """Of the last model call, and in the end the answer."""
     finish_reason: FinishReason | None = None
@@ -95,6 +112,19 @@ class RunState(Struct, frozen=True):
     def said(self) -> str:
         """By the model in its last call, whether or not anything has been made of it."""
         return self.text if self.reply is None else self.reply.text
+
+    @property
+    def undecided(self) -> tuple[AskedCall, ...]:
+        """Calls that wait for a person's decision."""
+        return tuple([one.asked for one in self.approvals if one.given is None])
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing can be done before a person has decided."""
+        return bool(self.approvals) and len(self.undecided) == len(self.waiting)
+
+    def awaited(self, call_id: str) -> Awaited | None:
+        return next((one for one in self.approvals if one.asked.call_id == call_id), None)
 
     @property
     def next_iteration(self) -> int:
@@ -187,15 +217,46 @@ def _after_calling(state: RunState, step: ToolsCalled) -> RunState:
     return replace(state, messages=called, text=message.content, waiting=message.tool_calls, reply=None)
 
 
-def _after_a_begin(state: RunState, _: ToolBegun) -> RunState:
-    return state
+def _after_asking_a_person(state: RunState, step: ApprovalAsked) -> RunState:
+    anew = {call.call_id for call in step.calls}
+    others = [one for one in state.approvals if one.asked.call_id not in anew]
+    return replace(state, approvals=(*others, *[Awaited(call) for call in step.calls]))
+
+
+def _after_a_decision(state: RunState, step: ApprovalGiven) -> RunState:
+    decided = [
+        replace(one, given=step) if one.asked.approval_id == step.approval_id else one for one in state.approvals
+    ]
+    return replace(state, approvals=tuple(decided))
+
+
+def _after_a_begin(state: RunState, step: ToolBegun) -> RunState:
+    return replace(
+        state, begun=(*state.begun, step.call_id), approvals=_consumed(state.approvals, {step.approval_id}, True)
+    )
+
+
+def _after_no_begin(state: RunState, step: NotBegun) -> RunState:
+    begun = list(state.begun)
+    for call_id in step.calls:
+        begun.remove(call_id)
+    kept = tuple([one for one in state.approvals if one.asked.call_id not in step.lapsed])
+    ids = {one.asked.approval_id for one in kept if one.asked.call_id in step.calls}
+    return replace(state, begun=tuple(begun), approvals=_consumed(kept, ids, False))
+
+
+def _consumed(approvals: tuple[Awaited, ...], ids: set[str], consumed: bool) -> tuple[Awaited, ...]:
+    return tuple([replace(one, consumed=consumed) if one.asked.approval_id in ids else one for one in approvals])
 
 
 def _after_a_result(state: RunState, step: ToolAnswered) -> RunState:
+    answered = step.message.tool_call_id
     return replace(
         state,
         messages=_with_result(state.messages, step.message),
-        waiting=tuple([call for call in state.waiting if call.id != step.message.tool_call_id]),
+        waiting=tuple([call for call in state.waiting if call.id != answered]),
+        begun=tuple([call_id for call_id in state.begun if call_id != answered]),
+        approvals=tuple([one for one in state.approvals if one.asked.call_id != answered]),
         tool_calls=(*state.tool_calls, step.record),
         sources=tuple(dict.fromkeys((*state.sources, *step.sources))),
         handed_over=state.handed_over or step.handed_over,
@@ -246,7 +307,10 @@ _AFTER: dict[type[Step], Callable[[RunState, Any], RunState]] = {
     ModelAnswered: _after_a_reply,
     Switched: _after_switching,
     ToolsCalled: _after_calling,
+    ApprovalAsked: _after_asking_a_person,
+    ApprovalGiven: _after_a_decision,
     ToolBegun: _after_a_begin,
+    NotBegun: _after_no_begin,
     ToolAnswered: _after_a_result,
     AnswerReused: _after_reuse,
     Resumed: _after_a_resumption,

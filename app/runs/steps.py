@@ -3,11 +3,15 @@
 They are values that can be written down: each encodes to JSON and back (`msgspec.json`, type `Step`).
 """
 
+from typing import Literal
+
 from msgspec import Struct
 
 from app.messages import AssistantMessage, Extras, Message, ToolCall, ToolMessage, Usage
 from app.models.protocol import StopReason
 from app.runs.events import FinishReason, ToolCallRecord
+from app.safety.policy import Reason
+from app.tools.tool import Risk
 
 
 class Asked(Struct, frozen=True, tag=True):
@@ -67,10 +71,49 @@ class ToolsCalled(Struct, frozen=True, tag=True):
     message: AssistantMessage
 
 
+class AskedCall(Struct, frozen=True):
+    """A call that a person is asked about: see app/safety/binding.py."""
+
+    approval_id: str
+    call_id: str
+    tool: str
+    risk: Risk
+    reason: Reason
+    detail: str
+    definition: str
+    policy: str
+    expires_at: float
+    binding: str
+
+
+class ApprovalAsked(Struct, frozen=True, tag=True):
+    """The run waits for decisions on these calls. What was asked about them before does not count any more."""
+
+    calls: tuple[AskedCall, ...]
+
+
+class ApprovalGiven(Struct, frozen=True, tag=True):
+    """A person has decided."""
+
+    approval_id: str
+    decision: Literal["approve", "deny"]
+    by: str
+    comment: str = ""
+
+
 class ToolBegun(Struct, frozen=True, tag=True):
-    """A tool that does more than read is about to be called: should its process die now, its outcome is unknown."""
+    """A tool that does more than read, or that was approved, is about to be called: should its process die now, its
+    outcome is unknown. `approval_id`: the approval that is used up."""
 
     call_id: str
+    approval_id: str = ""
+
+
+class NotBegun(Struct, frozen=True, tag=True):
+    """These calls were not made after all. `lapsed`: those of them whose approvals do not hold any more."""
+
+    calls: tuple[str, ...]
+    lapsed: tuple[str, ...] = ()
 
 
 class ToolAnswered(Struct, frozen=True, tag=True):
@@ -115,7 +158,10 @@ Step = (
     | ModelAnswered
     | Switched
     | ToolsCalled
+    | ApprovalAsked
+    | ApprovalGiven
     | ToolBegun
+    | NotBegun
     | ToolAnswered
     | AnswerReused
     | Resumed

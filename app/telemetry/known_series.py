@@ -33,7 +33,8 @@ BATCH_WAYS: Final = ("provider", "queue")
 BATCH_OUTCOMES: Final = ("succeeded", "failed", "cancelled", "expired")
 DELIVERY_OUTCOMES: Final = ("delivered", "failed", "given_up")
 ESCALATION_SOURCES: Final = ("tool", "feedback")
-RESUMPTION_REASONS: Final = ("crash", "handed_back")
+RESUMPTION_REASONS: Final = ("crash", "handed_back", "decided")
+APPROVAL_OUTCOMES: Final = ("approved", "denied", "expired", "withdrawn")
 DROP_REASONS: Final = ("queue_full", "export_failed", "shutdown")
 
 _MOST_PAIRED = 6  # models whose every change to another one is made at zero; of more only that to the next one
@@ -73,6 +74,8 @@ def start_at_zero(known: Known) -> None:
         metrics.BATCH_INPUTS.labels(way, outcome)
     for outcome in DELIVERY_OUTCOMES:
         metrics.WEBHOOK_DELIVERIES.labels(outcome)
+    for outcome in APPROVAL_OUTCOMES:
+        metrics.APPROVALS.labels(outcome)
     metrics.TELEMETRY_EXPORTED.labels("traces")
     for reason in DROP_REASONS:
         metrics.TELEMETRY_DROPPED.labels("traces", reason)

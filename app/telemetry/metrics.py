@@ -36,14 +36,23 @@ RUN_QUEUE_AGE = Gauge(
 )
 RUN_RESUMPTIONS = Counter(
     "agent_run_resumptions",
-    "Background runs that another worker has gone on with: after a `crash`, or one that was `handed_back`",
+    "Background runs that another worker has gone on with: after a `crash`, after a person has `decided`, or one that "
+    "was `handed_back`",
     ["agent", "reason"],
 )
 DEAD_RUNS = Counter("agent_dead_runs", "Background runs that were given up since their workers died", ["agent"])
+MCP_TOOLS = Gauge("agent_mcp_tools", "Tools of MCP servers; only those that are `on` can be called", ["state"])
 REDACTIONS = Counter(
     "agent_redactions", "Secrets, personal data and system prompts taken out of what left a run", ["kind"]
 )
 GUARD_ERRORS = Counter("guard_errors", "Guards that broke; nothing went on without their verdict", ["guard", "reason"])
+APPROVALS = Counter(
+    "agent_approvals",
+    "Calls of tools that a person was asked about, by what came of it: `expired` if nobody decided in time, "
+    "`withdrawn` if the run was over before",
+    ["outcome"],
+)
+APPROVALS_WAITING = Gauge("agent_approvals_waiting", "Calls of tools that wait for a person's decision, in the store")
 AUDIT_ENTRIES = Counter("agent_audit_entries", "Entries of the audit record", ["action", "decision"])
 AUDIT_DROPPED = Counter("agent_audit_dropped", "Entries of the audit record that only the log has: the store was away")
 AUDIT_HEAD_TIME = Gauge(

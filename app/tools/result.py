@@ -60,12 +60,10 @@ class ToolResult(Struct, frozen=True):
 
 
 def returned(tool: Tool, value: Any, redactor: Redactor | None = None) -> ToolResult:
-    """The result of a tool that returned; of one that ran elsewhere, that is its result. Raises ValueError or TypeError
-    for what has no JSON form, GuardUnavailable for what cannot be looked at."""
+    """The result of a tool that returned; one that failed elsewhere returns a result of its own. Raises ValueError or
+    TypeError for what has no JSON form, GuardUnavailable for what cannot be looked at."""
     if type(value) is ToolResult:
-        if redactor is None:
-            return value
-        return replace(value, content=redactor.text(value.content), result=redactor.value(value.result))
+        return value if redactor is None else replace(value, content=redactor.text(value.content))
     output = render(value, tool.max_output_chars, redactor)
     return ToolResult("ok", output.text, output.result, untrusted=tool.untrusted)
 
@@ -106,6 +104,22 @@ def unknown_outcome() -> ToolResult:
     return ToolResult("unknown", message, fault="outcome_unknown")
 
 
+def off(detail: str) -> ToolResult:
+    """The result of a call that is not allowed any more."""
+    return ToolResult("error", detail, fault="not_allowed_when_tainted")
+
+
+def denied(comment: str) -> ToolResult:
+    because = f": {comment}" if comment else "."
+    return ToolResult("error", f"A person has denied this call{because}", fault="denied")
+
+
+def needs_approval(tool: Tool) -> ToolResult:
+    """The result of a call that nobody can be asked about, for its run cannot wait."""
+    message = f"{tool.name} was not called: a person would have to approve it, and this run cannot wait for one."
+    return ToolResult("error", message, fault="needs_approval")
+
+
 def unknown_tool(name: str, known: Sequence[str]) -> ToolResult:
     message = f"There is no tool called {name[:MAX_NAME_CHARS]!r}. Tools there are: {', '.join(known) or 'none'}."
     return ToolResult("error", message, fault="unknown_tool")
@@ -128,7 +142,7 @@ def invalid_arguments(tool: Tool, error: ValidationError) -> ToolResult:
 
 
 def refused_argument(tool: Tool, error: ArgumentRefused) -> ToolResult:
-    message = f"Arguments that {tool.name} may not be called with:\n- {_message(error)}"
+    message = cut(f"Arguments that {tool.name} may not be called with:\n- {error}", MAX_MESSAGE_CHARS)
     return ToolResult("error", message, fault="argument_rule")
 
 

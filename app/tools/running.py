@@ -33,7 +33,7 @@ async def run_tool(
 ) -> ToolResult:
     """Never raises because of the tool; what remains is the caller's cancellation. `here`: in this process, whatever
     the tool's isolation. `redactor`: takes secrets out of the result."""
-    if unknown := _unknown(tool, arguments):
+    if unknown := unknown_names(tool, arguments):
         return unknown_arguments(tool, unknown)
     try:
         try:
@@ -54,7 +54,7 @@ async def run_tool(
         return raised(tool, error, redactor)
 
 
-def _unknown(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
+def unknown_names(tool: Tool, arguments: Mapping[str, Any]) -> list[str]:
     """The names of unknown arguments, where pydantic must not see them: it would make an error of each of very many,
     and take one for the context."""
     known = tool.parameters.get("properties", {})

@@ -20,6 +20,17 @@ BACKGROUND = Row(
         ),
         Panel("Runs given up in an hour", (hourly("agent_dead_runs_total", "agent"),), alerts=("AgentApiDeadRuns",)),
         Panel(
+            "Tool calls that wait for a person",
+            (gauge("agent_approvals_waiting", "", "max", legend="waiting"),),
+            alerts=("AgentApiApprovalsWaiting",),
+            text="Every process that works on background runs reads the same number from the store.",
+        ),
+        Panel(
+            "Approvals in an hour, by what came of them",
+            (hourly("agent_approvals_total", "outcome"),),
+            alerts=("AgentApiApprovalsExpired",),
+        ),
+        Panel(
             "Webhooks, attempts by what came of them",
             (rate("agent_webhook_deliveries_total", "outcome"),),
             "reqps",

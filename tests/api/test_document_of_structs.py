@@ -13,7 +13,16 @@ from app.api.schemas import Health, SessionAnswer, SessionMessage, SessionsAnswe
 from app.errors import AppError, BudgetExceeded, DeadlineExceeded, InvalidRequest, RateLimited
 from app.messages import Usage
 from app.runs.answers import AgentAnswer, ChatAnswer
-from app.runs.events import Answer, Event, RunFailed, RunFinished, RunStarted, Suggestion, ToolCallRecord
+from app.runs.events import (
+    Answer,
+    ApprovalRequired,
+    Event,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    Suggestion,
+    ToolCallRecord,
+)
 from app.runs.problems import Problem
 from app.runs.problems import document as problem_document
 from tests.api.events import parse_all
@@ -63,6 +72,8 @@ def test_every_event_of_a_stream_is_documented_with_its_fields(document: Any, pa
             assert schema == "Problem"
         elif kind is RunFinished:
             assert schema == ("AgentAnswer" if path == "/agent/run" else "ChatAnswer")
+        elif kind is ApprovalRequired:
+            assert fields(document, schema) == set(kind.__struct_encode_fields__) | {"links"}
         else:
             assert fields(document, schema) == set(kind.__struct_encode_fields__) - {"headers"}
 

@@ -36,25 +36,25 @@ async def work(name: str, context: ToolContext) -> str:
     return name
 
 
-@tool(effect="idempotent")
+@tool(effect="idempotent", trusted=True)
 async def charge(context: ToolContext) -> str:
     """Charge a card."""
     return await work("charge", context)
 
 
-@tool(effect="once")
+@tool(effect="once", trusted=True)
 async def send(context: ToolContext) -> str:
     """Send a letter."""
     return await work("send", context)
 
 
-@tool(effect="read")
+@tool(effect="read", trusted=True)
 async def look(context: ToolContext) -> str:
     """Look something up."""
     return await work("look", context)
 
 
-@tool(effect="read")
+@tool(effect="read", trusted=True)
 async def rest(seconds: float, context: ToolContext) -> str:
     """Take so long."""
     note("rest", context.run_id, "-", os.getpid())

@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from app.durable import keys
+from app.durable.bounds import FIRST_RUNS
 from app.durable.event_codec import decode_error
 from app.durable.record import LATER, SOON, Claim, RunTaken, Webhook, Write
-from app.durable.records import FIRST_RUNS, Records
+from app.durable.records import Records
 from app.errors import RunCancelled, RunCrashed, RunExpired
 from app.state.store import Store
 from app.telemetry import metrics

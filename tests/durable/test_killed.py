@@ -13,6 +13,7 @@ from app.state.redis import connect
 from app.state.store import Store
 from app.tools import Tool, ToolContext, tool
 from tests.doubles import CHEAP, Script, answers, asks_for
+from tests.durable.approvals.people import People
 from tests.durable.house import MortalStore, Process
 from tests.limits.stage import standing
 from tests.redis_server import RedisServer
@@ -29,20 +30,20 @@ class Effects:
         self.keys: dict[str, set[str]] = {}
         self.tools: tuple[Tool, ...] = ()
 
-        @tool(effect="read")
+        @tool(effect="read", trusted=True)
         async def look() -> str:
             """Look."""
             self.calls["look"] += 1
             return "seen"
 
-        @tool(effect="idempotent")
+        @tool(effect="idempotent", trusted=True)
         async def order(context: ToolContext, thing: str) -> str:
             """Order."""
             self.calls["order"] += 1
             self.keys.setdefault(thing, set()).add(context.idempotency_key)
             return "ordered"
 
-        @tool
+        @tool(trusted=True)
         async def send() -> str:
             """Send."""
             self.calls["send"] += 1
@@ -106,7 +107,7 @@ async def test_killed_at_each_call_of_the_store(store: Store, *, after: bool) ->
 
 
 async def killed_at(store: Store, number: int, *, after: bool) -> None:
-    effects = Effects()
+    effects, people = Effects(), People(store)
     living = Process(store, *SCRIPTS, tools=effects.tools, price=CHEAP, **BUDGET)
     run_id = await living.submit(session="s", stream=True)
     mortal = MortalStore(store, dies_at=number, after=after)
@@ -124,6 +125,11 @@ async def killed_at(store: Store, number: int, *, after: bool) -> None:
     living.model._scripts = scripts_after(answered)
     await living.works(run_id)
     where = f"killed at call {number}, {after=}"
+    if (await living.record(run_id)).status == "waiting":
+        (unknown,) = await people.asked()
+        assert (unknown.tool, unknown.reason) == ("send", "unknown_outcome"), where
+        await people.decide("deny")
+        await living.works(run_id)
 
     answer = await living.answered(run_id)
     assert answer.answer == "All done.", where

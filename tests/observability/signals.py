@@ -55,6 +55,14 @@ def budget(scope: str, share: float) -> tuple[Series, ...]:
     return (Gauge("agent_budget_used_ratio", {"scope": scope}, (share,)),)
 
 
+def approvals(waiting: float, decided: float) -> tuple[Series, ...]:
+    """So many tool calls wait, and so many are decided on each minute."""
+    return (
+        Gauge("agent_approvals_waiting", {}, (waiting,)),
+        Counter("agent_approvals_total", {"outcome": "approved"}, decided),
+    )
+
+
 def cost(dollars: float, count: float) -> tuple[Series, ...]:
     return (
         Counter("agent_run_cost_usd_sum", {"agent": "default"}, dollars),
@@ -121,6 +129,19 @@ SIGNALS: dict[str, Signal] = {
         (Counter("agent_dead_runs_total", {"agent": "default"}, 1),),
         (Counter("agent_dead_runs_total", {"agent": "default"}, 0),),
         (),
+    ),
+    "AgentApiApprovalsExpired": Signal(
+        (Counter("agent_approvals_total", {"outcome": "expired"}, 1),),
+        (Counter("agent_approvals_total", {"outcome": "expired"}, 0), *approvals(0, 1)),
+        (),
+    ),
+    "AgentApiApprovalsWaiting": Signal(
+        approvals(2, 0),
+        approvals(2, 1),
+        (
+            Gauge("agent_approvals_waiting", {}, (0, 2, 0) * 7),
+            Counter("agent_approvals_total", {"outcome": "denied"}, 0),
+        ),
     ),
     "AgentApiWebhooksFailing": pair("agent_webhook_deliveries_total", "outcome", "delivered", "failed"),
     "AgentApiBudgetNearlySpent": Signal(budget("global", 0.9), budget("global", 0.5), budget("user", 1)),

@@ -46,6 +46,15 @@ def test_a_picture_has_the_state_the_tools_the_account_and_the_text() -> None:
     assert rest[-1] == "Once upon"
 
 
+def test_a_run_that_waits_for_a_person_shows_the_calls_in_question_alone() -> None:
+    asked = ("approval.required", {"approval_id": HOSTILE, "tool": "pay", "arguments": {"cents": 5}, "detail": "Why"})
+    head, *rest = drawn((STARTED, asked, ("run.paused", {}))).splitlines()
+    assert "waiting for 1 approval" in head
+    (line,) = [line for line in rest if 'pay {"cents": 5}: Why' in line]
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", line)
+    assert "pay" not in drawn((STARTED, asked, ("run.paused", {}), ("run.resumed", {"discard_from": 4})))
+
+
 def test_a_long_text_shows_its_end_and_fits_the_screen() -> None:
     shown = drawn((STARTED, token("漢字 " * 2_000), token("the end")))
     assert len(shown.splitlines()) <= 12

@@ -13,7 +13,7 @@ import pytest
 
 from app.__main__ import command
 from app.progress import following
-from tests.progress.contract import FINISHED, RUN, STARTED, Contract, failed, record, token, tool, usage
+from tests.progress.contract import FINISHED, RUN, STARTED, Contract, Told, failed, record, token, tool, usage
 from tests.service import environment
 
 WHOLE = (STARTED, usage(1), *tool(), token("Hello"), token(" there"), usage(2), FINISHED)
@@ -64,6 +64,32 @@ def test_a_run_that_waits_for_its_time_says_so(capsys: pytest.CaptureFixture[str
         assert watch(server) == 0
     lines = untimed(capsys.readouterr().out)
     assert lines[:2] == [f"run {RUN} of default: queued, not before 2026-12-01T08:00:00Z", "running, model demo"]
+
+
+def asked(number: int) -> Told:
+    fields = {"approval_id": f"approval-{number}", "call_id": "call_1", "tool": "calculator", "risk": "high"}
+    more = {"arguments": {"expression": f"{number}*7"}, "reason": "risk", "detail": "The risk is high."}
+    return "approval.required", {**fields, **more, "expires_at": "2026-11-30T12:00:00Z"}
+
+
+PAUSED: Told = ("run.paused", {"run_id": RUN, "approvals": ["approval-6", "approval-7"]})
+
+
+def test_a_run_that_waits_for_a_person_says_for_what_and_that_it_was_decided(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = (STARTED, usage(1), asked(6), asked(7), PAUSED, ("run.resumed", {"discard_from": 6}), *tool(), FINISHED)
+    with Contract(*told) as server:
+        assert watch(server) == 0
+    assert untimed(capsys.readouterr().out)[3:] == [
+        'approval approval-6: calculator {"expression": "6*7"}: The risk is high.',
+        'approval approval-7: calculator {"expression": "7*7"}: The risk is high.',
+        "waiting for 2 approvals",
+        "resumed after the decision",
+        'tool calculator {"expression": "6*7"}',
+        "tool calculator ok, 4 ms",
+        "succeeded: 1 iteration, 1 tool call, 308 tokens, $0.5000, 1.5 s",
+    ]
 
 
 def test_scripts_are_given_each_event_as_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,13 +16,13 @@ EXTRAS = Extras("double/scripted", {"reasoning_content": "hm"}, {"1": {"signatur
 TOO_LONG = ContextTooLong("too long")
 
 
-@tool
+@tool(trusted=True)
 async def double(number: int) -> int:
     """Twice the number."""
     return 2 * number
 
 
-@tool
+@tool(trusted=True)
 async def recite() -> str:
     """Say a lot."""
     return "word " * 1000

@@ -15,19 +15,19 @@ from tests.doubles import CHEAP, USAGE, ScriptedModel, answers, asks_for
 from tests.runs.rehearsal import Rehearsal, rehearse
 
 
-@tool
+@tool(trusted=True)
 async def double(number: int = 21) -> int:
     """Twice the number."""
     return 2 * number
 
 
-@tool
+@tool(trusted=True)
 async def refuse() -> Never:
     """Never work."""
     raise ToolError("Not today.")
 
 
-@tool(timeout_seconds=0.05)
+@tool(timeout_seconds=0.05, trusted=True)
 async def hang() -> None:
     """Take too long."""
     await asyncio.Event().wait()
@@ -88,7 +88,7 @@ async def test_tools_asked_for_together_run_together_and_answer_in_the_order_of_
     leave = [asyncio.Event() for _ in range(3)]
     leave[2].set()
 
-    @tool
+    @tool(trusted=True)
     async def meet(place: int) -> int:
         """Wait for the others, then go in the opposite order."""
         await meeting.wait()
@@ -171,7 +171,7 @@ async def test_the_same_arguments_are_shown_as_were_called_with() -> None:
 async def test_a_cancelled_loop_leaves_no_tool_and_no_model_call_behind() -> None:
     began, ended = asyncio.Event(), asyncio.Event()
 
-    @tool
+    @tool(trusted=True)
     async def wait() -> None:
         """Wait."""
         began.set()
@@ -195,7 +195,7 @@ async def test_a_cancelled_loop_leaves_no_tool_and_no_model_call_behind() -> Non
 async def test_a_settlement_that_crashes_leaves_no_tool_running() -> None:
     ended = asyncio.Event()
 
-    @tool
+    @tool(trusted=True)
     async def wait() -> None:
         """Wait."""
         try:
@@ -224,7 +224,7 @@ async def test_a_turn_of_many_calls_is_one_that_every_provider_accepts() -> None
 
 
 async def test_what_tools_used_is_told_once_each() -> None:
-    @tool
+    @tool(trusted=True)
     async def look(context: ToolContext, page: str) -> str:
         """Look."""
         context.sources.extend((page, "https://all.example"))

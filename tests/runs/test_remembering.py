@@ -19,7 +19,7 @@ CALL = ToolCall("1", "double", {"number": 4})
 REASONED = Extras("double/scripted", {"reasoning_content": "hm"})
 
 
-@tool
+@tool(trusted=True)
 async def double(number: int) -> int:
     """Twice the number."""
     return 2 * number
@@ -112,7 +112,7 @@ async def test_what_tools_have_said_is_kept_of_a_run_whose_provider_then_fails()
 
 
 async def test_of_tools_that_are_cut_off_those_that_are_done_keep_their_results() -> None:
-    @tool
+    @tool(trusted=True)
     async def hang() -> None:
         """Hang."""
         await asyncio.Event().wait()

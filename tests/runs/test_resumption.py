@@ -5,14 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.agents.definition import RunLimits
+from app.agents.definition import APPROVED, RunLimits
 from app.messages import AssistantMessage, ToolCall, ToolMessage, Usage, UserMessage
 from app.models.prices import FREE
 from app.models.protocol import Completion
 from app.runs.context import Candidate, RunContext
 from app.runs.events import ToolCallRecord
 from app.runs.loop import loop
-from app.runs.plan import CallModel, CallTools, Costs, Fail, Finish, Reserve, next_action
+from app.runs.permits import Permits
+from app.runs.plan import CallModel, Costs, Fail, Finish, Reserve, TakeCalls, next_action
 from app.runs.ration import Left
 from app.runs.state import RunState, after, state_of
 from app.runs.steps import (
@@ -27,11 +28,12 @@ from app.runs.steps import (
     ToolsCalled,
 )
 from app.tools import tool
+from app.tools.registry import Registry
 from tests.doubles import Script, ScriptedModel, answers, asks_for, resilient
 from tests.runs.rehearsal import Rehearsal
 
 
-@tool
+@tool(trusted=True)
 async def double(number: int = 21) -> int:
     """Twice the number."""
     return 2 * number
@@ -137,8 +139,9 @@ def test_what_is_next_keeps_the_bounds_whatever_the_run_has_come_to(
     state: RunState, left: Left, limits: RunLimits
 ) -> None:
     costs = Costs(FREE, "Be brief.", 100)
-    action = next_action(state, limits, left, costs)
-    assert action == next_action(state, limits, left, costs) or isinstance(action, Fail)
+    permits = Permits("a-run", Registry(), APPROVED, "approve", pauses=False)
+    action = next_action(state, limits, left, costs, permits)
+    assert action == next_action(state, limits, left, costs, permits) or isinstance(action, Fail)
     match action:
         case CallModel():
             assert 1 <= action.answer <= limits.max_tokens
@@ -148,7 +151,7 @@ def test_what_is_next_keeps_the_bounds_whatever_the_run_has_come_to(
             assert not left.asked
             assert not left.whole
             assert growth.least <= growth.wanted <= (left.most_tokens, left.most_nanos)
-        case CallTools(calls):
+        case TakeCalls(calls):
             assert calls
             assert state.reply is not None
         case Finish(reason):

@@ -18,7 +18,7 @@ from tests.logged import capture_logs
 from tests.stage import Stage
 
 
-@tool
+@tool(trusted=True)
 async def double(number: int) -> int:
     """Twice the number."""
     return 2 * number
@@ -178,7 +178,7 @@ async def test_the_time_outside_models_and_tools_is_measured() -> None:
     def overhead(what: str) -> float:
         return REGISTRY.get_sample_value(f"agent_overhead_seconds_{what}") or 0.0
 
-    @tool
+    @tool(trusted=True)
     async def rest() -> None:
         """Take a while."""
         await asyncio.sleep(1)

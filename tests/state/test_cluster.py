@@ -13,7 +13,8 @@ from app.audit.build import Recording
 from app.audit.entry import Entry
 from app.audit.retention import Retention
 from app.durable import scripts as durable_scripts
-from app.durable.record import Claim, Ending, Write
+from app.durable.approvals.approvals import Approvals
+from app.durable.record import Asked, Claim, Consumed, Ending, Write
 from app.durable.records import Records
 from app.errors import StateUnavailable
 from app.limits import scripts as limits_scripts
@@ -32,6 +33,7 @@ from app.state.sessions import Sessions
 from app.state.similar_answers import AnsweredQuestion, SimilarAnswers
 from app.state.store import Argument, Script, Store, unavailable
 from tests import redis_server as redis
+from tests.durable.approvals.people import called, encode, waiting_approval
 from tests.durable.stage import events, new_run, steps
 from tests.redis_server import RedisServer
 from tests.service import Service
@@ -110,6 +112,7 @@ async def test_every_script_stays_within_one_slot(store: StrictStore) -> None:
         await _use_sessions(store, principal)
         await _use_feedback(store, principal)
         await _use_runs(store, principal)
+        await _use_approvals(store, principal)
     await _use_answers(store)
     await _use_audit(store)
     left = {name for name, source in SCRIPTS.items() if not any(ran.endswith(source) for ran in store.ran)}
@@ -168,6 +171,28 @@ async def _use_runs(store: Store, principal: Principal) -> None:
     await records.cancel(owner, f"fourth-of-{principal.user}")
 
 
+async def _use_approvals(store: Store, principal: Principal) -> None:
+    """One is asked for, decided on, and used up."""
+    records, went_on = Records(store, load(None)), []
+    run_id, team = f"asks-of-{principal.user}", principal.team or ""
+    approvals = Approvals(store, load(None), lambda run_id, _: went_on.append(run_id))
+    approval = waiting_approval(run_id)
+    await records.create(new_run(run_id, here=True))
+    asked = Asked(approval.approval_id, team, "pay", approval.binding, approval.expires_at, encode(approval))
+    pause = Write(Claim(run_id, 1), 1, called(), asked=(asked,), ending=Ending("waiting"), waits_until=2e9)
+    await records.write(pause)
+    decider = Principal("eve", team=principal.team, authenticated=True)
+    (listed,) = (await approvals.list(decider, status="pending")).approvals
+    assert (await approvals.decide(decider, listed.approval_id, "approve", "")).status == "approved"
+    assert went_on == [run_id]
+    assert await records.claim(run_id) is not None
+    consumed = (Consumed(approval.approval_id, approval.binding),)
+    await records.write(Write(Claim(run_id, 2), consumed=consumed))
+    await records.write(Write(Claim(run_id, 2), ending=Ending("succeeded")))
+    listed = (await approvals.list(decider)).approvals[0]
+    assert listed.status == "consumed"
+
+
 async def _use_feedback(store: Store, principal: Principal) -> None:
     feedback = FeedbackInStore(store, 60)
     feedback.keep(principal.user, "run-1", KeptRun("default"))
@@ -195,7 +220,7 @@ async def _use_audit(store: Store) -> None:
     recording = Recording(load(None, redis_url="redis://cluster"), store)
     await recording.audit.write(Entry("admin", "allowed"))
     await recording.sealing.seal()
-    assert await Retention(recording.audit.writer.stream, recording.sealing, 0, most=0).trim() == 1
+    assert await Retention(recording.audit.writer.stream, recording.sealing, most=0).trim() == 1
 
 
 async def _use_sessions(store: Store, principal: Principal) -> None:

@@ -34,7 +34,10 @@ class Approval(Struct, frozen=True):
     binding: str
     """SHA-256 of run, call, the tool's definition, the canonical JSON of the arguments, policy and expiry: a decision
     is for exactly that."""
+    definition: str
+    """SHA-256 of the tool's, as it was then."""
     policy: str
+    """The version of what decides on calls."""
     created_at: float
     expires_at: float
     status: ApprovalStatus = "pending"

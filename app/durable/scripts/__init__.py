@@ -11,16 +11,19 @@ from app.limits.scripts import clock, settling
 _HERE = Path(__file__).parent
 
 
-def _read(name: str, before: str) -> str:
-    return before + "".join((_HERE / f"{part}.lua").read_text(encoding="utf-8") for part in ("run", name))
+def _read(name: str, before: str, *, approvals: bool = False) -> str:
+    parts = ("run", "approvals", name) if approvals else ("run", name)
+    return before + "".join((_HERE / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
 
 
 CREATE = _read("create", clock())
 LIST = _read("list", clock())
 CLAIM = _read("claim", clock())
 RENEW = _read("renew", clock())
-WRITE = _read("write", f"{clock()}local settle\n")
-WRITE_SETTLED = _read("write", settling())
+WRITE = _read("write", f"{clock()}local settle\n", approvals=True)
+WRITE_SETTLED = _read("write", settling(), approvals=True)
 HAND_BACK = _read("hand_back", clock())
 CANCEL = _read("cancel", clock())
 DUE = _read("due", clock())
+DECIDE = _read("decide", clock(), approvals=True)
+LIST_APPROVALS = _read("list_approvals", clock(), approvals=True)

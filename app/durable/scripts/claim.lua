@@ -1,10 +1,11 @@
 -- Take a run that is due and that no living worker has.
 -- KEYS: the record. ARGV: run, '1' to take it only if an end is to be made of it, or ''.
--- Returns names and values: verdict ('cancelled', 'expired' or 'crashed': whoever has taken it is to end it so; or ''),
+-- Returns names and values: verdict ('cancelled', 'expired', 'unanswered' or 'crashed': whoever has taken it is to end it so; or ''),
 --   record: [its names and values], steps: [JSON]; nothing if the run is not to be had.
 
 local id, key = ARGV[1], KEYS[1]
-local fields = redis.call('HMGET', key, 'status', 'due', 'line', 'priority', 'cancelling', 'crashes', 'started', 'since')
+local fields = redis.call('HMGET', key, 'status', 'due', 'line', 'priority', 'cancelling', 'crashes', 'started', 'since',
+  'until')
 local status, due, line, priority, cancelling = fields[1], tonumber(fields[2] or 0), fields[3], fields[4], fields[5] == '1'
 local since, crashed, lease = tonumber(fields[8] or 0), status == 'running', lease_end(id)
 local crashes = tonumber(fields[6] or 0) + (crashed and 1 or 0)
@@ -19,6 +20,10 @@ if crashed then
   if lease and lease > now then
     return {}
   end
+elseif status == 'waiting' then
+  if not cancelling and tonumber(fields[9]) >= now then
+    return {}
+  end
 elseif not cancelling then
   if status ~= 'queued' or due > now then
     return {}
@@ -30,7 +35,7 @@ elseif not cancelling then
 end
 
 local waited = now - (crashed and (lease or now) or since)
-local verdict = cancelling and 'cancelled' or waited > bounds.queue and 'expired' or
+local verdict = cancelling and 'cancelled' or status == 'waiting' and 'unanswered' or waited > bounds.queue and 'expired' or
   crashes >= bounds.crashes and 'crashed' or ''
 if verdict == '' and ARGV[2] == '1' then
   return {}

@@ -1,11 +1,13 @@
 -- A run's record, and what stands beside it. Needs clock.lua, and of records.py TAG, the first part of every key, and
 -- `bounds`: lease (ms), crashes, queue (ms a run waits for a worker), ttl (seconds a run is kept after its end), events,
--- runs (of an owner), first (of these, which come before others' later ones), delivery (seconds a delivery is kept).
+-- runs (of an owner), first (of these, which come before others' later ones), delivery (seconds a delivery is kept),
+-- longest (seconds an approval may wait).
 --
 -- A record is a hash: owner, agent, work, status, created, start, due (when a worker may have it), since (when its wait for
 -- one began), started, ended (ms; '0': not yet), priority, session, shelf (the key of its owner's runs, or ''), line (the
 -- key of its session's runs, or ''), claim (the number of the last), crashes, last_event, kept_event, steps, carried,
--- answer, error, cancelling ('1').
+-- answer, error, cancelling ('1'), waiting (for decisions, since; '0': it does not), until (ms), waited (ms, for those that
+-- were made).
 -- No record of a run that is not over has an expiry. Keys: see keys.py.
 
 local DUE, DUE_LATER, LEASES = TAG .. 'runs:due', TAG .. 'runs:due-later', TAG .. 'runs:leases'

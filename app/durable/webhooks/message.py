@@ -7,8 +7,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.durable.moments import moment
 from app.durable.record import Ending, Record
-from app.durable.rendering import as_json, moment, run_of
+from app.durable.rendering import as_json, run_of
 from app.settings import Settings
 from app.settings.kinds import DAY
 from app.urls import host_of

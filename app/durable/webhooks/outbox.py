@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from app.durable.keys import OUTBOX, delivery_key
+from app.durable.moments import moment
 from app.durable.record import Record
-from app.durable.rendering import moment
 from app.durable.replies import MILLIS, fields_of
 from app.durable.webhooks.attempt import Attempt, read_log
 from app.durable.webhooks.message import Message, delivery_of, read_message

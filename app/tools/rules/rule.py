@@ -1,7 +1,7 @@
 """The shape of a rule on one argument, and how a call is held to its rules."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 
 class ArgumentRule(Protocol):
@@ -9,6 +9,14 @@ class ArgumentRule(Protocol):
 
     def check(self, value: Any) -> str | None:
         """What is wrong with it, for the model to read; None: nothing. Does not raise."""
+
+
+@runtime_checkable
+class AskingRule(Protocol):
+    """An ArgumentRule that has a person decide on some values, beside those that it refuses."""
+
+    def asks(self, value: Any) -> str | None:
+        """Why, for people; None: the call may be made. Does not raise."""
 
 
 class ArgumentRefused(Exception):
@@ -19,8 +27,21 @@ def hold_to(rules: Mapping[str, ArgumentRule], arguments: Mapping[str, Any]) -> 
     """Raises ArgumentRefused, which names the argument. Each item of a list is checked; None and what was left out is
     not."""
     for name, rule in rules.items():
-        value = arguments.get(name)
-        items = value if isinstance(value, list | tuple | set | frozenset) else (value,)
-        for item in items:
-            if item is not None and (problem := rule.check(item)):
+        for item in _items(arguments.get(name)):
+            if problem := rule.check(item):
                 raise ArgumentRefused(f"{name}: {problem}")
+
+
+def why_asked(rules: Mapping[str, ArgumentRule], arguments: Mapping[str, Any]) -> str | None:
+    """Why a rule wants a person to decide on the call; None: none does."""
+    for name, rule in rules.items():
+        if isinstance(rule, AskingRule):
+            for item in _items(arguments.get(name)):
+                if why := rule.asks(item):
+                    return f"{name}: {why}"
+    return None
+
+
+def _items(value: Any) -> Iterable[Any]:
+    items = value if isinstance(value, list | tuple | set | frozenset) else (value,)
+    return [item for item in items if item is not None]

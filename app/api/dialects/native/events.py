@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from app.api.dialects.protocol import Frame, KeptFrame
 from app.api.error_headers import retry_after_seconds
+from app.durable.approvals.rendering import PendingApproval, asked_for
 from app.durable.event_codec import decode_event
-from app.runs.events import Answer, Event, RunFailed, RunFinished, RunStarted, Token
+from app.runs.events import Answer, ApprovalRequired, Event, RunFailed, RunFinished, RunStarted, Token
 from app.runs.problems import Problem, document
 
 HEARTBEAT = b": still here\n\n"
@@ -22,7 +23,7 @@ Refer = Callable[[type, str], str]
 """The reference to a type in the OpenAPI document, under this name."""
 
 _encode = msgspec.json.Encoder().encode
-_SHOWN_OTHERWISE = frozenset(kind.name.encode() for kind in (RunStarted, RunFinished, RunFailed))
+_SHOWN_OTHERWISE = frozenset(kind.name.encode() for kind in (RunStarted, ApprovalRequired, RunFinished, RunFailed))
 _SAYS = {
     "run.started": "the first event: the run's ids and its model",
     "token": "a piece of the answer",
@@ -31,7 +32,11 @@ _SAYS = {
     "tool.finished": "what came of it",
     "model.switched": "a model failed, and another goes on: with the text so far, at this character of it",
     "usage": "what one model call used",
-    "run.resumed": "another process goes on: what was sent from this number on does not count, and is told anew",
+    "approval.required": "a tool is not called before a person has approved it",
+    "run.paused": "the run waits for decisions on these calls, and nothing works on it meanwhile: a stream that "
+    "answers a request for a run ends here, that of `/runs/{run_id}/events` stays",
+    "run.resumed": "another process goes on, or the run does after its pause: what was sent from this number on does "
+    "not count, and is told anew",
     "run.finished": "the last event: the answer, as the plain request has it",
     "run.failed": "the last event instead: a problem",
 }
@@ -79,6 +84,8 @@ def _frame(show: ShowAnswer, path: str, number: int, event: Event) -> bytes:
             data = StartedRun(
                 event.session_id, event.message_id, event.run_id, event.model, event.request_id, event.trace_id
             )
+        case ApprovalRequired():
+            data = asked_for(event)
         case RunFinished(answer):
             data = show(answer)
         case RunFailed(error):
@@ -119,6 +126,8 @@ def _references(answer: str, refer: Refer) -> dict[str, str]:
             references[kind.name] = answer
         elif kind is RunFailed:
             references[kind.name] = refer(Problem, "Problem")
+        elif kind is ApprovalRequired:
+            references[kind.name] = refer(PendingApproval, "PendingApproval")
         else:
             references[kind.name] = refer(StartedRun if kind is RunStarted else kind, f"{kind.__name__}Event")
     return references
