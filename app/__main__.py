@@ -1,5 +1,6 @@
 """`python -m app`: serves; `worker`: works on background runs; `keys …`: makes API keys; `agents …`: checks agents'
-files; `audit …`: verifies the record of what was decided; `runs …`, `batches …`, `approvals …`: asks a service."""
+files; `tools …`: pins tools of MCP servers; `audit …`: verifies the record of what was decided; `runs …`, `batches …`,
+`approvals …`: asks a service."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -23,10 +24,12 @@ def command(arguments: Sequence[str]) -> int:
     from app.audit import command as audit_command
     from app.progress import approvals_command
     from app.progress import command as progress_command
+    from app.tools.mcp import command as mcp_command
 
     parser = ArgumentParser("python -m app", description="Without a command: serve.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     keys_command.add_to(commands)
+    mcp_command.add_to(commands)
     agents_command.add_to(commands)
     audit_command.add_to(commands)
     progress_command.add_to(commands)

@@ -94,7 +94,8 @@ class Parts:
         redact_with(self.redactor)
         self.tracing = traces.configure(settings)
         self.models = build_models(settings, self.tracing)
-        self.registry = tool_registry.load(settings)
+        self.mcp = tool_registry.mcp_servers(settings)
+        self.registry = tool_registry.load(settings, self.mcp)
         router = build_router(settings, self.models)
         self.store = connect(settings.redis_url, settings.redis_ca_file, tls_strict=settings.tls_strict)
         self.history = Sessions(self.store, Bounds.of(settings), anonymous=settings.auth == ("none",))
@@ -133,7 +134,7 @@ class Parts:
             agents=self.agents,
             tools=self.registry,
         )
-        self.identity = build_identity(settings)
+        self.identity = build_identity(settings, self.audit)
         self.identity.on_look(self.runner.end_withdrawn)
         self.records = Records(self.store, settings, self.audit)
         self.webhooks = None
@@ -147,7 +148,7 @@ class Parts:
             settings, self.records, self.engine, self.runner, self.identity, self.tracing, self.following
         )
         lifecycle.at_drain.add(self.worker.stop)
-        self.approvals = Approvals(self.store, settings, self.worker.go_on, audit=self.audit)
+        self.approvals = Approvals(self.store, settings, self.worker.go_on, redactor=self.redactor, audit=self.audit)
         self.batches = BatchRecords(self.store, settings)
         self.coordinator = Coordinator(
             self.batches,
@@ -169,6 +170,8 @@ class Parts:
         own = [] if self.webhooks is None else [asyncio.create_task(keep("webhook-secrets", self.webhooks.watch))]
         if self.recording is not None:
             own.append(asyncio.create_task(keep("audit", self.recording.run, essential=False)))
+        if self.mcp is not None:
+            own.append(asyncio.create_task(keep("mcp", self.mcp.run, essential=False)))
         return [
             *own,
             asyncio.create_task(keep("probes", self.prober.watch, essential=False)),
@@ -294,7 +297,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
     sessions.routes(app, parts.history, limiter)
     usage.routes(app, limiter, parts.audit)
     feedback.routes(app, parts.marks, limiter, tracing)
-    health.routes(app, lifecycle, parts.prober, parts.models, durability)
+    health.routes(app, lifecycle, parts.prober, parts.models, durability, parts.mcp)
     docs.routes(app, pages=settings.docs)
     if not identity.everyone:
         app.amend(document_authentication)
@@ -313,7 +316,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             max_body_bytes=settings.max_body_bytes,
             line_routes={BATCHES_PATH: settings.batch_body_bytes},
             entrance=entrance,
-            forbidden=callers.forbidden,
+            refused=callers.refused,
         )
     )
     return app

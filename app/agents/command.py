@@ -46,7 +46,7 @@ def _check(folder: Path | None) -> int:
         raise ConfigurationError("AGENTS_DIR: is not set; name a folder: python -m app agents check FOLDER")
     built = build_models(settings)
     models = frozenset(built) if build_router(settings, built) is None else frozenset([*built, AUTO])
-    tools = tuple(registry.load(settings))
+    tools = tuple(registry.load(settings, registry.mcp_servers(settings)))
     default = default_agent(settings, tools_of(settings, tools))
     try:
         agents = read_agents(folder, default, models, tools)

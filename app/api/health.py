@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 from starlette.responses import Response
@@ -12,9 +12,12 @@ from app.api.framework import Api
 from app.api.json_answer import json_answer
 from app.api.lifecycle import Lifecycle
 from app.api.openapi import json_response
-from app.api.schemas import Checks, Health, ModelHealth, ModelRest, Status
+from app.api.schemas import Checks, Health, McpHealth, ModelHealth, ModelRest, Status
 from app.durable.durability import Durability
 from app.telemetry.prober import Prober
+
+if TYPE_CHECKING:
+    from app.tools.mcp.servers import McpServers
 
 
 class Breaker(Protocol):
@@ -37,7 +40,14 @@ class Gated(Protocol):
     def resting(self) -> Resting | None: ...
 
 
-def routes(api: Api, lifecycle: Lifecycle, prober: Prober, gated: Mapping[str, Gated], durability: Durability) -> None:
+def routes(
+    api: Api,
+    lifecycle: Lifecycle,
+    prober: Prober,
+    gated: Mapping[str, Gated],
+    durability: Durability,
+    mcp: "McpServers | None" = None,
+) -> None:
     alive = msgspec.json.encode(Status("alive"))
     status, whole = (json_response(api.schemas.refer(kind)) for kind in (Status, Health))
 
@@ -65,7 +75,14 @@ def routes(api: Api, lifecycle: Lifecycle, prober: Prober, gated: Mapping[str, G
                 "ok" if prober.all_up and all(map(_is_callable, models.values())) else "degraded",
                 __version__,
                 round(time.monotonic() - lifecycle.started_at, 1),
-                Checks("ok", prober.redis(), models, durability.status, prober.redis_reason()),
+                Checks(
+                    "ok",
+                    prober.redis(),
+                    models,
+                    durability.status,
+                    prober.redis_reason(),
+                    None if mcp is None else {name: McpHealth(*how) for name, how in mcp.health().items()},
+                ),
             )
         )
 
@@ -80,6 +97,10 @@ def model_health(seen: Mapping[str, Any], model: Gated | None) -> ModelHealth:
         breaker=None if breaker is None else breaker.state,
         resting=None if rest is None else ModelRest(rest[0], round(time.time() + rest[1], 1)),
     )
+
+
+def _mcp_health(mcp: "McpServers | None") -> Mapping[str, McpHealth] | None:
+    return None if mcp is None else {name: McpHealth(*how) for name, how in mcp.health().items()}
 
 
 def _is_callable(model: ModelHealth) -> bool:

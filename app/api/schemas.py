@@ -1,6 +1,6 @@
 """Answers of the routes beside runs: what is encoded, and so what the OpenAPI document says."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -101,6 +101,13 @@ class ModelHealth(Struct, frozen=True):
     """Its provider's limit is reached, and it is not called until then."""
 
 
+class McpHealth(Struct, frozen=True):
+    """An MCP server, and how many of its tools are `on`; the others cannot be called."""
+
+    status: Literal["connecting", "ok", "away"]
+    tools: Mapping[str, int]
+
+
 class Checks(Struct, frozen=True, omit_defaults=True):
     api: Literal["ok"]
     redis: Literal["in-process", "unknown", "up", "down"]
@@ -109,6 +116,8 @@ class Checks(Struct, frozen=True, omit_defaults=True):
     """What a restart of the store does to runs that are kept: `volatile`: it loses them."""
     redis_reason: str | None = None
     """The problem with the certificate of Redis, if there is one."""
+    mcp: Mapping[str, McpHealth] | None = None
+    """By server, where there are any."""
 
 
 class Health(Struct, frozen=True):

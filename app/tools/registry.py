@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.errors import ConfigurationError, NotFound
 from app.settings import Settings
@@ -13,6 +13,9 @@ from app.tools.built_in.hand_over import hand_over_to_human
 from app.tools.built_in.outside import outside_tools
 from app.tools.isolation.limits import ProcessLimits
 from app.tools.tool import Tool
+
+if TYPE_CHECKING:
+    from app.tools.mcp.servers import McpServers
 
 GROUP = "agent_api.tools"
 """The entry-point group; each entry point is a Tool, an iterable of Tools, or a module that holds some."""
@@ -68,8 +71,17 @@ class Registry(Mapping[str, Tool]):
             await close()
 
 
-def load(settings: Settings) -> Registry:
-    """The built-in tools that are configured, and those of installed packages.
+def mcp_servers(settings: Settings) -> "McpServers | None":
+    """Of MCP_SERVERS_FILE; None: it is not set. Raises ConfigurationError."""
+    if settings.mcp_servers_file is None:
+        return None
+    from app.tools.mcp.servers import McpServers
+
+    return McpServers(settings)
+
+
+def load(settings: Settings, mcp: "McpServers | None" = None) -> Registry:
+    """The built-in tools that are configured, those of installed packages, and those of MCP servers.
 
     Raises ConfigurationError naming the setting that a tool cannot work with, or the package and the entry point that
     is broken or repeats a name.
@@ -82,6 +94,10 @@ def load(settings: Settings) -> Registry:
             if taken.setdefault(tool.name, tool) is not tool:
                 raise _broken(entry_point, f"there already is a tool called {tool.name!r}")
         tools = list(taken.values())
+    for tool in () if mcp is None else mcp.tools:
+        if any(tool.name == other.name for other in tools):
+            raise ConfigurationError(f"MCP_SERVERS_FILE: there already is a tool called {tool.name!r}")
+        tools.append(tool)
     limits = ProcessLimits(settings.tool_process_bytes, settings.tool_process_cpu_seconds)
     return Registry([tool.within(limits) for tool in tools], closing)
 

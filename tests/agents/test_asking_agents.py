@@ -16,7 +16,7 @@ INSIDER = Principal("ada", scopes=frozenset({"chat", ANY_TOOL, "agents:clerk"}),
 EVERYWHERE = Principal("ada", scopes=frozenset({"chat", ANY_TOOL, "agents:*"}), authenticated=True)
 
 
-@tool
+@tool(pure=True)
 async def double(number: int) -> int:
     """Twice the number."""
     return 2 * number

@@ -220,7 +220,7 @@ async def _use_audit(store: Store) -> None:
     recording = Recording(load(None, redis_url="redis://cluster"), store)
     await recording.audit.write(Entry("admin", "allowed"))
     await recording.sealing.seal()
-    assert await Retention(recording.audit.writer.stream, recording.sealing, 0, most=0).trim() == 1
+    assert await Retention(recording.audit.writer.stream, recording.sealing, most=0).trim() == 1
 
 
 async def _use_sessions(store: Store, principal: Principal) -> None:

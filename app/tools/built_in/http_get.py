@@ -51,7 +51,8 @@ class HttpGet:
                 raise ToolError(f"{_UNSENT['timeout']}.".capitalize()) from None
 
         seconds = self._settings.http_get_seconds + 1  # its own deadline comes first
-        return make_tool(http_get, timeout_seconds=seconds, max_output_chars=20_000, effect="read")
+        # A request tells its server what is in its address: content that a run has read may want just that.
+        return make_tool(http_get, timeout_seconds=seconds, max_output_chars=20_000, effect="idempotent")
 
     async def aclose(self) -> None:
         if "_egress" in vars(self):

@@ -1,0 +1,77 @@
+"""Checks arguments against an MCP tool's schema, in bounded time."""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import re2  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.validators import create
+from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import ValidationError as Invalid
+
+MAX_VALUES = 2_000
+"""Of the arguments, in all."""
+
+_MAX_PROBLEMS = 20
+_MAX_MESSAGE_CHARS = 300
+_SLOW = frozenset(
+    {"$ref", "$dynamicRef", "patternProperties", "unevaluatedItems", "unevaluatedProperties", "uniqueItems"}
+)
+
+
+def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:
+    if isinstance(value, str) and not re2.search(pattern, value):
+        yield ValidationError(f"does not match {pattern!r}")
+
+
+_Validator = create(
+    Draft202012Validator.META_SCHEMA,
+    {key: check for key, check in Draft202012Validator.VALIDATORS.items() if key not in _SLOW} | {"pattern": _pattern},
+    type_checker=Draft202012Validator.TYPE_CHECKER,
+)
+
+Check = Callable[[Mapping[str, Any]], None]
+"""Raises pydantic's ValidationError, as tools that are functions do."""
+
+
+def check_of(name: str, schema: Mapping[str, Any]) -> Check:
+    """Raises ValueError, whose words go with `its schema …`, for what is no schema."""
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        raise ValueError(f"is no JSON schema: {error.message[:_MAX_MESSAGE_CHARS]}") from None
+    validator = _Validator(schema)
+
+    def check(arguments: Mapping[str, Any]) -> None:
+        if _values(arguments) > MAX_VALUES:
+            raise _invalid(name, [_problem((), f"more than {MAX_VALUES} values", None)])
+        errors = islice(validator.iter_errors(arguments), _MAX_PROBLEMS)
+        problems = [_problem(tuple(error.absolute_path), error.message, error.instance) for error in errors]
+        if problems:
+            raise _invalid(name, problems)
+
+    return check
+
+
+def _values(value: Any) -> int:
+    """Stops counting where there are too many."""
+    count, waiting = 0, [value]
+    while waiting and count <= MAX_VALUES:
+        count += 1
+        match waiting.pop():
+            case dict() as inner:
+                waiting.extend(islice(inner.values(), MAX_VALUES + 1))
+            case list() as inner:
+                waiting.extend(inner[: MAX_VALUES + 1])
+    return count
+
+
+def _problem(loc: tuple[str | int, ...], message: str, value: Any) -> InitErrorDetails:
+    words = message[:_MAX_MESSAGE_CHARS].replace("{", "(").replace("}", ")")  # of a template
+    return InitErrorDetails(type=PydanticCustomError("schema", words), loc=loc, input=value)
+
+
+def _invalid(name: str, problems: list[InitErrorDetails]) -> Invalid:
+    return Invalid.from_exception_data(name, problems)
