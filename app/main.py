@@ -148,7 +148,7 @@ class Parts:
             settings, self.records, self.engine, self.runner, self.identity, self.tracing, self.following
         )
         lifecycle.at_drain.add(self.worker.stop)
-        self.approvals = Approvals(self.store, settings, self.worker.go_on, redactor=self.redactor, audit=self.audit)
+        self.approvals = Approvals(self.store, settings, self.worker.go_on, self.audit)
         self.batches = BatchRecords(self.store, settings)
         self.coordinator = Coordinator(
             self.batches,
