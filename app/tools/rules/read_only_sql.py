@@ -1,14 +1,17 @@
 """Queries that only read, of syntax and functions that are known to be harmless."""
 
+import logging
 from collections.abc import Collection, Iterator
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ErrorLevel, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from app.tools.rules.sql_allowed import CATALOGS, FUNCTIONS, NODES, QUERIES, SCHEMAS, TYPES, Dialect
 from app.tools.rules.sql_scope import is_cte
+
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # its warnings repeat queries
 
 MAX_CHARS = 8_000
 MAX_TOKENS = 1_000
@@ -45,7 +48,7 @@ class ReadOnlySql:
             query = self._parsed(value)
             for node in _walked(query):
                 self._check_node(node)
-            return query.sql(dialect=self.dialect, comments=False)
+            return query.sql(dialect=self.dialect, comments=False, unsupported_level=ErrorLevel.RAISE)
         except (SqlglotError, RecursionError, AttributeError, TypeError, KeyError, IndexError):
             raise ValueError("cannot be read as SQL; write one plain SELECT") from None
 
