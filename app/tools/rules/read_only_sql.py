@@ -58,10 +58,10 @@ class ReadOnlySql:
         if "\0" in value:
             raise ValueError("has a NUL character")
         _check_tokens(sqlglot.tokenize(value, dialect=self.dialect))
-        [query] = [found for found in sqlglot.parse(value, dialect=self.dialect) if found is not None]
-        if type(query) not in QUERIES:
-            raise ValueError("is no SELECT")
-        return query
+        found = [query for query in sqlglot.parse(value, dialect=self.dialect) if query is not None]
+        if len(found) != 1 or type(found[0]) not in QUERIES:
+            raise ValueError("is no single SELECT")
+        return found[0]
 
     def _check_node(self, node: exp.Expr) -> None:
         kind = type(node)
