@@ -155,9 +155,11 @@ class Conflict(AppError):
 class SessionBusy(Conflict):
     slug, title = "session-busy", "A run of the session is going on"
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, *, waits: bool = False) -> None:
+        """`waits`: for a person's decision."""
+        state = "waits for a person's decision" if waits else "is not over"
         super().__init__(
-            f"The run {run_id} of this session is not over. Wait for it, cancel it, or send `on_busy`: `enqueue` runs "
+            f"The run {run_id} of this session {state}. Wait for it, cancel it, or send `on_busy`: `enqueue` runs "
             "after it, `interrupt` ends it."
         )
         self.run_id = run_id

@@ -134,7 +134,7 @@ class Parts:
             agents=self.agents,
             tools=self.registry,
         )
-        self.identity = build_identity(settings)
+        self.identity = build_identity(settings, self.audit)
         self.identity.on_look(self.runner.end_withdrawn)
         self.records = Records(self.store, settings, self.audit)
         self.webhooks = None
@@ -148,7 +148,7 @@ class Parts:
             settings, self.records, self.engine, self.runner, self.identity, self.tracing, self.following
         )
         lifecycle.at_drain.add(self.worker.stop)
-        self.approvals = Approvals(self.store, settings, self.worker.go_on, audit=self.audit)
+        self.approvals = Approvals(self.store, settings, self.worker.go_on, redactor=self.redactor, audit=self.audit)
         self.batches = BatchRecords(self.store, settings)
         self.coordinator = Coordinator(
             self.batches,
@@ -316,7 +316,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Api:
             max_body_bytes=settings.max_body_bytes,
             line_routes={BATCHES_PATH: settings.batch_body_bytes},
             entrance=entrance,
-            forbidden=callers.forbidden,
+            refused=callers.refused,
         )
     )
     return app

@@ -6,10 +6,12 @@ from typing import Any
 
 from app.access.principal import Principal
 from app.agents.catalog import DEFAULT, default_agent
+from app.audit.audit import NO_AUDIT, Audit
 from app.limits.limiter import Limiter
 from app.messages import Turn
 from app.models.prices import FREE, Price
 from app.models.router import build_router
+from app.redaction.redactor import Redactor
 from app.runs.context import Services
 from app.runs.events import Answer, Event, RunFinished
 from app.runs.pipeline import execute
@@ -41,6 +43,8 @@ class Stage:
         tracing: Tracing | None = None,
         agents: Mapping[str, Mapping[str, Any]] = {},
         pipeline: Pipeline = execute,
+        audit: Audit = NO_AUDIT,
+        redactor: Redactor | None = None,
         bounds: Bounds = Bounds(ttl_seconds=60, max_turns=100),  # noqa: B008 - immutable
         **settings: Any,
     ) -> None:
@@ -49,7 +53,7 @@ class Stage:
         self.store = store or InProcessStore()
         self.sessions = Sessions(self.store, bounds)
         self.answers = AnswerCache(self.store, self.settings)
-        self.limiter = Limiter(self.settings, self.store)
+        self.limiter = Limiter(self.settings, self.store, audit)
         self.model = scripted[0]
         registry = Registry(tools)
         default = default_agent(self.settings, tuple(registry))
@@ -64,6 +68,8 @@ class Stage:
                 tracing,
                 Flights(self.answers),
                 router=build_router(self.settings, self.models),
+                audit=audit,
+                redactor=redactor,
             ),
             agents={
                 DEFAULT: dataclasses.replace(default, system_prompt="Be brief."),

@@ -8,7 +8,7 @@ import codecs
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +18,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from app.access.principal import DEFAULT_TIER, SCOPE, Credential, Principal
+from app.audit.audit import NO_AUDIT, Audit
+from app.audit.entry import Entry
 from app.errors import Unauthorized
 from app.reloading import Reloading, read_bounded
 from app.telemetry.logs import log
@@ -132,8 +134,9 @@ def _without_input(error: Exception) -> str:
 class KeyFile:
     """The keys of a file, kept up to date by `watch`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, audit: Audit = NO_AUDIT) -> None:
         """Raises ConfigurationError if the file cannot be read, or not understood."""
+        self._audit = audit
         self._path = path
         self._keys: Mapping[bytes, Key] = {}
         self._file = Reloading("API_KEYS_FILE", path, self._load, self._refused)
@@ -172,6 +175,13 @@ class KeyFile:
         self._keys = keys
         if keys:
             log.info("api_keys.loaded", keys=len(keys))
+            self._audit.note(Entry("admin", "allowed", on="api-keys", policy=_version(keys)))
 
     def _refused(self, reason: str) -> None:
         log.error("api_keys.refused", error=reason, keys=len(self._keys))
+        self._audit.note(Entry("admin", "refused", on="api-keys", why="invalid"))
+
+
+def _version(keys: Iterable[bytes]) -> str:
+    """Tells whether two processes take the same keys."""
+    return sha256(b"".join(sorted(keys))).hexdigest()[:16]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.access.api_keys import PREFIX, KeyFile
 from app.access.principal import Credential, Principal
+from app.audit.audit import NO_AUDIT, Audit
 from app.errors import ConfigurationError, Unauthorized
 from app.settings import Settings
 from app.telemetry.logs import log
@@ -68,7 +69,7 @@ class Identity:
                 look()
 
 
-def build_identity(settings: Settings) -> Identity:
+def build_identity(settings: Settings, audit: Audit = NO_AUDIT) -> Identity:
     """Raises ConfigurationError for settings that contradict each other or miss one."""
     _warn_of_unused(settings)
     if settings.auth == ("none",):
@@ -80,7 +81,7 @@ def build_identity(settings: Settings) -> Identity:
             raise ConfigurationError(
                 "API_KEYS_FILE: AUTH has api-key, which needs a file; make a key: python -m app keys new --user NAME"
             )
-        keys = KeyFile(settings.api_keys_file)
+        keys = KeyFile(settings.api_keys_file, audit)
     if "jwt" in settings.auth:
         from app.access.jwt_settings import tokens_of  # cryptography is 10 MB that only tokens are worth
 

@@ -1,5 +1,6 @@
 """`python -m app keys new`: makes an API key."""
 
+import os
 import re
 import sys
 from argparse import ArgumentTypeError, Namespace
@@ -10,6 +11,8 @@ import msgspec
 
 from app.access.api_keys import KeyLine, fingerprint, new_secret, parse
 from app.access.principal import DEFAULT_TIER, SCOPE
+from app.audit.entry import Entry
+from app.errors import ConfigurationError, StateUnavailable
 
 _NOTE = "The first line is the key, shown this once; the second goes into API_KEYS_FILE."
 
@@ -20,7 +23,10 @@ _MAX_DAYS = 36_500
 
 
 def new_key(options: Namespace) -> int:
-    """Prints a key and its line of the file on stdout; returns the exit status."""
+    """Prints a key and its line of the file on stdout; returns the exit status. Where REDIS_URL is set, that
+    is on record beforehand."""
+    if os.environ.get("REDIS_URL") and not _is_on_record(options.user):
+        return 2
     secret = new_secret()
     expires = None
     if options.expires_days is not None:
@@ -40,6 +46,17 @@ def new_key(options: Namespace) -> int:
     print(_NOTE, file=sys.stderr)  # noqa: T201
     print(secret, line.decode(), sep="\n")  # noqa: T201
     return 0
+
+
+def _is_on_record(user: str) -> bool:
+    from app.audit.once import put_on_record  # with the settings and the store, of which most keys need neither
+
+    try:
+        put_on_record(Entry("admin", "allowed", on=f"api-key:{user}", why="made"))
+    except (ConfigurationError, StateUnavailable) as error:
+        print(f"REDIS_URL is set, but this cannot be put on record: {error}", file=sys.stderr)  # noqa: T201
+        return False
+    return True
 
 
 def add_to(commands: Any) -> None:

@@ -32,6 +32,7 @@ def routes(api: Api, runner: Runner, kept: KeptRuns, max_message_chars: int) -> 
     async def agent_run(request: Request) -> Response:
         """Give the agent a task; the answer tells which tools it called and how many model calls it took.
 
-        With `stream` it comes as server-sent events instead.
+        Where a person has to approve a tool call before, the answer is 202 and where the run waits for that. With
+        `stream` it comes as server-sent events instead.
         """
         return await answer(request, runner, kept, native)

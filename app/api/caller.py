@@ -12,7 +12,7 @@ from app.access.principal import ANONYMOUS_TIER, ANY_TOOL, Principal
 from app.api.authentication import is_open
 from app.api.entrance import Entrance
 from app.api.refused_callers import RefusedCallers
-from app.errors import Forbidden, Unauthorized
+from app.errors import Forbidden, TooManyBatches, TooManyRuns, Unauthorized
 
 ANONYMOUS = anonymous()
 ANYONE = frozenset({"chat", "runs", "approvals", ANY_TOOL})
@@ -47,10 +47,13 @@ class Callers:
         scope[_PRINCIPAL] = principal
         self._entrance.check_user(scope, principal.user)
 
-    def forbidden(self, scope: Scope, error: Forbidden) -> None:
-        """Put on record that a request asked for what its caller may not do."""
-        if (principal := scope.get(_PRINCIPAL)) is not None:
-            self._refused.forbidden(error, principal, scope)
+    def refused(self, scope: Scope, error: Exception) -> None:
+        """Put on record that a request asked for what its caller may not do, or for more than they may have."""
+        match error, scope.get(_PRINCIPAL):
+            case Forbidden(), Principal() as principal:
+                self._refused.forbidden(error, principal, scope)
+            case TooManyRuns() | TooManyBatches(), Principal() as principal:
+                self._refused.too_many(error, principal)
 
 
 def principal_of(request: Request, user_id: str | None = None) -> Principal:

@@ -24,7 +24,8 @@ def routes(api: Api, runner: Runner, kept: KeptRuns, max_message_chars: int) -> 
     chat_answer = refer(ChatAnswer)
 
     async def chat(request: Request) -> Response:
-        """Ask; the answer comes whole.
+        """Ask; the answer comes whole. Where a person has to approve a tool call before, the answer is 202 and where
+        the run waits for that.
 
         With `stream` it comes as server-sent events instead, at the same status: two media types that generated
         clients cannot tell apart before they read the header. `/chat/stream` always streams and is the one for them.

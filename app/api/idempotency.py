@@ -29,7 +29,7 @@ DOCUMENTED = {
     "in": "header",
     "required": False,
     "description": "A request that is sent again with the same key and body within 24 hours makes no second run: the "
-    f"answer is that of the first, with `{REPLAYED}: true`. Counts for runs that are kept: in the background, or with "
-    "a stream that can be resumed.",
+    f"answer is that of the first, with `{REPLAYED}: true`. Counts for runs that are kept: in the background, with a "
+    "stream that can be resumed, or of an agent whose tool calls may have to wait for a person.",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_CHARS, "pattern": "^[\\x21-\\x7e]+$"},
 }

@@ -19,7 +19,7 @@ from app.api.prefix import HEADER, Prefixes, route_path
 from app.api.request_lines import write_line
 from app.api.request_metrics import count
 from app.api.served_run import report_of_run
-from app.errors import AppError, BodyTooLarge, Forbidden, Overloaded, UnsupportedMediaType
+from app.errors import AppError, BodyTooLarge, Overloaded, UnsupportedMediaType
 from app.ids import new_id
 from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
@@ -51,8 +51,8 @@ class Middleware:
     line_routes: Mapping[str, int]
     """Paths whose routes take JSON lines as well, with the maximum bytes of these: no such body is held whole."""
     entrance: Entrance
-    forbidden: Callable[[Scope, Forbidden], None]
-    """Told of requests that their callers may not make."""
+    refused: Callable[[Scope, Exception], None]
+    """Told of each error that answers a request."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -133,8 +133,7 @@ class Middleware:
                 log.exception("request.crashed", method=scope["method"], path=without_credentials(scope["path"]))
             if "route" not in scope:  # refused before it was routed: metrics tell refusals by route as well
                 scope["route"] = self._route_of(scope)
-            if isinstance(error, Forbidden):
-                self.forbidden(scope, error)
+            self.refused(scope, error)
             if not sender.status:
                 await answer_to(error, scope)(scope, receive, sender.send)
 

@@ -6,8 +6,9 @@ from app.access.on_record import entry_of
 from app.access.principal import Principal
 from app.audit.audit import NO_AUDIT, Audit
 from app.audit.entry import Action
-from app.errors import Forbidden, RateLimited, Unauthorized
+from app.errors import Forbidden, RateLimited, TooManyBatches, TooManyRuns, Unauthorized
 
+APPROVAL = "/approvals/{approval_id}"
 _ACTIONS: dict[str, Action] = {"admin": "admin", "approvals": "approval", "tools": "tool"}
 """By the scope that is missing, up to its colon."""
 
@@ -27,8 +28,14 @@ class RefusedCallers:
         """By the credentials, or for there are none."""
         self._audit.note(entry_of(Principal("", address=address), "authenticate", "refused", why=error.problem))
 
+    def too_many(self, error: TooManyRuns | TooManyBatches, principal: Principal) -> None:
+        """By the number of what the caller has going on."""
+        self._audit.note(entry_of(principal, "limit", "refused", on=error.slug.removeprefix("too-many-"), why="count"))
+
     def forbidden(self, error: Forbidden, principal: Principal, scope: Scope) -> None:
         kind = error.missing_scope.partition(":")[0]
         route = getattr(scope.get("route"), "path", "")
+        if not kind and route == APPROVAL:
+            return  # on record with the approval that it is about
         action, why = _ACTIONS.get(kind, "authenticate"), f"scope:{kind}" if kind else "not_allowed"
         self._audit.note(entry_of(principal, action, "refused", on=route, why=why))

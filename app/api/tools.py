@@ -1,12 +1,13 @@
 """`/api/tools`: what the agent can do, and doing one of it by hand."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import Request
+from msgspec.structs import replace
 from starlette.responses import Response
 
-from app.access.principal import Principal
+from app.agents.by_hand import askable, tools_of, why_not_by_hand
 from app.agents.definition import Agent
 from app.api.body import Body, receive_body
 from app.api.caller import principal_of
@@ -18,7 +19,7 @@ from app.api.lifecycle import Lifecycle
 from app.api.requests import ToolArguments
 from app.api.schemas import ToolAnswer, ToolDescription
 from app.audit.audit import NO_AUDIT, Audit
-from app.errors import NotFound
+from app.errors import Forbidden, NotFound
 from app.ids import new_id
 from app.limits.limiter import TOOLS, Limiter
 from app.messages import ToolCall
@@ -26,10 +27,11 @@ from app.redaction.redactor import Redactor
 from app.telemetry.traces import Tracing
 from app.tools import call as tool_calls
 from app.tools.context import ToolContext
+from app.tools.on_record import entry_of_call
 from app.tools.registry import Registry
 from app.tools.tool import Tool
 
-TOOL_PROBLEMS = documented(404, 413, 415, 422, 429, 500, 503)
+TOOL_PROBLEMS = documented(403, 404, 413, 415, 422, 429, 500, 503)
 
 
 def routes(
@@ -49,7 +51,7 @@ def routes(
         """Those of the agents that the caller may ask."""
         principal = principal_of(request)
         async with limiter.slot(principal, TOOLS) as headers:
-            return json_answer([_described(tools[name]) for name in _tools_of(agents, principal)], headers)
+            return json_answer([_described(tools[name]) for name in tools_of(askable(agents, principal))], headers)
 
     @api.fast_post(
         "/api/tools/{name}", body=ToolArguments, tags=["tools"], response_model=ToolAnswer, responses=TOOL_PROBLEMS
@@ -60,7 +62,8 @@ def routes(
         body = read(await receive_body(request.receive))
         principal = principal_of(request)
         principal.require_tool(name)
-        if name not in _tools_of(agents, principal):
+        having = [agent for agent in askable(agents, principal) if name in agent.tools]
+        if not having:
             raise NotFound(f"There is no tool called {name[:64]!r}.")
         known = tools.subset((name,))
         headers: dict[str, str] = {}
@@ -73,17 +76,13 @@ def routes(
 
         call = ToolCall(new_id(), name, body.root)
         context = ToolContext(principal, run_id=call.id)
+        if why := why_not_by_hand(known[name], body.root, having):
+            audit.note(replace(entry_of_call(context, call, name), decision="refused", why="needs_approval"))
+            raise Forbidden(f"{why} So it is not called by hand: ask an agent that has it, in a run that can wait.")
         calling = tool_calls.call_tool(known, context, call, slot=slot, tracing=tracing, audit=audit, redactor=redactor)
         result = await cancel_on_disconnect(calling, request, lifecycle)
         answer = ToolAnswer(result.status == "ok", result.result, result.error)
         return json_answer(answer, headers)
-
-
-def _tools_of(agents: Mapping[str, Agent], principal: Principal) -> Iterable[str]:
-    """Of all agents that the caller may ask, once each."""
-    return dict.fromkeys(
-        tool for name, agent in agents.items() if agent.public or principal.may_ask(name) for tool in agent.tools
-    )
 
 
 def _described(tool: Tool) -> ToolDescription:

@@ -17,11 +17,11 @@ class Recording:
 
     def __init__(self, settings: Settings, store: Store) -> None:
         """Raises ConfigurationError for an AUDIT_KEY_FILE that cannot be used."""
-        stream = Stream(store)
+        stream = Stream(store, settings.audit_days)
         self.audit = Recorder(Writer(stream))
         self.sealing = Sealing(self.audit, settings.audit_key_file, settings.audit_head_seconds)
         most = None if settings.redis_url else MOST_IN_PROCESS
-        self.retention = Retention(stream, self.sealing, settings.audit_days, most=most)
+        self.retention = Retention(stream, self.sealing, most=most)
 
     async def run(self) -> None:
         """Sign heads and trim, until cancelled."""

@@ -4,10 +4,12 @@ import json
 from hashlib import sha256
 from typing import Any
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
 
 def canonical(value: Any) -> bytes:
     """JSON with sorted keys, no spaces, and `\\u` escapes in place of all that is not ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    return _encode(value).encode()
 
 
 def digest(data: bytes) -> str:

@@ -12,7 +12,6 @@ from app.audit.entry import Entry
 from app.audit.repeats import WINDOW_SECONDS, Repeats, repeats
 from app.audit.writer import Writer
 from app.errors import StateUnavailable
-from app.state.store import unavailable
 from app.telemetry.context import current
 from app.telemetry.guard_errors import guard_failed
 from app.telemetry.logs import log
@@ -25,6 +24,7 @@ BATCH = 256
 PAUSE_SECONDS = (0.5, 5.0)
 """Between attempts, the first and the longest. A `write` tries at once."""
 _LAST_WORDS_SECONDS = 2.0
+_RETRY_AFTER = 5
 
 
 class _Waiting(NamedTuple):
@@ -157,6 +157,14 @@ def _told(entry: Entry) -> Entry:
     return entry
 
 
+def _not_on_record(error: BaseException) -> StateUnavailable:
+    made = StateUnavailable(
+        "This cannot be put on record at the moment, and is not done without. Try again.", retry_after=_RETRY_AFTER
+    )
+    made.__cause__ = error.__cause__ or error
+    return made
+
+
 def _tell(batch: Iterable[_Waiting], error: BaseException | None) -> None:
     for _, written in batch:
         if written is None or written.done():
@@ -164,5 +172,5 @@ def _tell(batch: Iterable[_Waiting], error: BaseException | None) -> None:
         if error is None:
             written.set_result(None)
         else:
-            written.set_exception(unavailable(error.__cause__ or error))
+            written.set_exception(_not_on_record(error))
             written.exception()  # whoever was cancelled never asks

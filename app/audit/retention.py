@@ -16,6 +16,7 @@ from app.audit.scripts import TRIM_RECORDS
 from app.audit.sealing import Sealing, removed_of
 from app.audit.stream import Stored, Stream, order_of
 from app.errors import StateUnavailable
+from app.settings.kinds import DAY
 from app.state.store import Script
 from app.telemetry.logs import log
 
@@ -28,11 +29,11 @@ MOST_IN_PROCESS = 10_000
 class Retention:
     """Built once a process; one of all processes trims at a time."""
 
-    def __init__(self, stream: Stream, sealing: Sealing, days: float, *, most: int | None = None) -> None:
+    def __init__(self, stream: Stream, sealing: Sealing, *, most: int | None = None) -> None:
         """`most` records are kept, however young they are; None: all."""
         self._stream = stream
         self._sealing = sealing
-        self._milliseconds = round(days * 86_400_000)
+        self._milliseconds = round(stream.days * DAY * 1000)
         self._most = most
         self._trim = Script(stream.store, TRIM_RECORDS)
 
@@ -107,7 +108,8 @@ class Retention:
         mark = (await self._sealing.signer()).sign({"until": until, "at": at, "removed": removed})
         pairs = [part for pair in anchors.items() for part in pair]
         keys = (STREAM, ANCHORS, TRIMMED, WRITERS, HEADS)
-        await self._trim(keys, f"{at}-{number + 1}", msgspec.json.encode(mark), len(anchors), *pairs, *over)
+        first = f"{at}-{number + 1}"
+        await self._trim(keys, first, msgspec.json.encode(mark), self._stream.seconds, len(anchors), *pairs, *over)
 
 
 def _anchor(writer: str, end: Link, until: str, breaks: int) -> dict[str, Any]:

@@ -57,8 +57,10 @@ class Sealing:
         head = signer.sign({**fields, "dropped": self._recorder.dropped, "breaks": 0})
         log.always("audit.head", head)
         AUDIT_HEAD_TIME.set_to_current_time()
+        written = writer.stream.store.call("HSET", HEADS, writer.name, msgspec.json.encode(head))
+        writer.stream.keep()
         try:
-            await writer.stream.store.call("HSET", HEADS, writer.name, msgspec.json.encode(head))
+            await written
         except StateUnavailable as error:
             log.warning("audit.head_unwritten", error=repr(error.__cause__))
         return head

@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal, NamedTuple
 
-from app.audit.keys import STREAM, WRITERS
+from app.audit.keys import ANCHORS, HEADS, STREAM, TRIMMED, WRITERS
 from app.audit.record import Link, Sealed
 from app.audit.scripts import APPEND_RECORDS
+from app.settings.kinds import DAY
 from app.state.store import Script, Store
 
 TOLERANCE_MS = 5_000
@@ -32,8 +33,12 @@ class Stored(NamedTuple):
 class Stream:
     """What writers append to, and what is verified."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, days: float = 0) -> None:
+        """`days`: how long records are kept."""
         self.store = store
+        self.days = days
+        self.seconds = round(days * DAY) + DAY
+        """After which all of it goes that no process signs heads of any more."""
         self._append = Script(store, APPEND_RECORDS)
 
     async def append(self, writer: str, records: Sequence[Sealed], at: int, *, gap: bool = False) -> Appended:
@@ -41,9 +46,22 @@ class Stream:
         all the same."""
         parts = [part for record in records for part in (record.data, record.hash)]
         appended: Appended = await self._append(
-            (STREAM, WRITERS), writer, records[0].sequence, at, TOLERANCE_MS, "1" if gap else "", *parts, read=_appended
+            (STREAM, WRITERS),
+            writer,
+            records[0].sequence,
+            at,
+            TOLERANCE_MS,
+            "1" if gap else "",
+            self.seconds,
+            *parts,
+            read=_appended,
         )
         return appended
+
+    def keep(self) -> None:
+        """Have it live on."""
+        for key in (STREAM, WRITERS, HEADS, ANCHORS, TRIMMED):
+            self.store.call("EXPIRE", key, self.seconds)
 
     async def pages(self, first: str = "-", last: str = "+") -> AsyncIterator[list[Stored]]:
         """The records from one id to another, both included, at most PAGE at once. Raises StateUnavailable."""

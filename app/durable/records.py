@@ -89,7 +89,7 @@ class Records:
             case b"key":
                 raise KeyReused
             case b"busy":
-                raise SessionBusy(reply[b"run"].decode())
+                raise SessionBusy(reply[b"run"].decode(), waits=reply[b"status"] == b"waiting")
             case b"full":
                 raise TooManyRuns(self._runs_per_user)
         await self._end_idle(reply[b"idle"])

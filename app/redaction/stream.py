@@ -108,8 +108,9 @@ class Filter:
     def _first(self, window: str, start: int, held: int) -> str:
         """The first letters of a text need not wait for the rest of their word, unless a secret begins like that."""
         word = window[start:]
-        if start or held < start or not (word.isalpha() and word.isascii()) or self._scan.begins(word):
+        if start or held < start or not _is_prose(word) or self._scan.begins(word):
             return ""
+        self._found(window)  # which raises if the scan is broken
         leaving = min(len(word), _FIRST)
         self._begun = True
         self._left = leaving
@@ -180,6 +181,11 @@ class Filter:
         return "".join(pieces)
 
 
+def _is_prose(word: str) -> bool:
+    """Letters of ASCII, small but for the first."""
+    return word.isalpha() and word.isascii() and (word.islower() or word[1:].islower())
+
+
 def _groups_from(window: str, start: int, left: int) -> int:
     """Where a row of groups of digits and capitals begins that may go on; without one, `start`: of the last word."""
     if len(window) - start > _GROUP:
@@ -187,6 +193,7 @@ def _groups_from(window: str, start: int, left: int) -> int:
     begin = len(window.rstrip(_GROUPS))
     if begin >= start or _DIGITS.isdisjoint(window[begin:]):
         return start
+    begin = len(window) - len(window[begin:].lstrip(" "))
     if begin and window[begin - 1] in _WORD:
         begin = len(window[:begin].rstrip(_WORD))
     if len(window) - begin > _GROUP:

@@ -18,6 +18,19 @@ PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 CHANGES = re.compile(r"[a-z](?=[A-Z0-9])|[A-Z](?=[0-9])|[0-9](?=[A-Za-z])")
+NO_PASSWORDS = frozenset(
+    "pass passwd password passphrase pw pwd secret token key user username none null true false string str".split()
+)
+NAME = re.compile(r"[A-Za-z]+\d{0,2}(?:(?:[._/:]|->)[A-Za-z_]*\d{0,2})+|v?[\d.:,%/-]+[a-z]{0,2}")
+PLAIN = re.compile(
+    r"[a-z]*\d{0,2}(?:[-._/:~|=+]+[a-z]*\d{0,2})*|[A-Z]*\d{0,2}(?:[-._/:~|=+]+[A-Z]*\d{0,2})*"
+    r"|[A-Z][a-z]+(?:[-._/:]+[A-Z][a-z]+)*"
+)
+NAMED = re.compile(r"pass(?:word|wd)|secret|token|(?:api|access)_?key|credential", re.IGNORECASE)
+SENTENCE = frozenset(
+    "a an and are at be by can cannot do does for from has have in is it its least less more must no not of on only or "
+    "password passwords passphrase please required reset secret should than the this to too was will with your".split()
+)
 
 
 def base62(number: int, width: int) -> str:
@@ -36,6 +49,33 @@ def varied(text: str) -> bool:
 def random(text: str) -> bool:
     """Varied, and neither words nor names of variables: letters, capitals and digits alternate often."""
     return varied(text) and len(CHANGES.findall(text)) >= len(text) / 5
+
+
+def own_word(text: str) -> bool:
+    """Not what examples say in the place of a password: `postgresql://user:password@host`."""
+    return text.lower().strip("<>[]{}") not in NO_PASSWORDS and PLACEHOLDER.search(text) is None
+
+
+def assigned(text: str) -> bool:
+    """What a name such as `DD_API_KEY` was given: no words in small letters or capitals, and not another name."""
+    if not own_word(text) or "://" in text or PLAIN.fullmatch(text):
+        return False
+    return NAMED.search(text) is None or random(text)
+
+
+def credential(text: str) -> bool:
+    """What stands behind `password =`: letters with digits or marks, and no name of a variable."""
+    if not assigned(text) or not any(map(str.isalpha, text)):
+        return False
+    return random(text) or not (text.isalpha() or NAME.fullmatch(text))
+
+
+def passphrase(text: str) -> bool:
+    """A quoted password: like one of a word, or several words that make no sentence about passwords."""
+    words = text.split(" ")
+    if len(words) == 1:
+        return credential(text)
+    return len(words) > 2 and all(map(str.isalnum, words)) and SENTENCE.isdisjoint(text.lower().split(" "))
 
 
 def crc_of_body(text: str) -> bool:
@@ -118,6 +158,10 @@ def _decoded(text: str) -> bytes:
 TOKENS: dict[str, Callable[[str], bool]] = {
     "varied": varied,
     "random": random,
+    "own-word": own_word,
+    "assigned": assigned,
+    "credential": credential,
+    "passphrase": passphrase,
     "crc-of-body": crc_of_body,
     "crc-of-all": crc_of_all,
     "crc-hex": crc_hex,

@@ -189,7 +189,10 @@ async def _call_tool(run: RunContext, call: ToolCall, instead: ToolResult | None
     """`instead`: what is said of a call that is not made."""
     arguments = run.clean(call.arguments)
     run.emit(ToolStarted(call.id, call.name, arguments))
-    result = await _result(run, call) if instead is None else not_made(call, instead)
+    if instead is None:
+        result = await _result(run, call)
+    else:
+        result = not_made(_context(run), call, instead, run.services.audit)
     shown = clean_result(run, result)
     told = (shown.status, shown.latency_ms, *shown.shown(run.services.settings.tool_result_chars))
     run.emit(ToolFinished(call.id, call.name, *told))
@@ -207,23 +210,22 @@ def _message_of(call: ToolCall, result: ToolResult) -> ToolMessage:
     return ToolMessage(call.id, call.name, content, is_error=result.status != "ok", untrusted=result.untrusted)
 
 
-async def _result(run: RunContext, call: ToolCall) -> ToolResult:
+def _context(run: RunContext) -> ToolContext:
     run_id, iteration = run.reservation.run_id, run.state.iterations
-    context = ToolContext(run.principal, run_id, deadline=run.ends_at, iteration=iteration)
+    return ToolContext(run.principal, run_id, deadline=run.ends_at, iteration=iteration)
+
+
+async def _result(run: RunContext, call: ToolCall) -> ToolResult:
     slot = partial(run.services.limiter.tool_slot, run.principal)
     try:
         return await call_tool(
             run.tools.registry,
-            context,
+            _context(run),
             call,
             slot=slot,
             tracing=run.services.tracing,
             audit=run.services.audit,
             redactor=run.redactor,
         )
-    except (
-        RateLimited,
-        LimitsUnavailable,
-        StateUnavailable,
-    ) as error:
+    except (RateLimited, LimitsUnavailable, StateUnavailable) as error:
         return refused(error)  # the model is told, and continues without the tool

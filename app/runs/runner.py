@@ -70,6 +70,7 @@ class Runner:
         self._agents = agents
         self._toolset = lru_cache(_TOOLSETS)(lambda names: toolset(tools.subset(names)))
         self._may_pause = lru_cache(_TOOLSETS)(_may_pause)
+        self._ever_pauses = lru_cache(_TOOLSETS)(lambda agent: _may_pause(agent, self._toolset(agent.tools), True))
         self._candidates = lru_cache(_BOUNDS)(_candidates_of)
         self._going_on: set[RunHandle] = set()
 
@@ -94,6 +95,8 @@ class Runner:
     def may_pause(self, principal: Principal, request: RunRequest) -> bool:
         """Whether the run can come to a call that a person decides on. Raises as `start` does."""
         agent = self._find(principal, request)
+        if not self._ever_pauses(agent):  # as most, and this is asked of every request
+            return False
         return self._may_pause(agent, self._tools(principal, agent, request), request.session_id is not None)
 
     def take_up(

@@ -1,13 +1,16 @@
 """The headers that tie what another server does to the request being served, for servers that the operator names."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 
-from app.settings import Settings
 from app.telemetry.context import current
 from app.telemetry.recorded_spans import RecordedSpan, current_record
 from app.urls import HostSet, host_of
+
+if TYPE_CHECKING:  # half of the time that the process of a tool takes to start
+    from app.settings import Settings
 
 _NONE: Mapping[str, str] = {}
 _ZERO = "0" * 16  # is no span's id
@@ -32,7 +35,7 @@ class Propagation:
 NOBODY = Propagation()
 
 
-def hosts_of(settings: Settings) -> tuple[str, ...]:
+def hosts_of(settings: "Settings") -> tuple[str, ...]:
     """TRACE_HOSTS, and the model servers that are the operator's own: not the public ones of OpenAI and Anthropic."""
     servers = (host_of(settings.ollama_api_base), host_of(settings.openai_base_url))
     own = [host for host in servers if not any(host == public or host.endswith(f".{public}") for public in _PUBLIC)]

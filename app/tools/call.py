@@ -19,7 +19,7 @@ from app.telemetry.logs import log
 from app.telemetry.metrics import TOOL_CALLS, TOOL_LATENCY
 from app.telemetry.traces import Tracing
 from app.tools.context import ToolContext
-from app.tools.on_record import on_record, unknown_call
+from app.tools.on_record import call_not_made, call_unknown, on_record
 from app.tools.output import clean
 from app.tools.registry import Registry
 from app.tools.result import (
@@ -66,7 +66,7 @@ async def call_tool(
         tool = tools.get(call.name)
         if tool is None:
             result = unknown_tool(call.name, sorted(tools))
-            audit.note(unknown_call(context, call))
+            audit.note(call_unknown(context, call))
         else:
             clean = None if tool.secrets else redactor
             async with slot(tool.name):
@@ -80,8 +80,10 @@ async def call_tool(
     return result if result.cause is None else replace(result, cause=None)
 
 
-def not_made(call: ToolCall, result: ToolResult) -> ToolResult:
-    """The result of a call of a tool there is, which is not made. It is counted and logged like any other."""
+def not_made(context: ToolContext, call: ToolCall, result: ToolResult, audit: Audit = NO_AUDIT) -> ToolResult:
+    """The result of a call of a tool there is, which is not made. It is counted, logged and put on record like any
+    other."""
+    audit.note(call_not_made(context, call, result))
     _report(call.name, call.name, result, INVALID_SPAN)
     return result
 

@@ -15,7 +15,16 @@ from app.tools.context import ToolContext
 from app.tools.result import ToolResult
 from app.tools.tool import Tool
 
-NOT_MADE = frozenset({"unknown_tool", "malformed_arguments", "unknown_arguments", "invalid_arguments"})
+NOT_MADE = frozenset(
+    {
+        "unknown_tool",
+        "malformed_arguments",
+        "unknown_arguments",
+        "invalid_arguments",
+        "argument_rule",
+        "secret_in_arguments",
+    }
+)
 """Faults of calls that did not come to the tool's function."""
 
 
@@ -45,7 +54,17 @@ def entry_of_call(context: ToolContext, call: ToolCall, tool: str) -> Entry:
     return entry_of(context.caller, "tool", "allowed", on=tool, run_id=context.run_id, arguments=arguments)
 
 
-def unknown_call(context: ToolContext, call: ToolCall) -> Entry:
+def call_not_made(context: ToolContext, call: ToolCall, result: ToolResult) -> Entry:
+    """Of a call that policy or a person does not allow, or that another process began, and did not survive."""
+    lost = result.status == "unknown"
+    return replace(
+        entry_of_call(context, call, call.name),
+        decision="ended" if lost else "refused",
+        why=result.status if lost else result.fault or result.status,
+    )
+
+
+def call_unknown(context: ToolContext, call: ToolCall) -> Entry:
     """Of a tool that there is not: its name is somebody's own words."""
     return replace(entry_of_call(context, call, ""), decision="refused", why="unknown_tool")
 

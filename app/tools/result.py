@@ -60,12 +60,10 @@ class ToolResult(Struct, frozen=True):
 
 
 def returned(tool: Tool, value: Any, redactor: Redactor | None = None) -> ToolResult:
-    """The result of a tool that returned; of one that ran elsewhere, that is its result. Raises ValueError or TypeError
-    for what has no JSON form, GuardUnavailable for what cannot be looked at."""
+    """The result of a tool that returned; one that failed elsewhere returns a result of its own. Raises ValueError or
+    TypeError for what has no JSON form, GuardUnavailable for what cannot be looked at."""
     if type(value) is ToolResult:
-        if redactor is None:
-            return value
-        return replace(value, content=redactor.text(value.content), result=redactor.value(value.result))
+        return value if redactor is None else replace(value, content=redactor.text(value.content))
     output = render(value, tool.max_output_chars, redactor)
     return ToolResult("ok", output.text, output.result, untrusted=tool.untrusted)
 
@@ -144,7 +142,7 @@ def invalid_arguments(tool: Tool, error: ValidationError) -> ToolResult:
 
 
 def refused_argument(tool: Tool, error: ArgumentRefused) -> ToolResult:
-    message = f"Arguments that {tool.name} may not be called with:\n- {_message(error, None)}"
+    message = cut(f"Arguments that {tool.name} may not be called with:\n- {error}", MAX_MESSAGE_CHARS)
     return ToolResult("error", message, fault="argument_rule")
 
 
@@ -154,7 +152,7 @@ def _invalid(tool: Tool, lines: list[str], total: int) -> ToolResult:
     return ToolResult("error", message, fault="invalid_arguments")
 
 
-def _message(error: BaseException, redactor: Redactor | None) -> str:
+def _message(error: BaseException, redactor: Redactor | None = None) -> str:
     try:
         text = str(error)
         return cut(text if redactor is None else redactor.text(text), MAX_MESSAGE_CHARS)

@@ -176,7 +176,7 @@ def make_tool(
         effect = "read" if pure else "once"
     choices = {
         "risk": (risk, get_args(Risk)),
-        "effect": (effect, ("read",) if pure else get_args(Effect)),
+        "effect of a pure tool" if pure else "effect": (effect, ("read",) if pure else get_args(Effect)),
         "when_tainted": (when_tainted, (None, *get_args(WhenTainted))),
         "isolation": (isolation, get_args(Isolation)),
     }

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from app.__main__ import command
 from tests.api.approving import ADA, BOB, CLEO, TIMES, settings
+from tests.api.document import Document
 from tests.redis_server import RedisServer
 from tests.service import Service, problem_of
 
@@ -25,23 +27,26 @@ def two(folder: Path, redis: RedisServer) -> Iterator[tuple[Service, Service]]:
     first = Service(folder / "first", workers=0, **given)
     try:
         second = Service(folder / "second", workers=2, **given)
-        yield first, second
-        second.end()
-        first.end()
+        try:
+            yield first, second
+        finally:
+            second.end()
     finally:
-        for service in (first, *([second] if "second" in locals() else [])):
-            service.process.kill()
+        first.end()
 
 
-def ask(service: Service, method: str, path: str, key: str = ADA, body: Any = None) -> Any:
+def ask(service: Service, method: str, path: str, key: str = ADA, body: Any = None) -> httpx.Response:
     return service.ask(method, path, body, Authorization=f"Bearer {key}")
 
 
-def pause(service: Service) -> tuple[str, str]:
+def where(waiting: httpx.Response) -> tuple[str, str]:
     """The run and the approval."""
-    answer = ask(service, "POST", "/chat", ADA, {"message": TIMES, "agent": "careful"})
-    assert answer.status_code == 202, answer.text
-    return answer.json()["run_id"], answer.json()["approvals"][0]["approval_id"]
+    assert waiting.status_code == 202, waiting.text
+    return waiting.json()["run_id"], waiting.json()["approvals"][0]["approval_id"]
+
+
+def pause(service: Service) -> tuple[str, str]:
+    return where(ask(service, "POST", "/chat", ADA, {"message": TIMES, "agent": "careful"}))
 
 
 def over(service: Service, run_id: str) -> Any:
@@ -56,7 +61,12 @@ def test_a_run_goes_on_in_another_process_after_a_decision_of_one_of_several_peo
     tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with two(tmp_path, redis_server) as (first, second):
-        run_id, approval_id = pause(first)
+        document = Document(first.ask("GET", "/openapi.json").json())
+        waiting = ask(first, "POST", "/chat", ADA, {"message": TIMES, "agent": "careful"})
+        run_id, approval_id = where(waiting)
+        document.check(waiting, "/chat")
+        document.check(ask(second, "GET", f"/runs/{run_id}"), "/runs/{run_id}")
+        document.check(ask(second, "GET", "/approvals", BOB), "/approvals")
         with ThreadPoolExecutor(4) as people:
             decide = {"decision": "approve"}
             path = f"/approvals/{approval_id}"
@@ -65,6 +75,8 @@ def test_a_run_goes_on_in_another_process_after_a_decision_of_one_of_several_peo
                 for service, key in zip((first, second) * 2, (BOB, BOB, CLEO, CLEO), strict=True)
             ]
         answers = [each.result() for each in asked]
+        for answer in answers:
+            document.check(answer, "/approvals/{approval_id}")
         assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
         begun = time.monotonic()
         run = over(first, run_id)

@@ -12,9 +12,9 @@ def test_the_tools_are_listed_with_what_a_caller_has_to_know(demo: Service) -> N
     response = demo.ask("GET", "/api/tools")
     assert response.status_code == 200
     tools = {tool["name"]: tool for tool in response.json()}
-    assert {"calculator", "clock"} <= tools.keys()
+    assert tools.keys() == {"calculator", "clock"}
     for tool in tools.values():
-        assert tool.keys() == {"name", "description", "parameters", "risk"}
+        assert tool.keys() == {"name", "description", "parameters", "risk", "effect"}
         assert tool["description"]
         assert tool["risk"] in ("low", "medium", "high")
         Draft202012Validator.check_schema(tool["parameters"])

@@ -22,7 +22,7 @@ class Cluster:
     def __init__(
         self, folder: Path, redis_url: str, provider: Provider, *, workers: int, at_once: int, **settings: Any
     ) -> None:
-        self._folder = folder
+        self._folder, self.redis_url = folder, redis_url
         given: Mapping[str, Any] = {"redis_url": redis_url, "workers": at_once, **settings}
         self._settings = settings_of(provider, (MODEL,), **given)
         self._started = 0

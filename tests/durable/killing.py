@@ -12,6 +12,7 @@ from typing import Any
 
 from app.progress.service import Service as Client
 from tests.durable.accounts import budget_faults, usage_faults
+from tests.durable.approvals.people import deny_all
 from tests.durable.cluster import Cluster, cluster
 from tests.durable.deeds import Ledger, told_of
 from tests.durable.followed import Followed, submit_and_follow
@@ -73,6 +74,7 @@ async def _run_all(cluster: Cluster, plan: Plan) -> tuple[Sequence[Followed], Se
     messages = [f"{('steps', 'together')[number % 2]} {number}" for number in range(plan.runs)]
     await asyncio.to_thread(cluster.wait_until_working)
     begun = time.monotonic()
+    person = asyncio.create_task(deny_all(cluster.redis_url))
     async with Client(cluster.api.url) as client:
         everything = asyncio.create_task(submit_and_follow(client, messages, runs))
         while not everything.done() and time.monotonic() - begun < plan.limit_seconds:
@@ -82,7 +84,8 @@ async def _run_all(cluster: Cluster, plan: Plan) -> tuple[Sequence[Followed], Se
                 kills.append(await asyncio.to_thread(_kill, cluster, chance.choice(ready), gently=plan.gently))
             _show(runs, plan.runs, kills, time.monotonic() - begun)
         everything.cancel()
-        await asyncio.wait([everything])
+        person.cancel()
+        await asyncio.wait([everything, person])
         if not everything.cancelled():
             everything.result()
     return runs, kills, time.monotonic() - begun

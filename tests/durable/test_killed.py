@@ -13,8 +13,8 @@ from app.state.redis import connect
 from app.state.store import Store
 from app.tools import Tool, ToolContext, tool
 from tests.doubles import CHEAP, Script, answers, asks_for
+from tests.durable.approvals.people import People
 from tests.durable.house import MortalStore, Process
-from tests.durable.people import People
 from tests.limits.stage import standing
 from tests.redis_server import RedisServer
 

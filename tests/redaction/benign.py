@@ -62,6 +62,7 @@ THINGS = [
 MAILS = (
     "Hi {name},\n\nthe order {order} was {verb} on {date}; tracking number {tracking}. Please quote reference {ref}.\n",
     "Hello {name},\nInvoice {invoice} over {amount} EUR is attached. Our account {iban} has not changed.\n",
+    "Google Play order GPA.{four}-{four}-{four}-{num5}, eBay item {num12}, parcel 00340{num15}, VAT id DE{num9}.\n",
     "Dear {name}, your ticket #{number} ({uuid}) about {topic} was {verb}. Call us at {phone}, extension {short}.\n",
     "The book is ISBN {isbn}, the second edition ISBN-10 0-306-40615-{short}. {name} {verb} it.\n",
     "Reset your password here: the link is valid for 30 minutes. If you did not ask for a new password, ignore this.\n",
@@ -76,7 +77,7 @@ MAILS = (
 REVIEWS = (
     "commit {hex40}\nAuthor: {name} <{lower}@corp.example>\n\n    {verb} {thing}\n",
     "diff --git a/app/{lower}.py b/app/{lower}.py\nindex {hex7}..{hex7} 100644\n--- a/app/{lower}.py\n",
-    '-    token = os.environ["API_TOKEN"]\n+    token = settings.api_token\n+    password: str = Field(min_length=12)\n',
+    '-    token = os.environ["API_TOKEN"]\n+    token = s.api_token\n+    password: str = Field(min_length=9)\n',
     "Why does `get_secret(name: str) -> SecretStr` log the name? Set API_KEY=<your key> in .env, as in .env.example.\n",
     "    {lower}==1.{short}.3 \\\n        --hash=sha256:{hex64} \\\n        --hash=sha256:{hex64}\n",
     '      "integrity": "sha512-{b64_88}",\n      "resolved": "https://registry.corp.example/{lower}/-/{lower}-1.2.{short}.tgz"\n',
@@ -93,8 +94,8 @@ REVIEWS = (
     "ETag: W/\"{hex32}\"; Cache-Key: {uuid}; shard-key = {lower}_{short}; primary_key=True, sort_key='created_at'\n",
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{b64_43} {lower}@laptop  (public key, safe to share)\n",
     ".btn_{hex8}__label {{ color: #{hex6}; }} /*# sourceMappingURL=main.{hex8}.css.map */\n",
-    "arn:aws:iam::123456789012:role/{lower}, vpc-{hex17}, i-{hex17}, sg-{hex8}, AROA role, s3://bucket/{uuid}/part-{number}\n",
-    "The docs say `Authorization: Bearer <token>`; the example uses sk-xxxxxxxxxxxxxxxxxxxxxxxx and ghp_xxxxxxxxxxxx.\n",
+    "arn:aws:iam::123456789012:role/{lower}, vpc-{hex17}, i-{hex17}, sg-{hex8}, s3://bucket/{uuid}/part-{number}\n",
+    "The docs say `Authorization: Bearer <token>`; examples have sk-xxxxxxxxxxxxxxxxxxxxxxxx, ghp_xxxxxxxxxxxx.\n",
     "-----BEGIN CERTIFICATE-----\n{b64_64}\n{b64_64}\n-----END CERTIFICATE-----\n",
     "cookie: session=; csrftoken is rotated on login; see RFC 6749 section 4.1 and CVE-2024-{number}.\n",
 )
@@ -128,6 +129,8 @@ class _Lookalikes(dict[str, str]):
         chance = self._chance
         if name.startswith("hex"):
             return _of("hex", int(name[3:]), chance)
+        if name.startswith("num") and name != "number":
+            return _of("num", int(name[3:]), chance)
         if name.startswith("b64_"):
             return _of("b64", int(name[4:]), chance)
         return next(made for known, made in _named(chance) if known == name)
@@ -135,6 +138,10 @@ class _Lookalikes(dict[str, str]):
 
 def _of(kind: str, length: int, chance: random.Random) -> str:
     return "".join(chance.choices(CLASSES[kind], k=length))
+
+
+def _no_iban(chance: random.Random) -> str:
+    return f"DE00 {' '.join(_of('num', 4, chance) for _ in range(4))} {_of('num', 2, chance)}"
 
 
 def _named(chance: random.Random) -> Iterator[tuple[str, str]]:
@@ -151,7 +158,11 @@ def _named(chance: random.Random) -> Iterator[tuple[str, str]]:
     yield "ref", _of("upper", 6, chance)
     yield "invoice", f"RE-2026-{_of('num', 5, chance)}"
     yield "amount", f"{chance.randint(10, 9999)}.{_of('num', 2, chance)}"
-    yield "iban", f"DE00 {' '.join(_of('num', 4, chance) for _ in range(4))} {_of('num', 2, chance)}"
+    yield (
+        "iban",
+        chance.choice((f"DE{_of('num', 2, chance)} **** **** **** **** {_of('num', 2, chance)}", _no_iban(chance))),
+    )
+    yield "four", _of("num", 4, chance)
     yield "uuid", str(uuid.UUID(int=chance.getrandbits(128), version=4))
     yield "phone", f"+49 30 {_of('num', 7, chance)}"
     yield "isbn", f"978-3-16-{_of('num', 6, chance)}-{_of('num', 1, chance)}"

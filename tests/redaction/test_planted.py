@@ -4,18 +4,15 @@ import pytest
 
 from app.redaction import rule
 from app.redaction.engine import RuleRedactor
-from tests.redaction.planted import FORMATS, Planted, planted
+from tests.redaction.planted import FORMATS, planted
+from tests.redaction.redactors import redactor_of
 
 RULES = {each.id: each for each in rule.load([rule.OWN])}
 
 
-def never() -> None:
-    raise AssertionError
-
-
 @pytest.fixture(scope="module")
 def redactor() -> RuleRedactor:
-    return RuleRedactor.of(list(RULES.values()), lambda _: None, never)
+    return redactor_of("secrets", "cards", "ibans", "national-ids")
 
 
 def test_at_least_150_kinds_of_keys_have_rules() -> None:
@@ -31,8 +28,10 @@ def test_each_format_is_of_a_rule() -> None:
     assert set(FORMATS) <= set(RULES)
 
 
-@pytest.mark.parametrize("one", list(planted(seed=1, each=2)), ids=lambda one: one.rule)
-def test_no_piece_of_a_planted_secret_is_left(redactor: RuleRedactor, one: Planted) -> None:
-    said = redactor.text(f"The log says:\n{one.text}\nWhat does it mean?")
-    assert "[redacted: " in said
-    assert not one.leaks(said)
+def test_no_piece_of_a_planted_secret_is_left(redactor: RuleRedactor) -> None:
+    left = []
+    for one in planted(seed=1, each=3):
+        said = redactor.text(f"The log says:\n{one.text}\nWhat does it mean?")
+        if "[redacted: " not in said or one.leaks(said):
+            left.append(one)
+    assert left == []

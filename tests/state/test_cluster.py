@@ -33,7 +33,7 @@ from app.state.sessions import Sessions
 from app.state.similar_answers import AnsweredQuestion, SimilarAnswers
 from app.state.store import Argument, Script, Store, unavailable
 from tests import redis_server as redis
-from tests.durable.people import called, encode, waiting_approval
+from tests.durable.approvals.people import called, encode, waiting_approval
 from tests.durable.stage import events, new_run, steps
 from tests.redis_server import RedisServer
 from tests.service import Service
@@ -220,7 +220,7 @@ async def _use_audit(store: Store) -> None:
     recording = Recording(load(None, redis_url="redis://cluster"), store)
     await recording.audit.write(Entry("admin", "allowed"))
     await recording.sealing.seal()
-    assert await Retention(recording.audit.writer.stream, recording.sealing, 0, most=0).trim() == 1
+    assert await Retention(recording.audit.writer.stream, recording.sealing, most=0).trim() == 1
 
 
 async def _use_sessions(store: Store, principal: Principal) -> None:

@@ -229,7 +229,7 @@ def test_a_name_providers_refuse_is_a_type_error(name: str) -> None:
     [{"timeout_seconds": 0}, {"timeout_seconds": float("nan")}, {"max_output_chars": 0}, {"risk": "none"}],
 )
 def test_senseless_options_are_a_type_error(options: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="above 0|one of"):
+    with pytest.raises(TypeError, match=r"above 0|one of"):
         tool(**options)(fine)
 
 
@@ -294,7 +294,7 @@ def test_a_tool_says_what_a_second_call_does() -> None:
     assert tool(effect="idempotent")(act).effect == "idempotent"
     with pytest.raises(TypeError, match="effect is one of"):
         tool(effect="twice")(act)  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match="that of a pure tool is 'read'"):
+    with pytest.raises(TypeError, match="effect of a pure tool is one of 'read'"):
         tool(effect="once", pure=True)(act)
 
 

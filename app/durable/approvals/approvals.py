@@ -78,7 +78,7 @@ class Approvals:
             self._check_person(principal, approval)
             if approval.status != "pending":
                 raise ApprovalOver(approval_id, approval.status)
-            steps = await self._steps(approval)
+            steps = await self._steps(approval, kept[b"binding"].decode())
             word = _WORDS[decision]
             await self._audit.write(self._entry(principal, approval, word, approval.reason))
             seen = (kept[b"binding"], kept[b"asked"], steps)
@@ -121,8 +121,9 @@ class Approvals:
         if requester and not approval.requester_may_decide:
             raise Forbidden("Whoever asked for the run may not decide on its calls. Have somebody else do it.")
 
-    async def _steps(self, approval: Approval) -> int:
-        """How many steps the run has. Raises ApprovalChanged where they do not say what was asked about."""
+    async def _steps(self, approval: Approval, bound: str) -> int:
+        """How many steps the run has. Raises ApprovalChanged where they do not say what was asked about, or that is not
+        what the approval is bound to."""
         found = [
             _decode_step(step) for step in await self._store.call("LRANGE", keys.steps_key(approval.run_id), 0, -1)
         ]
@@ -132,7 +133,7 @@ class Approvals:
         binding = binding_of(
             approval.run_id, call.id, approval.definition, call.arguments, approval.policy, approval.expires_at
         )
-        if binding != approval.binding:
+        if not binding == approval.binding == bound:
             raise ApprovalChanged(approval.approval_id)
         return len(found)
 

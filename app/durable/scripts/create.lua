@@ -4,7 +4,8 @@
 --   (ms), priority, Idempotency-Key or '', fingerprint of the body, '1' if the run is claimed at once or '', '1' if it is
 --   part of a batch or '', work.
 -- Returns names and values: run, status, created, claim ('' without one), priority, replayed, idle: [interrupted runs that
---   no worker has]; or refused: 'key', 'full' or 'busy', and then the run that is not over.
+--   no worker has]; or refused: 'key', 'full' or 'busy', and then the run that is not
+--   over, and its status.
 
 local id, owner, session, named, on_busy = ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[6]
 local priority, fingerprint, here, of_batch = ARGV[8], ARGV[10], ARGV[11] == '1', ARGV[12] == '1'
@@ -36,7 +37,7 @@ local before = {} -- it, in its session; a run whose time comes later takes its 
 if line ~= '' and start <= now and first_of(line) then
   before = redis.call('ZRANGEBYSCORE', line, '-inf', whole(micros))
   if #before > 0 and on_busy == 'reject' then
-    return { 'refused', 'busy', 'run', before[1] }
+    return { 'refused', 'busy', 'run', before[1], 'status', redis.call('HGET', run_key(before[1]), 'status') }
   end
 end
 

@@ -25,13 +25,15 @@ _KEPT = ("PATH", "LANG", "TZ")
 """What the process is told of the environment."""
 
 _MOST_SECONDS = 86_400.0
-_SPARE_BYTES = 65_536
-_BYTES_A_CHARACTER = 12  # at worst, and once for the model and once as JSON
+_MOST_BYTES = 16 * 1024 * 1024
 _SET_DUMPABLE = 4  # of prctl
 
 
-async def call_in_process(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-    """The result, also where the process broke down. Cancelled, it ends the process and all that it has started."""
+async def call_in_process(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> Any:
+    """What the tool returned, or the ToolResult of a failure, of the process as well.
+
+    Cancelled, it ends the process and all that it has started.
+    """
     _hide()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -46,7 +48,7 @@ async def call_in_process(tool: Tool, arguments: Mapping[str, Any], context: Too
         start_new_session=True,
     )
     try:
-        sent = await _exchange(process, _start(tool), _call(tool, arguments, context), tool.max_output_chars)
+        sent = await _exchange(process, _start(tool), _call(tool, arguments, context))
     except (asyncio.IncompleteReadError, ConnectionError):
         return _broken(tool, await process.wait())
     except (ValueError, msgspec.DecodeError):
@@ -58,17 +60,19 @@ async def call_in_process(tool: Tool, arguments: Mapping[str, Any], context: Too
     context.sources.extend(sent.sources)
     if sent.handed_over is not None:
         context.hand_over(*sent.handed_over)
-    return ToolResult(sent.status, sent.content, sent.result, fault=sent.fault, untrusted=tool.untrusted)
+    if sent.status == "ok":
+        return sent.result
+    return ToolResult(sent.status, sent.content, fault=sent.fault, untrusted=tool.untrusted)
 
 
-async def _exchange(process: Process, start: bytes, call: bytes, max_chars: int) -> ResultSent:
+async def _exchange(process: Process, start: bytes, call: bytes) -> ResultSent:
     assert process.stdin is not None  # noqa: S101 - asked for above
     assert process.stdout is not None  # noqa: S101
     for message in (start, call):
         process.stdin.write(len(message).to_bytes(LENGTH_BYTES, "big") + message)
     await process.stdin.drain()
     length = int.from_bytes(await process.stdout.readexactly(LENGTH_BYTES), "big")
-    if length > max_chars * _BYTES_A_CHARACTER + _SPARE_BYTES:
+    if length > _MOST_BYTES:
         raise ValueError("too large")
     return msgspec.json.decode(await process.stdout.readexactly(length), type=ResultSent)
 

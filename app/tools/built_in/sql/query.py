@@ -35,5 +35,5 @@ def _database(settings: Settings) -> Database:
     if url.startswith("sqlite:///"):
         from app.tools.built_in.sql.sqlite import Sqlite
 
-        return Sqlite(url.removeprefix("sqlite://"), settings.sql_query_rows, settings.sql_query_seconds)
+        return Sqlite(url.removeprefix("sqlite:///"), settings.sql_query_rows, settings.sql_query_seconds)
     raise ConfigurationError("SQL_QUERY_URL: is not a postgresql:// or sqlite:/// address")
