@@ -14,8 +14,8 @@ from app.tools import Tool
 from app.tools.built_in.http_get import HttpGet
 from app.tools.tool import make_tool
 from tests.doubles import USAGE, ScriptedModel
-from tests.durable.house import Process
 from tests.durable.approvals.people import People
+from tests.durable.house import Process
 from tests.safety.agentdojo import READING, WHEELS, Injection, attack, injections
 from tests.stage import Stage
 
