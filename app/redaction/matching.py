@@ -30,23 +30,29 @@ class Matcher:
         """Raises ConfigurationError for a rule that cannot be used."""
         self.rule = rule
         self.check: Check | None = None if rule.checksum is None else _check_of(rule)
+        self._in_groups = rule.checksum is not None and rule.group != "secrets"
         self._near = tuple(word.encode() for word in rule.near)
         self._regex = compiled(rule, rule.pattern)
         self._until = compiled(rule, rule.until) if rule.until else None
         self._group = 1 if self._regex.groups else 0
+        if getattr(self._regex, "grouped", False):
+            self.check = None
 
-    def find(self, data: bytes, since: int = 0) -> Iterator[Found]:
-        """What ends before `since` may be left out."""
+    def find(self, data: bytes, lower: bytes, since: int = 0) -> Iterator[Found]:
+        """`lower` is the same in small letters. What ends before `since` may be left out."""
+        if self._near and not any(word in lower for word in self._near):
+            return
         at, size = (since if self.check and not self._group else 0), len(data)
         while at < size and (match := self._regex.search(data, at)) is not None:
             start, end = match.span(self._group)
-            if self.check is not None:
+            near = self._is_near(lower, match.start())
+            if near and self.check is not None:
                 end = self._confirmed(match, data, start, end)
-            if end > start >= 0 and self._is_near(data, match.start()):
+            if near and end > start >= 0:
                 yield self._found(data, start, end)
                 at = max(end, match.start() + 1)
             else:
-                at = _next_group(data, match.start(), match.end()) if self.check else max(match.end(), at + 1)
+                at = _next_group(data, match.start(), match.end()) if self._in_groups else max(match.end(), at + 1)
 
     def _found(self, data: bytes, start: int, end: int) -> Found:
         if self._until is None:
@@ -65,13 +71,15 @@ class Matcher:
                 whole = start + len(said)
                 if whole == end or self._regex.fullmatch(data, match.start(), whole) is not None:
                     return whole
+            if not self._in_groups:
+                break
             said = said[: max(said.rfind(" "), said.rfind("-"), 0)].rstrip(" -")
         return 0
 
-    def _is_near(self, data: bytes, start: int) -> bool:
+    def _is_near(self, lower: bytes, start: int) -> bool:
         if not self._near:
             return True
-        before = data[max(0, start - NEAR_BYTES) : start].lower()
+        before = lower[max(0, start - NEAR_BYTES) : start]
         return any(word in before for word in self._near)
 
 
@@ -84,23 +92,27 @@ def _next_group(data: bytes, start: int, end: int) -> int:
 def _check_of(rule: Rule) -> Check:
     check = CHECKSUMS.get(rule.checksum or "")
     if check is None:
-        raise _unusable(rule, f"there is no checksum {rule.checksum!r}; known: {', '.join(sorted(CHECKSUMS))}")
+        raise unusable(rule, f"there is no checksum {rule.checksum!r}; known: {', '.join(sorted(CHECKSUMS))}")
     return check
 
 
 def compiled(rule: Rule, pattern: str) -> Any:
-    """By RE2, for bytes. Raises ConfigurationError."""
-    import re2  # type: ignore[import-untyped]
+    """By RE2, for bytes; by Hyperscan where there is no RE2. Raises ConfigurationError."""
+    try:
+        import re2  # type: ignore[import-untyped]
+    except ImportError:
+        from app.redaction.by_hyperscan import Regex
 
+        return Regex(pattern)
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.log_errors = False
     try:
         regex = re2.compile(pattern.encode(), options)
     except re2.error as error:
-        raise _unusable(rule, f"RE2 does not read {pattern!r}: {_words(error)}") from None
+        raise unusable(rule, f"RE2 does not read {pattern!r}: {_words(error)}") from None
     if regex.groups > 1 or regex.search(b"") is not None:
-        raise _unusable(rule, f"{pattern!r} has more than one capturing group, or matches an empty text")
+        raise unusable(rule, f"{pattern!r} has more than one capturing group, or matches an empty text")
     return regex
 
 
@@ -109,7 +121,8 @@ def _words(error: BaseException) -> str:
     return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
 
 
-def _unusable(rule: Rule, why: str) -> ConfigurationError:
+def unusable(rule: Rule, why: str) -> ConfigurationError:
+    """What a rule that cannot be used stops the start with."""
     return ConfigurationError(f"The redaction rule {rule.id!r} cannot be used: {why}. Correct it in its file.")
 
 

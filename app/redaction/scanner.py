@@ -1,18 +1,13 @@
-"""Finds all that the rules know in a text: Hyperscan says which rules to ask, RE2 where each finds something.
+"""Finds all that the rules know in a text: one scan says which rules to ask, and these where they find something.
 
-Where only one of the two can be imported, it does both. Loaded only where something is redacted.
+Loaded only where something is redacted.
 """
 
-import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
-from app.errors import ConfigurationError
+from app.redaction.candidates import candidates_of
 from app.redaction.matching import Found, Matcher, compiled, merged
 from app.redaction.rule import Rule
-
-Candidates = Callable[[bytes], "set[int] | list[int]"]
-"""The numbers of the patterns that occur in a text."""
 
 
 class Scanner:
@@ -25,7 +20,7 @@ class Scanner:
         self._openings = [(compiled(rule, rule.opening), rule) for rule in rules if rule.opening]
         patterns = [(rule, rule.pattern) for rule in rules]
         patterns += [(rule, _closed(rule.unclosed)) for _, rule in self._unclosed if rule.unclosed]
-        self._candidates = _candidates(patterns)
+        self._candidates = candidates_of(tuple([pattern for _, pattern in patterns]))
 
     def find(self, data: bytes) -> list[Found]:
         """What is to be taken out, in its order."""
@@ -47,12 +42,14 @@ class Scanner:
                 return match.start(), rule.kind
         return None
 
-    def _found(self, data: bytes, numbers: "set[int] | list[int]", since: int = 0) -> list[Found]:
-        matchers = self._matchers
-        found = [each for number in numbers if number < len(matchers) for each in matchers[number].find(data, since)]
+    def _found(self, data: bytes, numbers: Collection[int], since: int = 0) -> list[Found]:
+        matchers, lower = self._matchers, data.lower()
+        found = [
+            each for number in numbers if number < len(matchers) for each in matchers[number].find(data, lower, since)
+        ]
         return merged(found) if found else found
 
-    def _open_from(self, data: bytes, numbers: "set[int] | list[int]") -> int:
+    def _open_from(self, data: bytes, numbers: Collection[int]) -> int:
         start = len(data)
         for number in numbers:
             place = number - len(self._matchers)
@@ -63,61 +60,3 @@ class Scanner:
 
 def _closed(pattern: str | None) -> str:
     return f"{pattern}$"
-
-
-def _candidates(patterns: Sequence[tuple[Rule, str]]) -> Candidates:
-    try:
-        import hyperscan
-    except ImportError:
-        return _by_re2(patterns)
-    return _by_hyperscan(hyperscan, patterns)
-
-
-def _by_hyperscan(hyperscan: Any, patterns: Sequence[tuple[Rule, str]]) -> Candidates:
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    _compile(hyperscan, database, patterns)
-    own = threading.local()  # two scans at once must not share their scratch space
-
-    def note(number: int, _start: int, _end: int, _flags: int, numbers: set[int]) -> None:
-        numbers.add(number)
-
-    def candidates(data: bytes) -> set[int]:
-        try:
-            scratch = own.scratch
-        except AttributeError:
-            scratch = own.scratch = hyperscan.Scratch(database)
-        numbers: set[int] = set()
-        database.scan(data, note, context=numbers, scratch=scratch)
-        return numbers
-
-    return candidates
-
-
-def _compile(hyperscan: Any, database: Any, patterns: Sequence[tuple[Rule, str]]) -> None:
-    expressions = [pattern.encode() for _, pattern in patterns]
-    try:
-        database.compile(expressions=expressions, ids=list(range(len(patterns))), elements=len(patterns), flags=0)
-    except hyperscan.error:
-        for rule, pattern in patterns:
-            try:
-                hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK).compile(expressions=[pattern.encode()], flags=0)
-            except hyperscan.error as error:
-                raise ConfigurationError(
-                    f"The redaction rule {rule.id!r} cannot be used: Hyperscan does not read {pattern!r}: "
-                    f"{' '.join(map(str, error.args))} Correct it in its file."
-                ) from None
-        raise
-
-
-def _by_re2(patterns: Sequence[tuple[Rule, str]]) -> Candidates:
-    import re2  # type: ignore[import-untyped]
-
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.max_mem = 64 << 20
-    known = re2.Set.SearchSet(options)
-    for _, pattern in patterns:
-        known.Add(pattern.encode())
-    known.Compile()
-    candidates: Candidates = known.Match
-    return candidates

@@ -108,7 +108,7 @@ class Filter:
     def _first(self, window: str, start: int, held: int) -> str:
         """The first letters of a text need not wait for the rest of their word, unless a secret begins like that."""
         word = window[start:]
-        if start or held < start or not (word.isalpha() and word.isascii()) or self._scan.begins(word):
+        if start or held < start or not _is_prose(word) or self._scan.begins(word):
             return ""
         self._found(window)  # which raises if the scan is broken
         leaving = min(len(word), _FIRST)
@@ -179,6 +179,11 @@ class Filter:
             at = each.end
         pieces.append(window[at:held])
         return "".join(pieces)
+
+
+def _is_prose(word: str) -> bool:
+    """Letters of ASCII, small but for the first."""
+    return word.isalpha() and word.isascii() and (word.islower() or word[1:].islower())
 
 
 def _groups_from(window: str, start: int, left: int) -> int:
