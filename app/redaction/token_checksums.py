@@ -19,7 +19,7 @@ PLACEHOLDER = re.compile(
 )
 CHANGES = re.compile(r"[a-z](?=[A-Z0-9])|[A-Z](?=[0-9])|[0-9](?=[A-Za-z])")
 NO_PASSWORDS = frozenset(
-    "pass passwd password passphrase pw pwd secret token key user username none null true false string str".split()
+    ["pass", "passwd", "password", "passphrase", "pw", "pwd", "secret", "token", "key", "user", "username", "none", "null", "true", "false", "string", "str"]
 )
 NAME = re.compile(r"[A-Za-z]+\d{0,2}(?:(?:[._/:]|->)[A-Za-z_]*\d{0,2})+|v?[\d.:,%/-]+[a-z]{0,2}")
 PLAIN = re.compile(
@@ -28,8 +28,7 @@ PLAIN = re.compile(
 )
 NAMED = re.compile(r"pass(?:word|wd)|secret|token|(?:api|access)_?key|credential", re.IGNORECASE)
 SENTENCE = frozenset(
-    "a an and are at be by can cannot do does for from has have in is it its least less more must no not of on only or "
-    "password passwords passphrase please required reset secret should than the this to too was will with your".split()
+    ["a", "an", "and", "are", "at", "be", "by", "can", "cannot", "do", "does", "for", "from", "has", "have", "in", "is", "it", "its", "least", "less", "more", "must", "no", "not", "of", "on", "only", "or", "password", "passwords", "passphrase", "please", "required", "reset", "secret", "should", "than", "the", "this", "to", "too", "was", "will", "with", "your"]
 )
 
 
