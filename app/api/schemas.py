@@ -120,8 +120,12 @@ class Checks(Struct, frozen=True, omit_defaults=True):
     """By server, where there are any."""
 
 
-class Health(Struct, frozen=True):
+class Health(Struct, frozen=True, omit_defaults=True):
     status: Literal["ok", "degraded"]
     version: str
     uptime_seconds: float
     checks: Checks
+    guards: Literal["ok", "failing"]
+    """`failing`: one broke within the last minute; what it could not check was refused."""
+    failing_guards: tuple[str, ...] = ()
+    """Their names."""

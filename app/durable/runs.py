@@ -70,6 +70,7 @@ class DurableRuns:
         if keeping.webhook is not None:
             await self._check_webhook(keeping.webhook, principal)
         headers = await self._limiter.count(principal, request.operation)
+        self._runner.check_input(principal, agent, request)
         here = not keeping.start_at and priority == SOON and self._worker.take_place()
         new = new_run(principal, request, keeping, key, agent, here=here, priority=priority, batch=batch)
         created = await (self._create_here(new) if here else self._records.create(new))
@@ -111,6 +112,7 @@ class DurableRuns:
         if keeping.on_busy != "reject" and not self._workers:
             raise NoWorkers
         headers = await self._limiter.count(principal, request.operation)
+        self._runner.check_input(principal, agent, request)
         new = new_run(principal, request, keeping, key, agent, here=True)
         created = await self._records.create(new)
         here = created.claim is not None

@@ -20,23 +20,31 @@ BUILT = Path(__file__).parent / "built"
 """Part of an image: what was compiled as it was made."""
 
 
-def database(expressions: Sequence[bytes], flags: int | Sequence[int] = 0) -> hyperscan.Database:
-    """A database in block mode whose patterns are numbered in their order. `flags` are Hyperscan's, for all or for
-    each. Raises hyperscan.error for a pattern that it does not read."""
-    each = [flags] * len(expressions) if isinstance(flags, int) else list(flags)
-    name = _name(expressions, each)
-    for folder in (BUILT, own_folder()):
-        if folder is not None and (found := _loaded(folder / name)) is not None:
-            return found
-    made = compiled(expressions, each)
+def database(expressions: Sequence[bytes], flags: int = 0, *, literal: bool = False) -> hyperscan.Database:
+    """A database in block mode whose patterns are numbered in their order. `flags` are Hyperscan's; `literal`: these
+    are words, not expressions. Raises hyperscan.error for a pattern that it does not read."""
+    if (found := kept(expressions, flags, literal=literal)) is not None:
+        return found
+    made = compiled(expressions, flags, literal)
     if (folder := own_folder(make=True)) is not None:
-        keep(folder, name, made)
+        _keep(folder, _name(expressions, flags, literal), made)
     return made
 
 
-def compiled(expressions: Sequence[bytes], flags: Sequence[int]) -> hyperscan.Database:
-    made = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    made.compile(expressions=list(expressions), ids=list(range(len(flags))), elements=len(flags), flags=list(flags))
+def kept(expressions: Sequence[bytes], flags: int = 0, *, literal: bool = False) -> hyperscan.Database | None:
+    """The same, if it was compiled before."""
+    name = _name(expressions, flags, literal)
+    for folder in (BUILT, own_folder()):
+        if folder is not None and (found := _loaded(folder / name)) is not None:
+            return found
+    return None
+
+
+def compiled(expressions: Sequence[bytes], flags: int, literal: bool) -> hyperscan.Database:
+    made, size = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK), len(expressions)
+    made.compile(
+        expressions=list(expressions), ids=list(range(size)), elements=size, flags=[flags] * size, literal=literal
+    )
     return made
 
 
@@ -52,7 +60,7 @@ def own_folder(*, make: bool = False) -> Path | None:
     return folder if stat.S_ISDIR(found.st_mode) and _is_ours(found) else None
 
 
-def keep(folder: Path, name: str, made: hyperscan.Database) -> None:
+def _keep(folder: Path, name: str, made: hyperscan.Database) -> None:
     """Does nothing where nothing can be written: it is compiled again then."""
     with suppress(OSError, hyperscan.error):
         number, path = tempfile.mkstemp(dir=folder)
@@ -68,7 +76,9 @@ def _loaded(path: Path) -> hyperscan.Database | None:
             if not _is_ours(os.fstat(file.fileno())):
                 return None
             content = file.read()
-        return hyperscan.loadb(content, hyperscan.HS_MODE_BLOCK)
+        found = hyperscan.loadb(content, hyperscan.HS_MODE_BLOCK)
+        found.scratch = hyperscan.Scratch(found)
+        return found
     return None
 
 
@@ -76,9 +86,9 @@ def _is_ours(found: os.stat_result) -> bool:
     return found.st_uid in (0, os.getuid()) and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _name(expressions: Sequence[bytes], flags: Sequence[int]) -> str:
+def _name(expressions: Sequence[bytes], flags: int, literal: bool) -> str:
     """Of the file: another pattern, flag or version is another file."""
-    whole = sha256(version("hyperscan").encode())
-    for expression, flag in zip(expressions, flags, strict=True):
-        whole.update(b"%d:%d:%b" % (flag, len(expression), expression))
+    whole = sha256(f"{version('hyperscan')} {flags} {literal}".encode())
+    for expression in expressions:
+        whole.update(b"%d:%b" % (len(expression), expression))
     return f"{whole.hexdigest()}.hsdb"

@@ -1,9 +1,13 @@
 """The redactor that the settings ask for."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from app.redaction.redactor import Redactor
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.redaction.rule import Rule
 
 
 def build_redactor(settings: Settings, count: Callable[[str], None], failed: Callable[[], None]) -> Redactor | None:
@@ -11,8 +15,21 @@ def build_redactor(settings: Settings, count: Callable[[str], None], failed: Cal
     used."""
     if not settings.redact:
         return None
-    from app.redaction import engine, rule
+    from app.redaction.engine import RuleRedactor
 
-    folders = [rule.OWN] if settings.redaction_rules_dir is None else [rule.OWN, settings.redaction_rules_dir]
-    rules = [each for each in rule.load(folders) if each.group in settings.redact]
-    return engine.RuleRedactor.of(rules, count, failed)
+    return RuleRedactor.of(_rules(settings), count, failed)
+
+
+def compile_patterns(settings: Settings) -> None:
+    """Have them compiled on this machine, or in the image that is being made: processes then load them."""
+    from app.redaction.candidates import by_hyperscan
+    from app.redaction.scanner import patterns_of
+
+    by_hyperscan(patterns_of(_rules(settings)))
+
+
+def _rules(settings: Settings) -> "list[Rule]":
+    from app.redaction.rule import OWN, load
+
+    folders = [OWN] if settings.redaction_rules_dir is None else [OWN, settings.redaction_rules_dir]
+    return [each for each in load(folders) if each.group in settings.redact]

@@ -1,8 +1,8 @@
 """Which of many patterns occur in a text, by one scan of it.
 
-Hyperscan is the fastest, and needs seconds of CPU to compile patterns; RE2 needs a fiftieth of that. So RE2 does it
-until a process has scanned so much that Hyperscan pays, which is then compiled in a thread. Where only one of the two
-can be imported, that one does it all.
+Hyperscan is the fastest, and needs seconds of CPU to compile patterns; RE2 needs a fiftieth of that. So, where nothing
+was compiled on this machine before, RE2 does it until a process has scanned so much that Hyperscan pays, which is then
+compiled in a thread. Where only one of the two can be imported, that one does it all.
 """
 
 import os
@@ -29,7 +29,20 @@ def candidates_of(patterns: tuple[str, ...]) -> Candidates:
         import re2  # type: ignore[import-untyped]  # noqa: F401 - by_re2 needs it
     except ImportError:
         return _checked_by_hyperscan(patterns)
-    return Growing(patterns)
+    return by_hyperscan(patterns) if _is_kept(patterns) else Growing(patterns)
+
+
+def _is_kept(patterns: tuple[str, ...]) -> bool:
+    """Whether Hyperscan costs nothing."""
+    try:
+        from app.patterns.database import kept
+    except ImportError:
+        return False
+    return kept(_encoded(patterns)) is not None
+
+
+def _encoded(patterns: tuple[str, ...]) -> list[bytes]:
+    return [pattern.encode() for pattern in patterns]
 
 
 def _checked_by_hyperscan(patterns: tuple[str, ...]) -> Candidates:
@@ -90,12 +103,9 @@ def by_re2(patterns: tuple[str, ...]) -> Candidates:
 
 @cache
 def _database(patterns: tuple[str, ...]) -> Any:
-    import hyperscan
+    from app.patterns.database import database
 
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    expressions = [pattern.encode() for pattern in patterns]
-    database.compile(expressions=expressions, ids=list(range(len(patterns))), elements=len(patterns), flags=0)
-    return database
+    return database(_encoded(patterns))
 
 
 def by_hyperscan(patterns: tuple[str, ...]) -> Candidates:

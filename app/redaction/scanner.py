@@ -10,6 +10,11 @@ from app.redaction.matching import Found, Matcher, compiled, merged
 from app.redaction.rule import Rule
 
 
+def patterns_of(rules: Sequence[Rule]) -> tuple[str, ...]:
+    """What one scan looks for: each rule's own pattern, then those of what is not closed yet."""
+    return *[rule.pattern for rule in rules], *[_closed(rule.unclosed) for rule in rules if rule.unclosed]
+
+
 class Scanner:
     """Built once a process; threads may share it."""
 
@@ -18,9 +23,7 @@ class Scanner:
         self._matchers = [Matcher(rule) for rule in rules]
         self._unclosed = [(compiled(rule, _closed(rule.unclosed)), rule) for rule in rules if rule.unclosed]
         self._openings = [(compiled(rule, rule.opening), rule) for rule in rules if rule.opening]
-        patterns = [(rule, rule.pattern) for rule in rules]
-        patterns += [(rule, _closed(rule.unclosed)) for _, rule in self._unclosed if rule.unclosed]
-        self._candidates = candidates_of(tuple([pattern for _, pattern in patterns]))
+        self._candidates = candidates_of(patterns_of(rules))
 
     def find(self, data: bytes) -> list[Found]:
         """What is to be taken out, in its order."""

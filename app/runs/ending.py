@@ -16,6 +16,7 @@ from app.errors import (
     RateLimited,
     ShuttingDown,
     StateUnavailable,
+    UnsafeInput,
 )
 from app.messages import Message
 from app.runs.answering import answer_of
@@ -32,6 +33,8 @@ from app.telemetry.failing import fail
 from app.telemetry.logs import log
 
 _REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
+_UNCHECKED = (UnsafeInput, GuardUnavailable)
+"""Of runs that end so nothing is kept."""
 _LATER_SECONDS = 5.0  # after which a run that had no place is tried again
 
 

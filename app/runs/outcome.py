@@ -22,6 +22,7 @@ from app.errors import (
     TooManyBatches,
     TooManyRuns,
     Unauthorized,
+    UnsafeInput,
 )
 from app.models.protocol import REFUSALS
 from app.runs.events import FinishReason
@@ -42,6 +43,7 @@ _OF_ERRORS: Mapping[type[BaseException], Outcome] = {
     TooManyRuns: "limited",
     TooManyBatches: "limited",
     InvalidRequest: "refused",
+    UnsafeInput: "refused",
     Unauthorized: "refused",
     Forbidden: "refused",
     NotFound: "refused",

@@ -13,13 +13,14 @@ from app.runs.cleaning import clean_error
 from app.runs.context import RunContext
 from app.runs.ending import end_cancelled, end_crashed, fail_with, finish, with_content
 from app.runs.events import RunStarted
+from app.runs.guarding import check_input
 from app.runs.handle import RunHandle
 from app.runs.loop import loop
 from app.runs.pausing import pause
 from app.runs.resuming import resume
 from app.runs.steps import Asked
 from app.telemetry.context import current
-from app.telemetry.conventions import INVOKE_AGENT
+from app.telemetry.conventions import GUARD_CATEGORY, GUARD_RULE, GUARD_VERDICT, INVOKE_AGENT
 from app.telemetry.logs import log
 
 
@@ -50,7 +51,9 @@ async def _begin(run: RunContext, handle: RunHandle) -> None:
     if run.journal is not None and run.journal.earlier is not None:
         await resume(run, handle, run.journal.earlier)
     else:
-        _start(run, await _admit_and_recall(run, handle))
+        headers = await _admit_and_recall(run, handle)
+        _check(run)
+        _start(run, headers)
     if run.journal is not None:
         run.journal.mark()
 
@@ -83,6 +86,13 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
     elif run.request.history is not None:
         memory.take(run.request.history, run.model, run.costs.system_prompt, run.costs.beside_tokens)
     return headers
+
+
+def _check(run: RunContext) -> None:
+    """Raises UnsafeInput, GuardUnavailable: nothing has happened then, but the caller's rates are counted."""
+    verdict = check_input(run.services, run.principal, run.agent, run.request, run.reservation.run_id)
+    if verdict.kind != "allow" and run.span.is_recording():
+        run.span.add_event(GUARD_VERDICT, {GUARD_RULE: verdict.rule, GUARD_CATEGORY: verdict.category})
 
 
 def _start(run: RunContext, headers: Mapping[str, str]) -> None:

@@ -25,6 +25,7 @@ from app.runs.estimates import (
     most_of_run,
 )
 from app.runs.feed import Feed
+from app.runs.guarding import check_input
 from app.runs.handle import RunHandle
 from app.runs.journal import Earlier, Journal
 from app.runs.memory import Memory
@@ -98,6 +99,10 @@ class Runner:
         if not self._ever_pauses(agent):  # as most, and this is asked of every request
             return False
         return self._may_pause(agent, self._tools(principal, agent, request), request.session_id is not None)
+
+    def check_input(self, principal: Principal, agent: Agent, request: RunRequest) -> None:
+        """Of a run that is to begin later. Raises UnsafeInput, GuardUnavailable."""
+        check_input(self._services, principal, agent, request)
 
     def take_up(
         self,

@@ -1,6 +1,6 @@
 """A run that is one model call without tools, made elsewhere: what is asked, what it may cost, what its answer is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -16,6 +16,7 @@ from app.models.resilient import ResilientModel
 from app.runs.context import RunContext
 from app.runs.estimates import most_input_tokens, most_of_output, most_of_run
 from app.runs.events import FinishReason
+from app.runs.guarding import check_input
 from app.runs.permits import Permits
 from app.runs.plan import CallModel, Costs, Fail, Finish, answer_text, next_action
 from app.runs.ration import Left
@@ -51,6 +52,8 @@ class SingleCall(Struct, frozen=True):
     temperature: float | None
     response_format: Mapping[str, Any] | None
     redactor: "Redactor | None" = None
+    check: Callable[[str], object] = lambda _: None
+    """Raises UnsafeInput, GuardUnavailable."""
 
     @classmethod
     def of(cls, run: RunContext, price: Price) -> "SingleCall":
@@ -58,10 +61,15 @@ class SingleCall(Struct, frozen=True):
         asked = run.request
         temperature = run.agent.temperature if asked.temperature is None else asked.temperature
         costs = replace(run.costs, price=price)
-        return cls(run.model, run.limits, costs, temperature, asked.response_format, run.redactor)
+
+        def check(message: str) -> object:
+            return check_input(run.services, run.principal, run.agent, replace(asked, message=message))
+
+        return cls(run.model, run.limits, costs, temperature, asked.response_format, run.redactor, check)
 
     def ask(self, message: str) -> Asking:
-        """Raises RequestTooExpensive for one that may cost more than a run may."""
+        """Raises RequestTooExpensive for one that may cost more than a run may, and what `check` raises."""
+        self.check(message)
         action = self._next(_asked(message))
         if isinstance(action, Fail):
             raise action.error

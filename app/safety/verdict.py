@@ -21,5 +21,9 @@ ALLOWED = Verdict("allow")
 class InputGuard(Protocol):
     """Synchronous, without I/O: microseconds for a message."""
 
+    @property
+    def policy(self) -> str:
+        """The version of its rules."""
+
     def check(self, text: str, source: Source) -> Verdict:
         """Does not raise for any text; raises GuardUnavailable where it cannot look."""

@@ -78,6 +78,9 @@ URL_FULL: Final = "url.full"
 FIRST_CONTENT: Final = "agent.first_content"
 CACHE_LOOKUP: Final = "agent.cache.lookup"
 CACHE_RESULT: Final = "agent.cache.result"
+GUARD_VERDICT: Final = "agent.guard.verdict"
+GUARD_RULE: Final = "agent.guard.rule"
+GUARD_CATEGORY: Final = "agent.guard.category"
 MODEL_REFUSED: Final = "agent.model.refused"
 """A gate of this service kept the call from the model."""
 REFUSED_REASON: Final = "agent.model.refused.reason"
@@ -126,7 +129,11 @@ SHAPES: Mapping[str, Shape] = {
         | {COST_USD, ATTEMPTS, INPUT_TOKENS, OUTPUT_TOKENS},
         frozenset({RESPONSE_MODEL, FINISH_REASON, FALLBACK_FROM, CACHE_AGE})
         | {ROUTE_TIER, ROUTE_REASON, ERROR_TYPE, UNCERTAIN, INPUT_MESSAGES, OUTPUT_MESSAGES},
-        {CACHE_LOOKUP: frozenset({CACHE_RESULT}), EVALUATION: _EVALUATION},
+        {
+            CACHE_LOOKUP: frozenset({CACHE_RESULT}),
+            EVALUATION: _EVALUATION,
+            GUARD_VERDICT: frozenset({GUARD_RULE, GUARD_CATEGORY}),
+        },
     ),
     ITERATION_SPAN: Shape(frozenset({ITERATION}), frozenset({ERROR_TYPE})),
     CHAT: Shape(

@@ -35,6 +35,7 @@ DELIVERY_OUTCOMES: Final = ("delivered", "failed", "given_up")
 ESCALATION_SOURCES: Final = ("tool", "feedback")
 RESUMPTION_REASONS: Final = ("crash", "handed_back", "decided")
 APPROVAL_OUTCOMES: Final = ("approved", "denied", "expired", "withdrawn")
+GUARD_VERDICTS: Final = ("block", "flag")
 DROP_REASONS: Final = ("queue_full", "export_failed", "shutdown")
 
 _MOST_PAIRED = 6  # models whose every change to another one is made at zero; of more only that to the next one
@@ -79,6 +80,12 @@ def start_at_zero(known: Known) -> None:
     metrics.TELEMETRY_EXPORTED.labels("traces")
     for reason in DROP_REASONS:
         metrics.TELEMETRY_DROPPED.labels("traces", reason)
+
+
+def rules_at_zero(rules: Iterable[str]) -> None:
+    """Make the series of the input guard's rules."""
+    for rule, verdict in product(rules, GUARD_VERDICTS):
+        metrics.GUARD_VERDICTS.labels(rule, verdict)
 
 
 def agents_at_zero(agents: Mapping[str, Sequence[str]]) -> None:

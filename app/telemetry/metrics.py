@@ -45,6 +45,11 @@ MCP_TOOLS = Gauge("agent_mcp_tools", "Tools of MCP servers; only those that are 
 REDACTIONS = Counter(
     "agent_redactions", "Secrets, personal data and system prompts taken out of what left a run", ["kind"]
 )
+GUARD_VERDICTS = Counter(
+    "agent_guard_verdicts",
+    "Runs whose input met a rule; `block`: they were refused, `flag`: only noted",
+    ["rule", "verdict"],
+)
 GUARD_ERRORS = Counter("guard_errors", "Guards that broke; nothing went on without their verdict", ["guard", "reason"])
 APPROVALS = Counter(
     "agent_approvals",

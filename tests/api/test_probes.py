@@ -20,7 +20,7 @@ def test_health_tells_the_version_the_age_and_what_the_service_depends_on(demo: 
     response = demo.ask("GET", "/health")
     body = response.json()
     assert response.status_code == 200
-    assert body.keys() == {"status", "version", "uptime_seconds", "checks"}
+    assert body.keys() == {"status", "version", "uptime_seconds", "checks", "guards"}
     assert body["status"] == "ok"
     assert body["version"] == __version__
     assert 0 < body["uptime_seconds"] < 3600
