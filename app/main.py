@@ -118,6 +118,11 @@ class Parts:
 
             self.guard = build_input_guard(settings)
             rules_at_zero(self.guard.ids)
+        judge = None
+        if settings.guard_model is not None:
+            from app.safety.judge import build_judge
+
+            judge = build_judge(settings, self.models)
         self.similar = None
         if settings.similar_answers != "never":
             from app.runs.similar import build_similar
@@ -136,6 +141,7 @@ class Parts:
                 router,
                 self.redactor,
                 self.guard,
+                judge,
                 audit=self.audit,
             ),
             agents=self.agents,
