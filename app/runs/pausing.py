@@ -87,6 +87,6 @@ def _tell(run: RunContext, one: Ask, asked: AskedCall) -> None:
         policy=asked.policy,
         run_id=run_id,
         request_id=current.get().request_id,
-        arguments=fingerprint(one.call.arguments),
+        arguments=asked.shown,
     )
     run.services.audit.note(entry)
