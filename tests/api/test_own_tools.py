@@ -23,20 +23,20 @@ from app.tools.tool import ToolError, tool
 both = asyncio.Barrier(2)
 
 
-@tool
+@tool(trusted=True)
 async def greet(name: Annotated[str, Field(description="Whom to greet")]) -> str:
     """Greets."""
     return f"Hello, {name}!"
 
 
-@tool(timeout_seconds=0.3, risk="high")
+@tool(timeout_seconds=0.3, risk="high", trusted=True)
 async def hang() -> str:
     """Never comes back."""
     await asyncio.sleep(3600)
     return ""
 
 
-@tool(timeout_seconds=0.3)
+@tool(timeout_seconds=0.3, trusted=True)
 async def stubborn() -> str:
     """Takes its cancellation for an answer."""
     for _ in range(10):
@@ -47,37 +47,37 @@ async def stubborn() -> str:
     return "at last"
 
 
-@tool
+@tool(trusted=True)
 async def crash() -> str:
     """Has a defect."""
     raise RuntimeError("inner workings")
 
 
-@tool
+@tool(trusted=True)
 async def leave() -> str:
     """Wants the process to end."""
     raise SystemExit(3)
 
 
-@tool
+@tool(trusted=True)
 async def refuse() -> str:
     """Says what is wrong with the call."""
     raise ToolError("Not on Sundays.")
 
 
-@tool
+@tool(trusted=True)
 async def flood() -> str:
     """Returns a megabyte."""
     return "x" * 1_000_000
 
 
-@tool
+@tool(trusted=True)
 async def odd() -> dict[str, object]:
     """Returns what has no JSON form."""
     return {"a": float("nan"), "b": "\\ud800\\0", "c": b"\\xff", "d": object}
 
 
-@tool
+@tool(trusted=True)
 async def meet() -> str:
     """Waits until it runs twice at the same time."""
     await asyncio.wait_for(both.wait(), 10)
@@ -93,6 +93,7 @@ def tooled(tmp_path_factory: pytest.TempPathFactory, _upstream: Upstream) -> Ite
         models=MODEL,
         openai_base_url=f"{_upstream.url}/v1",
         unknown_price="allow",
+        approve_risk="never",
         tools="calculator,greet,hang,stubborn,crash,leave,refuse,flood,odd,meet",
         pythonpath=write_package(folder / "packages", "mine", SOURCE),
     )
