@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.safety.fence import unfenced
 from tests.api.events import parse_all
 from tests.packages import write_package
 from tests.service import Service
@@ -23,20 +24,20 @@ from app.tools.tool import ToolError, tool
 both = asyncio.Barrier(2)
 
 
-@tool(trusted=True)
+@tool
 async def greet(name: Annotated[str, Field(description="Whom to greet")]) -> str:
     """Greets."""
     return f"Hello, {name}!"
 
 
-@tool(timeout_seconds=0.3, risk="high", trusted=True)
+@tool(timeout_seconds=0.3, risk="medium")
 async def hang() -> str:
     """Never comes back."""
     await asyncio.sleep(3600)
     return ""
 
 
-@tool(timeout_seconds=0.3, trusted=True)
+@tool(timeout_seconds=0.3)
 async def stubborn() -> str:
     """Takes its cancellation for an answer."""
     for _ in range(10):
@@ -47,37 +48,37 @@ async def stubborn() -> str:
     return "at last"
 
 
-@tool(trusted=True)
+@tool
 async def crash() -> str:
     """Has a defect."""
     raise RuntimeError("inner workings")
 
 
-@tool(trusted=True)
+@tool
 async def leave() -> str:
     """Wants the process to end."""
     raise SystemExit(3)
 
 
-@tool(trusted=True)
+@tool
 async def refuse() -> str:
     """Says what is wrong with the call."""
     raise ToolError("Not on Sundays.")
 
 
-@tool(trusted=True)
+@tool
 async def flood() -> str:
     """Returns a megabyte."""
     return "x" * 1_000_000
 
 
-@tool(trusted=True)
+@tool
 async def odd() -> dict[str, object]:
     """Returns what has no JSON form."""
     return {"a": float("nan"), "b": "\\ud800\\0", "c": b"\\xff", "d": object}
 
 
-@tool(trusted=True)
+@tool
 async def meet() -> str:
     """Waits until it runs twice at the same time."""
     await asyncio.wait_for(both.wait(), 10)
@@ -93,7 +94,6 @@ def tooled(tmp_path_factory: pytest.TempPathFactory, _upstream: Upstream) -> Ite
         models=MODEL,
         openai_base_url=f"{_upstream.url}/v1",
         unknown_price="allow",
-        approve_risk="never",
         tools="calculator,greet,hang,stubborn,crash,leave,refuse,flood,odd,meet",
         pythonpath=write_package(folder / "packages", "mine", SOURCE),
     )
@@ -107,12 +107,12 @@ def test_they_are_listed_and_called_like_any_other(tooled: Service, upstream: Up
     assert tools.keys() >= {"calculator", "greet", "hang"}
     assert "clock" not in tools  # which is not listed
     assert tools["greet"]["parameters"]["properties"]["name"]["description"] == "Whom to greet"
-    assert tools["hang"]["risk"] == "high"
+    assert tools["hang"]["risk"] == "medium"
     answer = tooled.ask("POST", "/api/tools/greet", {"name": "Ada"}).json()
     assert answer == {"success": True, "result": "Hello, Ada!", "error": None}
     upstream.will(asks(("greet", {"name": "Bob"})), says_whole("done"))
     tooled.chat("go")
-    assert upstream.calls[-1].body["messages"][-1]["content"] == "Hello, Bob!"
+    assert unfenced(upstream.calls[-1].body["messages"][-1]["content"]) == "Hello, Bob!"
 
 
 @pytest.mark.parametrize("name", ["hang", "stubborn"])
@@ -147,7 +147,7 @@ def test_of_a_megabyte_the_beginning_is_kept(tooled: Service, upstream: Upstream
     upstream.will(asks(("flood", {})), says_whole("much"))
     assert tooled.chat("go").json()["answer"] == "much"
     content = upstream.calls[-1].body["messages"][-1]["content"]
-    assert len(content) < 10_100
+    assert len(unfenced(content)) < 10_100
     assert "1000000" in content
 
 
@@ -174,4 +174,4 @@ def test_results_go_back_in_the_order_of_the_calls(tooled: Service, upstream: Up
     results = upstream.calls[-1].body["messages"][-3:]
     assert [result["tool_call_id"] for result in results] == ["call_0", "call_1", "call_2"]
     assert "0.3 seconds" in results[0]["content"]
-    assert results[2]["content"] == "Hello, Ada!"
+    assert unfenced(results[2]["content"]) == "Hello, Ada!"
