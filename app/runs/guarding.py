@@ -9,7 +9,7 @@ from app.errors import UnsafeInput
 from app.messages import ToolMessage
 from app.runs.context import Services
 from app.runs.request import RunRequest
-from app.safety.verdict import ALLOWED, InputGuard, Source, Verdict
+from app.safety.verdict import ALLOWED, Source, Verdict
 from app.telemetry import metrics
 from app.telemetry.exemplars import exemplar
 from app.telemetry.logs import log
@@ -34,7 +34,7 @@ def check_input(
     if decided is ALLOWED:
         return ALLOWED
     refused = decided.kind == "block" and agent.guarding.input == "block"
-    _note(services, guard, principal, agent, decided, run_id, refused=refused)
+    note(services, principal, agent, decided, run_id, refused=refused)
     if refused:
         raise UnsafeInput(decided.category)
     return Verdict("flag", decided.rule, decided.category)
@@ -49,9 +49,8 @@ def _texts(request: RunRequest) -> Iterator[tuple[str, Source]]:
             yield message.content, "user"
 
 
-def _note(
+def note(
     services: Services,
-    guard: InputGuard,
     principal: Principal,
     agent: Agent,
     verdict: Verdict,
@@ -71,7 +70,7 @@ def _note(
             "refused" if refused else "flagged",
             on=agent.name,
             why=verdict.rule,
-            policy=guard.policy,
+            policy=services.guard.policy if services.guard is not None else "",
             run_id=run_id,
         )
     )

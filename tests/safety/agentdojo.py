@@ -5,11 +5,11 @@ Read from its wheel, which tests/safety/corpora.lock names and which is never in
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 from zipfile import ZipFile
 
-WHEELS = Path(".venv/corpora")
+from tests.safety.corpora import WHEELS
+
 READING = ("get_", "search_", "read_", "list_")
 """How its tools that change nothing begin. Its `get_webpage` sends a request, which may be what is wanted."""
 SAID = {"email": "send_email", "delete": "delete_email"}

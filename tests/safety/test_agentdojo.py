@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import pytest
-
 from app.messages import ToolCall, ToolMessage
 from app.models.protocol import Completion, ModelRequest, OnBeside, OnText, unheard
 from app.settings import load
@@ -14,12 +12,10 @@ from app.tools import Tool
 from app.tools.built_in.http_get import HttpGet
 from app.tools.tool import make_tool
 from tests.doubles import USAGE, ScriptedModel
-from tests.durable.house import Process
 from tests.durable.approvals.people import People
-from tests.safety.agentdojo import READING, WHEELS, Injection, attack, injections
+from tests.durable.house import Process
+from tests.safety.agentdojo import READING, Injection, attack, injections
 from tests.stage import Stage
-
-pytestmark = pytest.mark.skipif(not list(WHEELS.glob("agentdojo-*.whl")), reason="the corpora are not there")
 
 
 class Obedient(ScriptedModel):
@@ -96,7 +92,7 @@ class World:
             await server.wait_closed()
 
 
-ALL = injections() if list(WHEELS.glob("agentdojo-*.whl")) else []
+ALL = injections()
 EXPRESSIBLE = [injection for injection in ALL if injection.effects]
 
 
