@@ -107,6 +107,8 @@ class Parts:
 
             self.recording = Recording(settings, self.store)
             self.audit = self.recording.audit
+        if self.mcp is not None:
+            self.mcp.changes.audit = self.audit
         self.limiter = Limiter(settings, self.store, self.audit)
         self.marks = build_feedback(self.store, settings) if settings.feedback_days else None
         known = self.models if router is None else [*self.models, AUTO]

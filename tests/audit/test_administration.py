@@ -1,6 +1,7 @@
 """Files that decide who may do what: that they were read, or refused, is on record."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,18 @@ from app.access.api_keys import KeyFile
 from app.agents.catalog import Agents
 from app.audit.entry import Entry
 from app.settings import load
+from app.tools.mcp.looking import Offer, ToolState
+from app.tools.mcp.on_record import Changes
 from tests.access.keys import KEY, OTHER, line
 from tests.audit.test_on_record import Book
+
+OFFERS: Sequence[tuple[ToolState, tuple[str, ...]]] = (
+    ("on", ()),
+    ("on", ()),
+    ("changed", ()),
+    ("changed", ("made up", "also")),
+    ("on", ()),
+)
 
 
 def change(path: Path, text: str) -> None:
@@ -61,3 +72,16 @@ def test_agents(book: Book, tmp_path: Path) -> None:
     assert told(book) == [("agents", "allowed", ""), ("agents", "allowed", ""), ("agents", "refused", "invalid")]
     assert len(set(versions(book.entries))) == 2
     assert "secret" not in str(book.entries)
+
+
+def test_tools_of_mcp_servers(book: Book) -> None:
+    changes = Changes()
+    changes.audit = book
+    for state, new in OFFERS:
+        changes.look("files", Offer({"read": state, "later": "unknown"}, new))
+    assert [(entry.action, entry.on, entry.decision, entry.why, entry.count) for entry in book.entries] == [
+        ("mcp", "files__read", "allowed", "on", 1),
+        ("mcp", "files__read", "refused", "changed", 1),
+        ("mcp", "files", "refused", "new", 2),
+        ("mcp", "files__read", "allowed", "on", 1),
+    ]
