@@ -107,6 +107,8 @@ class Parts:
 
             self.recording = Recording(settings, self.store)
             self.audit = self.recording.audit
+        if self.mcp is not None:
+            self.mcp.changes.audit = self.audit
         self.limiter = Limiter(settings, self.store, self.audit)
         self.marks = build_feedback(self.store, settings) if settings.feedback_days else None
         known = self.models if router is None else [*self.models, AUTO]
@@ -161,7 +163,7 @@ class Parts:
             settings, self.records, self.engine, self.runner, self.identity, self.tracing, self.following
         )
         lifecycle.at_drain.add(self.worker.stop)
-        self.approvals = Approvals(self.store, settings, self.worker.go_on, redactor=self.redactor, audit=self.audit)
+        self.approvals = Approvals(self.store, settings, self.worker.go_on, self.audit)
         self.batches = BatchRecords(self.store, settings)
         self.coordinator = Coordinator(
             self.batches,

@@ -6,6 +6,7 @@ Each is given the text as it was found, with its spaces and dashes, and does not
 import re
 from collections.abc import Callable, Mapping
 
+from app.redaction.lookalikes import LOOKALIKES
 from app.redaction.national_ids import NATIONAL_IDS
 from app.redaction.token_checksums import TOKENS
 
@@ -84,4 +85,12 @@ def mixed(text: str) -> bool:
     return letters and (digits or marks)
 
 
-CHECKSUMS: Mapping[str, Check] = {"card": card, "iban": iban, "phone": phone, "mixed": mixed, **TOKENS, **NATIONAL_IDS}
+CHECKSUMS: Mapping[str, Check] = {
+    "card": card,
+    "iban": iban,
+    "phone": phone,
+    "mixed": mixed,
+    **LOOKALIKES,
+    **TOKENS,
+    **NATIONAL_IDS,
+}

@@ -9,6 +9,7 @@ import uuid as uuids
 import zlib
 from random import Random
 
+from app.redaction.checksums import luhn
 from app.redaction.national_ids import NATIONAL_IDS
 from app.redaction.token_checksums import BASE58, BECH32, base62, bech32, polymod
 
@@ -49,19 +50,11 @@ def bytes64(count: str, _: str, chance: Random) -> str:
     return base64.b64encode(chance.randbytes(int(count))).decode()
 
 
-def bytes64url(count: str, _: str, chance: Random) -> str:
-    return _url(chance.randbytes(int(count)))
-
-
 def jwt(_: str, __: str, chance: Random) -> str:
     claims = {"sub": str(chance.getrandbits(40)), "iat": 1_790_000_000 + chance.getrandbits(20), "name": "Ada L."}
     header = {"alg": "HS256", "typ": "JWT"}
     parts = (json.dumps(header).encode(), json.dumps(claims).encode(), chance.randbytes(32))
     return ".".join(map(_url, parts))
-
-
-def json64(_: str, __: str, chance: Random) -> str:
-    return _url(json.dumps({"u": "team", "id": chance.getrandbits(60), "k": chance.randbytes(24).hex()}).encode())
 
 
 def basic(_: str, __: str, chance: Random) -> str:
@@ -119,11 +112,10 @@ def _masked(sign: str, chance: Random) -> str:
 
 
 def card(_: str, __: str, chance: Random) -> str:
-    digits = "4" + "".join(chance.choices(string.digits, k=14))
-    doubled = [int(d) * (2 - at % 2) for at, d in enumerate(digits)]
-    total = sum(d // 10 + d % 10 for d in doubled)
-    number = f"{digits}{-total % 10}"
-    return " ".join(number[at : at + 4] for at in range(0, 16, 4))
+    while True:
+        digits = "4" + "".join(chance.choices(string.digits, k=15))
+        if luhn(digits):
+            return " ".join(digits[at : at + 4] for at in range(0, 16, 4))
 
 
 def iban(_: str, __: str, chance: Random) -> str:
