@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
+from app.access.on_record import entry_of
 from app.errors import (
     AppError,
     BudgetExceeded,
@@ -31,6 +32,7 @@ from app.telemetry.context import current
 from app.telemetry.conventions import OUTCOME
 from app.telemetry.failing import fail
 from app.telemetry.logs import log
+from app.telemetry.redactions import of_run
 
 _REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
 _UNCHECKED = (UnsafeInput, GuardUnavailable)
@@ -156,6 +158,7 @@ def conclude_pause(run: RunContext, handle: RunHandle, report: RunReport) -> Non
     """Count and log a run that waits for a person: what it came to is told when it is over."""
     handle.report = report
     count(run, report)
+    _put_redactions_on_record(run)
     if run.span.is_recording():
         run.span.set_attribute(OUTCOME, report.outcome)
     log.note("agent.request.waiting", asdict(report))
@@ -167,6 +170,7 @@ def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: Base
         bad, fell_back = report.outcome in BAD, report.fallback_from is not None
         recording.tell(failed=bad, fell_back=fell_back, cost_usd=report.cost_usd)
     count(run, report)
+    _put_redactions_on_record(run)
     if run.span.is_recording():
         run.span.set_attribute(OUTCOME, report.outcome)
     fields = asdict(report)
@@ -176,6 +180,15 @@ def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: Base
     if (reused := run.state.reused) is not None:
         fields["age_seconds"] = reused.age_seconds
     log.note("agent.request.success", with_content(run, fields, run.state.text))
+
+
+def _put_redactions_on_record(run: RunContext) -> None:
+    """How often something of each kind was taken out of what the run has said and kept."""
+    run_id = run.reservation.run_id
+    for kind, times in (of_run.get() or {}).items():
+        run.services.audit.note(
+            entry_of(run.principal, "redact", "flagged", on=run.agent.name, why=kind, run_id=run_id, count=times)
+        )
 
 
 def _word_of(error: BaseException) -> str:

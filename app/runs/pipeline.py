@@ -1,6 +1,7 @@
 """The page: one run from its admission to its last event. Each step is a function here or in a module beside it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from time import perf_counter
@@ -23,10 +24,13 @@ from app.runs.steps import Asked
 from app.telemetry.context import current
 from app.telemetry.conventions import GUARD_CATEGORY, GUARD_RULE, GUARD_VERDICT, INVOKE_AGENT
 from app.telemetry.logs import log
+from app.telemetry.redactions import of_run
 
 
 async def execute(run: RunContext, handle: RunHandle) -> None:
     """Emit the run's events; what it used is settled, and what was said kept, however it ends."""
+    if run.redactor is not None:
+        of_run.set(Counter())
     name, begun = f"{INVOKE_AGENT} {run.agent.name}", spans.Begun.of(run)
     with run.services.tracing.span(name, spans.of_run, begun, links=run.links) as run.span:
         try:

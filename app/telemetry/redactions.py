@@ -1,12 +1,21 @@
 """What redaction tells of itself."""
 
+from collections import Counter
+from contextvars import ContextVar
+
 from app.telemetry.guard_errors import guard_failed
 from app.telemetry.metrics import REDACTIONS
+
+
+of_run: ContextVar[Counter[str] | None] = ContextVar("of_run", default=None)
+"""What was taken out of the run that goes on in this context, by kind."""
 
 
 def redacted(kind: str) -> None:
     """`kind` is one of those that the rules name."""
     REDACTIONS.labels(kind).inc()
+    if (taken := of_run.get()) is not None:
+        taken[kind] += 1
 
 
 def redaction_failed() -> None:

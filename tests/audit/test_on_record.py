@@ -11,13 +11,16 @@ from app.audit.audit import Audit
 from app.audit.entry import Entry
 from app.errors import StateUnavailable
 from app.messages import ToolCall
+from app.redaction.engine import RuleRedactor
 from app.runs.events import RunFinished, ToolFinished
+from app.telemetry.redactions import redacted, redaction_failed
 from app.telemetry.traces import Tracing
 from app.tools import Tool, tool
 from app.tools.call import call_tool
 from app.tools.context import ToolContext
 from app.tools.registry import Registry
 from tests.doubles import ADA, ScriptedModel, answers, asks_for
+from tests.redaction.redactors import rules
 from tests.stage import Stage
 
 SENT: list[str] = []
@@ -170,6 +173,18 @@ async def test_a_plain_run_asks_the_record_nothing(book: Book) -> None:
     stage = Stage(ScriptedModel(answers("hi")), audit=book)
     await stage.answer()
     assert book.entries == []
+
+
+async def test_what_was_taken_out_of_a_run_is_on_record_by_kind(book: Book) -> None:
+    redactor = RuleRedactor.of(rules("cards"), redacted, redaction_failed)
+    stage = Stage(ScriptedModel(answers("4111 1111 1111 1111"), answers("hi")), audit=book, redactor=redactor)
+    finished = (await stage.events())[-1]
+    await stage.answer()
+    assert isinstance(finished, RunFinished)
+    [entry] = book.entries
+    assert (entry.action, entry.decision, entry.on, entry.why) == ("redact", "flagged", "default", "card")
+    assert (entry.user, entry.run_id) == ("ada", finished.answer.run_id)
+    assert entry.count >= 1
 
 
 async def test_each_refusal_of_a_limit_or_a_budget_is_on_record_once(book: Book) -> None:
