@@ -6,7 +6,6 @@ from contextvars import ContextVar
 from app.telemetry.guard_errors import guard_failed
 from app.telemetry.metrics import REDACTIONS
 
-
 of_run: ContextVar[Counter[str] | None] = ContextVar("of_run", default=None)
 """What was taken out of the run that goes on in this context, by kind."""
 

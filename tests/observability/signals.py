@@ -143,6 +143,16 @@ SIGNALS: dict[str, Signal] = {
             Counter("agent_approvals_total", {"outcome": "denied"}, 0),
         ),
     ),
+    "AgentApiGuardsFailing": Signal(
+        (Counter("guard_errors_total", {"guard": "input", "reason": "scan"}, 2),),
+        (Counter("guard_errors_total", {"guard": "input", "reason": "scan"}, 0),),
+        (Counter("guard_errors_total", {"guard": "input", "reason": "scan"}, total=1),),
+    ),
+    "AgentApiAuditIncomplete": Signal(
+        (Counter("agent_audit_dropped_total", {}, 1),),
+        (Counter("agent_audit_dropped_total", {}, 0),),
+        (),
+    ),
     "AgentApiWebhooksFailing": pair("agent_webhook_deliveries_total", "outcome", "delivered", "failed"),
     "AgentApiBudgetNearlySpent": Signal(budget("global", 0.9), budget("global", 0.5), budget("user", 1)),
     "AgentApiBudgetSpent": Signal(budget("team", 1), budget("team", 0.7), budget("user", 1)),

@@ -48,8 +48,9 @@ def test_each_fires_and_is_silent(check: Verify) -> None:
 
 
 def test_one_of_three_is_no_alarm(check: Verify) -> None:
-    """A call without a price is one from the first on, a run over which workers died, one that waited in vain."""
-    at_once = ("AgentApiPriceUnknown", "AgentApiDeadRuns", "AgentApiApprovalsExpired")
+    """A call without a price is one from the first on, a run over which workers died, one that waited in vain, an entry
+    that the record has not."""
+    at_once = ("AgentApiPriceUnknown", "AgentApiDeadRuns", "AgentApiApprovalsExpired", "AgentApiAuditIncomplete")
     three = {name: signal.one_of_three for name, signal in SIGNALS.items() if name not in at_once}
     check(tried(three, fires=False, what="one of three"))
 
