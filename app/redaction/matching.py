@@ -21,14 +21,17 @@ class Found(NamedTuple):
     """The rule knows what it found by itself, not by what stands before it."""
     until: Any = None
     """The compiled pattern of its end, where that has not come."""
+    rank: tuple[bool, int] = (False, 0)
+    """Of its rule: general ones after the others, then in the order of the files."""
 
 
 class Matcher:
     """Of one rule, by RE2: exact spans."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, place: int = 0) -> None:
         """Raises ConfigurationError for a rule that cannot be used."""
         self.rule = rule
+        self._rank = (rule.general, place)
         self.check: Check | None = None if rule.checksum is None else _check_of(rule)
         self._in_groups = rule.checksum is not None and rule.group != "secrets"
         self._near = tuple(word.encode() for word in rule.near)
@@ -56,11 +59,11 @@ class Matcher:
 
     def _found(self, data: bytes, start: int, end: int) -> Found:
         if self._until is None:
-            return Found(start, end, self.rule.kind, not self._group)
+            return Found(start, end, self.rule.kind, not self._group, rank=self._rank)
         closing = self._until.search(data, end)
         if closing is None:
-            return Found(start, len(data), self.rule.kind, True, self._until)
-        return Found(start, closing.end(), self.rule.kind, True)
+            return Found(start, len(data), self.rule.kind, True, self._until, self._rank)
+        return Found(start, closing.end(), self.rule.kind, True, rank=self._rank)
 
     def _confirmed(self, match: Any, data: bytes, start: int, end: int) -> int:
         """The end of what passes the check: of all of it, or of as many of its first groups; 0 if nothing does."""
@@ -131,13 +134,22 @@ def merged(found: Sequence[Found]) -> list[Found]:
     if len(found) < 2:
         return list(found)
     whole: list[Found] = []
-    for each in sorted(found):
+    for each in sorted(found, key=_order):
         if whole and each.start < whole[-1].end:
             last = whole[-1]
-            telling = max(last, each, key=lambda one: (one.named, one.end - one.start))
+            telling = max(last, each, key=_tells)
             end = max(last.end, each.end)
-            until = last.until or each.until
-            whole[-1] = Found(last.start, end, telling.kind, telling.named, until)
+            whole[-1] = telling._replace(start=last.start, end=end, until=last.until or each.until)
         else:
             whole.append(each)
     return whole
+
+
+def _order(one: Found) -> tuple[int, int, tuple[bool, int]]:
+    return one.start, one.end, one.rank
+
+
+def _tells(one: Found) -> tuple[bool, bool, int, int]:
+    """How much its name says. Between two of the same, the rule that stands earlier wins."""
+    general, place = one.rank
+    return one.named, not general, one.end - one.start, -place

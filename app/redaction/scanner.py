@@ -20,7 +20,7 @@ class Scanner:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         """Raises ConfigurationError for a rule that cannot be used."""
-        self._matchers = [Matcher(rule) for rule in rules]
+        self._matchers = [Matcher(rule, place) for place, rule in enumerate(rules)]
         self._unclosed = [(compiled(rule, _closed(rule.unclosed)), rule) for rule in rules if rule.unclosed]
         self._openings = [(compiled(rule, rule.opening), rule) for rule in rules if rule.opening]
         self._candidates = candidates_of(patterns_of(rules))
