@@ -107,6 +107,8 @@ class Parts:
 
             self.recording = Recording(settings, self.store)
             self.audit = self.recording.audit
+        if self.mcp is not None:
+            self.mcp.changes.audit = self.audit
         self.limiter = Limiter(settings, self.store, self.audit)
         self.marks = build_feedback(self.store, settings) if settings.feedback_days else None
         known = self.models if router is None else [*self.models, AUTO]
@@ -118,6 +120,11 @@ class Parts:
 
             self.guard = build_input_guard(settings)
             rules_at_zero(self.guard.ids)
+        judge = None
+        if settings.guard_model is not None:
+            from app.safety.judge import build_judge
+
+            judge = build_judge(settings, self.models)
         self.similar = None
         if settings.similar_answers != "never":
             from app.runs.similar import build_similar
@@ -136,6 +143,7 @@ class Parts:
                 router,
                 self.redactor,
                 self.guard,
+                judge,
                 audit=self.audit,
             ),
             agents=self.agents,
@@ -155,7 +163,7 @@ class Parts:
             settings, self.records, self.engine, self.runner, self.identity, self.tracing, self.following
         )
         lifecycle.at_drain.add(self.worker.stop)
-        self.approvals = Approvals(self.store, settings, self.worker.go_on, redactor=self.redactor, audit=self.audit)
+        self.approvals = Approvals(self.store, settings, self.worker.go_on, self.audit)
         self.batches = BatchRecords(self.store, settings)
         self.coordinator = Coordinator(
             self.batches,

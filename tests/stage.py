@@ -17,6 +17,8 @@ from app.runs.events import Answer, Event, RunFinished
 from app.runs.pipeline import execute
 from app.runs.request import RunRequest
 from app.runs.runner import Pipeline, Runner
+from app.safety.judge import Judge
+from app.safety.verdict import InputGuard
 from app.settings import load
 from app.state.answer_cache import AnswerCache
 from app.state.bounds import Bounds
@@ -45,6 +47,8 @@ class Stage:
         pipeline: Pipeline = execute,
         audit: Audit = NO_AUDIT,
         redactor: Redactor | None = None,
+        guard: InputGuard | None = None,
+        judge: Judge | None = None,
         bounds: Bounds = Bounds(ttl_seconds=60, max_turns=100),  # noqa: B008 - immutable
         **settings: Any,
     ) -> None:
@@ -70,6 +74,8 @@ class Stage:
                 router=build_router(self.settings, self.models),
                 audit=audit,
                 redactor=redactor,
+                guard=guard,
+                judge=judge,
             ),
             agents={
                 DEFAULT: dataclasses.replace(default, system_prompt="Be brief."),

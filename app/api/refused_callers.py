@@ -8,7 +8,8 @@ from app.audit.audit import NO_AUDIT, Audit
 from app.audit.entry import Action
 from app.errors import Forbidden, RateLimited, TooManyBatches, TooManyRuns, Unauthorized
 
-APPROVAL = "/approvals/{approval_id}"
+_TELL_THEMSELVES = frozenset({"/approvals/{approval_id}", "/api/tools/{name}"})
+"""Routes that put on record what they refuse for other reasons than a scope, with what it is about."""
 _ACTIONS: dict[str, Action] = {"admin": "admin", "approvals": "approval", "tools": "tool"}
 """By the scope that is missing, up to its colon."""
 
@@ -35,7 +36,7 @@ class RefusedCallers:
     def forbidden(self, error: Forbidden, principal: Principal, scope: Scope) -> None:
         kind = error.missing_scope.partition(":")[0]
         route = getattr(scope.get("route"), "path", "")
-        if not kind and route == APPROVAL:
-            return  # on record with the approval that it is about
+        if not kind and route in _TELL_THEMSELVES:
+            return
         action, why = _ACTIONS.get(kind, "authenticate"), f"scope:{kind}" if kind else "not_allowed"
         self._audit.note(entry_of(principal, action, "refused", on=route, why=why))

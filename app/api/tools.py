@@ -27,7 +27,7 @@ from app.redaction.redactor import Redactor
 from app.telemetry.traces import Tracing
 from app.tools import call as tool_calls
 from app.tools.context import ToolContext
-from app.tools.on_record import entry_of_call
+from app.tools.on_record import call_unknown, entry_of_call
 from app.tools.registry import Registry
 from app.tools.tool import Tool
 
@@ -63,7 +63,10 @@ def routes(
         principal = principal_of(request)
         principal.require_tool(name)
         having = [agent for agent in askable(agents, principal) if name in agent.tools]
+        call = ToolCall(new_id(), name, body.root)
+        context = ToolContext(principal, run_id=call.id)
         if not having:
+            audit.note(call_unknown(context, call))
             raise NotFound(f"There is no tool called {name[:64]!r}.")
         known = tools.subset((name,))
         headers: dict[str, str] = {}
@@ -74,8 +77,6 @@ def routes(
                 headers.update(standing)
                 yield
 
-        call = ToolCall(new_id(), name, body.root)
-        context = ToolContext(principal, run_id=call.id)
         if why := why_not_by_hand(known[name], body.root, having):
             audit.note(replace(entry_of_call(context, call, name), decision="refused", why="needs_approval"))
             raise Forbidden(f"{why} So it is not called by hand: ask an agent that has it, in a run that can wait.")

@@ -6,25 +6,22 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
-from msgspec.structs import asdict, replace
-
 from app.audit.entry import Entry
 from app.audit.repeats import WINDOW_SECONDS, Repeats, repeats
+from app.audit.telling import not_on_record, told
 from app.audit.writer import Writer
 from app.errors import StateUnavailable
-from app.telemetry.context import current
 from app.telemetry.guard_errors import guard_failed
-from app.telemetry.logs import log
-from app.telemetry.metrics import AUDIT_DROPPED, AUDIT_ENTRIES
-from app.telemetry.scrubbing import without_credentials
+from app.telemetry.metrics import AUDIT_DROPPED
 
 MOST_QUEUED = 10_000
 """Entries that wait for a store that is away; later ones are in the log alone."""
 BATCH = 256
+GATHER_SECONDS = 0.05
+"""For which a note waits for others. A `write` waits for nothing, and takes them along."""
 PAUSE_SECONDS = (0.5, 5.0)
 """Between attempts, the first and the longest. A `write` tries at once."""
 _LAST_WORDS_SECONDS = 2.0
-_RETRY_AFTER = 5
 
 
 class _Waiting(NamedTuple):
@@ -48,16 +45,16 @@ class Recorder:
     async def write(self, entry: Entry) -> None:
         """Return once it is in the store. Raises StateUnavailable."""
         written = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(_told(entry), written))
-        self._begin()
+        self._queue.append(_Waiting(told(entry), written))
         self._urgent.set()
+        self._begin()
         await written
 
     def note(self, entry: Entry) -> None:
         """Have it in the store soon. May be called in other threads, and before there is an event loop."""
         if repeats(entry) and not self._is_first(entry):
             return
-        self._put(_told(entry))
+        self._put(told(entry))
 
     async def aclose(self) -> None:
         """Append what is waiting, if that takes no more than a moment; the log alone has the rest."""
@@ -100,6 +97,8 @@ class Recorder:
 
     async def _append(self) -> None:
         pause = PAUSE_SECONDS[0]
+        if not self._urgent.is_set():
+            await self._until_urgent(GATHER_SECONDS)
         while self._queue or self.writer.unsure:
             self._urgent.clear()
             try:
@@ -144,25 +143,7 @@ class Recorder:
 
     def _end_window(self) -> None:
         for entry in self._repeats.take():
-            self._put(_told(entry))
-
-
-def _told(entry: Entry) -> Entry:
-    """The entry with its request, after the log has it: a line at every LOG_LEVEL."""
-    request_id = entry.request_id or current.get().request_id
-    if request_id:
-        entry = replace(entry, request_id=without_credentials(request_id))
-    AUDIT_ENTRIES.labels(entry.action, entry.decision).inc()
-    log.always("audit", {name: value for name, value in asdict(entry).items() if name != "request_id" and value})
-    return entry
-
-
-def _not_on_record(error: BaseException) -> StateUnavailable:
-    made = StateUnavailable(
-        "This cannot be put on record at the moment, and is not done without. Try again.", retry_after=_RETRY_AFTER
-    )
-    made.__cause__ = error.__cause__ or error
-    return made
+            self._put(told(entry))
 
 
 def _tell(batch: Iterable[_Waiting], error: BaseException | None) -> None:
@@ -172,5 +153,5 @@ def _tell(batch: Iterable[_Waiting], error: BaseException | None) -> None:
         if error is None:
             written.set_result(None)
         else:
-            written.set_exception(_not_on_record(error))
+            written.set_exception(not_on_record(error))
             written.exception()  # whoever was cancelled never asks

@@ -37,8 +37,10 @@ GROUP = "agent_api.providers"
 class Models(Mapping[str, ResilientModel]):
     """The configured models by reference, in order of preference. Built once a process."""
 
-    def __init__(self, by_ref: Mapping[str, ResilientModel], http: Http) -> None:
+    def __init__(self, by_ref: Mapping[str, ResilientModel], http: Http, judge: ResilientModel | None = None) -> None:
         self._by_ref = by_ref
+        self.judge = judge
+        """That of GUARD_MODEL, which need not be one of the others."""
         self._http = http
 
     def __getitem__(self, ref: str) -> ResilientModel:
@@ -80,7 +82,8 @@ class Models(Mapping[str, ResilientModel]):
         return same[0] if len(same) == 1 else None
 
     async def aclose(self) -> None:
-        for model in self._by_ref.values():
+        judge = [] if self.judge is None or self.judge.ref in self._by_ref else [self.judge]
+        for model in (*self._by_ref.values(), *judge):
             await model.aclose()
         await self._http.aclose()
 
@@ -88,8 +91,9 @@ class Models(Mapping[str, ResilientModel]):
 def build_models(settings: Settings, tracing: Tracing | None = None) -> Models:
     """The models of MODELS; nothing is connected yet. Raises ConfigurationError."""
     http = Http(settings.connect_timeout_seconds, tls=_tls(settings), tracing=tracing)
-    options = parse(settings.model_options, settings.models)
-    models = [_build(ref, settings, options.get(ref, NO_OPTIONS), http) for ref in settings.models]
+    refs = list(dict.fromkeys([*settings.models, *([settings.guard_model] if settings.guard_model else [])]))
+    options = parse(settings.model_options, refs)
+    models = [_build(ref, settings, options.get(ref, NO_OPTIONS), http) for ref in refs]
     prices = {model.ref: _price(model.ref, settings, options.get(model.ref, NO_OPTIONS)) for model in models}
     unknown = [ref for ref, price in prices.items() if price is None]
     if unknown and settings.unknown_price == "error":
@@ -99,9 +103,9 @@ def build_models(settings: Settings, tracing: Tracing | None = None) -> Models:
         )
     if unknown:
         log.warning("models.price_unknown", models=unknown)
-    return Models(
-        {model.ref: _resilient(model, prices[model.ref] or UNKNOWN, settings, tracing) for model in models}, http
-    )
+    built = {model.ref: _resilient(model, prices[model.ref] or UNKNOWN, settings, tracing) for model in models}
+    judge = built[settings.guard_model] if settings.guard_model else None
+    return Models({ref: built[ref] for ref in settings.models}, http, judge)
 
 
 def _resilient(model: Model, price: Price, settings: Settings, tracing: Tracing | None) -> ResilientModel:

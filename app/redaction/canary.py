@@ -44,12 +44,14 @@ class Canary:
     def find_open(self, data: bytes, fresh: int) -> tuple[list[Found], int]:
         """The same of a text that goes on, of which the last `fresh` bytes were not looked at before; and from where on
         it may be part of the prompt."""
-        plain, grams = _compact(data), self._grams
-        last = len(plain) - _GRAM
-        looked_at = range(last, max(-1, last - fresh - TELLING - 1), -_STRIDE)
-        hits = [at for at in looked_at if plain[at : at + _GRAM] in grams]
-        if not hits:
+        plain, grams = data.translate(_LOWER, _OTHERS), self._grams
+        at = len(plain) - _GRAM
+        end = max(-1, at - fresh - TELLING - 1)
+        while at > end and plain[at : at + _GRAM] not in grams:
+            at -= _STRIDE
+        if at <= end:
             return [], len(data)
+        hits = [hit for hit in range(at, end, -_STRIDE) if plain[hit : hit + _GRAM] in grams]
         places = [place for place, byte in enumerate(data) if byte in _LETTERS]
         found: list[Found] = []
         open_from, before = len(data), len(plain) + 1

@@ -14,7 +14,8 @@ from app.redaction.scanning import Failed, Scanning
 from app.redaction.stream import Filter
 
 _PROMPTS = 64  # of agents, whose canaries are kept
-_MARKER = re.compile(r"(?:\^|\\b|\(\?i\)|\(\?:|\()*([A-Za-z]{2,4})")
+_MARKER = re.compile(r"(?:^|(?<=[(|:b]))(?<!\(\?)[A-Za-z]{2,4}")
+_MARKED = 80  # characters of a pattern in which they are
 
 
 class RuleRedactor:
@@ -94,4 +95,4 @@ def _lines(value: Any, name: str = "") -> Iterator[str]:
 
 def markers_of(rules: Sequence[Rule]) -> tuple[str, ...]:
     """The letters that secrets begin with, as far as their patterns show them."""
-    return tuple({match[1] for rule in rules if (match := _MARKER.match(rule.pattern))})
+    return tuple({marker for rule in rules for marker in _MARKER.findall(rule.pattern[:_MARKED])})

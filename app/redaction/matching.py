@@ -11,6 +11,10 @@ NEAR_BYTES = 64
 """How far before a secret the words are looked for that a rule wants near it."""
 
 
+TOKEN = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_.~+/=%"
+"""What may go on with a word that is taken out."""
+
+
 class Found(NamedTuple):
     """Bytes of a text that are to be taken out."""
 
@@ -63,7 +67,8 @@ class Matcher:
         closing = self._until.search(data, end)
         if closing is None:
             return Found(start, len(data), self.rule.kind, True, self._until, self._rank)
-        return Found(start, closing.end(), self.rule.kind, True, rank=self._rank)
+        end = len(data) - len(data[closing.end() :].lstrip(TOKEN))
+        return Found(start, end, self.rule.kind, True, rank=self._rank)
 
     def _confirmed(self, match: Any, data: bytes, start: int, end: int) -> int:
         """The end of what passes the check: of all of it, or of as many of its first groups; 0 if nothing does."""

@@ -25,8 +25,8 @@ class Scanning:
         canary: Canary | None = None,
     ) -> None:
         self._scanner = scanner
-        self._markers = markers
-        self._beginnings = frozenset(marker[:size] for marker in markers for size in range(1, len(marker)))
+        self._markers = tuple([marker for marker in markers if len(marker) > 2])
+        self._beginnings = frozenset(marker[:size] for marker in markers for size in range(1, len(marker) + 1))
         self.count = count
         self._failed = failed
         self._canary = canary
@@ -52,7 +52,7 @@ class Scanning:
             data = text.encode("utf-8", "surrogatepass")
             found, open_from = self._scanner.find_open(data, max(0, left - 8))
             if self._canary is not None:
-                told, heard_from = self._canary.find_open(data, 4 * fresh)
+                told, heard_from = self._canary.find_open(data, fresh if len(text) == len(data) else 4 * fresh)
                 if told:
                     found = merged([*found, *told])
                 open_from = min(open_from, heard_from)
@@ -79,11 +79,10 @@ class Scanning:
 
     def begins(self, word: str) -> bool:
         """Whether a secret may begin with these letters."""
-        return word.isupper() or word in self._beginnings or self.is_marked(word)
-
-    def is_marked(self, word: str) -> bool:
-        """Whether a word begins as secrets do."""
-        return word.startswith(self._markers)
+        known = self._beginnings
+        return (
+            word.isupper() or word in known or (len(word) < 5 and word[:2] in known) or word.startswith(self._markers)
+        )
 
     def _broken(self) -> GuardUnavailable:
         self._failed()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.redaction.matching import Found
+from app.redaction.matching import TOKEN, Found
 from app.redaction.redactor import PLACEHOLDER
 from app.redaction.scanning import Scanning
 
@@ -10,11 +10,13 @@ MAX_HELD = 512
 """Characters that wait at most."""
 _KEPT = MAX_HELD // 2  # of a longer word, when its first half leaves
 _CONTEXT = 96  # characters that have left, and say what the next ones are
-_GROUP = 64  # the longest row of groups, such as an IBAN's
+_GROUP = 64  # the longest row of groups that is one thing, such as an IBAN
+_ROW = 192  # what leaves at once of a longer row
 
 _WORD = "".join(map(chr, range(0x21, 0x7F)))
 _GROUPS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ -./+()"
-_TOKEN = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_.~+/=%"  # noqa: S105 - an alphabet
+_TOKEN = TOKEN.decode()
+_MARKS = ".,:;!?()\"'*"
 _DIGITS = frozenset("0123456789")
 _FIRST = 7  # letters of a text's first word that may leave before the rest: fewer than tell a secret
 _END_SEEN = 160  # characters in which the end of a secret without bounds is looked for together with what comes next
@@ -69,7 +71,7 @@ class Filter:
     def _sure(self, window: str, left: int) -> int:
         """How much of a text that was cut is no beginning of a secret."""
         word = window[self._start :]
-        if len(word) > _FIRST and (self._scan.is_marked(word) or not word.rstrip(".,:;!?)").isalpha()):
+        if len(word) > _FIRST and not _is_prose(word.strip(_MARKS)):
             return self._start
         row = _groups_from(window, self._start, left)
         return row if sum(map(str.isdecimal, window[row:])) > _FIRST else len(window)
@@ -160,7 +162,9 @@ class Filter:
             self._window = (self._window + text)[-_END_SEEN:]
             return ""
         self._until, self._window, self._start = None, "", 0
-        return seen[match.end() :].decode("utf-8", "surrogatepass")
+        rest = seen[match.end() :].decode("utf-8", "surrogatepass").lstrip(_TOKEN)
+        self._word = not rest
+        return rest
 
     def _shown(self, window: str, left: int, held: int, found: list[Found]) -> str:
         """What leaves, with placeholders in it."""
@@ -190,7 +194,8 @@ def _groups_from(window: str, start: int, left: int) -> int:
     """Where a row of groups of digits and capitals begins that may go on; without one, `start`: of the last word."""
     if len(window) - start > _GROUP:
         return start
-    begin = len(window.rstrip(_GROUPS))
+    tail = max(0, len(window) - 2 * _GROUP)
+    begin = tail + len(window[tail:].rstrip(_GROUPS))
     if begin >= start or _DIGITS.isdisjoint(window[begin:]):
         return start
     begin = len(window) - len(window[begin:].lstrip(" "))
@@ -198,6 +203,6 @@ def _groups_from(window: str, start: int, left: int) -> int:
         begin = len(window[:begin].rstrip(_WORD))
     if len(window) - begin > _GROUP:
         begin = window.find(" ", len(window) - _GROUP, start) + 1 or start
-        if begin < left + _GROUP:  # many together: each is looked at several times
+        if begin < left + _ROW:  # many together: each is looked at several times
             return min(left, start)
     return min(begin, start)

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from app.models.tiers import Tier
     from app.redaction.redactor import Redactor, TextFilter
     from app.runs.journal import Journal
+    from app.runs.judging import Judging
     from app.runs.similar import SimilarQuestions
+    from app.safety.judge import Judge
     from app.safety.verdict import InputGuard
 
 
@@ -66,6 +68,8 @@ class Services:
     """None: REDACT is `none`."""
     guard: "InputGuard | None" = None
     """None: no agent has its input checked."""
+    judge: "Judge | None" = None
+    """None: GUARD_MODEL is not set."""
     audit: Audit = NO_AUDIT
 
 
@@ -123,6 +127,7 @@ class RunContext(Struct):
     earlier: "Tier | None" = None  # then: the session's tier so far
     journal: "Journal | None" = None
     """Where its steps are written; None: nowhere, for it ends with its process."""
+    judging: "Judging | None" = None  # where its question is judged
     span: Span = INVALID_SPAN
     links: Sequence[Link] = ()  # of its span: to that of the worker before
     trail: Trail = field(default_factory=Trail)  # of its model calls

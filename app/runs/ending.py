@@ -34,7 +34,7 @@ from app.telemetry.logs import log
 
 _REFUSALS = (InvalidRequest, RateLimited, BudgetExceeded)
 _UNCHECKED = (UnsafeInput, GuardUnavailable)
-"""Of runs that end so nothing is kept."""
+"""Nothing is kept of runs that end so."""
 _LATER_SECONDS = 5.0  # after which a run that had no place is tried again
 
 
@@ -114,7 +114,7 @@ async def end_cancelled(run: RunContext, handle: RunHandle, error: asyncio.Cance
     """A run with a journal that nobody has ended is left to other processes: it is this one that ends."""
     reason = handle.failed_by
     if run.journal is None:
-        _end_later(run)
+        _end_later(run, reason)
         conclude(run, handle, reason or error)
     elif not run.journal.detached:
         if reason is None or isinstance(reason, ShuttingDown):
@@ -189,15 +189,16 @@ def _interrupted(run: RunContext, error: AppError | None = None) -> list[Message
     run.break_off()
     state = run.state
     refused = state.refused or (isinstance(error, _REFUSALS) and not (state.messages or run.pieces))
+    refused = refused or isinstance(error, _UNCHECKED)
     return state.interrupted("".join(run.pieces)) if run.admitted and not (run.kept or refused) else []
 
 
-def _end_later(run: RunContext) -> None:
+def _end_later(run: RunContext, reason: AppError | None = None) -> None:
     """In the background: a run that was cancelled waits for nothing."""
     if not run.kept:
         keep_for_feedback(run)
     run.services.limiter.settle_later(run.reservation)
-    if run.request.remembered and (messages := _interrupted(run)):
+    if run.request.remembered and (messages := _interrupted(run, reason)):
         run.memory.keep_later(messages, tainted=run.state.tainted)
 
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 
+from app.access.on_record import entry_of
 from app.access.principal import Principal
 from app.agents.definition import Agent
-from app.audit.entry import Entry
 from app.errors import UnsafeInput
 from app.messages import ToolMessage
 from app.runs.context import Services
 from app.runs.request import RunRequest
-from app.safety.verdict import ALLOWED, InputGuard, Source, Verdict
+from app.safety.verdict import ALLOWED, Source, Verdict
 from app.telemetry import metrics
-from app.telemetry.context import current
 from app.telemetry.exemplars import exemplar
 from app.telemetry.logs import log
 
@@ -35,7 +34,7 @@ def check_input(
     if decided is ALLOWED:
         return ALLOWED
     refused = decided.kind == "block" and agent.guarding.input == "block"
-    _note(services, guard, principal, agent, decided, run_id, refused=refused)
+    note(services, principal, agent, decided, run_id, refused=refused)
     if refused:
         raise UnsafeInput(decided.category)
     return Verdict("flag", decided.rule, decided.category)
@@ -50,9 +49,8 @@ def _texts(request: RunRequest) -> Iterator[tuple[str, Source]]:
             yield message.content, "user"
 
 
-def _note(
+def note(
     services: Services,
-    guard: InputGuard,
     principal: Principal,
     agent: Agent,
     verdict: Verdict,
@@ -66,16 +64,13 @@ def _note(
     fields = {"rule": verdict.rule, "category": verdict.category, "verdict": kind, "agent": agent.name}
     log.note("guard.verdict", {**fields, "run_id": run_id} if run_id else fields)
     services.audit.note(
-        Entry(
+        entry_of(
+            principal,
             "guard",
             "refused" if refused else "flagged",
-            principal.user,
-            principal.team or "",
-            principal.address,
             on=agent.name,
             why=verdict.rule,
-            policy=guard.policy,
+            policy=services.guard.policy if services.guard is not None else "",
             run_id=run_id,
-            request_id=current.get().request_id or "",
         )
     )

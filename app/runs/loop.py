@@ -61,9 +61,11 @@ async def _iterate(run: RunContext, permits: Permits) -> None:
             case TakeCalls(calls):
                 take_calls(run, calls)
             case CallTools() as calls:
+                await _verdict(run)
                 await call_tools(run, calls, left)
                 return
             case AskApproval(asks):
+                await _verdict(run)
                 await ask(run, asks)
                 return
             case Pause():
@@ -78,6 +80,12 @@ async def _iterate(run: RunContext, permits: Permits) -> None:
                 if not ((run.failures or isinstance(error, ModelError)) and fall_back(run, error)):
                     _fail(run, error, left)
                 asked = False
+
+
+async def _verdict(run: RunContext) -> None:
+    """Return when the run may have an effect: no tool is called for a question that may be unsafe."""
+    if run.judging is not None:
+        await run.judging.wait()
 
 
 async def _call(run: RunContext, call: CallModel) -> bool:

@@ -1,7 +1,6 @@
 """A run that waits for a person: whoever may decide is asked, and nothing works on it meanwhile."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from app.access.on_record import entry_of
 from app.audit.canonical import fingerprint
@@ -39,7 +38,7 @@ async def pause(run: RunContext, handle: RunHandle) -> None:
                 one.approval_id,
                 one.call_id,
                 one.tool,
-                shown_arguments(run, calls[one.call_id].arguments),
+                run.clean(calls[one.call_id].arguments),
                 one.risk,
                 one.reason,
                 one.detail,
@@ -49,13 +48,6 @@ async def pause(run: RunContext, handle: RunHandle) -> None:
     run.emit(RunPaused(run.reservation.run_id, tuple([one.approval_id for one in undecided])))
     await run.journal.pause(min(one.expires_at for one in undecided))
     conclude_pause(run, handle, report)
-
-
-def shown_arguments(run: RunContext, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """As people see them: without secrets."""
-    redactor = run.services.redactor
-    shown: Mapping[str, Any] = arguments if redactor is None else redactor.value(arguments)
-    return shown
 
 
 def _asked(run: RunContext, one: Ask, expires_at: float) -> AskedCall:
@@ -71,6 +63,7 @@ def _asked(run: RunContext, one: Ask, expires_at: float) -> AskedCall:
         one.policy,
         expires_at,
         binding_of(run_id, call.id, one.definition, call.arguments, one.policy, expires_at),
+        fingerprint(run.clean(call.arguments)),
     )
 
 
@@ -94,6 +87,6 @@ def _tell(run: RunContext, one: Ask, asked: AskedCall) -> None:
         policy=asked.policy,
         run_id=run_id,
         request_id=current.get().request_id,
-        arguments=fingerprint(one.call.arguments),
+        arguments=asked.shown,
     )
     run.services.audit.note(entry)

@@ -15,6 +15,7 @@ from app.runs.ending import end_cancelled, end_crashed, fail_with, finish, with_
 from app.runs.events import RunStarted
 from app.runs.guarding import check_input
 from app.runs.handle import RunHandle
+from app.runs.judging import judged
 from app.runs.loop import loop
 from app.runs.pausing import pause
 from app.runs.resuming import resume
@@ -123,7 +124,8 @@ async def _work(run: RunContext, handle: RunHandle) -> None:
                 await asyncio.sleep(0)  # for the deadline
             work = loop if run.router is None else partial(routing.choose_and_loop, run.router)
             cached = run.agent.cache.enabled and not (run.state.iterations or run.state.reused)
-            await (cache.answer(run, handle, work) if cached else work(run))
+            async with judged(run, handle):
+                await (cache.answer(run, handle, work) if cached else work(run))
     except TimeoutError:
         if not deadline.expired():
             raise

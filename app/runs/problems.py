@@ -43,6 +43,8 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     """What it came to."""
     approval_status: str = ""
     """What was decided before."""
+    category: str = ""
+    """Of unsafe input: the class of the rule that it met."""
     oldest: int | None = None
     """The first event that is still kept."""
     retry_after_seconds: int | None = None

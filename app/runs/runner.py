@@ -28,6 +28,7 @@ from app.runs.feed import Feed
 from app.runs.guarding import check_input
 from app.runs.handle import RunHandle
 from app.runs.journal import Earlier, Journal
+from app.runs.judging import is_judged, most_of_judge
 from app.runs.memory import Memory
 from app.runs.pipeline import execute
 from app.runs.plan import Costs
@@ -158,6 +159,10 @@ class Runner:
         if redactor is not None and request.system is None:
             redactor = redactor.guarding(agent.system_prompt)
         first = partial(_first_call, request, agent, limits, costs)
+        judge = services.judge
+        if judge is not None and is_judged(agent):
+            beside = most_of_judge(judge, request.message)
+            most, first = _plus(most, beside), partial(_first_call_and, beside, first)
         limiter = services.limiter
         if kept is not None and kept.earlier is not None:
             reservation = limiter.resume(principal, held_of(message_id, request.operation, kept.earlier))
@@ -295,6 +300,16 @@ def _limits_of(
         max_cost_usd=min(max_cost_usd or most.max_cost_usd, most.max_cost_usd),
         max_reasoning_tokens=most.max_reasoning_tokens if reasons else 0,
     )
+
+
+def _plus(amount: Amount, other: Amount) -> Amount:
+    return amount[0] + other[0], amount[1] + other[1]
+
+
+def _first_call_and(beside: Amount, first: Callable[[], Growth]) -> Growth:
+    """With what is called beside it."""
+    growth = first()
+    return Growth(_plus(growth.wanted, beside), _plus(growth.least, beside))
 
 
 def _first_call(request: RunRequest, agent: Agent, limits: RunLimits, costs: Costs) -> Growth:

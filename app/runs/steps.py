@@ -84,6 +84,8 @@ class AskedCall(Struct, frozen=True):
     policy: str
     expires_at: float
     binding: str
+    shown: str
+    """SHA-256 of the canonical JSON of the arguments as people see them: without secrets."""
 
 
 class ApprovalAsked(Struct, frozen=True, tag=True):

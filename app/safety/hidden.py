@@ -18,39 +18,11 @@ MAX_CHARS: Final = 65_536
 """How much of a text is decoded."""
 _SEGMENTS: Final = 64
 
-_WORDS: Final = [
-    "ignore",
-    "disregard",
-    "forget",
-    "override",
-    "bypass",
-    "previous",
-    "prior",
-    "above",
-    "earlier",
-    "instructions",
-    "instruction",
-    "guidelines",
-    "rules",
-    "prompt",
-    "system",
-    "message",
-    "reveal",
-    "repeat",
-    "unfiltered",
-    "uncensored",
-    "restrictions",
-    "jailbreak",
-    "developer",
-    "mode",
-    "pretend",
-    "respond",
-    "without",
-    "answer",
-    "anything",
-    "illegal",
-    "ethical",
-]
+_WORDS: Final = """
+    ignore disregard forget override bypass previous prior above earlier instructions instruction guidelines rules
+    prompt system message reveal repeat unfiltered uncensored restrictions jailbreak developer mode pretend respond
+    without answer anything illegal ethical
+""".split()  # noqa: SIM905 - easier to read and to add to
 _TELLING: Final = ("ignore", "disregard", "instructions", "previous", "restrictions", "unfiltered", "jailbreak")
 """Words that make it worth a look whether a whole text is reversed or shifted."""
 
@@ -63,29 +35,19 @@ _RUN: Final = re.compile(r"[^\W\d_]{12,}")
 _SPLIT: Final = re.compile("|".join(sorted(_WORDS, key=len, reverse=True)))
 _LEET: Final = str.maketrans("013457@$!|+", "oieastasilt")
 _ROT13: Final = str.maketrans("abcdefghijklmnopqrstuvwxyz", "nopqrstuvwxyzabcdefghijklm")
+_FROM_URL_SAFE: Final = {**dict.fromkeys(map(ord, " \t\r\n")), ord("-"): "+", ord("_"): "/"}
 _TAG_BASE: Final = 0xE0000
 _TAGS: Final = re.compile("[\U000e0020-\U000e007e]")
 
 
 def _base64(text: str) -> Iterator[str]:
     for segment in _limited(_BASE64, text):
-        data = segment.translate(_UNSPACED).rstrip("=")
+        data = segment.translate(_FROM_URL_SAFE).rstrip("=")
+        data = data[:-1] if len(data) % 4 == 1 else data
         try:
-            yield _read(
-                b64decode(
-                    data[: len(data) & ~3] + _padded(data[len(data) & ~3 :]),
-                    b"-_" if "-" in data or "_" in data else None,
-                )
-            )
+            yield _read(b64decode(data + "=" * (-len(data) % 4)))
         except Error:
             continue
-
-
-_UNSPACED: Final = {ord(space): None for space in " \t\r\n"}
-
-
-def _padded(rest: str) -> str:
-    return rest + "=" * (4 - len(rest)) if len(rest) > 1 else ""
 
 
 def _hex(text: str) -> Iterator[str]:
@@ -153,12 +115,7 @@ FORMS: Final[Mapping[str, Form]] = {
     "hex": Form((r"[0-9a-f]{20}", r"(?:(?:0x|\\x)?[0-9a-f]{2}[\s:,]){10}", r"(?:\\x[0-9a-f]{2}){8}"), _hex),
     "binary": Form((r"(?:[01]{8}\s?){8}",), _binary),
     "escaped": Form(
-        (
-            r"(?:%[0-9a-f]{2}){3}",
-            r"(?:&#x?[0-9a-f]{2,4};){3}",
-            r"(?:\\u\{?[0-9a-f]{4}\}?){3}",
-            r"%[0-9a-f]{2}.{1,24}%20",
-        ),
+        (r"(?:%[0-9a-f]{2}){3}", r"%20.{1,24}%20", r"(?:&#x?[0-9a-f]{2,4};){3}", r"(?:\\u\{?[0-9a-f]{4}\}?){3}"),
         _escaped,
     ),
     "reversed": Form(tuple(word[::-1] for word in _TELLING), _reversed),

@@ -58,8 +58,13 @@ _RANDOM_SWITCHES = 5
 def keep_secrets_of(settings: Settings) -> None:
     """Take the values of this process's secrets out of all text from now on."""
     for value in _secrets(settings):
-        if len(value := value.strip()) >= _SHORTEST:
-            known_secrets.update((value, quote(value, safe="")))
+        keep_secret(value)
+
+
+def keep_secret(value: str) -> None:
+    """Take this value out of all text from now on."""
+    if len(value := value.strip()) >= _SHORTEST:
+        known_secrets.update((value, quote(value, safe="")))
 
 
 def _secrets(settings: Settings) -> Iterator[str]:

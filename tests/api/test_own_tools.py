@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.safety.fence import unfenced
 from tests.api.events import parse_all
 from tests.packages import write_package
 from tests.service import Service
@@ -29,7 +30,7 @@ async def greet(name: Annotated[str, Field(description="Whom to greet")]) -> str
     return f"Hello, {name}!"
 
 
-@tool(timeout_seconds=0.3, risk="high")
+@tool(timeout_seconds=0.3, risk="medium")
 async def hang() -> str:
     """Never comes back."""
     await asyncio.sleep(3600)
@@ -106,12 +107,12 @@ def test_they_are_listed_and_called_like_any_other(tooled: Service, upstream: Up
     assert tools.keys() >= {"calculator", "greet", "hang"}
     assert "clock" not in tools  # which is not listed
     assert tools["greet"]["parameters"]["properties"]["name"]["description"] == "Whom to greet"
-    assert tools["hang"]["risk"] == "high"
+    assert tools["hang"]["risk"] == "medium"
     answer = tooled.ask("POST", "/api/tools/greet", {"name": "Ada"}).json()
     assert answer == {"success": True, "result": "Hello, Ada!", "error": None}
     upstream.will(asks(("greet", {"name": "Bob"})), says_whole("done"))
     tooled.chat("go")
-    assert upstream.calls[-1].body["messages"][-1]["content"] == "Hello, Bob!"
+    assert unfenced(upstream.calls[-1].body["messages"][-1]["content"]) == "Hello, Bob!"
 
 
 @pytest.mark.parametrize("name", ["hang", "stubborn"])
@@ -146,7 +147,7 @@ def test_of_a_megabyte_the_beginning_is_kept(tooled: Service, upstream: Upstream
     upstream.will(asks(("flood", {})), says_whole("much"))
     assert tooled.chat("go").json()["answer"] == "much"
     content = upstream.calls[-1].body["messages"][-1]["content"]
-    assert len(content) < 10_100
+    assert len(unfenced(content)) < 10_100
     assert "1000000" in content
 
 
@@ -173,4 +174,4 @@ def test_results_go_back_in_the_order_of_the_calls(tooled: Service, upstream: Up
     results = upstream.calls[-1].body["messages"][-3:]
     assert [result["tool_call_id"] for result in results] == ["call_0", "call_1", "call_2"]
     assert "0.3 seconds" in results[0]["content"]
-    assert results[2]["content"] == "Hello, Ada!"
+    assert unfenced(results[2]["content"]) == "Hello, Ada!"

@@ -278,7 +278,7 @@ async def test_a_silent_stream_shows_that_it_lives(
 
 
 async def test_of_a_long_run_the_newest_events_are_kept(upstream: Upstream) -> None:
-    upstream.will(replace(says(*[f"{number} " for number in range(400)]), pause=0.001))
+    upstream.will(replace(says(*[f"word{number} " for number in range(400)]), pause=0.001))
     url = f"{upstream.url}/v1"
     async with serving(models=MODEL, openai_base_url=url, unknown_price="allow", run_events=100) as service:
         response, run_id = await begin(service, resumable=True)

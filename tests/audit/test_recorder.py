@@ -1,6 +1,7 @@
 """Entries reach the log at once, and the store together, in their order and without any being lost."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,6 +20,7 @@ from app.errors import StateUnavailable
 from app.state.redis import connect
 from app.state.store import Argument, Store, unavailable
 from app.telemetry.context import RequestContext, current
+from app.telemetry.logs import log
 from app.telemetry.metrics import GUARD_ERRORS
 from tests.audit.stage import CALL, kept, kinds, recording
 from tests.redis_server import RedisServer
@@ -276,3 +278,11 @@ async def test_another_who_writes_in_the_name_of_a_process_is_found(server: Stor
     assert failures("fork") == before + 1
     assert made.audit.writer.name != other.audit.writer.name
     assert await _has(server, "own")
+
+
+async def test_the_log_has_every_entry_at_every_level(store: Store, lines: Lines) -> None:
+    log.level = logging.ERROR
+    audit = recording(store).audit
+    await audit.write(CALL)
+    audit.note(CALL)
+    assert [line["event"] for line in lines] == ["audit", "audit"]

@@ -15,6 +15,7 @@ from tests.access.keys import line
 from tests.packages import write_package
 from tests.redis_server import BINARY, MISSING, RedisServer
 from tests.service import Service, problem_of, run_to_end
+from tests.telemetry.schemas import problems
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason=MISSING)
 
@@ -128,9 +129,12 @@ def test_credentials_that_are_refused_are_on_record_without_filling_it(service: 
 def test_what_a_caller_may_not_do_is_on_record_with_their_name(service: Service) -> None:
     problem_of(ask(service, "GET", "/admin/usage"), 403, "forbidden")
     problem_of(ask(service, "POST", "/api/tools/put", {"text": "x"}, key=POOR), 403, "forbidden")
+    problem_of(ask(service, "POST", "/api/tools/hand_over_to_human", {"reason": "x"}), 404, "not-found")
     (entry,) = entries(service, action="admin", decision="refused")
     assert (entry["user"], entry["team"], entry["on"], entry["why"]) == ("ada", "core", "/admin/usage", "scope:admin")
-    (entry,) = entries(service, action="tool", decision="refused")
+    entry, unknown = entries(service, action="tool", decision="refused")
+    assert (unknown["user"], unknown["why"]) == ("ada", "unknown_tool")
+    assert "on" not in unknown, "a name that somebody made up"
     assert (entry["user"], entry["on"], entry["why"]) == ("poor", "/api/tools/{name}", "scope:tools")
 
 
@@ -197,6 +201,7 @@ def test_without_the_record_nothing_with_effects_is_done(service: Service, folde
         assert time.monotonic() < end
         time.sleep(0.1)
     assert (folder / "put.txt").read_text() == "again"
+    assert problems([line for line in service.log() if line["event"].startswith("audit")]) == []
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,11 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from msgspec import Struct, field
 
 from app.access.principal import Principal
-from app.durable import keys
-from app.durable.record import Claim, Claimed, Ending, OnBusy, RunTaken, Write
+from app.durable import keys, scripts
+from app.durable.bounds import bounds_of
+from app.durable.record import Asked, Claim, Claimed, Consumed, Ending, OnBusy, RunTaken, Unapproved, Write
 from app.durable.records import Records
+from app.durable.replies import fields_of, texts
 from app.errors import SessionBusy
 from app.limits.calls import Calls
 from app.limits.limiter import Limiter
@@ -23,6 +25,7 @@ from app.limits.reservation import Held, Reservation
 from app.messages import Usage
 from app.settings import load
 from app.state.redis import connect
+from app.state.store import Script
 from tests.durable.stage import OWNER, brief, event, new_run
 from tests.redis_server import RedisServer
 
@@ -47,10 +50,20 @@ class Model(Struct):
     cancelling: bool = False
     steps: list[bytes] = field(default_factory=list)
     events: list[bytes] = field(default_factory=list)
+    approvals: dict[str, str] = field(default_factory=dict)
 
     @property
     def unfinished(self) -> bool:
-        return self.status in ("queued", "running")
+        return self.status in ("queued", "running", "waiting")
+
+    @property
+    def undecided(self) -> list[str]:
+        return [id_ for id_, status in self.approvals.items() if status == "pending"]
+
+    def close_approvals(self, word: str = "withdrawn") -> None:
+        """Nobody is asked any more."""
+        words = {"pending": word, "approved": "withdrawn"}
+        self.approvals = {id_: words.get(status, status) for id_, status in self.approvals.items()}
 
 
 class Hold(Struct):
@@ -117,6 +130,8 @@ class Interleavings(RuleBasedStateMachine):
     def claimable(self, model: Model) -> bool:
         if model.status == "running":
             return model.lapsed
+        if model.status == "waiting":
+            return model.cancelling
         first = self.line(model.session)[:1]
         return model.status == "queued" and (model.cancelling or not first or first[0] is model)
 
@@ -129,6 +144,7 @@ class Interleavings(RuleBasedStateMachine):
 
     def finish(self, model: Model, status: str, last: bytes) -> None:
         model.status = status
+        model.close_approvals("expired" if status == "expired" else "withdrawn")
         model.events.append(last)
 
     @rule(target=holds, run=runs, at=st.integers(0, 1))
@@ -214,6 +230,7 @@ class Interleavings(RuleBasedStateMachine):
         self.settled += steps
         if ends:
             model.status = "succeeded"
+            model.close_approvals()
 
     @rule(held=holds, which=st.integers(0, 9))
     def write_arrives_late(self, held: tuple[int, Hold], which: int) -> None:
@@ -227,6 +244,93 @@ class Interleavings(RuleBasedStateMachine):
         else:
             with pytest.raises(RunTaken):
                 self.do(self.workers[at].write(write))
+
+    @rule(held=holds, count=st.integers(0, 2), again=st.booleans())
+    def pause(self, held: tuple[int, Hold], count: int, again: bool) -> None:
+        """Until people have decided on so many calls, and on those that were asked about before."""
+        at, hold = held
+        model, run_id = self.models[hold.claim.run_id], hold.claim.run_id
+        reservation = hold.reservation
+        reservation.ended = True
+        reservation.record("m", *COST)
+        step = b'{"asks":"%d.%d"}' % (hold.claim.number, hold.steps + 1)
+        new = [f"{run_id}-{hold.claim.number}-{hold.steps}-{number}" for number in range(count)]
+        held_then = msgspec.structs.replace(
+            reservation.held, steps=reservation.held.steps + len(reservation.steps) - reservation.sent
+        )
+        write = Write(
+            hold.claim,
+            hold.steps + 1,
+            (step,),
+            carried=msgspec.json.encode(held_then),
+            settlement=Calls(60, 86_400).settlement(reservation),
+            asked=tuple(Asked(id_, "", "pay", id_, 2e9, b"{}") for id_ in new),
+            ending=Ending("waiting"),
+            waits_until=2e9,
+        )
+        if (model.status, model.claim) != ("running", hold.claim.number):
+            with pytest.raises(RunTaken):
+                self.do(self.workers[at].write(write))
+            return
+        self.do(self.workers[at].write(write))
+        reservation.recorded(len(reservation.steps))
+        hold.steps += 1
+        model.steps.append(step)
+        self.settled += 1
+        if new:
+            model.close_approvals()
+        model.approvals |= dict.fromkeys(new, "pending")
+        model.status = "waiting" if model.undecided else "queued"
+        if again and model.undecided:
+            self.do(self.workers[at].write(write))
+
+    @rule(run=runs, word=st.sampled_from(["approved", "denied"]), which=st.integers(0, 9))
+    def decide(self, run: str, word: str, which: int) -> None:
+        model = self.models[run]
+        if not model.approvals:
+            return
+        approval = list(model.approvals)[which % len(model.approvals)]
+        decide = Script(self.store, bounds_of(KEPT) + scripts.DECIDE)
+        arguments = (approval, run, word, "bob", "", approval, "{}", len(model.steps))
+        reply = self.do(decide((keys.approval_key(approval),), *arguments, read=fields_of))
+        if model.approvals[approval] != "pending":
+            assert reply[b"over"].decode() == model.approvals[approval]
+            return
+        model.approvals[approval] = word
+        goes_on = model.status == "waiting" and not model.undecided
+        assert (reply[b"due"] == b"1") == goes_on
+        if goes_on:
+            model.status = "queued"
+
+    @rule(held=holds, which=st.integers(0, 9), again=st.booleans())
+    def consume(self, held: tuple[int, Hold], which: int, again: bool) -> None:
+        """A call is begun with an approval."""
+        at, hold = held
+        model = self.models[hold.claim.run_id]
+        if not model.approvals or (model.status, model.claim) != ("running", hold.claim.number):
+            return
+        approval = list(model.approvals)[which % len(model.approvals)]
+        write = Write(hold.claim, consumed=(Consumed(approval, approval),))
+        if model.approvals[approval] == "approved":
+            for _ in range(1 + again):
+                self.do(self.workers[at].write(write))
+            model.approvals[approval] = f"consumed by {model.claim}"
+        elif model.approvals[approval] == f"consumed by {model.claim}":
+            self.do(self.workers[at].write(write))
+        else:
+            with pytest.raises(Unapproved):
+                self.do(self.workers[at].write(write))
+
+    @rule(run=runs)
+    def expire(self, run: str) -> None:
+        """Nobody decides in time."""
+        model = self.models[run]
+        if model.status == "waiting" and not model.cancelling:
+            self.do(self.call("HSET", keys.run_key(run), "until", 1))
+            self.do(self.call("ZADD", keys.DUE, 1, run))
+            assert self.do(self.workers[0].claim(run)) is None
+            model.claim += 1
+            self.finish(model, "expired", b"run.failed")
 
     @rule(target=holds, held=holds, at=st.integers(0, 1))
     def overtake(self, held: tuple[int, Hold], at: int) -> Any:
@@ -297,6 +401,16 @@ class Interleavings(RuleBasedStateMachine):
             assert [number for number, _ in told] == list(range(1, len(model.events) + 1))
             assert all(line.startswith(wanted) for (_, line), wanted in zip(told, model.events, strict=True))
             assert self.do(self.call("LRANGE", keys.steps_key(model.run_id), 0, -1)) == model.steps
+
+    @invariant()
+    def approvals_are_as_they_were_decided_on(self) -> None:
+        for model in self.models.values():
+            for id_, status in model.approvals.items():
+                kept = self.do(self.call("HGET", keys.approval_key(id_), "status"))
+                assert kept.decode() == status.partition(" ")[0]
+            assert model.status != "waiting" or model.undecided, "nobody would be asked"
+        undecided = {id_ for model in self.models.values() for id_ in model.undecided}
+        assert set(texts(self.do(self.call("ZRANGE", keys.PENDING, 0, -1)))) == undecided
 
     @invariant()
     @precondition(lambda self: self.settled)

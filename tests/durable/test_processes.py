@@ -67,6 +67,15 @@ def until_asked(upstream: Upstream, times: int) -> None:
         time.sleep(0.01)
 
 
+def until_begun(upstream: Upstream, service: Service, run_id: str) -> None:
+    """The model is asked, and the store knows of it: whoever goes on with the run resumes it."""
+    until_asked(upstream, 1)
+    end = time.monotonic() + SECONDS
+    while not service.ask("GET", f"/runs/{run_id}").json()["last_event"]:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_a_process_is_stopped_for_a_while_then_one_is_killed_then_one_leaves(
     tmp_path: Path, upstream: Upstream, redis_server: RedisServer
 ) -> None:
@@ -74,7 +83,7 @@ def test_a_process_is_stopped_for_a_while_then_one_is_killed_then_one_leaves(
     with started(tmp_path / "a", upstream, redis_server) as first:
         upstream.will(NO_ANSWER)
         run_id = submit(first)
-        until_asked(upstream, 1)
+        until_begun(upstream, first, run_id)
         with started(tmp_path / "b", upstream, redis_server) as second:
             first.signal(signal.SIGSTOP)
             told = goes_on(upstream, second, run_id)
@@ -88,7 +97,7 @@ def test_a_process_is_stopped_for_a_while_then_one_is_killed_then_one_leaves(
             upstream.reset()
             upstream.will(NO_ANSWER)
             run_id = submit(first)
-            until_asked(upstream, 1)
+            until_begun(upstream, first, run_id)
             dying, living = (first, second) if first.log("agent.request.start", run_id=run_id) else (second, first)
             dying.signal(signal.SIGKILL)
             goes_on(upstream, living, run_id)
@@ -96,7 +105,7 @@ def test_a_process_is_stopped_for_a_while_then_one_is_killed_then_one_leaves(
             upstream.reset()
             upstream.will(NO_ANSWER)
             run_id = submit(living)
-            until_asked(upstream, 1)
+            until_begun(upstream, living, run_id)
             living.signal(signal.SIGTERM)
             assert living.wait() == 0
             assert living.log("run.handed_back", run_id=run_id)

@@ -27,7 +27,7 @@ import asyncio
 from app.tools.tool import tool
 
 
-@tool
+@tool(trusted=True)
 async def wait() -> str:
     """Waits."""
     await asyncio.sleep(30)

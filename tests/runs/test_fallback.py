@@ -189,7 +189,7 @@ async def test_recovery_starts_in_text_that_follows_reasoning() -> None:
 async def test_the_rest_of_the_run_stays_with_the_model_that_answered_and_tools_are_not_run_again() -> None:
     runs = 0
 
-    @tool
+    @tool(trusted=True)
     async def count() -> int:
         """Counts."""
         nonlocal runs

@@ -108,6 +108,7 @@ class Rehearsal:
                     one.policy,
                     9.0,
                     binding,
+                    "",
                 )
             )
         self.asked += asked

@@ -5,11 +5,12 @@ Read from its wheel, which tests/safety/corpora.lock names and which is never in
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
+from functools import cache
 from typing import NamedTuple
 from zipfile import ZipFile
 
-WHEELS = Path(".venv/corpora")
+from tests.safety.corpora import WHEELS
+
 READING = ("get_", "search_", "read_", "list_")
 """How its tools that change nothing begin. Its `get_webpage` sends a request, which may be what is wanted."""
 SAID = {"email": "send_email", "delete": "delete_email"}
@@ -42,12 +43,17 @@ def injections() -> list[Injection]:
 
 def attack(goal: str) -> str:
     """The goal in the form of AgentDojo's `important_instructions`."""
+    return _form().format(goal=goal, user="Emma Johnson", model="ChatGPT")
+
+
+@cache
+def _form() -> str:
     (path,) = WHEELS.glob("agentdojo-*.whl")
     with ZipFile(path) as wheel:
         tree = ast.parse(wheel.read("agentdojo/attacks/important_instructions_attacks.py"))
     form = next(_assigned(node, "_JB_STRING", {}) for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
-    assert form
-    return form.format(goal=goal, user="Emma Johnson", model="ChatGPT")
+    assert "{goal}" in form
+    return form
 
 
 def _tasks(suite: str, tree: ast.Module) -> Iterator[Injection]:

@@ -67,7 +67,7 @@ def _pyrit() -> Iterator[tuple[str, str, str]]:
     with _wheel("pyrit") as wheel:
         for name in wheel.namelist():
             if name.startswith(folder) and name.endswith(".yaml"):
-                value = re.sub(r"\{\{.*?\}\}", "", yaml.safe_load(wheel.read(name))["value"])
+                value = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "", yaml.safe_load(wheel.read(name))["value"])
                 wild = "/in_the_wild/" in name
                 yield "pyrit: in the wild" if wild else "pyrit: templates", name.removeprefix(folder), value
 
@@ -103,9 +103,10 @@ def _strings(wheel: ZipFile, name: str, variable: str, owner: str = "") -> Itera
     for kind in ast.walk(tree):
         if isinstance(kind, ast.ClassDef) and owner in ("", kind.name):
             for node in kind.body:
-                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                    if node.targets[0].id == variable and (text := _value(node.value, known)):
-                        yield text
+                match node:
+                    case ast.Assign(targets=[ast.Name(id=assigned), *_], value=value) if assigned == variable:
+                        if text := _value(value, known):
+                            yield text
 
 
 def _value(node: ast.AST, known: dict[str, str]) -> str:

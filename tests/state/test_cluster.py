@@ -33,7 +33,7 @@ from app.state.sessions import Sessions
 from app.state.similar_answers import AnsweredQuestion, SimilarAnswers
 from app.state.store import Argument, Script, Store, unavailable
 from tests import redis_server as redis
-from tests.durable.approvals.people import called, encode, waiting_approval
+from tests.durable.approvals.people import asked_steps, encode, waiting_approval
 from tests.durable.stage import events, new_run, steps
 from tests.redis_server import RedisServer
 from tests.service import Service
@@ -179,7 +179,7 @@ async def _use_approvals(store: Store, principal: Principal) -> None:
     approval = waiting_approval(run_id)
     await records.create(new_run(run_id, here=True))
     asked = Asked(approval.approval_id, team, "pay", approval.binding, approval.expires_at, encode(approval))
-    pause = Write(Claim(run_id, 1), 1, called(), asked=(asked,), ending=Ending("waiting"), waits_until=2e9)
+    pause = Write(Claim(run_id, 1), 1, asked_steps(approval), asked=(asked,), ending=Ending("waiting"), waits_until=2e9)
     await records.write(pause)
     decider = Principal("eve", team=principal.team, authenticated=True)
     (listed,) = (await approvals.list(decider, status="pending")).approvals

@@ -1,7 +1,7 @@
 """Approvals as the API knows them: list, read, decide."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -13,23 +13,21 @@ from app.audit.canonical import fingerprint
 from app.audit.entry import Decision as Recorded
 from app.audit.entry import Entry
 from app.durable import keys, scripts
-from app.durable.approvals.asking import call_of
+from app.durable.approvals.asking import all_asked, call_of
 from app.durable.approvals.record import Approval, ApprovalPage, ApprovalStatus, Decision
 from app.durable.approvals.replies import approval_of
 from app.durable.bounds import bounds_of
 from app.durable.callers import owner_of
 from app.durable.replies import cursor_of, fields_of, texts
 from app.errors import ApprovalChanged, ApprovalOver, Forbidden, NotFound
-from app.runs.steps import Step
+from app.messages import ToolCall
+from app.runs.steps import AskedCall, Step
 from app.safety.binding import binding_of
 from app.settings import Settings
 from app.state.store import Script, Store
 from app.telemetry import metrics
 from app.telemetry.context import current
 from app.telemetry.logs import log
-
-if TYPE_CHECKING:
-    from app.redaction.redactor import Redactor
 
 ALL_TEAMS = "admin"
 """The scope of those who see the approvals of all teams, whatever theirs is."""
@@ -46,12 +44,10 @@ class Approvals:
         store: Store,
         settings: Settings,
         go_on: Callable[[str, int], object],
-        *,
-        redactor: "Redactor | None" = None,
         audit: Audit = NO_AUDIT,
     ) -> None:
         """`go_on` is called with a run on which all is decided, and its priority: somebody has to work on it."""
-        self._store, self._go_on, self._redactor, self._audit = store, go_on, redactor, audit
+        self._store, self._go_on, self._audit = store, go_on, audit
         self._decide = Script(store, bounds_of(settings) + scripts.DECIDE)
         self._list = Script(store, bounds_of(settings) + scripts.LIST_APPROVALS)
 
@@ -128,17 +124,10 @@ class Approvals:
             _decode_step(step) for step in await self._store.call("LRANGE", keys.steps_key(approval.run_id), 0, -1)
         ]
         call = call_of(found, approval.call_id)
-        if call is None or call.name != approval.tool or self._shown(call.arguments) != approval.arguments:
-            raise ApprovalChanged(approval.approval_id)
-        binding = binding_of(
-            approval.run_id, call.id, approval.definition, call.arguments, approval.policy, approval.expires_at
-        )
-        if not binding == approval.binding == bound:
+        asked = next((one for one in all_asked(found) if one.approval_id == approval.approval_id), None)
+        if call is None or asked is None or not _as_asked(approval, call, asked, bound):
             raise ApprovalChanged(approval.approval_id)
         return len(found)
-
-    def _shown(self, arguments: Any) -> Any:
-        return arguments if self._redactor is None else self._redactor.value(arguments)
 
     def _entry(self, principal: Principal, approval: Approval, decision: Recorded, why: str) -> Entry:
         return entry_of(
@@ -152,6 +141,16 @@ class Approvals:
             request_id=current.get().request_id,
             arguments=fingerprint(approval.arguments),
         )
+
+
+def _as_asked(approval: Approval, call: ToolCall, asked: AskedCall, bound: str) -> bool:
+    """Whether the run would make the very call that the approval shows."""
+    if (call.name, fingerprint(approval.arguments)) != (approval.tool, asked.shown):
+        return False
+    binding = binding_of(
+        approval.run_id, call.id, approval.definition, call.arguments, approval.policy, approval.expires_at
+    )
+    return binding == approval.binding == asked.binding == bound
 
 
 def _sees_all(principal: Principal) -> bool:

@@ -8,7 +8,6 @@ from app.durable.approvals.record import Approval
 from app.durable.record import Asked, Consumed, Record
 from app.messages import ToolCall
 from app.runs.context import RunContext
-from app.runs.pausing import shown_arguments
 from app.runs.steps import ApprovalAsked, AskedCall, NotBegun, Step, ToolBegun, ToolsCalled
 
 _encode = msgspec.json.Encoder().encode
@@ -37,11 +36,12 @@ def consumed_in(steps: Sequence[Step], run: RunContext) -> tuple[Consumed, ...]:
                 begun.pop(call_id, None)
     if not begun:
         return ()
-    bindings = {call.approval_id: call.binding for call in _all_asked(run.steps)}
+    bindings = {call.approval_id: call.binding for call in all_asked(run.steps)}
     return tuple([Consumed(approval_id, bindings[approval_id]) for approval_id in begun.values()])
 
 
-def _all_asked(steps: Sequence[Step]) -> Iterator[AskedCall]:
+def all_asked(steps: Sequence[Step]) -> Iterator[AskedCall]:
+    """The calls that people were asked about, in turn."""
     for step in steps:
         if type(step) is ApprovalAsked:
             yield from step.calls
@@ -58,7 +58,7 @@ def _asked(one: AskedCall, run: RunContext, record: Record) -> Asked:
         agent=record.agent,
         tool=one.tool,
         call_id=one.call_id,
-        arguments={} if call is None else shown_arguments(run, call.arguments),
+        arguments={} if call is None else run.clean(call.arguments),
         risk=one.risk,
         reason=one.reason,
         detail=one.detail,

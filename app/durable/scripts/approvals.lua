@@ -60,7 +60,7 @@ local function go_on(run, priority, waiting, waited)
 end
 
 -- Have no call be made with the run's: what was asked is not the question any more. Those that wait become `word`.
--- Returns what became of each: id, status, tool.
+-- Returns what became of each of these: id, status, tool.
 local function close_approvals(run, word)
   local closed = {}
   for _, id in ipairs(redis.call('SMEMBERS', run_key(run) .. ':approvals')) do
@@ -68,6 +68,8 @@ local function close_approvals(run, word)
     local status = fields[1] == 'pending' and word or fields[1] == 'approved' and 'withdrawn' or nil
     if status then
       settle_approval(id, fields[2], status)
+    end
+    if fields[1] == 'pending' then
       closed[#closed + 1] = id
       closed[#closed + 1] = status
       closed[#closed + 1] = fields[3]

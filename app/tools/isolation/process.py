@@ -34,7 +34,7 @@ async def call_in_process(tool: Tool, arguments: Mapping[str, Any], context: Too
 
     Cancelled, it ends the process and all that it has started.
     """
-    _hide()
+    hide()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-I",
@@ -115,7 +115,7 @@ def _failed(message: str, fault: str) -> ToolResult:
 
 
 @cache
-def _hide() -> None:
+def hide() -> None:
     """Have the kernel keep this process's memory and environment from others of the same user, such as its tools'."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0)

@@ -14,6 +14,7 @@ from app.tls import client_context
 from app.tools.mcp.arguments import Check, check_of
 from app.tools.mcp.connection import Connection, Status
 from app.tools.mcp.definition import Definition, tool_name
+from app.tools.mcp.on_record import Changes
 from app.tools.mcp.pins import read_pins
 from app.tools.mcp.schema import usable_schema
 from app.tools.mcp.servers_file import SETTING, McpServer, servers_of
@@ -32,6 +33,7 @@ class McpServers:
         tls = client_context(settings.tls_strict)
         pinned = read_pins(pins)
         self._connections: list[Connection] = []
+        self.changes = Changes()
         self.tools: list[Tool] = []
         for server in read.servers:
             of_server = {name: each for name, each in pinned.get(server.name, {}).items() if server.allows(name)}
@@ -58,6 +60,8 @@ class McpServers:
         counted = Counter(state for connection in self._connections for state in _states(connection))
         for state in STATES:
             MCP_TOOLS.labels(state).set(counted[state])
+        for connection in self._connections:
+            self.changes.look(connection.server.name, connection.offer)
 
 
 def _states(connection: Connection) -> Iterator[str]:

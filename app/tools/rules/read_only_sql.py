@@ -1,14 +1,17 @@
 """Queries that only read, of syntax and functions that are known to be harmless."""
 
+import logging
 from collections.abc import Collection, Iterator
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ErrorLevel, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from app.tools.rules.sql_allowed import CATALOGS, FUNCTIONS, NODES, QUERIES, SCHEMAS, TYPES, Dialect
 from app.tools.rules.sql_scope import is_cte
+
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # its warnings repeat queries
 
 MAX_CHARS = 8_000
 MAX_TOKENS = 1_000
@@ -45,7 +48,7 @@ class ReadOnlySql:
             query = self._parsed(value)
             for node in _walked(query):
                 self._check_node(node)
-            return query.sql(dialect=self.dialect, comments=False)
+            return query.sql(dialect=self.dialect, comments=False, unsupported_level=ErrorLevel.RAISE)
         except (SqlglotError, RecursionError, AttributeError, TypeError, KeyError, IndexError):
             raise ValueError("cannot be read as SQL; write one plain SELECT") from None
 
@@ -55,10 +58,10 @@ class ReadOnlySql:
         if "\0" in value:
             raise ValueError("has a NUL character")
         _check_tokens(sqlglot.tokenize(value, dialect=self.dialect))
-        [query] = [found for found in sqlglot.parse(value, dialect=self.dialect) if found is not None]
-        if type(query) not in QUERIES:
-            raise ValueError("is no SELECT")
-        return query
+        found = [query for query in sqlglot.parse(value, dialect=self.dialect) if query is not None]
+        if len(found) != 1 or type(found[0]) not in QUERIES:
+            raise ValueError("is no single SELECT")
+        return found[0]
 
     def _check_node(self, node: exp.Expr) -> None:
         kind = type(node)

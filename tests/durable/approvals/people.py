@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 
 from app.access.principal import Principal
+from app.audit.canonical import fingerprint
 from app.audit.entry import Entry
 from app.durable.approvals.approvals import Approvals
 from app.durable.approvals.record import Approval, Decision
 from app.durable.keys import steps_key
 from app.errors import StateUnavailable
 from app.messages import AssistantMessage, ToolCall
-from app.runs.steps import ToolsCalled
+from app.runs.steps import ApprovalAsked, AskedCall, ToolsCalled
 from app.safety.binding import binding_of
 from app.state.redis import connect
 from app.state.store import Store
@@ -29,9 +30,23 @@ ADA = Principal("ada", scopes=frozenset({"approvals"}), authenticated=True)
 NOBODY = Principal("bob", address="10.0.0.1", scopes=frozenset({"approvals"}))
 
 
-def called(call_id: str = "a", tool: str = "pay", **arguments: Any) -> tuple[bytes, ...]:
-    """The steps of a run that wants a tool to be called."""
-    return (encode(ToolsCalled(AssistantMessage("", (ToolCall(call_id, tool, arguments),)))),)
+def asked_steps(approval: Approval) -> tuple[bytes, ...]:
+    """The steps of a run that has asked for it."""
+    call = ToolCall(approval.call_id, approval.tool, dict(approval.arguments))
+    asked = AskedCall(
+        approval.approval_id,
+        approval.call_id,
+        approval.tool,
+        approval.risk,
+        "risk",
+        approval.detail,
+        approval.definition,
+        approval.policy,
+        approval.expires_at,
+        approval.binding,
+        fingerprint(approval.arguments),
+    )
+    return encode(ToolsCalled(AssistantMessage("", (call,)))), encode(ApprovalAsked((asked,)))
 
 
 def waiting_approval(run_id: str, call_id: str = "a", tool: str = "pay", **arguments: Any) -> Approval:

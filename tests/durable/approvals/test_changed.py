@@ -6,10 +6,16 @@ import pytest
 
 from app.durable import keys
 from app.errors import ApprovalChanged
+from app.messages import ToolCall
+from app.redaction.build import build_redactor
 from app.safety.binding import binding_of
 from app.state.store import Store
+from app.tools import tool
+from tests.doubles import answers, asks_for
 from tests.durable.approvals.bank import PAYS, Bank, paused, reserved
 from tests.durable.approvals.people import BOB, People
+from tests.durable.house import Process
+from tests.durable.stage import brief
 
 
 @pytest.mark.parametrize("what", ["arguments", "the call", "the tool", "the binding"])
@@ -114,3 +120,27 @@ async def test_a_tool_that_has_changed_is_asked_about_anew(store: Store) -> None
     await third.works(run_id)
     assert (await third.answered(run_id)).answer == "Paid."
     assert bank.paid == [7]
+
+
+async def test_a_person_sees_no_secret_and_the_tool_is_called_with_it(store: Store) -> None:
+    """Of a tool that takes secrets; others are not called with one."""
+    used: list[str] = []
+
+    @tool(risk="high", secrets=True, trusted=True)
+    async def login(token: str) -> str:
+        """Log in."""
+        used.append(token)
+        return "in"
+
+    redactor = build_redactor(brief(), lambda _: None, lambda: None)
+    people = People(store)
+    calls = asks_for(ToolCall("a", "login", {"token": "4111 1111 1111 1111"}))
+    process = Process(store, calls, answers("In."), tools=[login], redactor=redactor)
+    run_id = await paused(process)
+    (approval,) = await people.asked()
+    assert "4111" not in str(approval.arguments)
+    assert "[redacted: " in approval.arguments["token"]
+    assert "4111" not in str((await process.kept_events(run_id))[-2:])
+    await people.decide()
+    await process.works(run_id)
+    assert used == ["4111 1111 1111 1111"]

@@ -1,17 +1,28 @@
 """A run that comes to a call that a person decides on: it waits, holds nothing, and goes on with exactly that call."""
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
 from app.durable import keys
+from app.durable.approvals.approvals import Approvals
+from app.durable.engines.in_process import InProcessEngine
 from app.durable.record import Claim, Ending, Write
+from app.durable.worker import Worker
 from app.errors import SessionBusy
 from app.messages import ToolCall
 from app.runs.events import ApprovalRequired, RunPaused
+from app.state.in_process import InProcessStore
+from app.state.redis import connect
 from app.state.store import Store
+from app.telemetry.traces import Tracing
 from tests.doubles import answers, asks_for
 from tests.durable.approvals.bank import PAYS, Bank, paused, reserved
 from tests.durable.approvals.people import BOB, People
+from tests.durable.house import EVERYONE
 from tests.logged import capture_logs
+from tests.redis_server import RedisServer
 
 
 async def test_a_run_waits_holds_nothing_and_goes_on_elsewhere(store: Store) -> None:
@@ -161,4 +172,61 @@ async def test_a_run_on_which_all_is_decided_before_it_waits_goes_on(store: Stor
     await process.records.write(Write(Claim(run_id, 2), ending=Ending("waiting"), waits_until=2e9))
     assert rung == [run_id]
     await process.works(run_id)
+    assert bank.paid == [7]
+
+
+async def test_a_run_that_waits_survives_a_restart_of_the_store(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always")
+    server.start()
+    bank, store = Bank(), connect(server.url)
+    run_id = await paused(bank.process(store), session="s")
+    await store.aclose()
+    server.stop()
+    server.start()
+    store = connect(server.url)
+    people, process = People(store), bank.process(store, *PAYS[1:])
+    await people.decide()
+    await process.works(run_id)
+    assert (await process.answered(run_id)).answer == "Paid."
+    assert bank.paid == [7]
+    await store.aclose()
+    server.stop()
+
+
+async def test_a_run_that_is_cancelled_as_it_comes_to_its_pause_does_not_wait(store: Store) -> None:
+    bank = Bank()
+    process = bank.process(store)
+    run_id = await process.submit()
+    await store.call("HSET", keys.run_key(run_id), "cancelling", "")
+    calls, asked = process.records.now, asyncio.Event()
+
+    async def now() -> float:
+        await store.call("HSET", keys.run_key(run_id), "cancelling", "1")
+        asked.set()
+        return await calls()
+
+    process.records.now = now  # type: ignore[method-assign] # the last thing before the pause
+    await process.works(run_id)
+    assert asked.is_set()
+    assert await process.records.due() == []
+    assert (await process.record(run_id)).status == "cancelled"
+    assert bank.paid == []
+
+
+async def test_a_process_that_is_alone_and_has_no_workers_goes_on_with_what_was_decided() -> None:
+    store, bank = InProcessStore(), Bank()
+    process = bank.process(store, workers=0)
+    engine = InProcessEngine()
+    worker = Worker(process.settings, process.records, engine, process.runner, EVERYONE, Tracing(None), process.readers)
+    people = People(store)
+    people.approvals = Approvals(store, process.settings, worker.go_on)
+    run_id = await paused(process)
+    running = asyncio.create_task(worker.run())
+    await asyncio.sleep(0)
+    await people.decide()
+    async with asyncio.timeout(5):
+        while (await process.record(run_id)).status != "succeeded":  # noqa: ASYNC110 - it is asked
+            await asyncio.sleep(0.01)
+    worker.stop()
+    await running
     assert bank.paid == [7]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from app.tools.isolation.limits import ProcessLimits
 from app.tools.registry import Registry
 from app.tools.result import ToolResult
 from tests.doubles import ADA
+from tests.service import REPOSITORY
 from tests.tools.isolation import misbehaving as tools
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -158,6 +160,32 @@ async def test_a_cancelled_call_ends_its_processes(tmp_path: Path) -> None:
         await running
     pids = [int(pid) for pid in file.read_text().split()]
     await until(lambda: gone(*pids))
+
+
+SPY = """
+import os
+from app.tools.isolation.process import hide
+
+if os.getuid() == 0:  # whom nothing is hidden from
+    os.setgid(65534)
+    os.setuid(65534)
+hide()
+if os.fork() == 0:
+    read = []
+    for name in ("environ", "mem", "fd/0", "root/etc"):
+        try:
+            os.open(f"/proc/{os.getppid()}/{name}", os.O_RDONLY)
+            read.append(name)
+        except PermissionError:
+            pass
+    os._exit(len(read))
+print(os.waitstatus_to_exitcode(os.wait()[1]), len(os.listdir("/proc/self/fd")) > 2)
+"""
+
+
+def test_another_process_of_the_same_user_cannot_look_into_the_service() -> None:
+    done = subprocess.run([sys.executable, "-c", SPY], capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    assert done.stdout == "0 True\n", done.stderr
 
 
 def test_a_function_that_another_process_cannot_find_is_a_type_error() -> None:

@@ -68,7 +68,7 @@ class Served:
                 self.headers.append({name.decode(): value.decode() for name, value in scope["headers"]})
             await app(scope, receive, send)
 
-        listening = socket.socket()
+        listening = socket.socket(proto=socket.IPPROTO_TCP)  # or asyncio waits for acknowledgements
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", self.port))
         self.port = listening.getsockname()[1]

@@ -1,10 +1,13 @@
 """MCP_SERVERS_FILE: what is wrong with it stops the start, with a word on what to do."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from app.errors import ConfigurationError
+from app.telemetry.scrubbing import without_secrets
 from app.tools.mcp.references import resolved
 from app.tools.mcp.servers_file import read_servers
 
@@ -62,7 +65,15 @@ def test_a_refusal_tells_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "s3cret" not in refusal(tmp_path, "servers: [{name: a, url: 'http://a/', headers: {X: '${env:SECRET}'}}]")
 
 
+def test_a_service_without_servers_loads_nothing_of_mcp() -> None:
+    loaded = "import sys, app.main; print([name for name in ('mcp', 'httpx2', 'jsonschema') if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
+
+
 def test_references_stand_for_what_they_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A", "one")
-    (tmp_path / "b").write_text("two\n")
-    assert resolved(f"${{env:A}} and ${{file:{tmp_path / 'b'}}} and $A") == "one and two and $A"
+    monkeypatch.setattr("app.telemetry.scrubbing.known_secrets", set())
+    (tmp_path / "b").write_text("two-of-them\n")
+    assert resolved(f"${{env:A}} and ${{file:{tmp_path / 'b'}}} and $A") == "one and two-of-them and $A"
+    assert "two-of-them" not in without_secrets("it is two-of-them")

@@ -1,5 +1,6 @@
 """The rule on queries: what only reads passes and means the same, all else is refused."""
 
+import re
 import time
 
 import pytest
@@ -45,6 +46,17 @@ def test_what_is_sent_is_checked_as_well_and_has_no_comment(dialect: Dialect) ->
         assert RULES[dialect].rendered(rendered) == rendered
         assert "/* how" not in rendered
         assert "-- all" not in rendered
+
+
+@pytest.mark.parametrize(("dialect", "call"), [("postgres", "pg_sleep(1)"), ("sqlite", "load_extension('x')")])
+def test_a_call_in_place_of_any_value_is_refused(dialect: Dialect, call: str) -> None:
+    passed = []
+    for query in BENIGN[dialect]:
+        for value in re.finditer(r"\b\d+\b|'[^']*'", re.sub(r"--.*|/\*.*\*/|\"[^\"]*\"", "", query)):
+            spliced = query[: value.start()] + call + query[value.end() :]
+            if RULES[dialect].check(spliced) is None and call in RULES[dialect].rendered(spliced).lower():
+                passed.append(spliced)
+    assert passed == []
 
 
 @pytest.mark.parametrize(
