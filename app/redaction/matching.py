@@ -1,6 +1,6 @@
 """A rule, compiled: where in a text it finds something that its checksum and the words before it confirm."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from app.errors import ConfigurationError
@@ -132,29 +132,3 @@ def _words(error: BaseException) -> str:
 def unusable(rule: Rule, why: str) -> ConfigurationError:
     """What a rule that cannot be used stops the start with."""
     return ConfigurationError(f"The redaction rule {rule.id!r} cannot be used: {why}. Correct it in its file.")
-
-
-def merged(found: Sequence[Found]) -> list[Found]:
-    """In their order, none overlapping another: what overlaps is taken out together, by the name that says most."""
-    if len(found) < 2:
-        return list(found)
-    whole: list[Found] = []
-    for each in sorted(found, key=_order):
-        if whole and each.start < whole[-1].end:
-            last = whole[-1]
-            telling = max(last, each, key=_tells)
-            end = max(last.end, each.end)
-            whole[-1] = telling._replace(start=last.start, end=end, until=last.until or each.until)
-        else:
-            whole.append(each)
-    return whole
-
-
-def _order(one: Found) -> tuple[int, int, tuple[bool, int]]:
-    return one.start, one.end, one.rank
-
-
-def _tells(one: Found) -> tuple[bool, bool, int, int]:
-    """How much its name says. Between two of the same, the rule that stands earlier wins."""
-    general, place = one.rank
-    return one.named, not general, one.end - one.start, -place

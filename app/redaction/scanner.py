@@ -6,7 +6,8 @@ Loaded only where something is redacted.
 from collections.abc import Collection, Sequence
 
 from app.redaction.candidates import candidates_of
-from app.redaction.matching import Found, Matcher, compiled, merged
+from app.redaction.matching import Found, Matcher, compiled
+from app.redaction.overlaps import merged
 from app.redaction.rule import Rule
 
 
