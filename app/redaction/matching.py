@@ -1,6 +1,6 @@
 """A rule, compiled: where in a text it finds something that its checksum and the words before it confirm."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from app.errors import ConfigurationError
@@ -25,14 +25,17 @@ class Found(NamedTuple):
     """The rule knows what it found by itself, not by what stands before it."""
     until: Any = None
     """The compiled pattern of its end, where that has not come."""
+    rank: tuple[bool, int] = (False, 0)
+    """Of its rule: general ones after the others, then in the order of the files."""
 
 
 class Matcher:
     """Of one rule, by RE2: exact spans."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, place: int = 0) -> None:
         """Raises ConfigurationError for a rule that cannot be used."""
         self.rule = rule
+        self._rank = (rule.general, place)
         self.check: Check | None = None if rule.checksum is None else _check_of(rule)
         self._in_groups = rule.checksum is not None and rule.group != "secrets"
         self._near = tuple(word.encode() for word in rule.near)
@@ -60,12 +63,12 @@ class Matcher:
 
     def _found(self, data: bytes, start: int, end: int) -> Found:
         if self._until is None:
-            return Found(start, end, self.rule.kind, not self._group)
+            return Found(start, end, self.rule.kind, not self._group, rank=self._rank)
         closing = self._until.search(data, end)
         if closing is None:
-            return Found(start, len(data), self.rule.kind, True, self._until)
+            return Found(start, len(data), self.rule.kind, True, self._until, self._rank)
         end = len(data) - len(data[closing.end() :].lstrip(TOKEN))
-        return Found(start, end, self.rule.kind, True)
+        return Found(start, end, self.rule.kind, True, rank=self._rank)
 
     def _confirmed(self, match: Any, data: bytes, start: int, end: int) -> int:
         """The end of what passes the check: of all of it, or of as many of its first groups; 0 if nothing does."""
@@ -129,20 +132,3 @@ def _words(error: BaseException) -> str:
 def unusable(rule: Rule, why: str) -> ConfigurationError:
     """What a rule that cannot be used stops the start with."""
     return ConfigurationError(f"The redaction rule {rule.id!r} cannot be used: {why}. Correct it in its file.")
-
-
-def merged(found: Sequence[Found]) -> list[Found]:
-    """In their order, none overlapping another: what overlaps is taken out together, by the name that says most."""
-    if len(found) < 2:
-        return list(found)
-    whole: list[Found] = []
-    for each in sorted(found):
-        if whole and each.start < whole[-1].end:
-            last = whole[-1]
-            telling = max(last, each, key=lambda one: (one.named, one.end - one.start))
-            end = max(last.end, each.end)
-            until = last.until or each.until
-            whole[-1] = Found(last.start, end, telling.kind, telling.named, until)
-        else:
-            whole.append(each)
-    return whole

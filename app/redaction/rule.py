@@ -50,6 +50,11 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     until: str | None = None
     """Pattern of where one ends that begins as `pattern` says, however long it is; it ends with the text, if that does
     not come."""
+    verified: bool = True
+    """Whether the source was seen to say so. One that was not is a guess, and takes more lengths than it needs. What
+    only knows the name of a variable (`checksum: assigned`) says nothing of a format, and counts as seen."""
+    general: bool = False
+    """Told by the words around it, whoever has issued it: a rule that knows the issuer names what both find."""
 
 
 def joined(example: Example) -> str:

@@ -6,7 +6,8 @@ Loaded only where something is redacted.
 from collections.abc import Collection, Sequence
 
 from app.redaction.candidates import candidates_of
-from app.redaction.matching import Found, Matcher, compiled, merged
+from app.redaction.matching import Found, Matcher, compiled
+from app.redaction.overlaps import merged
 from app.redaction.rule import Rule
 
 
@@ -20,7 +21,7 @@ class Scanner:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         """Raises ConfigurationError for a rule that cannot be used."""
-        self._matchers = [Matcher(rule) for rule in rules]
+        self._matchers = [Matcher(rule, place) for place, rule in enumerate(rules)]
         self._unclosed = [(compiled(rule, _closed(rule.unclosed)), rule) for rule in rules if rule.unclosed]
         self._openings = [(compiled(rule, rule.opening), rule) for rule in rules if rule.opening]
         self._candidates = candidates_of(patterns_of(rules))

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 from app.errors import GuardUnavailable
 from app.redaction.canary import Canary
-from app.redaction.matching import Found, merged
+from app.redaction.matching import Found
+from app.redaction.overlaps import merged
 from app.redaction.scanner import Scanner
 
 Failed = Callable[[], None]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.redaction.rule import load
+from app.redaction.rule import OWN, load
 from app.safety.rule_file import read_files
 
 ROOT = Path(__file__).parent.parent.parent
@@ -62,3 +62,14 @@ def test_the_rule_for_secrets_that_is_shown_loads(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["LLM", "ASI"])
 def test_each_item_of_the_lists_has_its_row(name: str) -> None:
     assert re.findall(rf"^\| {name}(\d\d) ", TEXT, re.MULTILINE) == [f"{number:02}" for number in range(1, 11)]
+
+
+def test_it_says_how_many_rules_for_secrets_there_are_and_how_many_are_guesses() -> None:
+    rules = load([OWN])
+    secrets = [rule for rule in rules if rule.group == "secrets"]
+    formats = [rule for rule in secrets if rule.checksum != "assigned"]
+    guesses = sum(not rule.verified for rule in secrets)
+    kinds = len({rule.kind for rule in secrets})
+    assert f"{len(rules)} of them, {kinds} kinds of secrets ({len(secrets)} rules)" in TEXT
+    assert f"{len(secrets) - len(formats)} of these rules know only the name" in TEXT
+    assert f"Of the other {len(formats)}, {guesses} are marked `verified: false`" in TEXT
