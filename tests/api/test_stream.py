@@ -146,7 +146,7 @@ async def test_a_silent_run_is_kept_alive_by_comments(monkeypatch: pytest.Monkey
 
 
 def test_events_that_are_ready_together_are_written_together(relay: Service, upstream: Upstream) -> None:
-    whole = says(*("x" * 200))
+    whole = says(*["word "] * 200)  # a longer word would be one piece
     upstream.will(whole.with_pieces([whole.whole()]))
     with streaming(relay) as response:
         chunks = list(response.iter_raw())
