@@ -143,7 +143,8 @@ def _build(ref: str, settings: Settings, options: ModelOptions, http: Http) -> M
     build = _PROVIDERS.get(provider) or _installed(provider)
     if build is None or not name:
         known = ", ".join(["demo", *(f"{known}/NAME" for known in _PROVIDERS)])
-        raise ConfigurationError(f"MODELS: `{ref}` is not a model reference; known are {known}")
+        named = "MODELS" if ref in settings.models else "GUARD_MODEL"
+        raise ConfigurationError(f"{named}: `{ref}` is not a model reference; known are {known}")
     return build(name, settings, options, http)
 
 

@@ -78,8 +78,7 @@ def _of_folder(folder: Path) -> Iterator[Rule]:
             yield from _of_file(path, path.read_bytes())
     except OSError as error:
         raise ConfigurationError(
-            f"The folder of redaction rules {folder} cannot be read ({error.strerror}). "
-            "Correct REDACTION_RULES_DIR, or unset it."
+            f"REDACTION_RULES_DIR: the folder {folder} cannot be read ({error.strerror}). Correct it, or unset it."
         ) from None
 
 

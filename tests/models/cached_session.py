@@ -33,7 +33,7 @@ def tools() -> list[Tool]:
             return words(order, size)
 
         look_up.__name__ = f"look_up_{number}"
-        return tool(look_up)
+        return tool(trusted=True, effect="read")(look_up)
 
     return [numbered(number) for number in range(TOOLS)]
 

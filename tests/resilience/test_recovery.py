@@ -80,7 +80,7 @@ def test_the_next_model_goes_on_where_the_stream_broke(played: Played, ref: str)
     assert (outcome.status, outcome.text, outcome.told["answer"]) == (200, BEFORE + WHOLE, BEFORE + WHOLE)
     assert (outcome.told["model"], outcome.told["fallback_from"]) == (WELL, ref)
     at = outcome.events.index("model.switched")
-    assert outcome.events[:at].count("token") == 2
+    assert outcome.events[:at].count("token") >= 2
     assert outcome.switches == [{"from": ref, "to": WELL, "at_char": len(BEFORE)}]
 
 

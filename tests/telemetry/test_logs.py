@@ -46,7 +46,9 @@ def test_a_run_leaves_the_lines_of_the_design(relay: Service, upstream: Upstream
     upstream.will(asks(("calculator", {"expression": "6*7"})), says_whole("42"))
     response = relay.ask("POST", "/chat", {"message": "hi", "session_id": "logged"}, x_request_id="logged-1")
     relay.wait_for_event("request", request_id="logged-1")
-    lines = [line for line in relay.log() if line["request_id"] == "logged-1"]
+    every = [line for line in relay.log() if line["request_id"] == "logged-1"]
+    assert [(line["action"], line["on"]) for line in every if line["event"] == "audit"] == [("tool", "calculator")]
+    lines = [line for line in every if line["event"] != "audit"]
     assert [line["event"] for line in lines] == [
         "agent.request.start",
         "llm_call",

@@ -98,7 +98,7 @@ def test_agents_tiers_and_models_that_follow_each_other_are_there_at_zero(serve:
     (agents / "later.yaml").write_text("prompt: Help.\n")
     service.wait_for_event("agents.loaded", agents=["default", "helper", "later"], seconds=30)
     assert 'agent_runs_total{agent="later",outcome="ok"}' in service.metrics()
-    assert len(metrics) < 1700  # a server keeps each: more than that is a label too many
+    assert len(metrics) < 2000  # a server keeps each: more than that is a label too many
 
 
 def test_a_run_is_counted(fresh_service: Service) -> None:

@@ -22,8 +22,10 @@ SECRET = "q7Xw2LpT9vBn4KzRj8Hs"
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
-    before = set(scrubbing.known_secrets)
+    before, redactor = set(scrubbing.known_secrets), scrubbing.redactor_of_process()
+    scrubbing.redact_with(None)
     yield
+    scrubbing.redact_with(redactor)
     scrubbing.known_secrets.clear()
     scrubbing.known_secrets.update(before)
 
