@@ -23,7 +23,8 @@ RUN --mount=type=cache,target=/root/.cache \
     /uv/bin/uv pip install --quiet --no-deps . \
     && cd / && $VIRTUAL_ENV/bin/python -c 'import app.__main__, app.main, app.server, app.worker_process, app.durable.engines.saq_redis, app.durable.engines.saq_postgres, saq.queue.redis, saq.queue.postgres, app.models.providers.anthropic.model, app.state.in_process, anthropic, jwt.algorithms, opentelemetry.exporter.otlp.proto.grpc.trace_exporter, opentelemetry.exporter.otlp.proto.http.trace_exporter, opentelemetry.instrumentation.asgi, opentelemetry.sdk.trace.export, fakeredis, lupa.lua51' \
     && mkdir $VIRTUAL_ENV/lib/python3.13/site-packages/app/patterns/built \
-    && $VIRTUAL_ENV/bin/python -c 'import app.patterns.database as kept; kept.own_folder = lambda make=False: kept.BUILT; from app.main import create_app; from app.redaction.build import compile_patterns; from app.settings import load; settings = load(None); compile_patterns(settings); create_app(settings)'
+    && $VIRTUAL_ENV/bin/python -c 'import app.patterns.database as kept; kept.own_folder = lambda make=False: kept.BUILT; from app.main import create_app; from app.redaction.build import compile_patterns; from app.settings import load; settings = load(None); compile_patterns(settings); create_app(settings)' \
+    && chmod a+r $VIRTUAL_ENV/lib/python3.13/site-packages/app/patterns/built/*
 
 FROM python:3.13-slim
 ARG VERSION=0.1.0
