@@ -55,7 +55,7 @@ async def test_killed_at_each_call_of_the_store(store: Store, *, after: bool) ->
         await killed_at(store, number, after=after)
         reasons.update([approval.reason for approval in (await People(store).approvals.list(BOB)).approvals])
     assert reasons["risk"] == total, "one of each run"
-    assert reasons["unknown_outcome"] > 0
+    assert reasons.keys() <= {"risk", "unknown_outcome"}  # the latter where it died with the call begun
 
 
 async def killed_at(store: Store, number: int, *, after: bool) -> None:
