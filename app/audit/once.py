@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import os
 import sys
 
 from msgspec.structs import replace
@@ -20,7 +21,15 @@ def put_on_record(entry: Entry) -> None:
     settings = load()
     if settings.audit and settings.redis_url:
         log.write = _to_stderr
-        asyncio.run(_write(settings, replace(entry, user=f"os:{getpass.getuser()}")))
+        asyncio.run(_write(settings, replace(entry, user=f"os:{_who()}")))
+
+
+def _who() -> str:
+    """The name of whoever runs the command; their number where that has none, as in most images."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # the latter before Python 3.13
+        return str(os.getuid())
 
 
 async def _write(settings: Settings, entry: Entry) -> None:
