@@ -40,6 +40,11 @@ def kubectl(*arguments: str, text: str | None = None, namespace: str = SCRATCH, 
     return run("kubectl", "--context", CONTEXT, "--namespace", namespace, *arguments, text=text, timeout=timeout)
 
 
+def flush(database: str) -> None:
+    """Empty a database of the cluster's Valkey: an earlier run may have left what it kept there."""
+    kubectl("exec", "valkey-0", "--", "valkey-cli", "-n", database, "flushdb", namespace="platform")
+
+
 def get(*arguments: str, namespace: str = SCRATCH) -> Any:
     return json.loads(kubectl("get", *arguments, "--output", "json", namespace=namespace))
 

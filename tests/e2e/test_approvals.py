@@ -13,8 +13,9 @@ import pytest
 
 from app.access.api_keys import new_secret
 from tests.access.keys import line
-from tests.e2e.cluster import ROOT, SCRATCH, Release, eventually, forwarded, kubectl, run
+from tests.e2e.cluster import ROOT, SCRATCH, Release, eventually, flush, forwarded, kubectl, run
 
+DATABASE = "6"
 ADA, BOB = new_secret(), new_secret()
 KEYS = line(ADA, scopes=["chat", "runs", "approvals", "tools:*"]) + line(BOB, user="bob", scopes=["approvals"])
 
@@ -27,12 +28,13 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     subprocess.run([sys.executable, "-m", "app", "audit", "keygen", str(folder / "audit.pem")], cwd=ROOT, check=True)
     for secret, file in (("people", "keys.jsonl"), ("audit", "audit.pem")):
         kubectl("create", "secret", "generic", secret, f"--from-file={folder / file}")
+    flush(DATABASE)
     one = Release("approvals")
     one.install(
         {
             "image": {"tag": "dev"},
             "replicaCount": 2,
-            "redis": {"url": "redis://valkey.platform:6379/6"},
+            "redis": {"url": f"redis://valkey.platform:6379/{DATABASE}"},
             "auth": {"mode": "api-key", "apiKeys": {"existingSecret": "people"}},
             "auditKey": {"existingSecret": "audit"},
             "auditHeadSeconds": 1,

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.cluster import ROOT, Release, eventually, forwarded, helm, kubectl, run
+from tests.e2e.cluster import ROOT, Release, eventually, flush, forwarded, helm, kubectl, run
 from tests.readme import ANYTHING, normal
 
 GUIDE = (ROOT / "docs" / "limits.md").read_text().partition("## All of it in a cluster")[2]
@@ -91,15 +91,11 @@ class Shell:
         self._process.communicate(timeout=10)
 
 
-def flush() -> None:
-    kubectl("exec", "valkey-0", "--", "valkey-cli", "-n", DATABASE, "flushdb", namespace="platform")
-
-
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """After the lines of the guide, but for those that clean up, which come at the end."""
     kubectl("delete", "namespace", NAME, "--ignore-not-found", "--wait", namespace="default")
-    flush()
+    flush(DATABASE)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -114,7 +110,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     finally:
         one.close()
         kubectl("delete", "namespace", NAME, "--ignore-not-found", "--wait=false", namespace="default")
-        flush()
+        flush(DATABASE)
 
 
 class Pods:
