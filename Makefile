@@ -60,7 +60,7 @@ bench: $(VENV)/ready ## Measure the service beside bare pass-throughs (see bench
 	@$(BIN)/python -m bench $(BENCH)
 
 bench-smoke: $(VENV)/ready ## Run every part of the benchmark briefly; fails on wrong answers, never on slowness
-	@$(BIN)/python -m bench --smoke --held 0
+	@$(BIN)/python -m bench --smoke
 
 soak: $(VENV)/ready ## Run the service against providers that fail, for about 12 minutes; fails when a goal is missed
 	@$(BIN)/python -m tests.resilience $(SOAK)

@@ -1,7 +1,8 @@
 """The fake model server: three protocols, precomputed answers, never the bottleneck.
 
 The model's name says how a stream is paced: `fast` (8 tokens a write), `fast-N` (N tokens a write),
-`paced-Nms` (one token a write, N milliseconds apart), `hold` (eight tokens, then quiet until closed).
+`paced-Nms` (one token a write, N milliseconds apart), `hold` (two tokens, the second of which tells that
+the first is whole, then quiet until closed).
 Run it as `python -m bench.upstream PORT`.
 """
 
@@ -74,7 +75,7 @@ class Upstream(asyncio.Protocol):
     def _stream(self, stream: wire.Stream, model: str) -> None:
         self._transport.write(stream.opening)
         if model == "hold":
-            self._transport.write(b"".join(stream.tokens[:8]))  # later ones tell that the first is whole
+            self._transport.write(stream.tokens[0] + stream.tokens[1])
         elif paced := _PACED.fullmatch(model):
             self._pace(stream, 0, self._loop.time(), int(paced[1]) / 1000)
         else:
