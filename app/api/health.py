@@ -84,7 +84,7 @@ def routes(
                     models,
                     durability.status,
                     prober.redis_reason(),
-                    None if mcp is None else {name: McpHealth(*how) for name, how in mcp.health().items()},
+                    _mcp_health(mcp),
                 ),
                 "failing" if failing else "ok",
                 failing,

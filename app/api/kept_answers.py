@@ -6,7 +6,7 @@ from contextlib import aclosing
 from msgspec import Struct
 
 from app.access.principal import Principal
-from app.durable.approvals.rendering import PendingApproval, asked_for
+from app.durable.approvals.rendering import PendingApproval, pending
 from app.durable.event_codec import asks_for_approval, decode_event, ends, pauses
 from app.durable.making import Begun
 from app.durable.record import Record
@@ -39,7 +39,7 @@ async def answer_or_pause(runs: DurableRuns, principal: Principal, begun: Begun)
                 headers = event.headers
             for _, line in batch:
                 if asks_for_approval(line) and isinstance(event := decode_event(line), ApprovalRequired):
-                    asked[event.approval_id] = asked_for(event)
+                    asked[event.approval_id] = pending(event)
             last = batch[-1][1]
             if ends(last):
                 return Awaited(_answer(last), headers)

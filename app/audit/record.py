@@ -55,5 +55,4 @@ def decode(data: bytes) -> Record:
     return _decode(data)
 
 
-_DEFAULTS = {"count": 1, **dict.fromkeys(("user", "team", "address", "on", "why", "policy"), "")}
-_DEFAULTS |= dict.fromkeys(("run_id", "request_id", "arguments"), "")
+_DEFAULTS = dict(zip(reversed(Entry.__struct_fields__), reversed(Entry.__struct_defaults__), strict=False))

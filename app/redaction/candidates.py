@@ -29,16 +29,17 @@ def candidates_of(patterns: tuple[str, ...]) -> Candidates:
         import re2  # type: ignore[import-untyped]  # noqa: F401 - by_re2 needs it
     except ImportError:
         return _checked_by_hyperscan(patterns)
-    return by_hyperscan(patterns) if _is_kept(patterns) else Growing(patterns)
+    database = _kept(patterns)
+    return Growing(patterns) if database is None else _scanning(database)
 
 
-def _is_kept(patterns: tuple[str, ...]) -> bool:
-    """Whether Hyperscan costs nothing."""
+def _kept(patterns: tuple[str, ...]) -> Any:
+    """Hyperscan's database, where that costs nothing; else None."""
     try:
         from app.patterns.database import kept
     except ImportError:
-        return False
-    return kept(_encoded(patterns)) is not None
+        return None
+    return kept(_encoded(patterns))
 
 
 def _encoded(patterns: tuple[str, ...]) -> list[bytes]:
@@ -110,9 +111,12 @@ def _database(patterns: tuple[str, ...]) -> Any:
 
 def by_hyperscan(patterns: tuple[str, ...]) -> Candidates:
     """Raises hyperscan.error for a pattern that it does not read."""
+    return _scanning(_database(patterns))
+
+
+def _scanning(database: Any) -> Candidates:
     import hyperscan
 
-    database = _database(patterns)
     own = threading.local()  # two scans at once must not share their scratch space
 
     def note(number: int, _start: int, _end: int, _flags: int, numbers: set[int]) -> None:

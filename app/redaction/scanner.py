@@ -22,7 +22,7 @@ class Scanner:
     def __init__(self, rules: Sequence[Rule]) -> None:
         """Raises ConfigurationError for a rule that cannot be used."""
         self._matchers = [Matcher(rule, place) for place, rule in enumerate(rules)]
-        self._unclosed = [(compiled(rule, _closed(rule.unclosed)), rule) for rule in rules if rule.unclosed]
+        self._unclosed = [compiled(rule, _closed(rule.unclosed)) for rule in rules if rule.unclosed]
         self._openings = [(compiled(rule, rule.opening), rule) for rule in rules if rule.opening]
         self._candidates = candidates_of(patterns_of(rules))
 
@@ -57,7 +57,7 @@ class Scanner:
         start = len(data)
         for number in numbers:
             place = number - len(self._matchers)
-            if place >= 0 and (match := self._unclosed[place][0].search(data)) is not None:
+            if place >= 0 and (match := self._unclosed[place].search(data)) is not None:
                 start = min(start, match.start(match.re.groups))
         return start
 

@@ -1,8 +1,9 @@
 """What a run does outside of itself: one model call, or one answer's tool calls. Events go out, steps are recorded."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
+from typing import Any
 
 from app.errors import ContextTooLong, GuardUnavailable, LimitsUnavailable, RateLimited, StateUnavailable
 from app.limits.allowance import Growth
@@ -133,13 +134,9 @@ async def call_tools(run: RunContext, wanted: CallTools, left: Left) -> None:
     if run.journal is not None:
         await call_tools_durably(run, run.journal, wanted, growth)
         return
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(settle(run, growth))
-            for call in wanted.calls:
-                group.create_task(_call_tool(run, call, wanted.not_made.get(call.id)))
-    except* GuardUnavailable as errors:
-        raise errors.exceptions[0] from None
+    await _together(
+        settle(run, growth), *[_call_tool(run, call, wanted.not_made.get(call.id)) for call in wanted.calls]
+    )
 
 
 async def call_tools_durably(run: RunContext, journal: Journal, wanted: CallTools, growth: Growth | None) -> None:
@@ -154,9 +151,17 @@ async def call_tools_durably(run: RunContext, journal: Journal, wanted: CallTool
         await _call_tool(run, call, wanted.not_made.get(call.id))
         await journal.checkpoint()
 
-    async with asyncio.TaskGroup() as group:
-        for call in wanted.calls:
-            group.create_task(call_and_write(call))
+    await _together(*map(call_and_write, wanted.calls))
+
+
+async def _together(*steps: Coroutine[Any, Any, None]) -> None:
+    """Raises GuardUnavailable as itself: the run ends with it, as with any error of its own."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for step in steps:
+                group.create_task(step)
+    except* GuardUnavailable as errors:
+        raise errors.exceptions[0] from None
 
 
 async def _begun(run: RunContext, journal: Journal, wanted: CallTools, growth: Growth | None) -> bool:

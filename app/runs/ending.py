@@ -156,23 +156,15 @@ def conclude(run: RunContext, handle: RunHandle, error: BaseException | None) ->
 
 def conclude_pause(run: RunContext, handle: RunHandle, report: RunReport) -> None:
     """Count and log a run that waits for a person: what it came to is told when it is over."""
-    handle.report = report
-    count(run, report)
-    _put_redactions_on_record(run)
-    if run.span.is_recording():
-        run.span.set_attribute(OUTCOME, report.outcome)
+    _count(run, handle, report)
     log.note("agent.request.waiting", asdict(report))
 
 
 def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: BaseException | None = None) -> None:
-    handle.report = report
     if (recording := current.get().recording) is not None:
         bad, fell_back = report.outcome in BAD, report.fallback_from is not None
         recording.tell(failed=bad, fell_back=fell_back, cost_usd=report.cost_usd)
-    count(run, report)
-    _put_redactions_on_record(run)
-    if run.span.is_recording():
-        run.span.set_attribute(OUTCOME, report.outcome)
+    _count(run, handle, report)
     fields = asdict(report)
     if error is not None:
         log.note("agent.request.failed", {**fields, "error": _word_of(error)})
@@ -180,6 +172,14 @@ def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: Base
     if (reused := run.state.reused) is not None:
         fields["age_seconds"] = reused.age_seconds
     log.note("agent.request.success", with_content(run, fields, run.state.text))
+
+
+def _count(run: RunContext, handle: RunHandle, report: RunReport) -> None:
+    handle.report = report
+    count(run, report)
+    _put_redactions_on_record(run)
+    if run.span.is_recording():
+        run.span.set_attribute(OUTCOME, report.outcome)
 
 
 def _put_redactions_on_record(run: RunContext) -> None:

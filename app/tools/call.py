@@ -68,9 +68,8 @@ async def call_tool(
             result = unknown_tool(call.name, sorted(tools))
             audit.note(call_unknown(context, call))
         else:
-            clean = None if tool.secrets else redactor
+            make = partial(_timed, tool, context, call, tracing, None if tool.secrets else redactor)
             async with slot(tool.name):
-                make = partial(_timed, tool, context, call, tracing, clean)
                 result = await on_record(audit, tool, context, call, make)
         _report("unknown" if tool is None else tool.name, call.name, result, span)
         if tracing.content and span.is_recording():

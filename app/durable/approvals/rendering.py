@@ -70,31 +70,18 @@ class ApprovalShown(Struct, frozen=True):
     links: ApprovalLinks
 
 
-def asked_for(event: ApprovalRequired) -> PendingApproval:
+def pending(asked: ApprovalRequired | Approval) -> PendingApproval:
+    """As it is told of, or kept."""
     return PendingApproval(
-        event.approval_id,
-        event.call_id,
-        event.tool,
-        event.arguments,
-        event.risk,
-        event.reason,
-        event.detail,
-        moment(event.expires_at),
-        _links_of(event.approval_id),
-    )
-
-
-def pending(approval: Approval) -> PendingApproval:
-    return PendingApproval(
-        approval.approval_id,
-        approval.call_id,
-        approval.tool,
-        approval.arguments,
-        approval.risk,
-        approval.reason,
-        approval.detail,
-        moment(approval.expires_at),
-        _links_of(approval.approval_id),
+        asked.approval_id,
+        asked.call_id,
+        asked.tool,
+        asked.arguments,
+        asked.risk,
+        asked.reason,
+        asked.detail,
+        moment(asked.expires_at),
+        _links_of(asked.approval_id),
     )
 
 

@@ -11,19 +11,19 @@ from app.limits.scripts import clock, settling
 _HERE = Path(__file__).parent
 
 
-def _read(name: str, before: str, *, approvals: bool = False) -> str:
-    parts = ("run", "approvals", name) if approvals else ("run", name)
-    return before + "".join((_HERE / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
+def _read(name: str, before: str, *with_: str) -> str:
+    """The script, after run.lua and those of functions that it needs."""
+    return before + "".join((_HERE / f"{part}.lua").read_text(encoding="utf-8") for part in ("run", *with_, name))
 
 
 CREATE = _read("create", clock())
-LIST = _read("list", clock())
+LIST = _read("list", clock(), "page")
 CLAIM = _read("claim", clock())
 RENEW = _read("renew", clock())
-WRITE = _read("write", f"{clock()}local settle\n", approvals=True)
-WRITE_SETTLED = _read("write", settling(), approvals=True)
+WRITE = _read("write", f"{clock()}local settle\n", "approvals")
+WRITE_SETTLED = _read("write", settling(), "approvals")
 HAND_BACK = _read("hand_back", clock())
 CANCEL = _read("cancel", clock())
 DUE = _read("due", clock())
-DECIDE = _read("decide", clock(), approvals=True)
-LIST_APPROVALS = _read("list_approvals", clock(), approvals=True)
+DECIDE = _read("decide", clock(), "approvals")
+LIST_APPROVALS = _read("list_approvals", clock(), "approvals", "page")

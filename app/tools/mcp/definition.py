@@ -1,13 +1,12 @@
 """A tool as its server defines it, the hash that pins it, and whether it is fit to be shown to a model."""
 
-import json
 import unicodedata
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import Any
 
 from msgspec import Struct, structs
 
+from app.audit.canonical import fingerprint
 from app.tools.checks import NAME
 from app.tools.mcp.schema import usable_schema
 
@@ -29,8 +28,7 @@ class Definition(Struct, frozen=True, omit_defaults=True):
 
     @property
     def digest(self) -> str:
-        canonical = json.dumps(structs.asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return f"sha256:{sha256(canonical.encode()).hexdigest()}"
+        return f"sha256:{fingerprint(structs.asdict(self))}"
 
 
 def tool_name(server: str, tool: str) -> str:

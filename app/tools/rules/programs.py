@@ -3,6 +3,8 @@
 import shlex
 from collections.abc import Sequence
 
+from app.tools.rules.rule import problem_with
+
 MAX_CHARS = 4_000
 _SHELL = frozenset("|&;<>()$`\\*?[]{}~#!\n\r")
 """Characters that mean something to a shell. Nobody needs them who is not asking one."""
@@ -29,11 +31,7 @@ class Programs:
             raise TypeError(f"Programs: {', '.join(starters)} would start any program that its arguments name")
 
     def check(self, value: object) -> str | None:
-        try:
-            self.argv(value)
-        except ValueError as error:
-            return str(error)
-        return None
+        return problem_with(value, self.argv)
 
     def argv(self, value: object) -> Sequence[str]:
         """The words of the command line, for `asyncio.create_subprocess_exec`. Raises ValueError."""

@@ -8,6 +8,7 @@ from sqlglot import exp
 from sqlglot.errors import ErrorLevel, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from app.tools.rules.rule import problem_with
 from app.tools.rules.sql_allowed import CATALOGS, FUNCTIONS, NODES, QUERIES, SCHEMAS, TYPES, Dialect
 from app.tools.rules.sql_scope import is_cte
 
@@ -36,11 +37,7 @@ class ReadOnlySql:
         self.tables = None if tables is None else frozenset(name.lower() for name in tables)
 
     def check(self, value: object) -> str | None:
-        try:
-            self.rendered(value)
-        except ValueError as error:
-            return str(error)
-        return None
+        return problem_with(value, self.rendered)
 
     def rendered(self, value: object) -> str:
         """Raises ValueError, which says what the query may not have."""

@@ -1,6 +1,6 @@
 """The shape of a rule on one argument, and how a call is held to its rules."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 
@@ -17,6 +17,15 @@ class AskingRule(Protocol):
 
     def asks(self, value: Any) -> str | None:
         """Why, for people; None: the call may be made. Does not raise."""
+
+
+def problem_with(value: object, read: Callable[[object], object]) -> str | None:
+    """What `read` raises ValueError with, for a rule's `check`; None if it takes the value."""
+    try:
+        read(value)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 class ArgumentRefused(Exception):

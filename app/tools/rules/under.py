@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from app.tools.rules.rule import problem_with
+
 _KERNELS = ("/proc", "/sys", "/dev")
 """What lies there is no file of anybody's: memory, environments, devices."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -25,11 +27,7 @@ class Under:
             raise TypeError("Under takes absolute paths of folders, at least one")
 
     def check(self, value: object) -> str | None:
-        try:
-            self.resolved(value)
-        except ValueError as error:
-            return str(error)
-        return None
+        return problem_with(value, self.resolved)
 
     def resolved(self, value: object) -> str:
         """The path without links and `..`. Raises ValueError."""

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from app.api.dialects.protocol import Frame, KeptFrame
 from app.api.error_headers import retry_after_seconds
-from app.durable.approvals.rendering import PendingApproval, asked_for
+from app.durable.approvals.rendering import PendingApproval, pending
 from app.durable.event_codec import decode_event
 from app.runs.events import Answer, ApprovalRequired, Event, RunFailed, RunFinished, RunStarted, Token
 from app.runs.problems import Problem, document
@@ -85,7 +85,7 @@ def _frame(show: ShowAnswer, path: str, number: int, event: Event) -> bytes:
                 event.session_id, event.message_id, event.run_id, event.model, event.request_id, event.trace_id
             )
         case ApprovalRequired():
-            data = asked_for(event)
+            data = pending(event)
         case RunFinished(answer):
             data = show(answer)
         case RunFailed(error):
