@@ -41,6 +41,8 @@ from app.state.store import Argument, Script, Store
 from app.telemetry import metrics
 from app.telemetry.logs import log
 
+_CANCELLING = 2  # as hand_back.lua says it
+
 
 class Records:
     """Built once a process. Every method raises StateUnavailable when the store does not answer."""
@@ -193,16 +195,21 @@ class Records:
             tell_closed(claim.run_id, closed, self._audit)
         if (following := reply[b"next"].decode()) and self._due is not None:
             self._due(following)
+        cancelling = reply[b"cancelling"] == b"1"
+        if cancelling and write.ending is not None and write.ending.status == "waiting":
+            await self._end_idle([claim.run_id.encode()])
         return Written(
             None if write.settlement is None else read_settlement(reply[b"settlement"]),
-            cancelling=reply[b"cancelling"] == b"1",
+            cancelling=cancelling,
             next=following,
         )
 
     async def hand_back(self, claim: Claim, *, after_seconds: float = 0.0) -> None:
-        """Let go of a run that is not over, without counting a crash: it is due again then. Does nothing for a claim
-        that does not hold any more."""
-        await self._hand_back((keys.run_key(claim.run_id),), claim.run_id, claim.number, round(after_seconds * MILLIS))
+        """Let go of a run that is not over, without counting a crash: it is due again then. One that is to be cancelled
+        is, since its worker may have heard of that too late. Does nothing for a claim that does not hold any more."""
+        key, after = keys.run_key(claim.run_id), round(after_seconds * MILLIS)
+        if await self._hand_back((key,), claim.run_id, claim.number, after) == _CANCELLING:
+            await self._end_idle([claim.run_id.encode()])
 
     async def cancel(self, owner: str, run_id: str) -> RunStatus | None:
         """Returns the status before; None: no such run. A run that nobody has is cancelled at once, with its last

@@ -8,7 +8,7 @@ import pytest
 from app.durable import keys
 from app.durable.bounds import FIRST_RUNS
 from app.durable.event_codec import decode_error
-from app.durable.record import LATER, SOON, Claim, RunTaken, Webhook, Write
+from app.durable.record import LATER, SOON, Asked, Claim, Ending, RunTaken, Webhook, Write
 from app.durable.records import Records
 from app.errors import RunCancelled, RunCrashed, RunExpired
 from app.state.store import Store
@@ -146,6 +146,23 @@ async def test_the_worker_of_a_cancelled_run_is_told_with_its_next_write_and_ren
     assert (await records.write(Write(claim, **steps(1)))).cancelling
     assert await records.renew([claim]) == [(claim, True)]
     assert await records.cancel("bob", "a") is None
+
+
+@pytest.mark.parametrize("pauses", [False, True])
+async def test_a_cancelled_run_that_its_worker_leaves_is_ended_by_it(store: Store, pauses: bool) -> None:
+    """It may not have heard, and there may be no other worker."""
+    records = process(store)
+    claim = await begun(records, "a")
+    await records.cancel(OWNER, "a")
+    if pauses:
+        asked = (Asked("approval", "", "pay", "binding", 2e9, b"{}"),)
+        await records.write(Write(claim, **steps(1), asked=asked, ending=Ending("waiting"), waits_until=2e9))
+    else:
+        await records.hand_back(claim)
+    record = await records.read(OWNER, "a")
+    assert record is not None
+    assert record.status == "cancelled"
+    assert (await records.news(OWNER, "a", 0)).over
 
 
 async def test_a_cancelled_run_whose_worker_died_is_ended_by_whoever_looks(store: Store) -> None:

@@ -281,6 +281,8 @@ class Interleavings(RuleBasedStateMachine):
             model.close_approvals()
         model.approvals |= dict.fromkeys(new, "pending")
         model.status = "waiting" if model.undecided else "queued"
+        if model.cancelling:
+            self.end_idle(model)
         if again and model.undecided:
             self.do(self.workers[at].write(write))
 
@@ -346,6 +348,8 @@ class Interleavings(RuleBasedStateMachine):
         self.do(self.workers[at].hand_back(hold.claim))
         if (model.status, model.claim) == ("running", hold.claim.number):
             model.status, model.lapsed = "queued", False
+            if model.cancelling:
+                self.end_idle(model)
 
     @rule(held=holds)
     def renew(self, held: tuple[int, Hold]) -> None:

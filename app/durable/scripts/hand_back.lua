@@ -1,7 +1,7 @@
 -- Let go of a run, which is due again after so many ms; if that is at once, before all that no worker had. One of which
 -- nothing is written has not begun yet, and still waits for its first worker.
 -- KEYS: the record. ARGV: run, claim, ms.
--- Returns 1, or 0 for a claim that does not hold any more.
+-- Returns 1; 2 if it is to be cancelled: whoever let go of it is to end it; 0 for a claim that does not hold any more.
 
 local id, key = ARGV[1], KEYS[1]
 local fields = redis.call('HMGET', key, 'claim', 'status', 'priority', 'cancelling', 'last_event', 'steps')
@@ -21,4 +21,4 @@ if due > now then
 else
   redis.call('ZADD', LEASES, whole(now), id)
 end
-return 1
+return fields[4] == '1' and 2 or 1
