@@ -10,7 +10,7 @@ MAX_HELD = 512
 """Characters that wait at most."""
 _KEPT = MAX_HELD // 2  # of a longer word, when its first half leaves
 _CONTEXT = 96  # characters that have left, and say what the next ones are
-_BEGIN = _CONTEXT - NEAR_BYTES  # among so many of them a word is looked for to begin with: never so late that less is left
+_BEGIN = _CONTEXT - NEAR_BYTES  # a word to begin with is looked for in so many: what tells a secret is never cut off
 _GROUP = 64  # the longest row of groups that is one thing, such as an IBAN
 _ROW = 192  # what leaves at once of a longer row
 
@@ -75,7 +75,7 @@ class Filter:
         if len(word) > _FIRST and not _is_prose(word.strip(_MARKS)):
             return self._start
         row = _groups_from(window, self._start, left)
-        return row if sum(map(str.isdecimal, window[row:])) > _FIRST else len(window)
+        return row if len(window) - row > _FIRST else len(window)
 
     def _found(self, window: str) -> tuple[list[Found], int]:
         fresh, self._scanned = len(window) - self._scanned, len(window)

@@ -1,15 +1,14 @@
 """A secret of every format in one text, and what of them is left in what a surface shows."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from tests.redaction.planted import PLACEHOLDER, Planted, planted
+from tests.redaction.planted import FORMATS, PLACEHOLDER, Planted, planted
 
 PIECE = 8
 """Characters of a secret of which none may leave."""
 
 CARRIED: tuple[Planted, ...] = tuple(planted(seed=7))
-LONGEST = max(len(one.secret) for one in CARRIED)
 
 
 def pieces_of(text: str) -> set[str]:
@@ -17,9 +16,11 @@ def pieces_of(text: str) -> set[str]:
     return {text[at : at + PIECE] for at in range(len(text) - PIECE + 1)}
 
 
-_AROUND = set().union(*(pieces_of(f"{one.before} {one.after}") for one in CARRIED))
+_AROUND = set().union(
+    *(pieces_of(f"\n {one.before} {one.after}\n") for one in CARRIED), *(pieces_of(form) for form in FORMATS.values())
+)
 PIECES = set().union(*(pieces_of(one.secret) for one in CARRIED)) - _AROUND
-"""Of secrets, without those that the words around one have as well."""
+"""Of secrets, without those that the words around one have as well, or that all of a kind begin with."""
 
 
 def leaks(shown: str) -> list[str]:
@@ -40,20 +41,20 @@ def each_character() -> list[str]:
     return list(whole())
 
 
-def split_at(place: int) -> list[str]:
+def split_at(place: int, secrets: Sequence[Planted] = CARRIED) -> list[str]:
     """All secrets that are longer than that, each of which comes in two pieces: so many characters, and the rest."""
     pieces = [""]
-    for one in CARRIED:
+    for one in secrets:
         if len(one.secret) > place:
             pieces[-1] += one.before + one.secret[:place]
             pieces.append(f"{one.secret[place:]}{one.after}\n")
     return pieces
 
 
-def splits() -> Iterator[list[str]]:
+def splits(secrets: Sequence[Planted] = CARRIED) -> Iterator[list[str]]:
     """Every way to cut each of the secrets in two."""
-    for place in range(1, LONGEST):
-        yield split_at(place)
+    for place in range(1, max(len(one.secret) for one in secrets)):
+        yield split_at(place, secrets)
 
 
 def values() -> dict[str, str]:
