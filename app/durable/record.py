@@ -138,7 +138,7 @@ class Claimed(Struct, frozen=True):
     claim: Claim
     record: Record
     steps: tuple[bytes, ...]
-    """JSON of each Step (app/runs/steps.py) so far, in order."""
+    """JSON of each Step (app/runs/steps.py) so far, in order. They are gone when the run is over."""
 
 
 class Ending(Struct, frozen=True):
@@ -149,6 +149,8 @@ class Ending(Struct, frozen=True):
     error: bytes = b""
     delivery: bytes = b""
     """What the outbox gets, in the same script: see webhooks/."""
+    work: bytes = b""
+    """Replaces the record's, which has what the caller wrote: see ended.py."""
 
 
 class Asked(Struct, frozen=True):
