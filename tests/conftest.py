@@ -23,7 +23,7 @@ Serve = Callable[..., Service]
 
 SPARE_MODELS = [f"openai/spare-{number}" for number in range(200)]
 
-# Differs from run to run, so no part of a name. Begins where a word does: a long one is read once, not from each letter.
+# Differs from run to run, so no part of a name. Begins where a word does: a long one is read once.
 _SECRET = re.compile(r"(?<![\w-])(?=[\w-]*[A-Z])(?=[\w-]*[0-9])[\w-]{20,}")
 _ID_CHARS = 60
 
