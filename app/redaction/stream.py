@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.redaction.matching import TOKEN, Found
+from app.redaction.matching import NEAR_BYTES, TOKEN, Found
 from app.redaction.redactor import PLACEHOLDER
 from app.redaction.scanning import Scanning
 
@@ -10,6 +10,7 @@ MAX_HELD = 512
 """Characters that wait at most."""
 _KEPT = MAX_HELD // 2  # of a longer word, when its first half leaves
 _CONTEXT = 96  # characters that have left, and say what the next ones are
+_BEGIN = _CONTEXT - NEAR_BYTES  # a word to begin with is looked for in so many: what tells a secret is never cut off
 _GROUP = 64  # the longest row of groups that is one thing, such as an IBAN
 _ROW = 192  # what leaves at once of a longer row
 
@@ -73,7 +74,7 @@ class Filter:
         if len(word) > _FIRST and not _is_prose(word.strip(_MARKS)):
             return self._start
         row = _groups_from(window, self._start, left)
-        return row if sum(map(str.isdecimal, window[row:])) > _FIRST else len(window)
+        return row if len(window) - row > _FIRST else len(window)
 
     def _found(self, window: str) -> tuple[list[Found], int]:
         fresh, self._scanned = len(window) - self._scanned, len(window)
@@ -100,7 +101,9 @@ class Filter:
         """`left` characters have left; of those only the last ones are of use."""
         self._begun = True
         if left > 2 * _CONTEXT:
-            begin = window.find(" ", left - _CONTEXT, left) + 1 or left - _CONTEXT
+            begin = left - _CONTEXT
+            last = begin + _BEGIN
+            begin = window.find(" ", begin, last) + 1 or window.find("\n", begin, last) + 1 or begin
             window, left = window[begin:], left - begin
             self._start, self._scanned = max(0, self._start - begin), max(0, self._scanned - begin)
         self._window, self._left = window, left
