@@ -14,8 +14,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from app.egress.addresses import is_public
 
 MOST_AT_ONCE = 64
-"""Names that are looked up. A caller with a name server that does not answer holds a place for some 10 s a request: fewer
-could be held all by one."""
+"""Names that are looked up. One of a server that does not answer takes a place for some 10 s a request: with fewer
+places, one caller could hold all of them."""
 
 LookUp = Callable[..., Any]
 """Takes and returns what `socket.getaddrinfo` does, and waits."""
