@@ -5,6 +5,8 @@ import json
 import os
 import resource
 
+from app.tools.isolation.work import answer
+
 MOST_PROCESSES = 4_096
 """Of this user, on this machine: what is left to stop a fork bomb with, where no control group does."""
 MOST_FILES = 256
@@ -13,8 +15,6 @@ FILE_BYTES = 64 * 1024 * 1024
 
 def work_on(exchange: int) -> None:
     """Answer the call that comes over this socket. Does not return."""
-    from app.tools.isolation.work import answer  # loaded by the template
-
     start = json.loads(_receive(exchange))
     _confine(start["memory_bytes"], start["cpu_seconds"])
     module = importlib.import_module(start["module"])

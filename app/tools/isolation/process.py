@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 from collections.abc import Mapping
 from typing import Any
@@ -11,11 +12,16 @@ import msgspec
 from app.tools.context import ToolContext
 from app.tools.isolation.processes import CallProcess, template
 from app.tools.isolation.wire import LENGTH_BYTES, CallSent, ResultSent
-from app.tools.result import ToolResult
+from app.tools.output import clean
+from app.tools.result import MAX_MESSAGE_CHARS, ToolResult
 from app.tools.tool import Tool
 
 _MOST_SECONDS = 86_400.0
 _MOST_BYTES = 16 * 1024 * 1024
+_MOST_SOURCES = 100
+_MOST_SOURCE_CHARS = 2_048
+_IS_WORD = re.compile(r"[A-Z_][A-Za-z0-9_]{0,63}").fullmatch
+"""The name of an exception. The service's own words, such as for a call that was not made, begin in lower case."""
 
 
 async def call_in_process(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> Any:
@@ -33,12 +39,18 @@ async def call_in_process(tool: Tool, arguments: Mapping[str, Any], context: Too
         return _failed("The tool's process gave a result that is too large, or none that can be read.", "bad_result")
     finally:
         await process.end()
-    context.sources.extend(sent.sources)
+    return _taken(tool, sent, context)
+
+
+def _taken(tool: Tool, sent: ResultSent, context: ToolContext) -> Any:
+    """What the process says of its call, within bounds: it may be somebody else's by now."""
+    context.sources.extend([source[:_MOST_SOURCE_CHARS] for source in sent.sources[:_MOST_SOURCES]])
     if sent.handed_over is not None:
-        context.hand_over(*sent.handed_over)
+        context.hand_over(*[clean(words[:MAX_MESSAGE_CHARS]) for words in sent.handed_over])
     if sent.status == "ok":
         return sent.result
-    return ToolResult(sent.status, sent.content, fault=sent.fault, untrusted=tool.untrusted)
+    fault = sent.fault if sent.fault is not None and _IS_WORD(sent.fault) else "ToolError"
+    return ToolResult("error", sent.content, fault=fault, untrusted=tool.untrusted)
 
 
 async def _exchange(process: CallProcess, start: bytes, call: bytes) -> ResultSent:

@@ -178,6 +178,16 @@ async def test_calls_cannot_look_into_each_other() -> None:
     assert (await run(tools.hidden)).result is True
 
 
+@pytest.mark.parametrize(("status", "fault"), [("error", "invalid_arguments"), ("unknown", "a\nlog line"), ("ok", "")])
+async def test_what_a_process_says_of_its_call_is_taken_within_bounds(status: str, fault: str) -> None:
+    """It cannot claim that the call was not made, or fill logs and records."""
+    result = await run(tools.claim, status=status, fault=fault)
+    assert (result.status, result.fault) == (("ok", None) if status == "ok" else ("error", "ToolError"))
+    assert len(result.content) < 2_100
+    assert [len(source) for source in result.sources] == [2_048] * 100
+    assert result.handed_over is None or max(map(len, result.handed_over)) <= 2_000
+
+
 @pytest.mark.parametrize("how", ["stop", "kill"])
 async def test_a_tool_that_ends_what_its_process_is_a_copy_of_harms_no_later_call(
     how: str, monkeypatch: pytest.MonkeyPatch
