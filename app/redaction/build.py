@@ -10,14 +10,20 @@ if TYPE_CHECKING:
     from app.redaction.rule import Rule
 
 
-def build_redactor(settings: Settings, count: Callable[[str], None], failed: Callable[[], None]) -> Redactor | None:
-    """None if nothing is to be redacted: nothing is loaded then. Raises ConfigurationError for a rule that cannot be
-    used."""
+def build_redactor(
+    settings: Settings,
+    count: Callable[[str], None],
+    failed: Callable[[], None],
+    stays: Callable[[str], None] | None = None,
+) -> Redactor | None:
+    """None if nothing is to be redacted: nothing is loaded then. `stays` is told why a process cannot use Hyperscan.
+    Raises ConfigurationError for a rule that cannot be used."""
     if not settings.redact:
         return None
+    from app.redaction.candidates import unheard
     from app.redaction.engine import RuleRedactor
 
-    return RuleRedactor.of(_rules(settings), count, failed)
+    return RuleRedactor.of(_rules(settings), count, failed, stays or unheard)
 
 
 def compile_patterns(settings: Settings) -> None:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from app.redaction.canary import Canary
+from app.redaction.candidates import Stays, unheard
 from app.redaction.matching import Found
 from app.redaction.redactor import PLACEHOLDER, Redactor, TextFilter
 from app.redaction.rule import Rule
@@ -26,9 +27,11 @@ class RuleRedactor:
         self._guarding = lru_cache(_PROMPTS)(lambda prompt: RuleRedactor(scanning.guarding(Canary.of(prompt))))
 
     @classmethod
-    def of(cls, rules: Sequence[Rule], count: Callable[[str], None], failed: Failed) -> "RuleRedactor":
+    def of(
+        cls, rules: Sequence[Rule], count: Callable[[str], None], failed: Failed, stays: Stays = unheard
+    ) -> "RuleRedactor":
         """Raises ConfigurationError for a rule that cannot be used. `count` is told the kind of each find."""
-        return cls(Scanning(Scanner(rules), markers_of(rules), count, failed))
+        return cls(Scanning(Scanner(rules, stays), markers_of(rules), count, failed))
 
     def guarding(self, prompt: str) -> Redactor:
         """The same, which takes out a system prompt as well."""

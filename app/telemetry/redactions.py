@@ -4,6 +4,7 @@ from collections import Counter
 from contextvars import ContextVar
 
 from app.telemetry.guard_errors import guard_failed
+from app.telemetry.logs import log
 from app.telemetry.metrics import REDACTIONS
 
 of_run: ContextVar[Counter[str] | None] = ContextVar("of_run", default=None)
@@ -19,3 +20,8 @@ def redacted(kind: str) -> None:
 
 def redaction_failed() -> None:
     guard_failed("redaction", "scan")
+
+
+def without_hyperscan(error: str) -> None:
+    """The scans of this process cost more CPU than they could."""
+    log.warning("redaction.without_hyperscan", error=error)
