@@ -14,10 +14,10 @@ import msgspec
 from msgspec.structs import replace
 
 from app.durable.approvals.asking import asked_in, consumed_in
+from app.durable.ended import ended
 from app.durable.event_codec import encode_error, encode_event
 from app.durable.record import Claimed, Ending, RunTaken, Unapproved, Write, Written
 from app.durable.records import Records
-from app.durable.webhooks.message import delivery
 from app.errors import RunCancelled, ShuttingDown, StateUnavailable
 from app.limits.allowance import Growth
 from app.runs.context import RunContext
@@ -154,9 +154,7 @@ class RunJournal:
             await self.checkpoint()
 
     async def end(self, event: RunFinished | RunFailed) -> None:
-        ending = ending_of(event)
-        ending = replace(ending, delivery=delivery(self._claimed.record, ending, self.last + 1))
-        await self._leave_with(ending, event)
+        await self._leave_with(ended(self._claimed.record, ending_of(event), self.last + 1), event)
 
     async def now(self) -> float:
         return await self._records.now()

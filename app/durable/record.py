@@ -146,7 +146,7 @@ class Claimed(Struct, frozen=True):
     claim: Claim
     record: Record
     steps: tuple[bytes, ...]
-    """JSON of each Step (app/runs/steps.py) so far, in order."""
+    """JSON of each Step (app/runs/steps.py) so far, in order. They are gone when the run is over."""
     safe_until: float = 0.0
     """time.monotonic() up to which nobody else can take it: half of its lease, so that what is sent arrives in time."""
 
@@ -159,6 +159,8 @@ class Ending(Struct, frozen=True):
     error: bytes = b""
     delivery: bytes = b""
     """What the outbox gets, in the same script: see webhooks/."""
+    work: bytes = b""
+    """Replaces the record's, which has what the caller wrote: see ended.py."""
 
 
 class Asked(Struct, frozen=True):

@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 import hiredis
-from msgspec.structs import replace
 
 from app.audit.audit import NO_AUDIT, Audit
 from app.durable import keys, scripts
 from app.durable.approvals.closing import tell_closed
 from app.durable.bounds import bounds_of
 from app.durable.creating import call_of
+from app.durable.ended import ended
 from app.durable.endings import Verdict, judged
 from app.durable.event_codec import encode_error, encode_event
 from app.durable.record import (
@@ -34,7 +34,6 @@ from app.durable.record import (
     Written,
 )
 from app.durable.replies import MILLIS, cursor_of, fields_of, numbered, record_of, status_of, texts
-from app.durable.webhooks.message import delivery
 from app.durable.writing import arguments_of
 from app.errors import AppError, EventsGone, KeyReused, NotFound, SessionBusy, StateUnavailable, TooManyRuns
 from app.limits.wire import Admission, read_admission, read_settlement
@@ -168,8 +167,7 @@ class Records:
         """End a claimed run that is not worked on. Returns its last event, which tells the error. Raises RunTaken."""
         record = claimed.record
         number, last = record.last_event + 1, encode_event(RunFailed(error))
-        ending = Ending(status, error=encode_error(error))
-        ending = replace(ending, delivery=delivery(record, ending, number))
+        ending = ended(record, Ending(status, error=encode_error(error)), number)
         await self.write(Write(claimed.claim, first_event=number, events=(last,), ending=ending))
         return number, last
 

@@ -21,6 +21,7 @@ from app.models.catalog import Models
 from app.models.protocol import Beside
 from app.models.resilient import ResilientModel
 from app.models.trail import Trail
+from app.redaction.redactor import cleaned
 from app.runs.events import Event, Reasoning, Token
 from app.runs.memory import Memory
 from app.runs.plan import Costs
@@ -198,7 +199,7 @@ class RunContext(Struct):
 
     def clean(self, value: V) -> V:
         """A text, or a JSON value, without secrets. Raises GuardUnavailable where it cannot be looked at."""
-        return value if self.redactor is None else self.redactor.value(value)
+        return cleaned(self.redactor, value)
 
     def use(self, candidate: Candidate) -> None:
         """Have this model answer from now on."""
