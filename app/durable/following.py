@@ -31,11 +31,13 @@ class Following:
         self.followers = 0
         """Readers at the moment."""
 
-    async def follow(self, owner: str, run_id: str, after: int = 0) -> AsyncGenerator[Sequence[Numbered], None]:
+    async def follow(
+        self, owner: str, run_id: str, after: int = 0, *, new: bool = False
+    ) -> AsyncGenerator[Sequence[Numbered], None]:
         """The run's events after this number, those together that are there together, up to its last one. Close it
-        (`contextlib.aclosing`) where it is left before. Raises NotFound, EventsGone, and StateUnavailable when the
-        store has been away for a minute."""
-        follower = Follower(after)
+        (`contextlib.aclosing`) where it is left before. `new`: this process is about to begin it, and tells them all.
+        Raises NotFound, EventsGone, and StateUnavailable when the store has been away for a minute."""
+        follower = Follower(after, behind=not new)
         followed = self._join(run_id, follower)
         try:
             await followed.wait_until_told()

@@ -5,6 +5,7 @@ what is numbered counts once.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn, Protocol
@@ -13,10 +14,10 @@ import msgspec
 from msgspec.structs import replace
 
 from app.durable.approvals.asking import asked_in, consumed_in
+from app.durable.ended import ended
 from app.durable.event_codec import encode_error, encode_event
 from app.durable.record import Claimed, Ending, RunTaken, Unapproved, Write, Written
 from app.durable.records import Records
-from app.durable.webhooks.message import delivery
 from app.errors import RunCancelled, ShuttingDown, StateUnavailable
 from app.limits.allowance import Growth
 from app.runs.context import RunContext
@@ -28,7 +29,7 @@ from app.telemetry.logs import log
 
 TOGETHER_SECONDS = 0.01
 """How long after a write events are collected for the next."""
-TOGETHER = 32
+TOGETHER = 256
 """So many are not collected any further."""
 PATIENCE_SECONDS = 60.0
 """How long a run waits for a store that is away."""
@@ -143,10 +144,15 @@ class RunJournal:
             self.cut()
             await self._never()
 
+    async def hold(self) -> None:
+        """Without a round trip, as long as nobody can have taken the run and its begin is written: who goes on with it
+        then comes to the same place in its session."""
+        safe = self._steps and not self._run.state.approvals and time.monotonic() < self._claimed.safe_until
+        if not safe or self.detached:
+            await self.checkpoint()
+
     async def end(self, event: RunFinished | RunFailed) -> None:
-        ending = ending_of(event)
-        ending = replace(ending, delivery=delivery(self._claimed.record, ending, self.last + 1))
-        await self._leave_with(ending, event)
+        await self._leave_with(ended(self._claimed.record, ending_of(event), self.last + 1), event)
 
     async def now(self) -> float:
         return await self._records.now()
@@ -250,7 +256,8 @@ class RunJournal:
         events = tuple(self._events[:count])
         if ending is _WAITING:
             carried = replace(carried_of(run, paused=True), day="")  # what it holds is given back
-        carried_now = _encode(carried or carried_of(run)) if has_steps or carried else b""
+        goes_on = has_steps and (ending is None or ending is _WAITING)
+        carried_now = _encode(carried or carried_of(run)) if goes_on or carried else b""
         new = run.steps[self._steps : steps]
         write = Write(
             self._claimed.claim,

@@ -128,7 +128,7 @@ def _scanning(database: Any) -> Candidates:
         except AttributeError:
             scratch = own.scratch = hyperscan.Scratch(database)
         numbers: set[int] = set()
-        database.scan(data, note, context=numbers, scratch=scratch)
+        database.scan(data, note, 0, numbers, scratch)  # by name they cost half as much again
         return numbers
 
     return candidates

@@ -1,6 +1,8 @@
 """Takes secrets and personal data out of texts and values. Built once a process; what REDACT does not name stays."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+V = TypeVar("V")
 
 PLACEHOLDER = "[redacted: {kind}]"
 """What stands in the place of what was taken out."""
@@ -37,3 +39,9 @@ class Redactor(Protocol):
 
     def holds(self, text: str) -> bool:
         """Whether something is to be taken out of a text. Nothing is counted."""
+
+
+def cleaned(redactor: Redactor | None, value: V) -> V:
+    """A text, a JSON value or None without secrets; the value itself where nothing is redacted. Raises
+    GuardUnavailable."""
+    return value if redactor is None else redactor.value(value)

@@ -79,5 +79,5 @@ def _withheld(line: Line | Rendered) -> Line | Rendered:
 
 
 def _clean_field(redactor: Redactor, name: str, value: Any) -> Any:
-    """Ids of ours are no secrets, whatever they look like."""
-    return value if name.endswith("_id") else redactor.value({name: value})[name]
+    """Ids are looked at by themselves: one of ours is no secret because of its name, one that a caller chose may be."""
+    return redactor.value(value) if name.endswith("_id") else redactor.value({name: value})[name]

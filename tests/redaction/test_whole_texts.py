@@ -77,7 +77,7 @@ def test_a_text_that_cannot_be_looked_at_does_not_leave(monkeypatch: pytest.Monk
     def broken(*_: object) -> None:
         raise RuntimeError("out of scratch space")
 
-    monkeypatch.setattr(redactor._scan._scanner, "_candidates", broken)
+    monkeypatch.setattr(redactor._scan._scanner, "candidates", broken)
     failures.clear()
     for look in (redactor.text, redactor.value, redactor.filter().feed, redactor.holds):
         with pytest.raises(GuardUnavailable):

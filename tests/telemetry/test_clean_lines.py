@@ -143,7 +143,7 @@ def test_of_lines_that_cannot_be_looked_at_only_their_events_are_written(
     def broken(*_: object) -> None:
         raise RuntimeError("out of scratch space")
 
-    monkeypatch.setattr(default_redactor()._scan._scanner, "_candidates", broken)
+    monkeypatch.setattr(default_redactor()._scan._scanner, "candidates", broken)
     [written] = _written(out, line("info", "said", {"content": CARD}))
     assert written["event"] == "said"
     assert "content" not in written
