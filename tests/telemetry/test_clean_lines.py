@@ -116,7 +116,7 @@ def test_what_was_seen_before_says_nothing_of_other_lines(fields: list[Any]) -> 
 
 def test_lines_that_were_seen_before_are_not_scanned_again(monkeypatch: pytest.MonkeyPatch) -> None:
     cleaner, scans = LineCleaner(default_redactor()), Counter[str]()
-    scan = default_redactor()._scan._scanner._candidates
+    scan = default_redactor()._scan._scanner.candidates
 
     def counted(data: bytes) -> Any:
         scans["scans"] += 1
