@@ -71,10 +71,14 @@ class Records:
         """Call `ring` with a run whose turn in its session has come, as the one before it is over."""
         self._due = ring
 
-    def create(self, new: NewRun) -> Coroutine[Any, Any, Created]:
+    async def create(self, new: NewRun) -> Created:
         """Keep a run, or find the one that its Idempotency-Key made within 24 h. With `on_busy` `interrupt` the
-        session's runs are asked to end, and this one is next. It leaves when this is called. Raises SessionBusy,
-        KeyReused, TooManyRuns, and Uncounted."""
+        session's runs are asked to end, and this one is next. Raises SessionBusy, KeyReused, TooManyRuns, and
+        Uncounted."""
+        return await self.creating(new)
+
+    def creating(self, new: NewRun) -> Coroutine[Any, Any, Created]:
+        """As `create`; the run leaves when this is called."""
         limited = new.counting is not None or new.admitting is not None
         script = self._create_admitted if limited else self._create
         run_keys, arguments = call_of(new)

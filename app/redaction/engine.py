@@ -1,7 +1,7 @@
 """The Redactor: rules, a scanner, and one filter a stream. Loaded only where something is redacted."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from app.redaction.rule import Rule
 from app.redaction.scanner import Scanner
 from app.redaction.scanning import Failed, Scanning
 from app.redaction.stream import Filter
+from app.redaction.values import texts_of
 
 _PROMPTS = 64  # of agents, whose canaries are kept
 _MARKER = re.compile(r"(?:^|(?<=[(|:b]))(?<!\(\?)[A-Za-z]{2,4}")
@@ -46,13 +47,13 @@ class RuleRedactor:
             return self.text(value)
         if not isinstance(value, dict | list | tuple):
             return value
-        return self._clean(value) if self._scan.whole("\n".join(_lines(value))) else value
+        return self._clean(value) if self._scan.whole("\n".join(texts_of(value))) else value
 
     def filter(self, before: str = "") -> TextFilter:
         return Filter(self._scan, before)
 
-    def holds(self, lines: bytes) -> bool:
-        return self._scan.holds(_unescaped(lines) if b"\\" in lines else lines)
+    def holds(self, text: str) -> bool:
+        return self._scan.holds(text.encode("utf-8", "surrogatepass"))
 
     def _without(self, text: str, found: Sequence[Found]) -> str:
         pieces: list[str] = []
@@ -74,26 +75,6 @@ class RuleRedactor:
         if isinstance(value, list | tuple):
             return type(value)([self._clean(each, name) for each in value])
         return value
-
-
-def _unescaped(lines: bytes) -> bytes:
-    """JSON with white space where strings have it: a word begins after it."""
-    for escape in (b"\\n", b"\\r", b"\\t"):
-        lines = lines.replace(escape, b"  ")
-    return lines.replace(b'\\"', b' "')
-
-
-def _lines(value: Any, name: str = "") -> Iterator[str]:
-    """Each string in a JSON value, with its name before it."""
-    if isinstance(value, str):
-        yield f'"{name}": "{value}' if name else value
-    elif isinstance(value, dict):
-        for key, each in value.items():
-            yield str(key)
-            yield from _lines(each, str(key))
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _lines(each, name)
 
 
 def markers_of(rules: Sequence[Rule]) -> tuple[str, ...]:
