@@ -7,7 +7,7 @@ import pytest
 
 from app.access.principal import Principal
 from app.durable.beginning import Beginning, Started
-from app.durable.keeping import NO_KEY, IdempotencyKey, Keeping
+from app.durable.keeping import BY_AGENT, NO_KEY, IdempotencyKey, Keeping
 from app.durable.record import RunStatus
 from app.errors import BudgetExceeded, LimitsUnavailable, RateLimited, SessionBusy, StateUnavailable, UnsafeInput
 from app.runs.events import RunFailed
@@ -49,7 +49,7 @@ def made(store: Store, **more: Any) -> Process:
 
 
 async def create(
-    process: Process, message: str = "hi", keeping: Keeping = Keeping(), key: IdempotencyKey = NO_KEY, **request: Any
+    process: Process, message: str = "hi", keeping: Keeping = BY_AGENT, key: IdempotencyKey = NO_KEY, **request: Any
 ) -> Started:
     beginning = Beginning(process.limiter, process.records, process.worker)
     return await beginning.create(ADA, RunRequest(message, **request), keeping, key)
