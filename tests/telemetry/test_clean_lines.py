@@ -122,7 +122,7 @@ def test_lines_that_were_seen_before_are_not_scanned_again(monkeypatch: pytest.M
         scans["scans"] += 1
         return scan(data)
 
-    monkeypatch.setattr(default_redactor()._scan._scanner, "_candidates", counted)
+    monkeypatch.setattr(default_redactor()._scan._scanner, "candidates", counted)
     for number in range(3):
         fields = {"run_id": f"r{number}", "agent": "default", "ms": 0.5 + number, "model": None}
         assert cleaner.clean([line("info", "request", fields)]) is None
