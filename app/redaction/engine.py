@@ -1,17 +1,19 @@
 """The Redactor: rules, a scanner, and one filter a stream. Loaded only where something is redacted."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from app.redaction.canary import Canary
+from app.redaction.candidates import Stays, unheard
 from app.redaction.matching import Found
 from app.redaction.redactor import PLACEHOLDER, Redactor, TextFilter
 from app.redaction.rule import Rule
 from app.redaction.scanner import Scanner
 from app.redaction.scanning import Failed, Scanning
 from app.redaction.stream import Filter
+from app.redaction.values import texts_of
 
 _PROMPTS = 64  # of agents, whose canaries are kept
 _MARKER = re.compile(r"(?:^|(?<=[(|:b]))(?<!\(\?)[A-Za-z]{2,4}")
@@ -26,9 +28,11 @@ class RuleRedactor:
         self._guarding = lru_cache(_PROMPTS)(lambda prompt: RuleRedactor(scanning.guarding(Canary.of(prompt))))
 
     @classmethod
-    def of(cls, rules: Sequence[Rule], count: Callable[[str], None], failed: Failed) -> "RuleRedactor":
+    def of(
+        cls, rules: Sequence[Rule], count: Callable[[str], None], failed: Failed, stays: Stays = unheard
+    ) -> "RuleRedactor":
         """Raises ConfigurationError for a rule that cannot be used. `count` is told the kind of each find."""
-        return cls(Scanning(Scanner(rules), markers_of(rules), count, failed))
+        return cls(Scanning(Scanner(rules, stays), markers_of(rules), count, failed))
 
     def guarding(self, prompt: str) -> Redactor:
         """The same, which takes out a system prompt as well."""
@@ -43,13 +47,13 @@ class RuleRedactor:
             return self.text(value)
         if not isinstance(value, dict | list | tuple):
             return value
-        return self._clean(value) if self._scan.whole("\n".join(_lines(value))) else value
+        return self._clean(value) if self._scan.whole("\n".join(texts_of(value))) else value
 
     def filter(self, before: str = "") -> TextFilter:
         return Filter(self._scan, before)
 
-    def holds(self, lines: bytes) -> bool:
-        return self._scan.holds(_unescaped(lines) if b"\\" in lines else lines)
+    def holds(self, text: str) -> bool:
+        return self._scan.holds(text.encode("utf-8", "surrogatepass"))
 
     def _without(self, text: str, found: Sequence[Found]) -> str:
         pieces: list[str] = []
@@ -71,26 +75,6 @@ class RuleRedactor:
         if isinstance(value, list | tuple):
             return type(value)([self._clean(each, name) for each in value])
         return value
-
-
-def _unescaped(lines: bytes) -> bytes:
-    """JSON with white space where strings have it: a word begins after it."""
-    for escape in (b"\\n", b"\\r", b"\\t"):
-        lines = lines.replace(escape, b"  ")
-    return lines.replace(b'\\"', b' "')
-
-
-def _lines(value: Any, name: str = "") -> Iterator[str]:
-    """Each string in a JSON value, with its name before it."""
-    if isinstance(value, str):
-        yield f'"{name}": "{value}' if name else value
-    elif isinstance(value, dict):
-        for key, each in value.items():
-            yield str(key)
-            yield from _lines(each, str(key))
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _lines(each, name)
 
 
 def markers_of(rules: Sequence[Rule]) -> tuple[str, ...]:

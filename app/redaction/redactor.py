@@ -41,8 +41,8 @@ class Redactor(Protocol):
     def filter(self, before: str = "") -> TextFilter:
         """For a text that comes in pieces, after another one that has left."""
 
-    def holds(self, lines: bytes) -> bool:
-        """Whether there may be something to take out of lines of JSON."""
+    def holds(self, text: str) -> bool:
+        """Whether something is to be taken out of a text. Nothing is counted."""
 
 
 def cleaned(redactor: Redactor | None, value: V) -> V:

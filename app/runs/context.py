@@ -1,10 +1,10 @@
 """What all steps of one run share: values, from which and on which the functions of the other modules work."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from app.runs.judging import Judging
     from app.runs.similar import SimilarQuestions
     from app.safety.judge import Judge
-    from app.safety.verdict import InputGuard
+    from app.safety.verdict import InputGuard, Verdict
+    from app.state.sessions import Recalled
 
 
 V = TypeVar("V")
@@ -128,6 +129,10 @@ class RunContext(Struct):
     earlier: "Tier | None" = None  # then: the session's tier so far
     journal: "Journal | None" = None
     """Where its steps are written; None: nowhere, for it ends with its process."""
+    recalled: "Coroutine[Any, Any, Recalled] | None" = None
+    """What its session holds, where that was asked before its begin."""
+    verdict: "Verdict | None" = None
+    """On what its caller has written, where that was checked before its begin."""
     judging: "Judging | None" = None  # where its question is judged
     span: Span = INVALID_SPAN
     links: Sequence[Link] = ()  # of its span: to that of the worker before

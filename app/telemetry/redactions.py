@@ -6,6 +6,7 @@ from contextvars import ContextVar
 
 from app.redaction.redactor import SYSTEM_PROMPT
 from app.telemetry.guard_errors import guard_failed
+from app.telemetry.logs import log
 from app.telemetry.metrics import REDACTIONS
 
 of_run: ContextVar[Counter[str] | None] = ContextVar("of_run", default=None)
@@ -27,3 +28,8 @@ def redacted(kind: str, group: str) -> None:
 
 def redaction_failed() -> None:
     guard_failed("redaction", "scan")
+
+
+def without_hyperscan(error: str) -> None:
+    """The scans of this process cost more CPU than they could."""
+    log.warning("redaction.without_hyperscan", error=error)

@@ -198,7 +198,7 @@ async def test_nothing_leaves_when_the_scanner_breaks(monkeypatch: pytest.Monkey
     def broken_scan(*_: object) -> None:
         raise RuntimeError("out of scratch space")
 
-    monkeypatch.setattr(redactor._scan._scanner, "_candidates", broken_scan)
+    monkeypatch.setattr(redactor._scan._scanner, "candidates", broken_scan)
     events = await stage.events(session_id="s", stream=True)
     failed = events[-1]
     assert isinstance(failed, RunFailed)
