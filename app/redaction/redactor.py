@@ -8,6 +8,10 @@ PLACEHOLDER = "[redacted: {kind}]"
 """What stands in the place of what was taken out."""
 
 
+SYSTEM_PROMPT = "system-prompt"
+"""The kind of a part of an agent's prompt, which no rule names."""
+
+
 class TextFilter(Protocol):
     """One for each text that comes in pieces; synchronous. Owns what it holds back. Raises GuardUnavailable where that
     cannot be looked at."""

@@ -14,6 +14,9 @@ from app.telemetry.lines import Line, Rendered, as_dict, encoded
 _HOLD_NOTHING = frozenset({int, float, bool, NoneType})
 _KNOWN = 4096
 _KNOWN_CHARS = 64
+_ID_CHARS = 36
+_CHOSEN = ("session_id", "request_id")
+"""Ids that callers may choose."""
 _Field = tuple[str, str]
 
 
@@ -51,14 +54,24 @@ class LineCleaner:
                 continue
             if (event := ("event", str(line[2]))) not in known:
                 fields.append(event)
+            if (request_id := line[3].request_id) and not _is_ours(request_id):
+                texts.append(request_id)
             for field in line[4].items():
                 value = field[1]
                 if type(value) is str:
-                    if field not in known and not field[0].endswith("_id"):
-                        fields.append(field)
+                    if not field[0].endswith("_id"):
+                        if field not in known:
+                            fields.append(field)
+                    elif field[0] in _CHOSEN and not _is_ours(value):
+                        texts.append(value)
                 elif type(value) not in _HOLD_NOTHING:
                     texts += texts_of(msgspec.json.decode(encoded(dict([field]))))
         return texts, fields
+
+
+def _is_ours(id_: str) -> bool:
+    """Whether an id looks like those that are made here, in which nothing can be found; callers may choose others."""
+    return len(id_) == _ID_CHARS and id_[8] == id_[13] == id_[18] == id_[23] == "-"
 
 
 def _clean_line(redactor: Redactor, line: Line | Rendered) -> Line | Rendered:
@@ -79,5 +92,7 @@ def _withheld(line: Line | Rendered) -> Line | Rendered:
 
 
 def _clean_field(redactor: Redactor, name: str, value: Any) -> Any:
-    """Ids are looked at by themselves: one of ours is no secret because of its name, one that a caller chose may be."""
-    return redactor.value(value) if name.endswith("_id") else redactor.value({name: value})[name]
+    """Ids of ours are no secrets, whatever they look like; those that a caller chose are looked at by themselves."""
+    if name in _CHOSEN:
+        return redactor.value(value)
+    return value if name.endswith("_id") else redactor.value({name: value})[name]

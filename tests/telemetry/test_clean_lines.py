@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.ids import new_id
 from app.telemetry.clean_lines import LineCleaner, _clean_line
 from app.telemetry.lines import Line, Lines, Rendered, line, written_of
 from app.telemetry.scrubbing import redact_with
@@ -147,3 +148,13 @@ def test_of_lines_that_cannot_be_looked_at_only_their_events_are_written(
     [written] = _written(out, line("info", "said", {"content": CARD}))
     assert written["event"] == "said"
     assert "content" not in written
+
+
+def test_an_id_that_a_caller_chose_is_looked_at_and_one_of_ours_stays() -> None:
+    key = "".join(("gsk_", "8f3Kd9Qm2XbV8LpR4TzN6WcJ1HsY5GaE", "Zx81Lk2mNv93Qw7eRt55"))
+    said = line("info", "said", {"session_id": key, "run_id": new_id()})
+    cleaned = LineCleaner(default_redactor()).clean([said])
+    assert cleaned is not None
+    fields = json.loads(written_of(cleaned))
+    assert (fields["session_id"], fields["run_id"]) == ("[redacted: groq-key]", said[4]["run_id"])
+    assert LineCleaner(default_redactor()).clean([line("info", "said", {"session_id": new_id()})]) is None
