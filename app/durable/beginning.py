@@ -71,7 +71,7 @@ class Beginning:
     async def _create(self, new: NewRun, prepared: Prepared, counting: Reservation) -> Started:
         run, limiter = prepared.run, self._limiter
         sent_at = time.monotonic()
-        creating = self._records.create(new)
+        creating = self._records.creating(new)
         recalled = recall(run)  # after the run has its turn in the session: what was said before is there
         created = None
         try:

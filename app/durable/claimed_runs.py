@@ -22,7 +22,7 @@ from app.settings import Settings
 from app.telemetry import metrics
 from app.telemetry.context import RequestContext, current
 from app.telemetry.logs import log
-from app.telemetry.traces import Tracing, below
+from app.telemetry.traces import Tracing
 
 
 class Prepared(NamedTuple):
@@ -61,12 +61,10 @@ class ClaimedRuns:
         """Returns when the run is over, or not this process's any more. Call it in a task of its own. `prepared`:
         nothing was written of it yet."""
         work = claimed.record.work
-        trace_id, sampled = self._tracing.decide(work.traceparent or None)
-        recording = self._tracing.join(trace_id, sampled=sampled)
-        current.set(RequestContext(work.request_id, trace_id, recording))
         self._readers.works_on(work.run_id)
         try:
-            with below(work.traceparent):
+            with self._tracing.joined(work.traceparent) as (trace_id, recording):
+                current.set(RequestContext(work.request_id, trace_id, recording))
                 await self._work_on(claimed, prepared)
         finally:
             self._readers.leaves(work.run_id)
@@ -110,6 +108,8 @@ class ClaimedRuns:
         if journal.due_again is not None:
             at = time.time() + journal.due_again if journal.due_again else 0.0
             await self._ring(run_id, at, claimed.record.priority)
+        elif journal.rung and journal.paused:
+            await self._ring(run_id, 0.0, claimed.record.priority)
 
     async def _ring(self, run_id: str, at: float, priority: int) -> None:
         try:

@@ -38,6 +38,7 @@ from app.durable.writing import arguments_of
 from app.errors import AppError, EventsGone, KeyReused, NotFound, SessionBusy, StateUnavailable, TooManyRuns
 from app.limits.wire import Admission, read_admission, read_settlement
 from app.runs.events import RunFailed
+from app.runs.outcome import outcome_of
 from app.runs.steps import AskedCall
 from app.settings import Settings
 from app.state.store import Argument, Script, Store
@@ -71,10 +72,14 @@ class Records:
         """Call `ring` with a run whose turn in its session has come, as the one before it is over."""
         self._due = ring
 
-    def create(self, new: NewRun) -> Coroutine[Any, Any, Created]:
+    async def create(self, new: NewRun) -> Created:
         """Keep a run, or find the one that its Idempotency-Key made within 24 h. With `on_busy` `interrupt` the
-        session's runs are asked to end, and this one is next. It leaves when this is called. Raises SessionBusy,
-        KeyReused, TooManyRuns, and Uncounted."""
+        session's runs are asked to end, and this one is next. Raises SessionBusy, KeyReused, TooManyRuns, and
+        Uncounted."""
+        return await self.creating(new)
+
+    def creating(self, new: NewRun) -> Coroutine[Any, Any, Created]:
+        """As `create`; the run leaves when this is called."""
         limited = new.counting is not None or new.admitting is not None
         script = self._create_admitted if limited else self._create
         run_keys, arguments = call_of(new)
@@ -165,6 +170,7 @@ class Records:
         number, last = record.last_event + 1, encode_event(RunFailed(error))
         ending = ended(record, Ending(status, error=encode_error(error)), number)
         await self.write(Write(claimed.claim, first_event=number, events=(last,), ending=ending))
+        metrics.RUNS.labels(record.agent, outcome_of(error, None)).inc()
         return number, last
 
     async def renew(self, claims: Sequence[Claim]) -> Sequence[tuple[Claim, bool]]:

@@ -123,7 +123,7 @@ class DurableRuns:
         here = created.claim is not None
         if here:
             self._following.works_on(created.run_id)
-        events = RunEvents(self._following.follow(new.owner, created.run_id, new=here))
+        events = self._following.follow(new.owner, created.run_id, new=here)
         if here:
             events.begin()  # before there are any
             self._worker.begin(created, new, started.prepared, started.sent_at)
@@ -148,7 +148,7 @@ class DurableRuns:
         """The events after this number, as they come. Raises NotFound and EventsGone."""
         owner = owner_of(principal)
         await self._records.events(owner, run_id, after, 1)
-        return RunEvents(self._following.follow(owner, run_id, after))
+        return self._following.follow(owner, run_id, after)
 
     async def cancel(self, principal: Principal, run_id: str) -> RunStatus:
         """The status afterwards: `running` as long as its worker has not ended it. Raises NotFound and RunOver."""
