@@ -147,7 +147,7 @@ async def _use_runs(store: Store, principal: Principal) -> None:
     records.on_due(due.append)
     ids = [f"{name}-of-{principal.user}" for name in ("first", "second", "third")]
     keyed = {"idempotency_key": "k", "fingerprint": "f"}
-    limits = {
+    limits: dict[str, Any] = {
         "counting": limiter.admission(limiter.counting(principal, "chat")),
         "admitting": limiter.admission(limiter.reservation(principal, "chat", ids[0], (1_000, 1_000_000))),
     }
