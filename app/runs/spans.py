@@ -1,12 +1,15 @@
 """The span of a run, `invoke_agent {agent}`, and of an iteration: what they say of it."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from msgspec import Struct
+from opentelemetry.trace import INVALID_SPAN, Span
 from opentelemetry.util.types import AttributeValue
 
 from app.runs.context import RunContext
 from app.telemetry import conventions
+from app.telemetry.later import Later
 
 
 class Begun(Struct, frozen=True):
@@ -39,7 +42,14 @@ def of_iteration(number: int) -> Mapping[str, AttributeValue]:
 
 
 def end(run: RunContext) -> None:
-    """Tell the run's span what it came to and what it has cost, however it ends."""
+    """Have the run's span tell what it came to and what it has cost, however it ends. Nothing changes it afterwards."""
+    span, run.span = run.span, INVALID_SPAN  # which refers to the run from now on: no work for the garbage collector
+    span.set_attributes(Later(partial(_of_end, run)))
+    if run.services.tracing.content:
+        _tell_content(run, span)
+
+
+def _of_end(run: RunContext) -> Mapping[str, AttributeValue]:
     state, reused = run.state, run.state.reused
     attributes: dict[str, AttributeValue] = {
         conventions.RESPONSE_MODEL: run.model.name,
@@ -57,16 +67,14 @@ def end(run: RunContext) -> None:
         attributes[conventions.FALLBACK_FROM] = run.fallback_from
     if reused is not None:
         attributes[conventions.CACHE_AGE] = reused.age_seconds
-    run.span.set_attributes(attributes)
-    if run.services.tracing.content:
-        _tell_content(run)
+    return attributes
 
 
-def _tell_content(run: RunContext) -> None:
+def _tell_content(run: RunContext, span: Span) -> None:
     from app.telemetry.content import of_conversation, of_output  # most processes never record content
 
-    run.span.set_attributes(of_conversation("", [run.memory.question]))
-    run.span.set_attributes(of_output(run.state.text or "".join(run.pieces)))
+    span.set_attributes(of_conversation("", [run.memory.question]))
+    span.set_attributes(of_output(run.state.text or "".join(run.pieces)))
 
 
 def looked_up(run: RunContext, result: str) -> None:

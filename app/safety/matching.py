@@ -23,9 +23,13 @@ class RuleSet:
     def __init__(self, files: Sequence[RuleFile]) -> None:
         """Raises ConfigurationError for a rule that cannot be matched."""
         self.rules = tuple([rule for file in files for rule in file.rules])
+        self._any_rule = (1 << len(self.rules)) - 1
         self._vocabulary = Vocabulary(files)
         self._first, self._last = [0] * self._vocabulary.size, [0] * self._vocabulary.size
-        """By literal, a bit for each rule that it is needed for."""
+        """By literal, a bit for each rule that it is needed for; beyond these, one for each sign."""
+        self._signs: list[tuple[int, int]] = []
+        """By bit, the number of the sign's rule and what it weighs there."""
+        self._needs: dict[int, int] = {}
         self._tests: dict[int, Chain | Cluster] = {}
         patterns: list[str] = []
         self._of_pattern: list[Rule | str] = []
@@ -47,17 +51,28 @@ class RuleSet:
 
     def _add(self, file: RuleFile, rule: Rule) -> None:
         numbered = self._vocabulary.numbered(file, rule, rule.id)
-        chain = bool(rule.then)
         number = self.rules.index(rule)
-        self._tests[number] = (
-            Chain(numbered, rule.gap) if chain else Cluster(numbered, rule.need or len(numbered), rule.within)
-        )
-        spared = 0 if chain else len(numbered) - (rule.need or len(numbered))
-        # Of its first items one at least is there where it is met, and of its last ones.
-        for masks, items in ((self._first, numbered[: spared + 1]), (self._last, numbered[-spared - 1 :])):
-            for term in (term for item in items for term in item):
-                for literal in self._vocabulary.giving(term):
-                    masks[literal] |= 1 << number
+        if rule.then:
+            self._tests[number] = Chain(numbered, rule.gap)
+            self._note(1 << number, numbered[:1], numbered[-1:])
+        elif rule.near:
+            need = rule.need or len(numbered)
+            spared = len(numbered) - need
+            self._tests[number] = Cluster(numbered, (1,) * len(numbered), need, rule.within)
+            self._note(1 << number, numbered[: spared + 1], numbered[-spared - 1 :])
+        else:
+            self._tests[number] = Cluster(numbered, tuple(rule.signs.values()), rule.need or 0, rule.within)
+            self._needs[number] = rule.need or 0
+            for item, weight in zip(numbered, rule.signs.values(), strict=True):
+                self._note(1 << len(self.rules) + len(self._signs), [item], [item])
+                self._signs.append((number, weight))
+
+    def _note(self, bit: int, first: Sequence[tuple[int, ...]], last: Sequence[tuple[int, ...]]) -> None:
+        """A literal of one of the first items, and one of the last, is in each text that what the bit is for meets."""
+        for masks, half, terms in ((self._first, 0, first), (self._last, 1, last)):
+            for term in (term for item in terms for term in item):
+                for literal in self._vocabulary.halves(term)[half]:
+                    masks[literal] |= bit
 
     def _met(self, text: str, depth: int) -> Iterator[Rule]:
         forms: set[str] = set()
@@ -83,10 +98,25 @@ class RuleSet:
             last |= self._last[literal]
         if not (possible := first & last):
             return
+        if signs := possible >> len(self.rules):
+            possible |= self._adding_up(signs)
+        if not possible & self._any_rule:
+            return
         found = self._vocabulary.find(hits)
         for number, test in self._tests.items():
             if possible >> number & 1 and test.is_in(found):
                 yield self.rules[number]
+
+    def _adding_up(self, signs: int) -> int:
+        """Rules, a bit each, that these signs may weigh enough for, were all of them close together."""
+        needs, enough = dict(self._needs), 0
+        while signs:
+            number, weight = self._signs[(signs & -signs).bit_length() - 1]
+            needs[number] -= weight
+            if needs[number] <= 0:
+                enough |= 1 << number
+            signs &= signs - 1
+        return enough
 
 
 def _on_match(number: int, _: int, __: int, ___: int, hits: Any) -> None:

@@ -1,7 +1,6 @@
 """Terms and phrases that stand one after the other, or close together: what a rule or a phrase wants of a text."""
 
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
@@ -40,32 +39,32 @@ def _last_before(ends: Sequence[int], end: int) -> int:
 
 
 class Cluster(Struct, frozen=True):
-    """`need` of the items, close together in any order."""
+    """Items that weigh `need` together, close to each other in any order."""
 
     items: tuple[tuple[int, ...], ...]
+    weights: tuple[int, ...]
     need: int
     within: int
 
     def is_in(self, found: Ends) -> bool:
-        there = [item for item in self.items if any(number in found for number in item)]
-        if len(there) < self.need:
+        pairs = zip(self.items, self.weights, strict=True)
+        there = [(item, weight) for item, weight in pairs if any(number in found for number in item)]
+        if sum(weight for _, weight in there) < self.need:
             return False
-        ends = sorted((end, index) for index, item in enumerate(there) for end in _merged(found, item))
-        return _near(ends, self.need, self.within)
+        ends = sorted((end, index) for index, (item, _) in enumerate(there) for end in _merged(found, item))
+        return self._near(ends, [weight for _, weight in there])
 
-
-def _near(ends: list[tuple[int, int]], need: int, within: int) -> bool:
-    """Whether so many items end within so many bytes."""
-    count: dict[int, int] = defaultdict(int)
-    different = first = 0
-    for end, item in ends:
-        different += not count[item]
-        count[item] += 1
-        while end - ends[first][0] > within:
-            left = ends[first][1]
-            count[left] -= 1
-            different -= not count[left]
-            first += 1
-        if different >= need:
-            return True
-    return False
+    def _near(self, ends: list[tuple[int, int]], weights: list[int]) -> bool:
+        count = [0] * len(weights)
+        weight = first = 0
+        for end, item in ends:
+            weight += 0 if count[item] else weights[item]
+            count[item] += 1
+            while end - ends[first][0] > self.within:
+                left = ends[first][1]
+                count[left] -= 1
+                weight -= 0 if count[left] else weights[left]
+                first += 1
+            if weight >= self.need:
+                return True
+        return False

@@ -22,7 +22,7 @@ class Vocabulary:
     def __init__(self, files: Iterable[RuleFile]) -> None:
         """Raises ConfigurationError."""
         self._numbers: dict[tuple[str, str], int] = {}
-        self._phrases: list[tuple[int, Chain]] = []
+        self._chains: dict[int, Chain] = {}
         self._giving: dict[int, set[int]] = defaultdict(set)
         literals: dict[bytes, list[int]] = defaultdict(list)
         for file in files:
@@ -32,7 +32,7 @@ class Vocabulary:
                     literals[literal].append(number)
             for name, phrase in file.phrases.items():
                 chain = Chain(self.numbered(file, phrase, name), phrase.gap)
-                self._phrases.append((self._number(file, name), chain))
+                self._chains[self._number(file, name)] = chain
         self._of = [tuple(dict.fromkeys(numbers)) for numbers in literals.values()]
         self._note_giving()
         self._database = database(list(literals), literal=True) if literals else None
@@ -53,6 +53,12 @@ class Vocabulary:
         """Literals without one of which there is no such term or phrase in a text."""
         return self._giving[number]
 
+    def halves(self, number: int) -> tuple[set[int], set[int]]:
+        """Literals without one of each of which there is no such term or phrase in a text."""
+        chain = self._chains.get(number)
+        first = set().union(*map(self.giving, chain.items[0])) if chain else self.giving(number)
+        return first, self.giving(number)
+
     def look(self, words: bytes) -> list[Hit]:
         hits: list[Hit] = []
         if self._database is not None:
@@ -65,7 +71,7 @@ class Vocabulary:
         for literal, end in hits:
             for number in self._of[literal]:
                 found.setdefault(number, []).append(end)
-        for number, chain in self._phrases:
+        for number, chain in self._chains.items():
             if ends := chain.ends(found):
                 found[number] = ends
         return found
@@ -74,7 +80,7 @@ class Vocabulary:
         for literal, numbers in enumerate(self._of):
             for number in numbers:
                 self._giving[number].add(literal)
-        for number, chain in self._phrases:
+        for number, chain in self._chains.items():
             self._giving[number].update(*map(self.giving, chain.items[-1]))
 
     def _number(self, file: RuleFile, name: str) -> int:

@@ -45,6 +45,8 @@ class RecordedSpan:
     """Attributes that were set, one after another."""
     events: tuple[tuple[str, Any, int], ...] = ()
     status: Status | None = None
+    sent: list[str] | None = None
+    """Of a model call: the URLs of the requests that it has sent so far."""
     _id = 0
     _context: SpanContext | None = None
     _token: Any = None
@@ -154,3 +156,18 @@ current_record: ContextVar[RecordedSpan | None] = ContextVar("current_record", d
 def ids_of(span: Span) -> tuple[str, str]:
     """What a link to the span is made of, in hexadecimal: its trace and itself. Empty if nothing is recorded."""
     return (span.recording.trace_id, f"{span.id:016x}") if isinstance(span, RecordedSpan) else ("", "")
+
+
+def count_sends(span: Span) -> None:
+    """Have the requests below this span, a model call's, tell how many of them went to the same URL before."""
+    if isinstance(span, RecordedSpan):
+        span.sent = []
+
+
+def sent_before(span: RecordedSpan, url: str) -> int:
+    """How many requests the model call that the span is below has sent to this URL before; 0 below anything else."""
+    sent: list[str] | None = getattr(span.parent, "sent", None)
+    if sent is None:
+        return 0
+    sent.append(url)
+    return sent.count(url) - 1
