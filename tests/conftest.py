@@ -46,8 +46,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     """Starts services with settings of the test's own; each has to leave with 0 and without an error in its log."""
     services: list[Service] = []
 
-    def start(**settings: object) -> Service:
-        services.append(Service(tmp_path / f"service-{len(services)}", **settings))
+    def start(*, fresh: object = False, **settings: object) -> Service:
+        services.append(Service(tmp_path / f"service-{len(services)}", fresh=fresh, **settings))
         return services[-1]
 
     yield start

@@ -108,6 +108,8 @@ class ClaimedRuns:
         if journal.due_again is not None:
             at = time.time() + journal.due_again if journal.due_again else 0.0
             await self._ring(run_id, at, claimed.record.priority)
+        elif journal.rung and journal.paused:
+            await self._ring(run_id, 0.0, claimed.record.priority)
 
     async def _ring(self, run_id: str, at: float, priority: int) -> None:
         try:

@@ -100,7 +100,14 @@ class RunJournal:
         self._waits_until = 0.0
         self.due_again: float | None = None
         """Handed back: after so many seconds another worker may have it."""
+        self.rung = False
+        """A bell was heard for it meanwhile: if it waits for people, all is decided already."""
         self._flushes: set[asyncio.Task[None]] = set()
+
+    @property
+    def paused(self) -> bool:
+        """It was left until people have decided."""
+        return self._ending is _WAITING
 
     @property
     def run_id(self) -> str:
@@ -252,14 +259,14 @@ class RunJournal:
         """What is marked and, where no step waits, the events after it."""
         run, limiter = self._run, self._run.services.limiter
         steps, paid = self._marked_steps, self._paid
-        has_steps = steps > self._steps
+        over = ending is not None and ending is not _WAITING
+        has_steps = steps > self._steps and not over  # none are left of a run that is over
         count = max(0, self._marked_event - self._told) if has_steps else len(self._events)
         events = tuple(self._events[:count])
         if ending is _WAITING:
             carried = replace(carried_of(run, paused=True), day="")  # what it holds is given back
-        goes_on = has_steps and (ending is None or ending is _WAITING)
-        carried_now = _encode(carried or carried_of(run)) if goes_on or carried else b""
-        new = run.steps[self._steps : steps]
+        carried_now = _encode(carried or carried_of(run)) if has_steps or carried else b""
+        new = run.steps[self._steps : steps] if has_steps else ()
         write = Write(
             self._claimed.claim,
             first_step=self._steps + 1,

@@ -38,6 +38,7 @@ from app.durable.writing import arguments_of
 from app.errors import AppError, EventsGone, KeyReused, NotFound, SessionBusy, StateUnavailable, TooManyRuns
 from app.limits.wire import Admission, read_admission, read_settlement
 from app.runs.events import RunFailed
+from app.runs.outcome import outcome_of
 from app.runs.steps import AskedCall
 from app.settings import Settings
 from app.state.store import Argument, Script, Store
@@ -169,6 +170,7 @@ class Records:
         number, last = record.last_event + 1, encode_event(RunFailed(error))
         ending = ended(record, Ending(status, error=encode_error(error)), number)
         await self.write(Write(claimed.claim, first_event=number, events=(last,), ending=ending))
+        metrics.RUNS.labels(record.agent, outcome_of(error, None)).inc()
         return number, last
 
     async def renew(self, claims: Sequence[Claim]) -> Sequence[tuple[Claim, bool]]:

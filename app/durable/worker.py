@@ -61,7 +61,10 @@ class Worker:
     async def work(self, run_id: str) -> None:
         """Work on the run until it is over, or another worker's. Does not raise."""
         async with self._places:
-            if self._stopping.is_set() or run_id in self._claimed.journals:
+            if self._stopping.is_set():
+                return
+            if (journal := self._claimed.journals.get(run_id)) is not None:
+                journal.rung = True
                 return
             try:
                 claimed = await self._records.claim(run_id)

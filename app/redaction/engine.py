@@ -7,6 +7,7 @@ from typing import Any
 
 from app.redaction.canary import Canary
 from app.redaction.candidates import Stays, unheard
+from app.redaction.known import Known
 from app.redaction.matching import Found
 from app.redaction.redactor import PLACEHOLDER, Redactor, TextFilter
 from app.redaction.rule import Rule
@@ -14,6 +15,7 @@ from app.redaction.scanner import Scanner
 from app.redaction.scanning import Failed, Scanning
 from app.redaction.stream import Filter
 from app.redaction.values import texts_of
+from app.redaction.whole import Whole
 
 _PROMPTS = 64  # of agents, whose canaries are kept
 _MARKER = re.compile(r"(?:^|(?<=[(|:b]))(?<!\(\?)[A-Za-z]{2,4}")
@@ -23,9 +25,12 @@ _MARKED = 80  # characters of a pattern in which they are
 class RuleRedactor:
     """A Redactor of rules. All its methods raise GuardUnavailable where a text cannot be looked at."""
 
-    def __init__(self, scanning: Scanning) -> None:
+    def __init__(self, scanning: Scanning, *looser: Known) -> None:
+        """`looser`: of redactors that take out less."""
         self._scan = scanning
-        self._guarding = lru_cache(_PROMPTS)(lambda prompt: RuleRedactor(scanning.guarding(Canary.of(prompt))))
+        self._known = known = Known()
+        self._kept = (known, *looser)
+        self._guarding = lru_cache(_PROMPTS)(lambda prompt: RuleRedactor(scanning.guarding(Canary.of(prompt)), known))
 
     @classmethod
     def of(
@@ -39,7 +44,7 @@ class RuleRedactor:
         return self._guarding(prompt) if prompt else self
 
     def text(self, text: str) -> str:
-        found = self._scan.whole(text)
+        found = self._found(text)
         return self._without(text, found) if found else text
 
     def value(self, value: Any) -> Any:
@@ -47,13 +52,26 @@ class RuleRedactor:
             return self.text(value)
         if not isinstance(value, dict | list | tuple):
             return value
-        return self._clean(value) if self._scan.whole("\n".join(texts_of(value))) else value
+        return self._clean(value) if value and self._found("\n".join(texts_of(value))) else value
 
     def filter(self, before: str = "") -> TextFilter:
         return Filter(self._scan, before)
 
+    def whole(self, before: str = "") -> TextFilter:
+        return Whole(self.text, self.filter, before)
+
     def holds(self, text: str) -> bool:
         return self._scan.holds(text.encode("utf-8", "surrogatepass"))
+
+    def _found(self, text: str) -> Sequence[Found]:
+        """Nothing, without a look, in a text in which there was nothing before."""
+        if not text or text in self._known.texts:
+            return ()
+        found = self._scan.whole(text)
+        if not found:
+            for known in self._kept:
+                known.add(text)
+        return found
 
     def _without(self, text: str, found: Sequence[Found]) -> str:
         pieces: list[str] = []

@@ -41,6 +41,9 @@ class Redactor(Protocol):
     def filter(self, before: str = "") -> TextFilter:
         """For a text that comes in pieces, after another one that has left."""
 
+    def whole(self, before: str = "") -> TextFilter:
+        """The same for one that nobody reads before its end: it holds everything back, and costs less."""
+
     def holds(self, text: str) -> bool:
         """Whether something is to be taken out of a text. Nothing is counted."""
 

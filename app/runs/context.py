@@ -172,7 +172,8 @@ class RunContext(Struct):
 
     def _telling(self, redactor: "Redactor") -> "Telling":
         if self.telling is None:
-            self.telling = Telling(redactor.filter("".join(self.pieces)), redactor.filter())
+            new = redactor.filter if self.request.stream else redactor.whole
+            self.telling = Telling(new("".join(self.pieces)), new())
         return self.telling
 
     def end_telling(self, *, cut: bool = False) -> bool:
@@ -193,7 +194,7 @@ class RunContext(Struct):
 
     def break_off(self) -> None:
         """The model's answer was cut: what is held back leaves, as far as it may, if something has left before."""
-        if self.telling is not None and (self.pieces or self.beside == "reasoning"):
+        if self.telling is not None and (self.pieces or self.beside == "reasoning" or not self.request.stream):
             self.end_telling(cut=True)
         self.telling = None
 

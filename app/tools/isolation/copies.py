@@ -1,4 +1,5 @@
-"""Copies of the template's process. Each is ended, with all that it has started, when the service lets go of its call."""
+"""Copies of the template's process. Each is ended, with all that it has started, when the service lets go of its
+call."""
 
 import ctypes
 import os
