@@ -55,6 +55,8 @@ class ClaimedRuns:
             with below(work.traceparent):
                 await self._work_on(claimed)
         finally:
+            if recording is not None:
+                recording.close()
             self._readers.leaves(work.run_id)
 
     async def _work_on(self, claimed: Claimed) -> None:

@@ -19,6 +19,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from app.settings import Settings
 from app.telemetry.context import current
+from app.telemetry.late_spans import LateSpan
 from app.telemetry.logs import log
 from app.telemetry.otlp import check_environment, endpoint_is_set, hide_secret_headers
 from app.telemetry.propagation import NOBODY, Propagation, hosts_of
@@ -82,8 +83,11 @@ class Tracing:
         return None if self._worth is None else Recording(trace_id, self._keep, self._worth)
 
     def join(self, trace_id: str, *, sampled: bool) -> Recording | None:
-        """The recording of work that a request has left to this process: it has no outermost span of its own."""
-        return Recording(trace_id, self._keep) if sampled and self._keep is not None else None
+        """The recording of work that a request has left to this process, to be closed when that is over: it has no
+        outermost span of its own."""
+        if self._keep is None or not (sampled or self._worth):
+            return None
+        return Recording(trace_id, self._keep, None if sampled else self._worth)
 
     def span(
         self,
@@ -99,10 +103,12 @@ class Tracing:
         recording = current.get().recording
         if recording is None or recording.over:
             return NOT_RECORDING
+        if recording.sampled:
+            return RecordedSpan(recording, name, kind, attributes, of, links)  # type: ignore[return-value]
         if len(recording.spans) >= MAX_SPANS:
             recording.left_out += 1
             return NOT_RECORDING
-        return RecordedSpan(recording, name, kind, attributes, of, links)  # type: ignore[return-value]
+        return LateSpan(recording, name, kind, attributes, of, links)  # type: ignore[return-value]
 
     async def aclose(self) -> None:
         """Export what is left, for at most a few seconds: a collector that is away must not hold the process."""
