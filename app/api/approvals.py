@@ -22,6 +22,7 @@ from app.durable.approvals.approvals import Approvals
 from app.durable.approvals.record import ApprovalStatus
 from app.durable.approvals.rendering import PATH, ApprovalShown, shown
 from app.limits.limiter import RUNS, Limiter
+from app.redaction.redactor import Redactor, cleaned
 
 SCOPE = "approvals"
 MAX_REASON_CHARS = 1000
@@ -50,7 +51,8 @@ class ApprovalsPage(Struct, frozen=True):
     """The `cursor` of the next page; null after the last page."""
 
 
-def routes(api: Api, approvals: Approvals, limiter: Limiter) -> None:
+def routes(api: Api, approvals: Approvals, limiter: Limiter, redactor: Redactor | None = None) -> None:
+    """`redactor` takes secrets out of reasons before they are kept, and shown to the model."""
     listing, whole = (json_response(api.schemas.refer(kind)) for kind in (ApprovalsPage, ApprovalShown))
     read_body = Body(DecisionRequest).read
 
@@ -94,7 +96,7 @@ def routes(api: Api, approvals: Approvals, limiter: Limiter) -> None:
         if "\0" in asked.reason:
             raise invalid([{"loc": ("reason",), "msg": "holds a NUL character"}])
         async with limiter.slot(principal, RUNS) as headers:
-            approval = await approvals.decide(principal, approval_id, asked.decision, asked.reason)
+            approval = await approvals.decide(principal, approval_id, asked.decision, cleaned(redactor, asked.reason))
         return json_answer(shown(approval), headers)
 
 

@@ -18,6 +18,7 @@ from app.api.requests import STRICT, Id, UserId
 from app.api.schemas import FeedbackAnswer
 from app.errors import InvalidRequest, NotFound
 from app.limits.limiter import FEEDBACK, Limiter
+from app.redaction.redactor import Redactor, cleaned
 from app.runs.marking import record_escalation
 from app.state.feedback import Feedback, KeptRun, Marked, Marks
 from app.telemetry import conventions, metrics
@@ -53,8 +54,10 @@ class FeedbackRequest(BaseModel):
     user_id: UserId | None = None
 
 
-def routes(api: Api, feedback: Feedback | None, limiter: Limiter, tracing: Tracing) -> None:
-    """`feedback` is None where FEEDBACK_DAYS is 0."""
+def routes(
+    api: Api, feedback: Feedback | None, limiter: Limiter, tracing: Tracing, redactor: Redactor | None = None
+) -> None:
+    """`feedback` is None where FEEDBACK_DAYS is 0. `redactor` takes secrets out of comments before they are kept."""
     read = Body(FeedbackRequest).read
     answer = json_response(api.schemas.refer(FeedbackAnswer))
 
@@ -63,7 +66,7 @@ def routes(api: Api, feedback: Feedback | None, limiter: Limiter, tracing: Traci
         """Mark the answer of one of the caller's own runs. A mark takes the place of an earlier one of its kind; the
         answer says what is kept now."""
         body = read(await receive_body(request.receive))
-        marks = Marks(body.completed, body.escalated, body.score, body.comment)
+        marks = Marks(body.completed, body.escalated, body.score, cleaned(redactor, body.comment))
         principal = caller_with(request, "chat", body.user_id)
         if marks == Marks():
             raise InvalidRequest("There is nothing to mark: give completed, escalated, score or comment.")

@@ -21,7 +21,7 @@ def idempotency_key(headers: Iterable[tuple[bytes, bytes]], route: str, body: by
         return NO_KEY
     if len(given) > 1 or not _VISIBLE(given[0]):
         raise invalid([{"loc": (HEADER,), "msg": f"Give it once, with 1 to {MAX_CHARS} visible ASCII characters"}])
-    return IdempotencyKey(given[0].decode(), sha256(b"%b\0%b" % (route.encode(), body)).hexdigest())
+    return IdempotencyKey(sha256(given[0]).hexdigest(), sha256(b"%b\0%b" % (route.encode(), body)).hexdigest())
 
 
 DOCUMENTED = {

@@ -23,7 +23,7 @@ from app.errors import Forbidden, NotFound
 from app.ids import new_id
 from app.limits.limiter import TOOLS, Limiter
 from app.messages import ToolCall
-from app.redaction.redactor import Redactor
+from app.redaction.redactor import Redactor, cleaned
 from app.telemetry.traces import Tracing
 from app.tools import call as tool_calls
 from app.tools.context import ToolContext
@@ -82,7 +82,8 @@ def routes(
             raise Forbidden(f"{why} So it is not called by hand: ask an agent that has it, in a run that can wait.")
         calling = tool_calls.call_tool(known, context, call, slot=slot, tracing=tracing, audit=audit, redactor=redactor)
         result = await cancel_on_disconnect(calling, request, lifecycle)
-        answer = ToolAnswer(result.status == "ok", result.result, result.error)
+        shown, error = cleaned(redactor, result.result), cleaned(redactor, result.error)
+        answer = ToolAnswer(result.status == "ok", shown, error)
         return json_answer(answer, headers)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Path, Request
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from app.access.principal import Principal
@@ -19,6 +20,7 @@ from app.durable.record import Record
 from app.durable.webhooks.outbox import Delivery
 from app.errors import Conflict
 from app.limits.limiter import RUNS, Limiter
+from app.redaction.redactor import Redactor, cleaned
 
 if TYPE_CHECKING:
     from app.durable.webhooks.webhooks import Webhooks
@@ -39,8 +41,10 @@ class RedeliveredRun(Struct, frozen=True):
     run_id: str
 
 
-def routes(api: Api, read_run: ReadRun, webhooks: "Webhooks | None", limiter: Limiter) -> None:
-    """`webhooks` is None where none are sent."""
+def routes(
+    api: Api, read_run: ReadRun, webhooks: "Webhooks | None", limiter: Limiter, redactor: Redactor | None = None
+) -> None:
+    """`webhooks` is None where none are sent. `redactor` takes secrets out of their URLs, as some have in the path."""
     listing, accepted = (json_response(api.schemas.refer(kind)) for kind in (Deliveries, RedeliveredRun))
 
     @api.get("/runs/{run_id}/deliveries", tags=["runs"], responses={200: listing, **PROBLEMS})
@@ -50,6 +54,7 @@ def routes(api: Api, read_run: ReadRun, webhooks: "Webhooks | None", limiter: Li
         async with limiter.slot(principal, RUNS) as headers:
             record = await read_run(principal, run_id)
             found = () if webhooks is None else await webhooks.deliveries(record)
+        found = [replace(each, url=cleaned(redactor, each.url)) for each in found]
         return json_answer(Deliveries(found), headers)
 
     @api.post(

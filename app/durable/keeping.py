@@ -34,6 +34,7 @@ class IdempotencyKey(Struct, frozen=True):
     """What makes a request that is sent again the same one."""
 
     key: str
+    """Its SHA-256: what a client sends there is its own."""
     fingerprint: str
     """Of the route and the body that came with it."""
 

@@ -4,13 +4,13 @@ from app.durable.record import Write
 from app.durable.replies import MILLIS
 from app.state.store import Argument
 
-_NO_END = ("", b"", b"", b"")
+_NO_END = ("", b"", b"", b"", b"")
 
 
 def arguments_of(write: Write) -> tuple[Argument, ...]:
     """All but those of the settlement."""
     claim, ending = write.claim, write.ending
-    end = _NO_END if ending is None else (ending.status, ending.answer, ending.error, ending.delivery)
+    end = _NO_END if ending is None else (ending.status, ending.answer, ending.error, ending.delivery, ending.work)
     fixed: tuple[Argument, ...] = (
         claim.run_id,
         claim.number,

@@ -41,6 +41,8 @@ class ModelRequest(Struct, frozen=True):
     """The JSON schema that the answer has to follow."""
     conversation: str = ""
     """Identifies what later calls may begin with, too: it is worth being kept in a provider's cache. Empty: nothing."""
+    together: bool = False
+    """Text that arrives together is told as one piece: for a caller to whom each piece costs."""
 
     def tool_names(self) -> frozenset[str]:
         """The names of the tools that the model is told of."""

@@ -4,8 +4,8 @@ from base64 import b64encode
 from typing import NamedTuple
 
 from app.redaction.matching import Found
+from app.redaction.redactor import SYSTEM_PROMPT
 
-KIND = "system-prompt"
 TELLING = 32
 """Letters and digits in a row that give it away; fewer are anybody's words."""
 MAX_BYTES = 8_000
@@ -13,6 +13,7 @@ MAX_BYTES = 8_000
 
 _GRAM = 12
 _STRIDE = TELLING - _GRAM + 1  # so far apart, one gram at least is within what gives it away
+_NO_HITS: list[int] = []
 _LETTERS = bytes(byte for byte in range(256) if byte >= 0x80 or chr(byte).isalnum())
 _OTHERS = bytes(byte for byte in range(256) if byte not in _LETTERS)
 _LOWER = bytes(range(256)).lower()
@@ -39,19 +40,26 @@ class Canary:
 
     def find(self, data: bytes) -> list[Found]:
         """Where the prompt, or part of it, is told."""
-        return self.find_open(data, len(data))[0]
+        hits = self.hits(data, len(data))
+        return self.find_open(data, hits)[0] if hits else []
 
-    def find_open(self, data: bytes, fresh: int) -> tuple[list[Found], int]:
-        """The same of a text that goes on, of which the last `fresh` bytes were not looked at before; and from where on
-        it may be part of the prompt."""
+    def hits(self, data: bytes, fresh: int) -> list[int]:
+        """Where in the letters of a text, of which the last `fresh` bytes were not looked at before, words of the
+        prompt are."""
         plain, grams = data.translate(_LOWER, _OTHERS), self._grams
         at = len(plain) - _GRAM
-        end = max(-1, at - fresh - TELLING - 1)
+        end = at - fresh - TELLING - 1
+        if end < -1:
+            end = -1
         while at > end and plain[at : at + _GRAM] not in grams:
             at -= _STRIDE
         if at <= end:
-            return [], len(data)
-        hits = [hit for hit in range(at, end, -_STRIDE) if plain[hit : hit + _GRAM] in grams]
+            return _NO_HITS
+        return [hit for hit in range(at, end, -_STRIDE) if plain[hit : hit + _GRAM] in grams]
+
+    def find_open(self, data: bytes, hits: list[int]) -> tuple[list[Found], int]:
+        """What is found around these hits in a text that goes on; and from where on it may be part of the prompt."""
+        plain = data.translate(_LOWER, _OTHERS)
         places = [place for place, byte in enumerate(data) if byte in _LETTERS]
         found: list[Found] = []
         open_from, before = len(data), len(plain) + 1
@@ -62,7 +70,7 @@ class Canary:
             goes_on = end == len(plain)
             if end - start >= TELLING:
                 stop = len(data) if goes_on else places[end - 1] + 1
-                found.append(Found(places[start], stop, KIND, True, self if goes_on else None))
+                found.append(Found(places[start], stop, SYSTEM_PROMPT, True, self if goes_on else None))
             elif goes_on:
                 open_from = places[start]
             before = start

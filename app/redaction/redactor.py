@@ -1,9 +1,15 @@
 """Takes secrets and personal data out of texts and values. Built once a process; what REDACT does not name stays."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+V = TypeVar("V")
 
 PLACEHOLDER = "[redacted: {kind}]"
 """What stands in the place of what was taken out."""
+
+
+SYSTEM_PROMPT = "system-prompt"
+"""The kind of a part of an agent's prompt, which no rule names."""
 
 
 class TextFilter(Protocol):
@@ -35,5 +41,14 @@ class Redactor(Protocol):
     def filter(self, before: str = "") -> TextFilter:
         """For a text that comes in pieces, after another one that has left."""
 
-    def holds(self, lines: bytes) -> bool:
-        """Whether there may be something to take out of lines of JSON."""
+    def whole(self, before: str = "") -> TextFilter:
+        """The same for one that nobody reads before its end: it holds everything back, and costs less."""
+
+    def holds(self, text: str) -> bool:
+        """Whether something is to be taken out of a text. Nothing is counted."""
+
+
+def cleaned(redactor: Redactor | None, value: V) -> V:
+    """A text, a JSON value or None without secrets; the value itself where nothing is redacted. Raises
+    GuardUnavailable."""
+    return value if redactor is None else redactor.value(value)

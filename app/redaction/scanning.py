@@ -1,6 +1,6 @@
 """One scan of a text that is a `str`: positions in characters, counted finds, and nothing leaves if the scan fails."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from app.errors import GuardUnavailable
 from app.redaction.canary import Canary
@@ -15,7 +15,7 @@ Failed = Callable[[], None]
 class Scanning:
     """What filters and whole texts have in common. Every method raises GuardUnavailable where the scan broke."""
 
-    __slots__ = ("_beginnings", "_canary", "_failed", "_markers", "_scanner", "count")
+    __slots__ = ("_beginnings", "_canary", "_failed", "_hits", "_markers", "_scanner", "count")
 
     def __init__(
         self,
@@ -31,6 +31,7 @@ class Scanning:
         self.count = count
         self._failed = failed
         self._canary = canary
+        self._hits = _no_hits if canary is None else canary.hits
 
     def guarding(self, canary: Canary | None) -> "Scanning":
         """The same, with another canary."""
@@ -51,15 +52,24 @@ class Scanning:
         before: what is in it, and from where on it may be part of something."""
         try:
             data = text.encode("utf-8", "surrogatepass")
-            found, open_from = self._scanner.find_open(data, max(0, left - 8))
-            if self._canary is not None:
-                told, heard_from = self._canary.find_open(data, fresh if len(text) == len(data) else 4 * fresh)
-                if told:
-                    found = merged([*found, *told])
-                open_from = min(open_from, heard_from)
-            return found and _in_chars(text, data, found), _char(text, data, open_from)
+            numbers = self._scanner.candidates(data)
+            hits = self._hits(data, fresh if len(text) == len(data) else 4 * fresh)
+            if not (numbers or hits):  # as almost always
+                return _NOTHING, len(text)
+            return self._open(text, data, numbers, hits, left)
         except Exception as error:
             raise self._broken() from error
+
+    def _open(
+        self, text: str, data: bytes, numbers: Collection[int] | None, hits: list[int], left: int
+    ) -> tuple[list[Found], int]:
+        found, open_from = self._scanner.find_open(data, numbers, max(0, left - 8)) if numbers else ([], len(data))
+        if hits and self._canary is not None:
+            told, heard_from = self._canary.find_open(data, hits)
+            if told:
+                found = merged([*found, *told])
+            open_from = min(open_from, heard_from)
+        return found and _in_chars(text, data, found), _char(text, data, open_from)
 
     def holds(self, data: bytes) -> bool:
         try:
@@ -90,6 +100,13 @@ class Scanning:
         return GuardUnavailable()
 
 
+def _no_hits(_data: bytes, _fresh: int) -> list[int]:
+    """Without a prompt to guard."""
+    return _NO_HITS
+
+
+_NO_HITS: list[int] = []
+_NOTHING: list[Found] = []
 _CONTINUING = bytes(range(0x80, 0xC0))  # in UTF-8
 
 

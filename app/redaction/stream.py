@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.redaction.matching import TOKEN, Found
+from app.redaction.matching import NEAR_BYTES, TOKEN, Found
 from app.redaction.redactor import PLACEHOLDER
 from app.redaction.scanning import Scanning
 
@@ -10,6 +10,7 @@ MAX_HELD = 512
 """Characters that wait at most."""
 _KEPT = MAX_HELD // 2  # of a longer word, when its first half leaves
 _CONTEXT = 96  # characters that have left, and say what the next ones are
+_BEGIN = _CONTEXT - NEAR_BYTES  # a word to begin with is looked for in so many: what tells a secret is never cut off
 _GROUP = 64  # the longest row of groups that is one thing, such as an IBAN
 _ROW = 192  # what leaves at once of a longer row
 
@@ -44,19 +45,18 @@ class Filter:
             text = self._swallow(text)
             if not text:
                 return ""
-        window = self._window = self._window + text
-        start = self._start = self._word_from(window, text)
-        held = start if start and window[start - 1] != " " else _groups_from(window, start, self._left)
-        if held <= self._left:
-            if len(window) - self._left <= MAX_HELD:
-                return "" if self._begun else self._first(window, start, held)
+        window, left = self._window + text, self._left
+        self._window = window
+        if within := len(text.rstrip(_WORD)):  # else the last word goes on
+            self._start = len(window) - len(text) + within
+        held = start = self._start
+        if start > left and window[start - 1] == " ":
+            held = _groups_from(window, start, left)
+        if held > left and (self._begun or not window[:held].isspace()):
+            return self._release(window, held)
+        if len(window) - left > MAX_HELD:
             return self._overflow(window)
-        return self._release(window, held)
-
-    def _word_from(self, window: str, text: str) -> int:
-        """Where the last word begins: where it did before, if nothing ends it."""
-        within = len(text.rstrip(_WORD))
-        return len(window) - len(text) + within if within else self._start
+        return "" if self._begun or held < start else self._first(window, start)
 
     def end(self, *, cut: bool = False) -> str:
         window, self._window = self._window, ""
@@ -74,7 +74,7 @@ class Filter:
         if len(word) > _FIRST and not _is_prose(word.strip(_MARKS)):
             return self._start
         row = _groups_from(window, self._start, left)
-        return row if sum(map(str.isdecimal, window[row:])) > _FIRST else len(window)
+        return row if len(window) - row > _FIRST else len(window)
 
     def _found(self, window: str) -> tuple[list[Found], int]:
         fresh, self._scanned = len(window) - self._scanned, len(window)
@@ -82,41 +82,42 @@ class Filter:
 
     def _release(self, window: str, held: int) -> str:
         """All before `held` leaves, unless it is part of something that goes on."""
+        left = self._left
         found, open_from = self._found(window)
-        held = min(held, open_from)
+        if open_from < held:
+            held = open_from
         for each in found:
-            if each.until is not None and each.end > self._left:
+            if each.until is not None and each.end > left:
                 return self._endless(window, found, each)
             if each.start < held < each.end:
                 held = each.start
-        if held <= self._left:
-            return self._overflow(window) if len(window) - self._left > MAX_HELD else ""
-        shown = self._shown(window, self._left, held, found)
-        if len(window) - held > MAX_HELD:
-            self._move(window, held)
-            return shown + self._overflow(self._window)
+        if held <= left:
+            return self._overflow(window) if len(window) - left > MAX_HELD else ""
+        shown = self._shown(window, left, held, found) if found else window[left:held]
         self._move(window, held)
-        return shown
+        return shown if len(window) - held <= MAX_HELD else shown + self._overflow(self._window)
 
     def _move(self, window: str, left: int) -> None:
         """`left` characters have left; of those only the last ones are of use."""
         self._begun = True
         if left > 2 * _CONTEXT:
-            begin = window.find(" ", left - _CONTEXT, left) + 1 or left - _CONTEXT
+            begin = left - _CONTEXT
+            last = begin + _BEGIN
+            begin = window.find(" ", begin, last) + 1 or window.find("\n", begin, last) + 1 or begin
             window, left = window[begin:], left - begin
             self._start, self._scanned = max(0, self._start - begin), max(0, self._scanned - begin)
         self._window, self._left = window, left
 
-    def _first(self, window: str, start: int, held: int) -> str:
-        """The first letters of a text need not wait for the rest of their word, unless a secret begins like that."""
+    def _first(self, window: str, start: int) -> str:
+        """The first letters of a text need not wait for the rest of their word, unless a secret begins like that. White
+        space before them does."""
         word = window[start:]
-        if start or held < start or not _is_prose(word) or self._scan.begins(word):
+        if not _is_prose(word) or self._scan.begins(word):
             return ""
         self._found(window)  # which raises if the scan is broken
-        leaving = min(len(word), _FIRST)
         self._begun = True
-        self._left = leaving
-        return word[:leaving]
+        self._left = start + min(len(word), _FIRST)
+        return window[: self._left]
 
     def _overflow(self, window: str) -> str:
         """A word that is longer than can be held: it is swallowed if it goes on with something, else half of it
@@ -168,8 +169,6 @@ class Filter:
 
     def _shown(self, window: str, left: int, held: int, found: list[Found]) -> str:
         """What leaves, with placeholders in it."""
-        if not found:
-            return window[left:held]
         pieces: list[str] = []
         at = left
         for each in found:
@@ -192,7 +191,8 @@ def _is_prose(word: str) -> bool:
 
 def _groups_from(window: str, start: int, left: int) -> int:
     """Where a row of groups of digits and capitals begins that may go on; without one, `start`: of the last word."""
-    if len(window) - start > _GROUP:
+    word = window[start:]
+    if len(word) > _GROUP or word.rstrip(_GROUPS):
         return start
     tail = max(0, len(window) - 2 * _GROUP)
     begin = tail + len(window[tail:].rstrip(_GROUPS))

@@ -67,7 +67,7 @@ async def _answered(run: RunContext) -> bool:
 async def _answered_similarly(run: RunContext) -> bool:
     """Whether the cache had the answer to a nearly equal question."""
     similar, cached = run.services.similar, run.services.flights.cache
-    if similar is None or run.request.cache_control:
+    if similar is None or run.request.cache_control or _has_secret(run):
         return False
 
     async def load(key: str) -> Found | None:
@@ -83,6 +83,13 @@ async def _answered_similarly(run: RunContext) -> bool:
     if found is not None and found.answer is not None:
         _reuse(run, found.answer, found.age_seconds)
     return run.state.reused is not None
+
+
+def _has_secret(run: RunContext) -> bool:
+    """Whether the question is one that may not be written down: it is like no other, either. Raises
+    GuardUnavailable."""
+    question = run.memory.question.content
+    return run.clean(question) != question
 
 
 def _usable(run: RunContext, found: Found) -> KeptAnswer | None:
@@ -118,7 +125,7 @@ def _begin(run: RunContext) -> Flight:
 
 def _land(run: RunContext, key: str, kept: KeptAnswer | None) -> None:
     seconds = run.agent.cache.ttl_seconds + run.agent.cache.stale_seconds
-    if kept is not None and run.services.similar is not None:
+    if kept is not None and run.services.similar is not None and not _has_secret(run):
         run.services.similar.keep_similar(scope_of(run), run.memory.question.content, key, run.agent.cache.ttl_seconds)
     if run.flight is not None:
         run.flight.land(kept, seconds)

@@ -92,6 +92,7 @@ def _request(run: RunContext, call: CallModel) -> ModelRequest:
         temperature,
         asked.response_format,
         _conversation(run, tools),
+        run.redactor is not None,
     )
 
 

@@ -43,7 +43,7 @@ async def finish(run: RunContext, handle: RunHandle) -> None:
     """Settle what the run has used and keep what was said, in one round trip to the store; then its last event."""
     messages = () if run.state.refused else run.state.messages
     if run.journal is not None:
-        await run.journal.checkpoint()  # what another process has taken is not kept
+        await run.journal.hold()  # what another process has taken is not kept
         report = report_of(run)
         await _end_in_journal(run, run.journal, messages, RunFinished(answer_of(run, report)))
         _conclude(run, handle, report)
@@ -141,7 +141,7 @@ async def _fail_in_journal(run: RunContext, handle: RunHandle, journal: Journal,
         return
     handle.commit()
     if run.admitted:
-        await journal.checkpoint()
+        await journal.hold()
     await _end_in_journal(run, journal, _interrupted(run, error), RunFailed(error))
     _fail(run, handle, error)
 

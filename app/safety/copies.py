@@ -6,8 +6,10 @@ plain. Linear in the text's length.
 
 import re
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 from unicodedata import category, decomposition, normalize
+
+from msgspec import Struct
 
 from app.safety.lookalikes import LOOKALIKES
 
@@ -65,7 +67,7 @@ _LOOKALIKES: Final = str.maketrans(LOOKALIKES)
 _APART: Final = bytes(code if code >= 0x80 or chr(code).isalnum() else 0x20 for code in range(256))
 
 
-class Copy(NamedTuple):
+class Copy(Struct, frozen=True, gc=False):
     """UTF-8. `words` has letters and digits alone, one space between words and one at each end."""
 
     text: bytes

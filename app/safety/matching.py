@@ -1,36 +1,20 @@
 """The rules for input, compiled: which of them a text meets. Two passes of hyperscan for each copy of the text."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import hyperscan
-from msgspec import Struct
 
 from app.patterns.database import compiled, database
-from app.safety.copies import Copy, copies, fold
+from app.safety.copies import copies, fold
 from app.safety.hidden import FORMS, tags
+from app.safety.nearness import Chain, Cluster
 from app.safety.rule_file import Rule, RuleFile, wrong
-from app.safety.vocabulary import Chain, Ends, Vocabulary, merged
+from app.safety.vocabulary import Hit, Vocabulary
 
 _FLAGS: Final = hyperscan.HS_FLAG_UTF8 | hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH
 _DEPTH: Final = 2
 """How often what was found within a text is looked into in turn."""
-
-
-class Cluster(Struct, frozen=True):
-    """`need` of the items, close together in any order."""
-
-    items: tuple[tuple[int, ...], ...]
-    need: int
-    within: int
-
-    def is_in(self, found: Ends) -> bool:
-        there = [item for item in self.items if any(number in found for number in item)]
-        if len(there) < self.need:
-            return False
-        ends = sorted((end, index) for index, item in enumerate(there) for end in merged(found, item))
-        return _near(ends, self.need, self.within)
 
 
 class RuleSet:
@@ -39,8 +23,13 @@ class RuleSet:
     def __init__(self, files: Sequence[RuleFile]) -> None:
         """Raises ConfigurationError for a rule that cannot be matched."""
         self.rules = tuple([rule for file in files for rule in file.rules])
+        self._any_rule = (1 << len(self.rules)) - 1
         self._vocabulary = Vocabulary(files)
-        self._by_term: dict[int, list[int]] = defaultdict(list)
+        self._first, self._last = [0] * self._vocabulary.size, [0] * self._vocabulary.size
+        """By literal, a bit for each rule that it is needed for; beyond these, one for each sign."""
+        self._signs: list[tuple[int, int]] = []
+        """By bit, the number of the sign's rule and what it weighs there."""
+        self._needs: dict[int, int] = {}
         self._tests: dict[int, Chain | Cluster] = {}
         patterns: list[str] = []
         self._of_pattern: list[Rule | str] = []
@@ -62,38 +51,72 @@ class RuleSet:
 
     def _add(self, file: RuleFile, rule: Rule) -> None:
         numbered = self._vocabulary.numbered(file, rule, rule.id)
-        chain = bool(rule.then)
         number = self.rules.index(rule)
-        self._tests[number] = (
-            Chain(numbered, rule.gap) if chain else Cluster(numbered, rule.need or len(numbered), rule.within)
-        )
-        sure = numbered[:1] if chain else numbered[: len(numbered) - (rule.need or len(numbered)) + 1]
-        for item in sure:  # without one of which it cannot be met
-            for term in item:
-                self._by_term[term].append(number)
+        if rule.then:
+            self._tests[number] = Chain(numbered, rule.gap)
+            self._note(1 << number, numbered[:1], numbered[-1:])
+        elif rule.near:
+            need = rule.need or len(numbered)
+            spared = len(numbered) - need
+            self._tests[number] = Cluster(numbered, (1,) * len(numbered), need, rule.within)
+            self._note(1 << number, numbered[: spared + 1], numbered[-spared - 1 :])
+        else:
+            self._tests[number] = Cluster(numbered, tuple(rule.signs.values()), rule.need or 0, rule.within)
+            self._needs[number] = rule.need or 0
+            for item, weight in zip(numbered, rule.signs.values(), strict=True):
+                self._note(1 << len(self.rules) + len(self._signs), [item], [item])
+                self._signs.append((number, weight))
+
+    def _note(self, bit: int, first: Sequence[tuple[int, ...]], last: Sequence[tuple[int, ...]]) -> None:
+        """A literal of one of the first items, and one of the last, is in each text that what the bit is for meets."""
+        for masks, half, terms in ((self._first, 0, first), (self._last, 1, last)):
+            for term in (term for item in terms for term in item):
+                for literal in self._vocabulary.halves(term)[half]:
+                    masks[literal] |= bit
 
     def _met(self, text: str, depth: int) -> Iterator[Rule]:
         forms: set[str] = set()
         for copy in copies(text):
-            for met in self._in(copy):
+            hits: list[int] = []
+            self._patterns.scan(copy.text, _on_match, context=hits)
+            for hit in hits:
+                met = self._of_pattern[hit]
                 if isinstance(met, Rule):
                     yield met
                 else:
                     forms.add(met)
-        if depth:
+            yield from self._told_by(self._vocabulary.look(copy.words))
+        if depth and (forms or not text.isascii()):
             for hidden in _hidden(text, forms):
                 yield from self._met(hidden, depth - 1)
 
-    def _in(self, copy: Copy) -> Iterator[Rule | str]:
-        hits: list[int] = []
-        self._patterns.scan(copy.text, _on_match, context=hits)
-        for hit in hits:
-            yield self._of_pattern[hit]
-        found = self._vocabulary.find(copy.words)
-        for number in sorted({number for term in found for number in self._by_term.get(term, ())}):
-            test = self._tests[number]
-            if test.ends(found) if isinstance(test, Chain) else test.is_in(found):
+    def _told_by(self, hits: Sequence[Hit]) -> Iterator[Rule]:
+        """Rules whose terms stand in a text as they are to. In most texts, no rule has one of both its halves."""
+        first = last = 0
+        for literal, _ in hits:
+            first |= self._first[literal]
+            last |= self._last[literal]
+        if not (possible := first & last):
+            return
+        if signs := possible >> len(self.rules):
+            possible |= self._adding_up(signs)
+        if not possible & self._any_rule:
+            return
+        found = self._vocabulary.find(hits)
+        for number, test in self._tests.items():
+            if possible >> number & 1 and test.is_in(found):
                 yield self.rules[number]
+
+    def _adding_up(self, signs: int) -> int:
+        """Rules, a bit each, that these signs may weigh enough for, were all of them close together."""
+        needs, enough = dict(self._needs), 0
+        while signs:
+            number, weight = self._signs[(signs & -signs).bit_length() - 1]
+            needs[number] -= weight
+            if needs[number] <= 0:
+                enough |= 1 << number
+            signs &= signs - 1
+        return enough
 
 
 def _on_match(number: int, _: int, __: int, ___: int, hits: Any) -> None:
@@ -107,23 +130,6 @@ def _hidden(text: str, forms: Iterable[str]) -> Iterator[str]:
         for revealed in FORMS[form].reveal(text):
             if revealed and revealed != text:
                 yield revealed
-
-
-def _near(ends: list[tuple[int, int]], need: int, within: int) -> bool:
-    """Whether so many items end within so many bytes."""
-    count: dict[int, int] = defaultdict(int)
-    different = first = 0
-    for end, item in ends:
-        different += not count[item]
-        count[item] += 1
-        while end - ends[first][0] > within:
-            left = ends[first][1]
-            count[left] -= 1
-            different -= not count[left]
-            first += 1
-        if different >= need:
-            return True
-    return False
 
 
 def _folded(pattern: str) -> str:

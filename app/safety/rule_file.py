@@ -32,9 +32,9 @@ Bytes = Annotated[int, Meta(ge=4, le=100_000)]
 
 
 class Rule(Struct, frozen=True, forbid_unknown_fields=True):
-    """It is met where its `pattern` matches, its terms stand one after the other (`then`), or several of them close
-    together (`near`): one of the three. An item of the latter two is the name of a term or phrase, or several with `|`
-    between them."""
+    """It is met where its `pattern` matches, its terms stand one after the other (`then`), several of them close
+    together (`near`), or weak `signs` that are close together add up: one of the four. An item of the latter three is
+    the name of a term or phrase, or several with `|` between them."""
 
     id: Id
     category: Category
@@ -49,8 +49,10 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     gap: Bytes = 30
     """How many bytes may be between the ends of two items of `then`."""
     near: tuple[str, ...] = ()
+    signs: dict[str, Annotated[int, Meta(ge=1)]] = {}
+    """Items, and what each of them weighs."""
     need: Annotated[int, Meta(ge=2)] | None = None
-    """How many items of `near` have to be there; None: all."""
+    """How many items of `near` have to be there, None: all; or what `signs` have to weigh together."""
     within: Bytes = 400
     """How many bytes may be between the ends of the first and the last of them."""
     sources: frozenset[Source] = frozenset({"user", "system", "tool", "document"})
@@ -100,7 +102,7 @@ def wrong(file: RuleFile, rule: Rule | str, problem: str) -> ConfigurationError:
 
 def items(of: Rule | Phrase) -> list[list[str]]:
     """The names of terms and phrases, item by item."""
-    written = of.then or (of.near if isinstance(of, Rule) else ())
+    written = of.then or ((of.near or tuple(of.signs)) if isinstance(of, Rule) else ())
     return [[name.strip() for name in item.split("|")] for item in written]
 
 
@@ -145,10 +147,12 @@ def _named(document: object, problem: str) -> str:
 def _check(file: RuleFile, rule: Rule) -> None:
     if not ((rule.origin or file.origin) and (rule.licence or file.licence)):
         raise wrong(file, rule, "it has no `origin` or no `licence`, nor has the file")
-    if sum(map(bool, (rule.pattern, rule.then, rule.near))) != 1:
-        raise wrong(file, rule, "it has one of `pattern`, `then` and `near`")
+    if sum(map(bool, (rule.pattern, rule.then, rule.near, rule.signs))) != 1:
+        raise wrong(file, rule, "it has one of `pattern`, `then`, `near` and `signs`")
     if rule.near and not 2 <= (rule.need or len(rule.near)) <= len(rule.near):
         raise wrong(file, rule, "`need` is from 2 to the number of items of `near`")
+    if rule.signs and not max(rule.signs.values()) < (rule.need or 0) <= sum(rule.signs.values()):
+        raise wrong(file, rule, "`need` is more than the heaviest of `signs` weighs, and no more than all of them do")
     for name in (name for item in items(rule) for name in item):
         if name not in file.terms and name not in file.phrases:
             raise wrong(file, rule, f"there is no term or phrase {name!r}")

@@ -1,47 +1,19 @@
 """The terms and phrases of the rules: where in a text each of them ends."""
 
-from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
-
-from msgspec import Struct
 
 from app.patterns.database import database
 from app.safety.copies import fold
+from app.safety.nearness import Chain
 from app.safety.rule_file import RuleFile, items, wrong
 
-Ends = Mapping[int, Sequence[int]]
-"""By the number of a term or phrase, ascending."""
+Hit = tuple[int, int]
+"""The number of a literal, and where it ends."""
 
 _BEGINS_UNSPACED: Final = "\u0e00"  # Thai; Chinese and Japanese follow, and Korean, whose words have spaces
 _HANGUL: Final = ("\uac00", "\ud7a3")
-
-
-class Chain(Struct, frozen=True):
-    """Items one after the other; each is numbers of terms or phrases, any of which will do."""
-
-    items: tuple[tuple[int, ...], ...]
-    gap: int
-
-    def ends(self, found: Ends) -> list[int]:
-        """Where the last item ends, with the others before it."""
-        ends = merged(found, self.items[0])
-        for item in self.items[1:]:
-            if not ends:
-                return []
-            ends = [end for end in merged(found, item) if 0 < end - _last_before(ends, end) <= self.gap]
-        return ends
-
-
-def merged(found: Ends, numbers: Sequence[int]) -> list[int]:
-    there = [found[number] for number in numbers if number in found]
-    return sorted({end for ends in there for end in ends}) if len(there) > 1 else list(there[0]) if there else []
-
-
-def _last_before(ends: Sequence[int], end: int) -> int:
-    at = bisect_left(ends, end)
-    return ends[at - 1] if at else end
 
 
 class Vocabulary:
@@ -50,7 +22,8 @@ class Vocabulary:
     def __init__(self, files: Iterable[RuleFile]) -> None:
         """Raises ConfigurationError."""
         self._numbers: dict[tuple[str, str], int] = {}
-        self._phrases: list[tuple[int, Chain]] = []
+        self._chains: dict[int, Chain] = {}
+        self._giving: dict[int, set[int]] = defaultdict(set)
         literals: dict[bytes, list[int]] = defaultdict(list)
         for file in files:
             for name, words in file.terms.items():
@@ -59,8 +32,9 @@ class Vocabulary:
                     literals[literal].append(number)
             for name, phrase in file.phrases.items():
                 chain = Chain(self.numbered(file, phrase, name), phrase.gap)
-                self._phrases.append((self._number(file, name), chain))
+                self._chains[self._number(file, name)] = chain
         self._of = [tuple(dict.fromkeys(numbers)) for numbers in literals.values()]
+        self._note_giving()
         self._database = database(list(literals), literal=True) if literals else None
 
     def numbered(self, file: RuleFile, of: Any, name: str) -> tuple[tuple[int, ...], ...]:
@@ -70,18 +44,44 @@ class Vocabulary:
         except KeyError as error:
             raise wrong(file, name, f"there is no term or earlier phrase {error.args[0][1]!r}") from None
 
-    def find(self, words: bytes) -> dict[int, list[int]]:
-        hits: list[tuple[int, int]] = []
+    @property
+    def size(self) -> int:
+        """How many literals there are: the words of all terms, each once."""
+        return len(self._of)
+
+    def giving(self, number: int) -> set[int]:
+        """Literals without one of which there is no such term or phrase in a text."""
+        return self._giving[number]
+
+    def halves(self, number: int) -> tuple[set[int], set[int]]:
+        """Literals without one of each of which there is no such term or phrase in a text."""
+        chain = self._chains.get(number)
+        first = set().union(*map(self.giving, chain.items[0])) if chain else self.giving(number)
+        return first, self.giving(number)
+
+    def look(self, words: bytes) -> list[Hit]:
+        hits: list[Hit] = []
         if self._database is not None:
             self._database.scan(words, _on_match, context=hits)
+        return hits
+
+    def find(self, hits: Iterable[Hit]) -> dict[int, list[int]]:
+        """Terms and phrases, from the literals that `look` has seen."""
         found: dict[int, list[int]] = {}
         for literal, end in hits:
             for number in self._of[literal]:
                 found.setdefault(number, []).append(end)
-        for number, chain in self._phrases if found else ():
+        for number, chain in self._chains.items():
             if ends := chain.ends(found):
                 found[number] = ends
         return found
+
+    def _note_giving(self) -> None:
+        for literal, numbers in enumerate(self._of):
+            for number in numbers:
+                self._giving[number].add(literal)
+        for number, chain in self._chains.items():
+            self._giving[number].update(*map(self.giving, chain.items[-1]))
 
     def _number(self, file: RuleFile, name: str) -> int:
         return self._numbers.setdefault((file.name, name), len(self._numbers))

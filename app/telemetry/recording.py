@@ -132,16 +132,15 @@ class Recording:
 
     def _keep_all(self, exchange: Exchange | None, reason: str) -> None:
         self.exported = True
-        if exchange is None:
-            outermost = self.spans[0]
-        else:
+        spans, outermost = sorted(self.spans, key=attrgetter("end_time")), self.spans[0]
+        if exchange is not None:
             self.root = outermost = _root(self)
             outermost.of, outermost.start_time, outermost.end_time = exchange, self.start, self.end
-            self.spans.append(outermost)
+            spans.append(outermost)  # the last one, also where a run has outlived its request
         outermost.set_attribute(TRACE_LATE, reason)
         if self.left_out:
             outermost.set_attribute(TRACE_LEFT_OUT, self.left_out)
-        for span in sorted(self.spans, key=attrgetter("end_time")):
+        for span in spans:
             self.keep(span)
         self.root = None
 

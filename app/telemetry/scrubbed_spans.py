@@ -79,14 +79,14 @@ def _shown(attributes: Attributes) -> Attributes:
 
 def _holds(redactor: Redactor, texts: str) -> bool:
     try:
-        return redactor.holds(texts.encode("utf-8", "replace"))
+        return redactor.holds(texts)
     except GuardUnavailable:
         return True
 
 
 def _redacted(redactor: Redactor, name: str, value: AttributeValue) -> AttributeValue:
     """A value with secrets taken out; one that cannot be looked at is left out."""
-    if name.endswith(".id") or not isinstance(value, str | tuple):
+    if not isinstance(value, str | tuple):
         return value
     try:
         if isinstance(value, str) and value[:1] in ("[", "{"):

@@ -82,12 +82,23 @@ class Tracing:
             return recording
         return None if self._worth is None else Recording(trace_id, self._keep, self._worth)
 
-    def join(self, trace_id: str, *, sampled: bool) -> Recording | None:
-        """The recording of work that a request has left to this process, to be closed when that is over: it has no
-        outermost span of its own."""
-        if self._keep is None or not (sampled or self._worth):
-            return None
-        return Recording(trace_id, self._keep, None if sampled else self._worth)
+    @contextmanager
+    def joined(self, traceparent: str) -> Iterator[tuple[str, Recording | None]]:
+        """The trace id and the recording of work that a request has left, whose spans are below the one that
+        `traceparent` names: it has no outermost span of its own."""
+        if self._keep is None and traceparent:  # as `propagation.traceparent` has made it
+            yield traceparent[3:35], None
+            return
+        trace_id, sampled = self.decide(traceparent or None)
+        recording = None
+        if self._keep is not None and (sampled or self._worth is not None):
+            recording = Recording(trace_id, self._keep, None if sampled else self._worth)
+        try:
+            with below(traceparent):
+                yield trace_id, recording
+        finally:
+            if recording is not None:
+                recording.close()
 
     def span(
         self,

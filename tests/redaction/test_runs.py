@@ -71,6 +71,13 @@ async def test_a_streamed_answer_is_clean_one_character_a_piece_and_so_is_what_i
     assert [message.content for message in kept[0].messages] == ["my card [redacted: card]", finished.answer.answer]
 
 
+async def test_a_model_is_asked_to_tell_text_together_where_each_piece_is_looked_at() -> None:
+    looked, plain = _stage(answers("Fine.")), Stage(ScriptedModel(answers("Fine.")))
+    for stage in (looked, plain):
+        await stage.events(stream=True)
+    assert [stage.model.requests[0].together for stage in (looked, plain)] == [True, False]
+
+
 async def test_the_model_reads_what_the_user_wrote_now_and_not_what_was_kept() -> None:
     stage = _stage(answers("Fine."))
     await stage.answer(f"my card {CARD}", session_id="s")
@@ -198,7 +205,7 @@ async def test_nothing_leaves_when_the_scanner_breaks(monkeypatch: pytest.Monkey
     def broken_scan(*_: object) -> None:
         raise RuntimeError("out of scratch space")
 
-    monkeypatch.setattr(redactor._scan._scanner, "_candidates", broken_scan)
+    monkeypatch.setattr(redactor._scan._scanner, "candidates", broken_scan)
     events = await stage.events(session_id="s", stream=True)
     failed = events[-1]
     assert isinstance(failed, RunFailed)

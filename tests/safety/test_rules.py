@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.errors import ConfigurationError
+from app.safety.copies import fold
 from app.safety.input_guard import RuleGuard, build_input_guard
 from app.safety.matching import RuleSet
-from app.safety.rule_file import Rule, read_files
+from app.safety.rule_file import Rule, items, read_files
 from app.settings import load
 
 FILES = read_files(None)
@@ -82,3 +85,30 @@ def test_a_rule_that_does_not_load_stops_the_start_and_is_named(tmp_path: Path, 
 def test_a_folder_without_rules_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="GUARD_RULES_DIR"):
         build_input_guard(load(None, guard_rules_dir=tmp_path))
+
+
+def _words_of(rule: Rule) -> list[str]:
+    """Some of the words of each of its terms."""
+    file = next(file for file in FILES if rule in file.rules)
+    names = [name for item in items(rule) for name in item]
+    names += [
+        name for phrase in names if phrase in file.phrases for item in items(file.phrases[phrase]) for name in item
+    ]
+    words = [file.terms[name].split(",")[:3] for name in names if name in file.terms]
+    return [fold(word.replace("*", "").replace("'", "").strip()) for some in words for word in some]
+
+
+WORDS = [(number, _words_of(rule)) for number, rule in enumerate(SET.rules) if not rule.pattern]
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(WORDS), st.data())
+def test_no_rule_is_passed_over_that_a_text_meets(rule: tuple[int, list[str]], data: st.DataObject) -> None:
+    said = data.draw(st.lists(st.sampled_from([*rule[1], "report"]), max_size=12))
+    hits = SET._vocabulary.look(f" {' '.join(said)} ".encode())
+    found = SET._vocabulary.find(hits)
+    assert list(SET._told_by(hits)) == [SET.rules[number] for number, test in SET._tests.items() if test.is_in(found)]
+
+
+def test_rules_are_met_by_their_own_words_in_some_of_these_texts() -> None:
+    assert sum(bool(met(" ".join(words))) for _, words in WORDS) > len(WORDS) // 2

@@ -1,8 +1,8 @@
 -- Write what a worker has come to: steps, events, what its run has used, its end, what a person is asked. All of it, or
 -- nothing. What is numbered and is there already is passed over.
 -- KEYS: the record; those of the settlement. ARGV: run, claim, number of the first step, of steps, number of the first
---   event, of events, carried or '', the status that ends the run, or 'waiting', or '', answer, error, delivery, until when
---   it waits (ms), number of approvals that are asked for, of those that are used up; steps; events; for each that is asked
+--   event, of events, carried or '', the status that ends the run, or 'waiting', or '', answer, error, delivery, what is kept of
+--   the work or '', until when it waits (ms), number of approvals that are asked for, of those that are used up; steps; events; for each that is asked
 --   for the approval, team, tool, binding, when it expires (ms), what is asked; for each that is used up the approval and
 --   the binding; arguments of the settlement, as settle.lua has them.
 -- Returns names and values: cancelling, next (the run that is due now: of the session, or this one, on which all was decided
@@ -10,10 +10,10 @@
 --   more]; or taken: 'lost' if the store does not know the run as the worker does, or ''; or unapproved: [approvals that do
 --   not hold].
 
-local FIXED, OF_ASKED, OF_CONSUMED = 14, 6, 2 -- arguments before the steps, for each approval
+local FIXED, OF_ASKED, OF_CONSUMED = 15, 6, 2 -- arguments before the steps, for each approval
 local id, key, claim, status = ARGV[1], KEYS[1], ARGV[2], ARGV[8]
 local first_step, steps, first_event, events = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local asked, consumed = tonumber(ARGV[13]), tonumber(ARGV[14])
+local asked, consumed = tonumber(ARGV[14]), tonumber(ARGV[15])
 local asked_at = FIXED + steps + events
 local consumed_at = asked_at + asked * OF_ASKED
 local settled_at = consumed_at + consumed * OF_CONSUMED
@@ -117,8 +117,8 @@ if status == 'waiting' then
   if waits(id) then
     change('status', status)
     change('waiting', whole(now))
-    change('until', ARGV[12])
-    look_at(id, kept[1], fields[3] == '1' and now or ARGV[12])
+    change('until', ARGV[13])
+    look_at(id, kept[1], fields[3] == '1' and now or ARGV[13])
   else
     go_on(id, kept[1], now, kept[2])
     next_run = id
@@ -129,12 +129,16 @@ elseif status ~= '' then
   change('error', ARGV[10])
   change('ended', whole(now))
   change('kept_event', whole(last_event))
+  if ARGV[12] ~= '' then
+    change('work', ARGV[12])
+  end
+  redis.call('UNLINK', key .. ':steps')
   redis.call('ZREM', LEASES, id)
   closed = close_approvals(id, status == 'expired' and 'expired' or 'withdrawn')
   for _, approval in ipairs(redis.call('SMEMBERS', key .. ':approvals')) do
     redis.call('EXPIRE', approval_key(approval), bounds.ttl)
   end
-  for _, part in ipairs({ '', ':steps', ':events', ':approvals' }) do
+  for _, part in ipairs({ '', ':events', ':approvals' }) do
     redis.call('EXPIRE', key .. part, bounds.ttl)
   end
   local places = redis.call('HMGET', key, 'line', 'shelf')

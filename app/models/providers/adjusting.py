@@ -10,6 +10,7 @@ from app.models.protocol import ModelRequest
 from app.models.providers.answer_format import refusable
 from app.models.providers.changes import NO_CHANGES, Changes
 from app.models.providers.refusals import Said, change_for, words_of
+from app.models.providers.tagged_text import TaggedText
 from app.models.providers.windows import told_window
 from app.telemetry.logs import log
 
@@ -22,6 +23,8 @@ _MINIMUM_OUTPUT = 16
 
 class Attempt(Protocol):
     """The answer to one request."""
+
+    text: TaggedText
 
     @property
     def written_bytes(self) -> int:
@@ -53,7 +56,10 @@ class Adjusting:
         for sends in range(1, MAX_SENDS + 1):
             answer = begin()
             try:
-                await send(answer, changes, self._max_tokens(request, changes, room))
+                try:
+                    await send(answer, changes, self._max_tokens(request, changes, room))
+                finally:
+                    answer.text.tell_waiting()
                 break
             except AppError as error:
                 if answer.written_bytes or sends == MAX_SENDS:

@@ -47,12 +47,19 @@ def check_of(name: str, schema: Mapping[str, Any]) -> Check:
     def check(arguments: Mapping[str, Any]) -> None:
         if _values(arguments) > MAX_VALUES:
             raise _invalid(name, [_problem((), f"more than {MAX_VALUES} values", None)])
-        errors = islice(validator.iter_errors(arguments), _MAX_PROBLEMS)
-        problems = [_problem(tuple(error.absolute_path), error.message, error.instance) for error in errors]
+        problems = _problems(validator, arguments)
         if problems:
             raise _invalid(name, problems)
 
     return check
+
+
+def _problems(validator: Any, arguments: Mapping[str, Any]) -> list[InitErrorDetails]:
+    try:
+        errors = list(islice(validator.iter_errors(arguments), _MAX_PROBLEMS))
+    except (OverflowError, UnicodeError):  # a number that no float holds, a text that has no UTF-8 form
+        return [_problem((), "a value that cannot be looked at", None)]
+    return [_problem(tuple(error.absolute_path), error.message, error.instance) for error in errors]
 
 
 def _values(value: Any) -> int:

@@ -1,25 +1,30 @@
 """Queries that only read, of syntax and functions that are known to be harmless."""
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ErrorLevel, SqlglotError
-from sqlglot.tokenizer_core import Token, TokenType
 
 from app.tools.rules.rule import problem_with
-from app.tools.rules.sql_allowed import CATALOGS, FUNCTIONS, NODES, QUERIES, SCHEMAS, TYPES, Dialect
-from app.tools.rules.sql_scope import is_cte
+from app.tools.rules.sql_allowed import (
+    CATALOGS,
+    FUNCTIONS,
+    INFORMATION,
+    NODES,
+    QUERIES,
+    SCHEMAS,
+    SEARCHES,
+    TYPES,
+    Dialect,
+)
+from app.tools.rules.sql_bounds import check_sought, check_tokens
+from app.tools.rules.sql_scope import check_columns, is_cte, is_keyword, name_of
 
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # its warnings repeat queries
 
 MAX_CHARS = 8_000
-MAX_TOKENS = 1_000
-MAX_NESTED = 25
-"""Parentheses, one in another."""
-
-_BEGINNINGS = frozenset({TokenType.SELECT, TokenType.WITH, TokenType.VALUES})
 
 
 class ReadOnlySql:
@@ -34,7 +39,7 @@ class ReadOnlySql:
         if dialect not in NODES:
             raise TypeError(f"ReadOnlySql knows {', '.join(NODES)}, not {dialect!r}")
         self.dialect = dialect
-        self.tables = None if tables is None else frozenset(name.lower() for name in tables)
+        self.tables = None if tables is None else frozenset([*tables, *[name.lower() for name in tables]])
 
     def check(self, value: object) -> str | None:
         return problem_with(value, self.rendered)
@@ -43,8 +48,11 @@ class ReadOnlySql:
         """Raises ValueError, which says what the query may not have."""
         try:
             query = self._parsed(value)
-            for node in _walked(query):
+            nodes = list(_walked(query))
+            for node in nodes:
                 self._check_node(node)
+            if self.dialect == "postgres":
+                check_columns(nodes)
             return query.sql(dialect=self.dialect, comments=False, unsupported_level=ErrorLevel.RAISE)
         except (SqlglotError, RecursionError, AttributeError, TypeError, KeyError, IndexError):
             raise ValueError("cannot be read as SQL; write one plain SELECT") from None
@@ -54,7 +62,7 @@ class ReadOnlySql:
             raise ValueError(f"is no query of at most {MAX_CHARS} characters")
         if "\0" in value:
             raise ValueError("has a NUL character")
-        _check_tokens(sqlglot.tokenize(value, dialect=self.dialect))
+        check_tokens(sqlglot.tokenize(value, dialect=self.dialect))
         found = [query for query in sqlglot.parse(value, dialect=self.dialect) if query is not None]
         if len(found) != 1 or type(found[0]) not in QUERIES:
             raise ValueError("is no single SELECT")
@@ -71,6 +79,8 @@ class ReadOnlySql:
             raise ValueError(f"uses {_shown(node)}, which is not among what a query may use")
         elif kind is exp.Table:
             self._check_table(node)
+        elif kind in SEARCHES and self.dialect == "sqlite":
+            check_sought(node.args.get(SEARCHES[kind]))
         elif kind is exp.With and node.args.get("recursive"):
             raise ValueError("uses WITH RECURSIVE, which may have no end")
         elif kind is exp.Var and not str(node.this).replace(" ", "").isalnum():
@@ -84,34 +94,24 @@ class ReadOnlySql:
     def _check_table(self, node: exp.Expr) -> None:
         if not isinstance(node.this, exp.Identifier):  # a function, which is looked at by itself
             return
-        names = [part.name.lower() for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part]
-        full, name = ".".join(names), names[-1]
+        parts = [part for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part]
+        names = [name_of(part, self.dialect) for part in parts]
         if self.tables is not None:
-            if full not in self.tables and not (len(names) == 1 and is_cte(node)):
-                raise ValueError(f"reads {full[:130]}, which is not among {', '.join(sorted(self.tables))}")
-        elif (
-            (name.startswith(CATALOGS) and name not in SCHEMAS)
-            or len(names) > 2
-            or names[0] in ("pg_catalog", "pg_toast", "temp")
-        ):
-            raise ValueError(f"reads {full[:130]}, which is a table of the database itself")
+            if ".".join(names) not in self.tables and not (len(names) == 1 and is_cte(node, self.dialect)):
+                raise ValueError(f"reads {'.'.join(names)[:130]}, which is not among {', '.join(sorted(self.tables))}")
+        elif _is_catalog([name.lower() for name in names]) or (self.dialect == "postgres" and is_keyword(node)):
+            raise ValueError(f"reads {'.'.join(names)[:130]}, which is a table of the database itself")
 
 
-def _check_tokens(tokens: list[Token]) -> None:
-    if len(tokens) > MAX_TOKENS:
-        raise ValueError(f"has more than {MAX_TOKENS} words and signs")
-    kinds = [token.token_type for token in tokens]
-    while kinds and kinds[-1] is TokenType.SEMICOLON:
-        kinds.pop()
-    if TokenType.SEMICOLON in kinds:
-        raise ValueError("has more than one statement")
-    if next((kind for kind in kinds if kind is not TokenType.L_PAREN), None) not in _BEGINNINGS:
-        raise ValueError("does not begin with SELECT, WITH or VALUES")
-    nested = 0
-    for kind in kinds:
-        nested += (kind is TokenType.L_PAREN) - (kind is TokenType.R_PAREN)
-        if nested > MAX_NESTED:
-            raise ValueError(f"has more than {MAX_NESTED} parentheses in one another")
+def _is_catalog(names: Sequence[str]) -> bool:
+    """Whether a table tells of the database itself, beyond what tables there are."""
+    schema = names[-2] if len(names) > 1 else ""
+    return (
+        len(names) > 2
+        or (names[-1].startswith(CATALOGS) and names[-1] not in SCHEMAS)
+        or schema in ("pg_catalog", "pg_toast", "temp")
+        or (schema == "information_schema" and names[-1] not in INFORMATION)
+    )
 
 
 def _walked(query: exp.Expr) -> Iterator[exp.Expr]:

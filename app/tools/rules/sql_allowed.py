@@ -88,8 +88,28 @@ TYPES = frozenset(
 )
 """Of casts. A name that is unknown may be of anybody's own type, with functions of its own."""
 
-CATALOGS = ("pg_", "sqlite_", "pragma_", "dbstat", "fts5", "bytecode", "tables_used")
+CATALOGS = ("pg_", "_pg_", "sqlite_", "pragma_", "dbstat", "fts5", "bytecode", "tables_used")
 """How the names of tables begin that tell of the database itself."""
 
 SCHEMAS = frozenset({"sqlite_master", "sqlite_schema"})
 """Of these, those that only tell what tables there are."""
+
+INFORMATION = _words(
+    """
+    tables views columns schemata table_constraints key_column_usage constraint_column_usage referential_constraints
+    check_constraints
+    """
+)
+"""Of PostgreSQL's information_schema, what tells of tables. Others hold passwords of foreign servers."""
+
+KEYWORD_FUNCTIONS = _words(
+    """
+    user current_user session_user system_user current_role current_catalog current_schema current_date current_time
+    current_timestamp localtime localtimestamp
+    """
+)
+"""Of PostgreSQL, called without parentheses: in FROM they are no tables."""
+
+SEARCHES: Mapping[type[exp.Expr], str] = {exp.StrPosition: "substr", exp.Replace: "expression", exp.Trim: "expression"}
+"""What looks for a text in another, and under which name it has that text. SQLite takes the product of both lengths for
+it, and cannot be interrupted meanwhile."""

@@ -116,6 +116,17 @@ def test_a_pattern_that_can_be_checked_is() -> None:
         check({"a": "12x"})
 
 
+@pytest.mark.parametrize(
+    ("schema", "value"), [({"multipleOf": 0.1}, 10**400), ({"pattern": "a"}, "\ud800"), ({"maximum": 1.5}, 10**400)]
+)
+def test_arguments_that_no_float_or_pattern_takes_are_refused_like_any_other(
+    schema: dict[str, Any], value: object
+) -> None:
+    check = check_of("one__x", usable_schema({"type": "object", "properties": {"a": schema}}))
+    with pytest.raises(ValidationError):
+        check({"a": value})
+
+
 def test_arguments_of_very_many_values_are_refused_at_once() -> None:
     check = check_of("one__x", usable_schema({"type": "object", "properties": {"a": {"uniqueItems": True}}}))
     with pytest.raises(ValidationError, match="more than"):

@@ -181,6 +181,32 @@ POSTGRES_ATTACKS = (
     "SELECT * FROM orders, LATERAL pg_sleep(10)",
     "SELECT * FROM ROWS FROM (pg_sleep(10)) AS x",
     "SELECT * FROM orders TABLESAMPLE SYSTEM (10)",
+    # a function as if it were a column of its argument
+    "SELECT t.pg_read_file FROM unnest(ARRAY['/etc/passwd'::text]) AS t",
+    "SELECT t.pg_read_file FROM unnest(ARRAY['/etc/passwd'::text]) AS t(v)",
+    "SELECT t.pg_read_file FROM unnest(ARRAY['/etc/passwd'::text]) WITH ORDINALITY AS t(v, n)",
+    "SELECT T.PG_READ_FILE FROM unnest(ARRAY['/etc/passwd'::text]) AS t",
+    "SELECT unnest.pg_read_file FROM unnest(ARRAY['/etc/passwd'::text])",
+    "SELECT t.pg_read_file FROM json_array_elements_text('[\"/etc/passwd\"]') AS t",
+    "SELECT pg_read_file.pg_read_file FROM json_array_elements_text('[\"/etc/passwd\"]') AS pg_read_file",
+    "SELECT json_object_keys.pg_ls_dir FROM json_object_keys('{\"/etc\": 1}')",
+    "SELECT t.pg_sleep FROM orders AS o, LATERAL unnest(ARRAY[o.total::float]) AS t",
+    'SELECT "PG_SLEEP".pg_sleep FROM unnest(ARRAY[10.0::float]) AS "PG_SLEEP"',
+    'SELECT t.pg_sleep FROM unnest(ARRAY[10.0::float]) AS t("PG_SLEEP")',
+    "SELECT lower.pg_read_file FROM lower('/ETC/PASSWD')",
+    "SELECT btrim.pg_read_file FROM trim('/etc/passwd')",
+    "SELECT t.pg_ls_dir FROM CAST('/etc' AS text) AS t",
+    "SELECT t.pg_read_file FROM current_user AS t",
+    "SELECT * FROM session_user",
+    "SELECT 1 FROM orders WHERE EXISTS (SELECT t.pg_sleep FROM unnest(ARRAY[10.0::float]) AS t)",
+    "SELECT t.pg_sleep FROM (SELECT 1 FROM unnest(ARRAY[1]) AS t(pg_sleep)) AS x, unnest(ARRAY[10.0::float]) AS t",
+    "SELECT unnest.pg_sleep FROM unnest(ARRAY[9.0::float]), (SELECT 1 FROM orders AS unnest) AS x",
+    f"SELECT {'a' * 64}.pg_sleep FROM unnest(ARRAY[9.0::float]) AS {'a' * 63}, (SELECT 1 FROM orders AS {'a' * 64}) x",
+    "SELECT (t).pg_sleep FROM unnest(ARRAY[10.0::float]) AS t",
+    "SELECT * FROM information_schema._pg_user_mappings",
+    "SELECT * FROM information_schema.user_mapping_options",
+    'SELECT * FROM "information_schema".foreign_server_options',
+    "SELECT * FROM _pg_user_mappings",
 )
 
 SQLITE_ATTACKS = (
@@ -211,6 +237,11 @@ SQLITE_ATTACKS = (
     "SELECT * FROM orders INDEXED BY x WHERE load_extension('x')",
     "SELECT 1 WHERE load_extension('x')",
     "SELECT group_concat(load_extension(name)) FROM customers",
+    # what takes the product of two lengths, and cannot be interrupted
+    "SELECT instr(name, name || 'x') FROM customers",
+    "SELECT replace(name, city, '') FROM customers",
+    "SELECT trim(name, city), ltrim(name, city), rtrim(name, city) FROM customers",
+    "SELECT instr(name, '" + "x" * 201 + "') FROM customers",
 )
 
 BENIGN = (
@@ -308,6 +339,15 @@ POSTGRES_BENIGN = (
     "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1",
     "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'orders' "
     "ORDER BY ordinal_position",
+    "SELECT x.n, x.position FROM unnest(ARRAY[4, 5]) WITH ORDINALITY AS x(n, position) ORDER BY x.n",
+    "SELECT t.v FROM unnest(ARRAY['a', 'b']) AS t(v) ORDER BY t.v",
+    "SELECT unnest.unnest FROM unnest(ARRAY[1, 2]) ORDER BY 1",
+    "SELECT o.id, t.tag FROM orders AS o CROSS JOIN LATERAL unnest(ARRAY[o.status]) AS t(tag) ORDER BY o.id",
+    "SELECT e.key, e.value FROM json_each('{\"a\": 1}') AS e",
+    "SELECT e.value FROM jsonb_array_elements_text('[1, 2]') AS e ORDER BY 1",
+    "SELECT t.a FROM (VALUES (1), (2)) AS t(a) ORDER BY t.a",
+    "SELECT public.orders.id FROM public.orders ORDER BY orders.id",
+    'SELECT "Big".id FROM orders AS "Big" ORDER BY 1',
     "SELECT greatest(1, 2), least(1, 2), ceil(1.2), floor(1.8), power(2, 3)",
     "SELECT regexp_replace(name, '[aeiou]', '*', 'g') FROM customers ORDER BY id",
 )

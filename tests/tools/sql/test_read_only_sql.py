@@ -88,6 +88,10 @@ def test_the_model_reads_why(query: object, problem: str) -> None:
         ("WITH mine AS (SELECT * FROM orders) SELECT * FROM mine", True),
         ("WITH customers AS (SELECT * FROM customers) SELECT * FROM customers", False),
         ("SELECT * FROM (WITH customers AS (SELECT 1) SELECT * FROM customers) AS x, customers", False),
+        ('WITH "Customers" AS (SELECT 1) SELECT * FROM customers', False),
+        ('WITH "Customers" AS (SELECT 1) SELECT * FROM "Customers"', True),
+        ('SELECT * FROM "ORDERS"', False),
+        ("SELECT * FROM ORDERS", True),
         ("WITH a AS (SELECT * FROM b), b AS (SELECT 1) SELECT * FROM a", False),
         ("WITH b AS (SELECT 1), a AS (SELECT * FROM b) SELECT * FROM a JOIN b ON true", True),
         ("SELECT * FROM orders UNION SELECT * FROM (WITH x AS (SELECT 1) SELECT * FROM x) AS y", True),
@@ -97,6 +101,16 @@ def test_the_model_reads_why(query: object, problem: str) -> None:
 )
 def test_tables_are_those_listed_wherever_they_stand(query: str, passes: bool) -> None:
     assert (ReadOnlySql("postgres", ["orders", "sales.offers"]).check(query) is None) is passes
+
+
+def test_names_in_quotes_keep_their_case() -> None:
+    rule = ReadOnlySql("postgres", ["Orders"])
+    assert [rule.check(f"SELECT * FROM {name}") is None for name in ('"Orders"', "orders", '"oRDERS"')] == [
+        True,
+        True,
+        False,
+    ]
+    assert ReadOnlySql("sqlite", ["orders"]).check('SELECT * FROM "ORDERS"') is None
 
 
 WORDS = """

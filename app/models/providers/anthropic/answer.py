@@ -31,11 +31,12 @@ class AnthropicAnswer:
         on_beside: OnBeside,
         splitter: Splitter | None = None,
         tools: Collection[str] = (),
+        *,
+        together: bool = False,
     ) -> None:
         self._tools = tools
         self.done = False
-        self.text = TaggedText(on_text, on_beside, splitter)
-        self._on_beside = on_beside
+        self.text = TaggedText(on_text, on_beside, splitter, together)
         self._blocks: list[Block] = []
         self._at: dict[int | None, Block] = {}
         self._stop_reason: str | None = None
@@ -182,7 +183,7 @@ class AnthropicAnswer:
             block = self._block(index, "tool_use")
             piece = piece if isinstance(piece, str) else msgspec.json.encode(piece).decode()
             block.pieces.append(piece)
-            self._on_beside("arguments", piece if block.kind == "tool_use" else "")
+            self.text.tell_beside("arguments", piece if block.kind == "tool_use" else "")
         elif thought := delta.thinking:
             self._think(self._block(index, "thinking"), thought)
         elif delta.signature:
@@ -241,4 +242,4 @@ class AnthropicAnswer:
         if text:
             (self._think if block.kind == "thinking" else self._say)(block, text)
         elif block.kind not in ("text", "thinking"):
-            self._on_beside("arguments", "")
+            self.text.tell_beside("arguments", "")

@@ -128,7 +128,7 @@ class AnthropicModel(Adjusted):
 
         def begin() -> AnthropicAnswer:
             splitter = Splitter(opened=self._opened) if not self._own else None
-            return AnthropicAnswer(on_text, on_beside, splitter, tools)
+            return AnthropicAnswer(on_text, on_beside, splitter, tools, together=request.together)
 
         async def send(answer: AnthropicAnswer, changes: Changes, max_tokens: int) -> None:
             nonlocal usage

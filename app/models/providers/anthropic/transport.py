@@ -50,6 +50,7 @@ async def _read_stream(chunk: bytes, chunks: Chunks, answer: AnthropicAnswer) ->
     while chunk:
         for data in sse.feed(chunk):
             answer.add(data)
+        answer.text.tell_waiting()
         if answer.done:
             return
         chunk = await (_soon(chunks, LATE_SECONDS) if answer.ended else anext(chunks, b""))

@@ -37,10 +37,11 @@ def is_end(body: bytes) -> bool:
 class OllamaAnswer:
     """Tells text, thinking and arguments as they come."""
 
-    def __init__(self, num_ctx: int, on_text: OnText, on_beside: OnBeside, splitter: Splitter) -> None:
+    def __init__(
+        self, num_ctx: int, on_text: OnText, on_beside: OnBeside, splitter: Splitter, *, together: bool = False
+    ) -> None:
         self.done = False
-        self.text = TaggedText(on_text, on_beside, splitter)
-        self._on_beside = on_beside
+        self.text = TaggedText(on_text, on_beside, splitter, together)
         self._num_ctx = num_ctx
         self._begun = False
         self._rest = b""
@@ -70,6 +71,7 @@ class OllamaAnswer:
         if len(self._rest) > MAX_ANSWER_BYTES:
             raise unavailable("broken_answer", f"a line of more than {MAX_ANSWER_BYTES} bytes")
         self._add_lines(lines)
+        self.text.tell_waiting()
 
     def close(self) -> None:
         """The stream is over. Some servers end their last line with it."""
@@ -156,7 +158,7 @@ class OllamaAnswer:
         given = function.arguments
         arguments = given if isinstance(given, str) else msgspec.json.encode(given).decode()
         self._calls.append((call.id or "", function.name, arguments))
-        self._on_beside("arguments", arguments)
+        self.text.tell_beside("arguments", arguments)
 
     def _parsed(self, request: ModelRequest) -> tuple[ToolCall, ...]:
         taken, tools = request.call_ids(), request.tool_names()

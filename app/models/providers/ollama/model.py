@@ -47,7 +47,9 @@ class OllamaModel(Adjusted):
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
         def begin() -> OllamaAnswer:
-            return OllamaAnswer(self._num_ctx, on_text, on_beside, Splitter(opened=self._opened))
+            return OllamaAnswer(
+                self._num_ctx, on_text, on_beside, Splitter(opened=self._opened), together=request.together
+            )
 
         async def send(answer: OllamaAnswer, changes: Changes, max_tokens: int) -> None:
             await self._send(request, answer, changes, max_tokens)

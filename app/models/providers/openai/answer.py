@@ -29,12 +29,17 @@ class OpenAIAnswer:
     """`tools` are those that the model was told of. Without a `splitter` tags in the text are text."""
 
     def __init__(
-        self, on_text: OnText, on_beside: OnBeside, tools: Sequence[ToolSpec] = (), splitter: Splitter | None = None
+        self,
+        on_text: OnText,
+        on_beside: OnBeside,
+        tools: Sequence[ToolSpec] = (),
+        splitter: Splitter | None = None,
+        *,
+        together: bool = False,
     ) -> None:
         self.done = False
         self.counted = Counted()
-        self.text = TaggedText(on_text, on_beside, splitter)
-        self._on_beside = on_beside
+        self.text = TaggedText(on_text, on_beside, splitter, together)
         self._finish_reason: str | None = None
         self._refused = False
         self._calls = Calls(tools)
@@ -180,7 +185,7 @@ class OpenAIAnswer:
             self.text.think(text)
 
     def _add_call(self, call: Call) -> None:
-        self._on_beside("arguments", self._calls.add(call))
+        self.text.tell_beside("arguments", self._calls.add(call))
 
     def _finish(self, choice: Choice, completion: ChatCompletion) -> None:
         if choice.usage is not None:

@@ -65,7 +65,7 @@ class OpenAIModel(Adjusted):
 
     async def generate(self, request: ModelRequest, on_text: OnText, on_beside: OnBeside = unheard) -> Completion:
         def begin() -> OpenAIAnswer:
-            return OpenAIAnswer(on_text, on_beside, request.tools, self._splitter())
+            return OpenAIAnswer(on_text, on_beside, request.tools, self._splitter(), together=request.together)
 
         answer = await self._adjusting.send(request, begin, partial(self._send, request))
         return self._completion(answer, request)

@@ -36,11 +36,12 @@ async def read_answer(response: aiohttp.ClientResponse, answer: OpenAIAnswer, st
 
 async def _read_stream(response: aiohttp.ClientResponse, chunk: bytes, answer: OpenAIAnswer) -> None:
     sse = SseData()
-    add = answer.add
+    add, tell = answer.add, answer.text.tell_waiting
     readany = response.content.readany
     while chunk:
         for data in sse.feed(chunk):
             add(data)
+        tell()
         if answer.done or answer.finished:
             break
         chunk = await readany()
@@ -68,3 +69,4 @@ async def _read_rest(response: aiohttp.ClientResponse, sse: SseData, answer: Ope
                 return
             for data in sse.feed(chunk):
                 answer.add(data)
+            answer.text.tell_waiting()

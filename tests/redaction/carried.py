@@ -1,0 +1,66 @@
+"""A secret of every format in one text, and what of them is left in what a surface shows."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from tests.redaction.planted import FORMATS, PLACEHOLDER, Planted, planted
+
+PIECE = 8
+"""Characters of a secret of which none may leave."""
+
+CARRIED: tuple[Planted, ...] = tuple(planted(seed=7))
+
+
+def pieces_of(text: str) -> set[str]:
+    """All that is PIECE characters long."""
+    return {text[at : at + PIECE] for at in range(len(text) - PIECE + 1)}
+
+
+_AROUND = set().union(
+    *(pieces_of(f"\n {one.before} {one.after}\n") for one in CARRIED), *(pieces_of(form) for form in FORMATS.values())
+)
+PIECES = set().union(*(pieces_of(one.secret) for one in CARRIED)) - _AROUND
+"""Of secrets, without those that the words around one have as well, or that all of a kind begin with."""
+
+
+def leaks(shown: str) -> list[str]:
+    """Pieces of secrets in what a surface shows: as it is, and as the strings of its JSON."""
+    read = shown
+    for _ in range(3):  # JSON in JSON in JSON
+        read = read.replace("\\n", "\n").replace('\\"', '"').replace("\\\\", "\\")
+    texts = {shown, read, shown.encode().decode("unicode_escape", "ignore") if "\\u" in shown else shown}
+    return sorted(PIECES & set().union(*(pieces_of(PLACEHOLDER.sub("\0", text)) for text in texts)))
+
+
+def whole() -> str:
+    """All of them, a line or more each."""
+    return "".join(f"{one.text}\n" for one in CARRIED)
+
+
+def each_character() -> list[str]:
+    return list(whole())
+
+
+def split_at(place: int, secrets: Sequence[Planted] = CARRIED) -> list[str]:
+    """All secrets that are longer than that, each of which comes in two pieces: so many characters, and the rest."""
+    pieces = [""]
+    for one in secrets:
+        if len(one.secret) > place:
+            pieces[-1] += one.before + one.secret[:place]
+            pieces.append(f"{one.secret[place:]}{one.after}\n")
+    return pieces
+
+
+def splits(secrets: Sequence[Planted] = CARRIED) -> Iterator[list[str]]:
+    """Every way to cut each of the secrets in two."""
+    for place in range(1, max(len(one.secret) for one in secrets)):
+        yield split_at(place, secrets)
+
+
+def values() -> dict[str, str]:
+    """Each as a value of its own, as tools have them for arguments and results."""
+    return {f"value {number}": one.text for number, one in enumerate(CARRIED)}
+
+
+def as_json() -> str:
+    return json.dumps(values(), ensure_ascii=False)
