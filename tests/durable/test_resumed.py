@@ -75,7 +75,9 @@ async def test_a_resumed_run_stays_in_its_trace_and_links_to_the_worker_before(s
     assert link.context.span_id not in (resumed.context.span_id, resumed.parent.span_id)
 
 
-@pytest.mark.parametrize(("slow_seconds", "names"), [(0, ["agent.iteration", "invoke_agent default"]), (60, [])])
+@pytest.mark.parametrize(
+    ("slow_seconds", "names"), [(0, ["chat scripted", "agent.iteration", "invoke_agent default"]), (60, [])]
+)
 async def test_a_background_run_that_is_not_sampled_is_traced_late_if_it_was_worth_it(
     store: InProcessStore, slow_seconds: float, names: list[str]
 ) -> None:
