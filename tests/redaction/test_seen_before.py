@@ -48,9 +48,7 @@ def test_a_text_that_is_read_at_its_end_is_what_it_would_be_as_a_whole(pieces: l
 
 @settings(max_examples=80)
 @given(PIECES, st.sampled_from(["", "before 4111 1111 "]))
-def test_a_text_that_is_cut_or_goes_on_is_what_its_reader_would_have_been_told(
-    pieces: list[str], before: str
-) -> None:
+def test_a_text_that_is_cut_or_goes_on_is_what_its_reader_would_have_been_told(pieces: list[str], before: str) -> None:
     for cut in (True, not before):
         told, read = default_redactor().whole(before), default_redactor().filter(before)
         for piece in pieces:
