@@ -76,7 +76,7 @@ from app.state.subscription import subscription
 from app.telemetry import event_loop, traces
 from app.telemetry.known_series import rules_at_zero, start_at_zero
 from app.telemetry.prober import Prober
-from app.telemetry.redactions import redacted, redaction_failed
+from app.telemetry.redactions import redacted, redaction_failed, redactions_at_zero, without_hyperscan
 from app.telemetry.scrubbing import keep_secrets_of, redact_with
 from app.tools import registry as tool_registry
 
@@ -90,8 +90,10 @@ class Parts:
     def __init__(self, settings: Settings, lifecycle: Lifecycle) -> None:
         keep_secrets_of(settings)
         self.lifecycle = lifecycle
-        self.redactor = build_redactor(settings, redacted, redaction_failed)
+        self.redactor = build_redactor(settings, redacted, redaction_failed, without_hyperscan)
         redact_with(self.redactor)
+        if self.redactor is not None:
+            redactions_at_zero(settings.redact)
         self.tracing = traces.configure(settings)
         self.models = build_models(settings, self.tracing)
         self.mcp = tool_registry.mcp_servers(settings)

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from types import FrameType
 
@@ -91,8 +92,7 @@ def serve() -> int:
         logs.configure(settings)
         lifecycle = Lifecycle(settings.max_active_requests)
         app = create_app(settings, lifecycle)
-        sockets = listen(settings.host, settings.port, "PORT")
-        metrics_sockets = listen(settings.host, settings.metrics_port, "METRICS_PORT")
+        sockets, metrics_sockets = _listen(settings)
     except ConfigurationError as error:
         print(f"agent-api cannot start:\n{error}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet
         return 2
@@ -106,6 +106,17 @@ def serve() -> int:
     settle_down()
     server.run(sockets=sockets)
     return 0 if server.started else 1
+
+
+def _listen(settings: Settings) -> tuple[list[socket.socket], list[socket.socket]]:
+    """The sockets of the API and of the metrics. Raises ConfigurationError, and leaves none open then."""
+    with ExitStack() as opened:
+        sockets = listen(settings.host, settings.port, "PORT")
+        for one in sockets:
+            opened.enter_context(one)
+        metrics_sockets = listen(settings.host, settings.metrics_port, "METRICS_PORT")
+        opened.pop_all()
+    return sockets, metrics_sockets
 
 
 def _log_start(settings: Settings, api: socket.socket, metrics: socket.socket) -> None:

@@ -27,7 +27,7 @@ class Documented:
 
 def documented(source: str) -> list[Documented]:
     """Every value that has a comment of its own, in order. Raises ValueError for a leaf that nothing documents."""
-    values = yaml.safe_load(source)
+    values = yaml.load(source, yaml.CSafeLoader)
     found: list[Documented] = []
     path: list[str] = []
     comment: list[str] = []

@@ -103,7 +103,7 @@ def plain() -> dict[str, str]:
 def made() -> dict[str, str]:
     """The plain settings whose values are made here: those that nothing outside the marks documents."""
     head, _, tail = parts(VALUES.read_text())
-    by_hand = yaml.safe_load(head + tail)
+    by_hand = yaml.load(head + tail, yaml.CSafeLoader)
     return {name: value for name, value in plain().items() if "." not in value and value not in by_hand}
 
 
@@ -164,7 +164,7 @@ def fresh() -> dict[Path, str]:
     head, _, tail = parts(VALUES.read_text())
     block = "".join(entry(name, value) for name, value in made().items())
     whole = json.loads(SCHEMA.read_text())
-    known = yaml.safe_load(head + block + tail).keys() | {"global", "enabled"}
+    known = yaml.load(head + block + tail, yaml.CSafeLoader).keys() | {"global", "enabled"}
     whole["properties"] = {name: one for name, one in whole["properties"].items() if name in known}
     whole["properties"] |= {value: schema(name) for name, value in made().items()}
     return {

@@ -23,7 +23,8 @@ Serve = Callable[..., Service]
 
 SPARE_MODELS = [f"openai/spare-{number}" for number in range(200)]
 
-_SECRET = re.compile(r"(?=[\w-]*[A-Z])(?=[\w-]*[0-9])[\w-]{20,}")  # differs from run to run, so no part of a name
+# Differs from run to run, so no part of a name. Begins where a word does: a long one is read once.
+_SECRET = re.compile(r"(?<![\w-])(?=[\w-]*[A-Z])(?=[\w-]*[0-9])[\w-]{20,}")
 _ID_CHARS = 60
 
 
@@ -45,8 +46,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     """Starts services with settings of the test's own; each has to leave with 0 and without an error in its log."""
     services: list[Service] = []
 
-    def start(**settings: object) -> Service:
-        services.append(Service(tmp_path / f"service-{len(services)}", **settings))
+    def start(*, fresh: object = False, **settings: object) -> Service:
+        services.append(Service(tmp_path / f"service-{len(services)}", fresh=fresh, **settings))
         return services[-1]
 
     yield start

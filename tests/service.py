@@ -1,5 +1,10 @@
-"""The service as people run it: `python -m app` in a process of its own, with an environment of its own."""
+"""The service as people run it: `python -m app` in a process of its own, with an environment of its own.
 
+Most are forks of a process that has loaded their code (tests/forks.py): a start costs a third of what it did. One is an
+interpreter of its own where loading is part of the question: on request, or if a setting could change what is loaded.
+"""
+
+import functools
 import json
 import os
 import signal
@@ -8,11 +13,16 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 
+from tests.forks import Nursery, Process
+
 REPOSITORY = Path(__file__).parent.parent
+READ_WHILE_LOADING = ("python", "ssl_", "otel_", "prometheus_")
+"""Beginnings of the variables that the interpreter, or a library while it is imported, may read."""
 START_SECONDS = 60.0
 END_SECONDS = 40.0
 
@@ -27,40 +37,59 @@ def environment(**settings: object) -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "error", **given}
 
 
+@functools.cache
+def _nursery() -> Nursery:
+    return Nursery(REPOSITORY, environment())
+
+
+def start_app(
+    folder: Path, *arguments: str, stdout: Path, stderr: Path, fresh: object = False, **settings: object
+) -> Process:
+    """`python -m app` with these arguments; an interpreter of its own if it is to be `fresh`."""
+    if not fresh and not any(name.lower().startswith(READ_WHILE_LOADING) for name in settings):
+        return _nursery().start(arguments, folder, environment(**settings), stdout, stderr)
+    with stdout.open("wb") as out, stderr.open("wb") as err:
+        return subprocess.Popen(
+            [sys.executable, "-m", "app", *arguments],
+            cwd=folder,
+            env=environment(**settings),
+            stdout=out,
+            stderr=err,
+        )
+
+
 def run_to_end(
-    folder: Path, *, timeout: float = START_SECONDS, command: Sequence[str] = (), **settings: object
+    folder: Path,
+    *,
+    timeout: float = START_SECONDS,
+    command: Sequence[str] = (),
+    fresh: object = False,
+    **settings: object,
 ) -> tuple[int, str, str]:
     """Exit status, stdout and stderr of a service that is expected not to start."""
-    done = subprocess.run(
-        [sys.executable, "-m", "app", *command],
-        cwd=folder,
-        env=environment(**{"port": 0, "metrics_port": 0, "pythonwarnings": "default::DeprecationWarning", **settings}),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
+    with TemporaryDirectory() as outputs:
+        stdout, stderr = Path(outputs, "stdout"), Path(outputs, "stderr")
+        given = {"port": 0, "metrics_port": 0, **settings}
+        process = start_app(folder, *command, stdout=stdout, stderr=stderr, fresh=fresh, **given)
+        try:
+            status = process.wait(timeout)
+        finally:
+            process.kill()
+        return status, stdout.read_text(), stderr.read_text()
 
 
 class Service:
     """A running service, on ports that it chose itself. `client` asks it; `log()` is what it said so far."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, *, fresh: object = False, **settings: object) -> None:
         self.may_log_errors = False
         """Set by a test that makes the service fail."""
         folder.mkdir(parents=True, exist_ok=True)
         self._stdout = folder / "stdout"
         self._stderr = folder / "stderr"
         self._ended = False
-        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "app"],
-                cwd=folder,
-                env=environment(**{"port": 0, "metrics_port": 0, **settings}),
-                stdout=stdout,
-                stderr=stderr,
-            )
+        given = {"port": 0, "metrics_port": 0, **settings}
+        self.process = start_app(folder, stdout=self._stdout, stderr=self._stderr, fresh=fresh, **given)
         try:
             start = self.wait_for_event("start", START_SECONDS)
             self.port: int = start["port"]

@@ -1,8 +1,6 @@
 """A worker as people run it: `python -m app worker` in a process of its own, with an environment of its own."""
 
 import json
-import subprocess
-import sys
 import time
 from functools import cached_property
 from pathlib import Path
@@ -11,23 +9,17 @@ from typing import Any
 
 import httpx
 
-from tests.service import END_SECONDS, START_SECONDS, environment
+from tests.service import END_SECONDS, START_SECONDS, start_app
 
 
 class WorkerProcess:
     """A worker that starts, on a port that it chooses itself."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, *, fresh: object = False, **settings: object) -> None:
         folder.mkdir(parents=True)
         self._stdout, self._stderr = folder / "stdout", folder / "stderr"
-        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "worker"],
-                cwd=folder,
-                env=environment(**{"metrics_port": 0, **settings}),
-                stdout=stdout,
-                stderr=stderr,
-            )
+        given = {"metrics_port": 0, **settings}
+        self.process = start_app(folder, "worker", stdout=self._stdout, stderr=self._stderr, fresh=fresh, **given)
 
     @cached_property
     def url(self) -> str:

@@ -20,6 +20,7 @@ from app.batches.keys import (
     results_key,
 )
 from app.batches.record import (
+    OVER,
     Batch,
     BatchStatus,
     Change,
@@ -30,6 +31,7 @@ from app.batches.record import (
 )
 from app.batches.replies import batch_of, words_of_new
 from app.batches.scripts import CANCEL, CREATE, RESERVE, TAKE, WRITE
+from app.durable.ended import without_words
 from app.durable.replies import fields_of
 from app.errors import StateUnavailable, TooManyBatches
 from app.limits.calls import Call
@@ -159,14 +161,30 @@ class BatchRecords:
         return await self._change(batch, change, "wait", ceil(seconds * 1000))
 
     async def end(self, batch: Batch, change: Change, status: BatchStatus) -> Written:
-        """Write the last change."""
-        fields = {**change.fields, "status": status}
+        """Write the last change. What the batch's owner has written is not needed any more."""
+        fields = {**change.fields, "status": status, "options": _encoded_options(batch)}
+        if batch.rest is not None:
+            await self._drop_messages(batch)
         return await self._change(batch, msgspec.structs.replace(change, fields=fields), "over", self._ttl)
 
     async def cancel(self, owner: str, batch_id: str, problem: bytes) -> tuple[BatchStatus, BatchStatus] | None:
         """The status before and after; None: the owner has no such batch."""
         reply = await self._cancel(keys_of(batch_id), batch_id, owner, self._ttl, problem)
-        return None if reply is None else (reply[0].decode(), reply[1].decode())
+        if reply is None:
+            return None
+        before, after = reply[0].decode(), reply[1].decode()
+        if before != after and after in OVER and (batch := await self.read(owner, batch_id)) is not None:
+            await self._store.call("HSET", batch_key(batch_id), "options", _encoded_options(batch))
+            await self._drop_messages(batch)
+        return before, after
+
+    async def _drop_messages(self, batch: Batch) -> None:
+        """Keep only the names of the inputs, which are told with the results of those that were never begun."""
+        key = inputs_key(batch.id)
+        for first in range(0, batch.inputs, _AT_ONCE):
+            kept = await self.inputs(batch.id, first, _AT_ONCE)
+            named = [encode(Input(each.custom_id, "")) for each in kept]
+            await asyncio.gather(*(self._store.call("LSET", key, first + n, each) for n, each in enumerate(named)))
 
     async def note_at_provider(self, provider_id: str, batch_id: str, number: int) -> None:
         """Remember which portion a provider's batch is."""
@@ -184,3 +202,7 @@ class BatchRecords:
         if written is None:
             raise BatchTaken(batch.id)
         return written
+
+
+def _encoded_options(batch: Batch) -> bytes:
+    return encode(without_words(batch.options))

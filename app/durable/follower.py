@@ -11,12 +11,12 @@ MOST_WAITING = 2_000
 
 
 class Follower:
-    def __init__(self, after: int) -> None:
+    def __init__(self, after: int, *, behind: bool = True) -> None:
         self.after = after
         """The last event that the reader has had."""
         self.told = after
         """The last event that was told, or is known to be in the store."""
-        self.behind = True
+        self.behind = behind
         """There may be events in the store that it was not told."""
         self.over = False
         """Nothing will follow what it has had."""

@@ -1,13 +1,14 @@
 """Readers of runs: what is in the store already, then what is written while they read."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from app.durable.follower import Follower
 from app.durable.keys import CANCELS, channel
-from app.durable.record import News, Numbered
+from app.durable.record import News
 from app.durable.records import Records
+from app.durable.run_events import RunEvents
 from app.errors import StateUnavailable
 from app.state.subscription import Subscription
 
@@ -31,24 +32,11 @@ class Following:
         self.followers = 0
         """Readers at the moment."""
 
-    async def follow(self, owner: str, run_id: str, after: int = 0) -> AsyncGenerator[Sequence[Numbered], None]:
+    def follow(self, owner: str, run_id: str, after: int = 0, *, new: bool = False) -> RunEvents:
         """The run's events after this number, those together that are there together, up to its last one. Close it
-        (`contextlib.aclosing`) where it is left before. Raises NotFound, EventsGone, and StateUnavailable when the
-        store has been away for a minute."""
-        follower = Follower(after)
-        followed = self._join(run_id, follower)
-        try:
-            await followed.wait_until_told()
-            while not follower.over:
-                if follower.behind:
-                    follower.looks()
-                    follower.looked(await self._look(owner, run_id, follower.after))
-                else:
-                    await follower.news.wait()
-                if batch := follower.take():
-                    yield batch
-        finally:
-            self._leave(run_id, follower)
+        (`contextlib.aclosing`) where it is left before. `new`: this process is about to begin it, and tells them all.
+        Raises NotFound, EventsGone, and StateUnavailable when the store has been away for a minute."""
+        return RunEvents(self, owner, run_id, after, new=new)
 
     def tell(self, run_id: str, first: int, events: Sequence[bytes]) -> None:
         """Events that this process has written, encoded, from this number on: readers here have them at once."""
@@ -75,7 +63,8 @@ class Following:
             await asyncio.wait([self._poll])
         await self._subscription.aclose()
 
-    def _join(self, run_id: str, follower: Follower) -> "_Followed":
+    def join(self, run_id: str, follower: Follower) -> "_Followed":
+        """Have the follower told what is written from now on."""
         followed = self._followed.get(run_id)
         if followed is None:
             followed = self._followed[run_id] = _Followed()
@@ -89,7 +78,8 @@ class Following:
             self._poll = asyncio.create_task(self._look_around())
         return followed
 
-    def _leave(self, run_id: str, follower: Follower) -> None:
+    def leave(self, run_id: str, follower: Follower) -> None:
+        """And no more."""
         followed = self._followed[run_id]
         followed.followers.discard(follower)
         self.followers -= 1
@@ -97,7 +87,7 @@ class Following:
             del self._followed[run_id]
             self._subscription.remove(channel(run_id))
 
-    async def _look(self, owner: str, run_id: str, after: int) -> News:
+    async def look(self, owner: str, run_id: str, after: int) -> News:
         """What is in the store, which may be away for a while."""
         clock = asyncio.get_running_loop().time
         until = clock() + _AWAY_SECONDS

@@ -5,6 +5,7 @@ what is numbered counts once.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn, Protocol
@@ -28,7 +29,7 @@ from app.telemetry.logs import log
 
 TOGETHER_SECONDS = 0.01
 """How long after a write events are collected for the next."""
-TOGETHER = 32
+TOGETHER = 256
 """So many are not collected any further."""
 PATIENCE_SECONDS = 60.0
 """How long a run waits for a store that is away."""
@@ -92,13 +93,21 @@ class RunJournal:
         self._turn = asyncio.Lock()  # one write after the other
         self._timer: asyncio.Handle | None = None
         self._speaking = not run.request.stream  # nobody waits for the text of a run that does not stream
-        self._written_at = asyncio.get_running_loop().time()  # the run's first events wait for what comes with them
+        self._loop = asyncio.get_running_loop()
+        self._written_at = self._loop.time()  # the run's first events wait for what comes with them
         self.leaving = self._handing_back = False
         self._ending: Ending | None = None  # that is being written
         self._waits_until = 0.0
         self.due_again: float | None = None
         """Handed back: after so many seconds another worker may have it."""
+        self.rung = False
+        """A bell was heard for it meanwhile: if it waits for people, all is decided already."""
         self._flushes: set[asyncio.Task[None]] = set()
+
+    @property
+    def paused(self) -> bool:
+        """It was left until people have decided."""
+        return self._ending is _WAITING
 
     @property
     def run_id(self) -> str:
@@ -106,14 +115,15 @@ class RunJournal:
 
     def emit(self, event: Event) -> None:
         self.last += 1
-        self._events.append(encode_event(event))
-        if not self._speaking and isinstance(event, Token | Reasoning):
+        events = self._events
+        events.append(b"token " + _encode(event) if type(event) is Token else encode_event(event))
+        if not self._speaking and isinstance(event, (Token, Reasoning)):
             self._speak()
         if self._timer is None:
             self._schedule()
-        elif len(self._events) == TOGETHER and not self._turn.locked():
+        elif len(events) == TOGETHER and not self._turn.locked():
             self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_soon(self._begin_flush)
+            self._timer = self._loop.call_soon(self._begin_flush)
 
     def _speak(self) -> None:
         """The first text of a model call waits for no other: its reader does."""
@@ -142,6 +152,13 @@ class RunJournal:
         if self.leaving and not (self._handle.committed or self._in_tools()):
             self.cut()
             await self._never()
+
+    async def hold(self) -> None:
+        """Without a round trip, as long as nobody can have taken the run and its begin is written: who goes on with it
+        then comes to the same place in its session."""
+        safe = self._steps and not self._run.state.approvals and time.monotonic() < self._claimed.safe_until
+        if not safe or self.detached:
+            await self.checkpoint()
 
     async def end(self, event: RunFinished | RunFailed) -> None:
         await self._leave_with(ended(self._claimed.record, ending_of(event), self.last + 1), event)
@@ -219,8 +236,7 @@ class RunJournal:
         self._handle.fail(RunCancelled())
 
     def _schedule(self) -> None:
-        loop = asyncio.get_running_loop()
-        due = self._written_at + TOGETHER_SECONDS
+        loop, due = self._loop, self._written_at + TOGETHER_SECONDS
         waits = loop.time() < due and len(self._events) < TOGETHER
         self._timer = loop.call_at(due, self._begin_flush) if waits else loop.call_soon(self._begin_flush)
 
@@ -243,13 +259,14 @@ class RunJournal:
         """What is marked and, where no step waits, the events after it."""
         run, limiter = self._run, self._run.services.limiter
         steps, paid = self._marked_steps, self._paid
-        has_steps = steps > self._steps
+        over = ending is not None and ending is not _WAITING
+        has_steps = steps > self._steps and not over  # none are left of a run that is over
         count = max(0, self._marked_event - self._told) if has_steps else len(self._events)
         events = tuple(self._events[:count])
         if ending is _WAITING:
             carried = replace(carried_of(run, paused=True), day="")  # what it holds is given back
         carried_now = _encode(carried or carried_of(run)) if has_steps or carried else b""
-        new = run.steps[self._steps : steps]
+        new = run.steps[self._steps : steps] if has_steps else ()
         write = Write(
             self._claimed.claim,
             first_step=self._steps + 1,
@@ -263,7 +280,7 @@ class RunJournal:
             ending=ending,
             waits_until=self._waits_until,
         )
-        self._written_at = asyncio.get_running_loop().time()
+        self._written_at = self._loop.time()
         written = await self._send(write)
         del self._events[:count]
         self._steps, self._told, self._carried = steps, self._told + count, carried_now or self._carried
@@ -277,8 +294,7 @@ class RunJournal:
             self._schedule()
 
     async def _send(self, write: Write) -> Written:
-        loop = asyncio.get_running_loop()
-        until, pause = self._patient_until(), _FIRST_PAUSE_SECONDS
+        until, pause = 0.0, _FIRST_PAUSE_SECONDS
         while not self.detached:
             try:
                 return await self._records.write(write)
@@ -286,7 +302,8 @@ class RunJournal:
                 log.warning("run.taken", run_id=self.run_id, lost=error.lost)
                 break
             except StateUnavailable as error:
-                if loop.time() >= until or self._handing_back:
+                until = until or self._patient_until()
+                if self._loop.time() >= until or self._handing_back:
                     log.warning("run.abandoned", run_id=self.run_id, error=repr(error.__cause__))
                     break
             await asyncio.sleep(pause)
@@ -297,7 +314,7 @@ class RunJournal:
 
     def _patient_until(self) -> float:
         """The run's deadline, if that is not too far; its end has a moment more."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         return min(now + PATIENCE_SECONDS, max(self._run.ends_at, now + _LAST_PATIENCE_SECONDS))
 
     async def _never(self) -> NoReturn:

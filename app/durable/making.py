@@ -6,11 +6,12 @@ from msgspec import Struct
 
 from app.access.principal import Principal
 from app.agents.definition import Agent
-from app.durable.callers import kept_caller, owner_of
+from app.durable.callers import kept_caller
 from app.durable.keeping import IdempotencyKey, Keeping
 from app.durable.record import SOON, Created, NewRun, Record, Work
 from app.durable.run_events import RunEvents
 from app.ids import new_id
+from app.limits.calls import Call
 from app.runs.request import RunRequest
 from app.telemetry.context import current
 from app.telemetry.propagation import traceparent
@@ -37,19 +38,9 @@ class Begun(Struct, frozen=True):
     headers: Mapping[str, str]
 
 
-def new_run(
-    principal: Principal,
-    request: RunRequest,
-    keeping: Keeping,
-    key: IdempotencyKey,
-    agent: Agent,
-    *,
-    here: bool = False,
-    priority: int = SOON,
-    batch: str = "",
-) -> NewRun:
+def new_work(principal: Principal, request: RunRequest, keeping: Keeping, batch: str = "") -> Work:
     """Of the HTTP request that is being served: its id and its trace are the run's."""
-    work = Work(
+    return Work(
         run_id=new_id(),
         session_id=request.session_id or new_id(),
         caller=kept_caller(principal),
@@ -60,17 +51,34 @@ def new_run(
         batch=batch,
         plain=keeping.plain,
     )
+
+
+def new_run(
+    work: Work,
+    owner: str,
+    agent: str,
+    keeping: Keeping,
+    key: IdempotencyKey,
+    *,
+    priority: int = SOON,
+    counting: Call | None = None,
+    admitting: Call | None = None,
+    here: bool = False,
+) -> NewRun:
+    """Where it is begun `here`, what its limits are asked goes with it."""
     return NewRun(
         work,
-        owner_of(principal),
-        agent.name,
-        session="" if keeping.plain else request.session_id or "",
+        owner,
+        agent,
+        session="" if keeping.plain else work.request.session_id or "",
         on_busy=keeping.on_busy,
         start_at=keeping.start_at,
         priority=priority,
         idempotency_key=key.key,
         fingerprint=key.fingerprint,
         here=here,
+        counting=counting,
+        admitting=admitting,
     )
 
 

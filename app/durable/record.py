@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from app.limits.calls import Call
-from app.limits.wire import Settlement
+from app.limits.wire import Admission, Settlement
 from app.runs.request import RunRequest
 
 RunStatus = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled", "expired"]
@@ -74,6 +74,10 @@ class NewRun(Struct, frozen=True):
     """Of the body that came with the key."""
     here: bool = False
     """The creating process works on it at once, and holds its lease: a stream that can be resumed."""
+    counting: Call | None = None
+    """As admit.lua takes it: what the run is counted towards, before it is created."""
+    admitting: Call | None = None
+    """Likewise: what it holds, if it begins."""
 
 
 class Claim(Struct, frozen=True):
@@ -93,6 +97,10 @@ class Created(Struct, frozen=True):
     created_at: float = 0.0
     priority: int = SOON
     """Lower than it was made with, where its owner has many that are not over."""
+    counted: Admission | None = None
+    """The reply to `counting`."""
+    admitted: Admission | None = None
+    """The reply to `admitting`, of a run that begins; it may be a refusal, which is the run's end, or has it wait."""
 
 
 class Record(Struct, frozen=True):
@@ -139,6 +147,8 @@ class Claimed(Struct, frozen=True):
     record: Record
     steps: tuple[bytes, ...]
     """JSON of each Step (app/runs/steps.py) so far, in order. They are gone when the run is over."""
+    safe_until: float = 0.0
+    """time.monotonic() up to which nobody else can take it: half of its lease, so that what is sent arrives in time."""
 
 
 class Ending(Struct, frozen=True):
@@ -220,6 +230,14 @@ class RunTaken(Exception):
     def __init__(self, run_id: str, *, lost: bool = False) -> None:
         super().__init__(f"run {run_id} is {'lost' if lost else 'taken'}")
         self.lost = lost
+
+
+class Uncounted(Exception):
+    """The caller's rates do not allow the run: it was not created."""
+
+    def __init__(self, admission: Admission) -> None:
+        super().__init__("the rates of its caller do not allow the run")
+        self.admission = admission
 
 
 class Unapproved(Exception):

@@ -1,7 +1,9 @@
 """The records of runs in the store: each method is one script, atomic, on the store's clock."""
 
 import builtins
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any
 
 import hiredis
 
@@ -9,6 +11,7 @@ from app.audit.audit import NO_AUDIT, Audit
 from app.durable import keys, scripts
 from app.durable.approvals.closing import tell_closed
 from app.durable.bounds import bounds_of
+from app.durable.creating import call_of
 from app.durable.ended import ended
 from app.durable.endings import Verdict, judged
 from app.durable.event_codec import encode_error, encode_event
@@ -26,14 +29,16 @@ from app.durable.record import (
     RunStatus,
     RunTaken,
     Unapproved,
+    Uncounted,
     Write,
     Written,
 )
-from app.durable.replies import MILLIS, cursor_of, encode_work, fields_of, numbered, record_of, status_of, texts
+from app.durable.replies import MILLIS, cursor_of, fields_of, numbered, record_of, status_of, texts
 from app.durable.writing import arguments_of
 from app.errors import AppError, EventsGone, KeyReused, NotFound, SessionBusy, StateUnavailable, TooManyRuns
-from app.limits.wire import read_settlement
+from app.limits.wire import Admission, read_admission, read_settlement
 from app.runs.events import RunFailed
+from app.runs.outcome import outcome_of
 from app.runs.steps import AskedCall
 from app.settings import Settings
 from app.state.store import Argument, Script, Store
@@ -50,8 +55,10 @@ class Records:
         self._store, self._audit = store, audit
         self._due: Callable[[str], object] | None = None
         self._runs_per_user = settings.runs_per_user
+        self.safe_seconds = settings.run_lease_seconds / 2
         bounds = bounds_of(settings)
         self._create = Script(store, bounds + scripts.CREATE)
+        self._create_admitted = Script(store, bounds + scripts.CREATE_ADMITTED)
         self._list = Script(store, bounds + scripts.LIST)
         self._claim = Script(store, bounds + scripts.CLAIM)
         self._renew = Script(store, bounds + scripts.RENEW)
@@ -67,26 +74,22 @@ class Records:
 
     async def create(self, new: NewRun) -> Created:
         """Keep a run, or find the one that its Idempotency-Key made within 24 h. With `on_busy` `interrupt` the
-        session's runs are asked to end, and this one is next. Raises SessionBusy, KeyReused, TooManyRuns."""
-        work = new.work
-        reply = await self._create(
-            (keys.run_key(work.run_id),),
-            work.run_id,
-            new.owner,
-            new.agent,
-            work.session_id,
-            new.session,
-            new.on_busy,
-            round(new.start_at * MILLIS),
-            new.priority,
-            new.idempotency_key,
-            new.fingerprint,
-            _flag(new.here),
-            _flag(bool(work.batch)),
-            encode_work(work),
-            read=fields_of,
-        )
+        session's runs are asked to end, and this one is next. Raises SessionBusy, KeyReused, TooManyRuns, and
+        Uncounted."""
+        return await self.creating(new)
+
+    def creating(self, new: NewRun) -> Coroutine[Any, Any, Created]:
+        """As `create`; the run leaves when this is called."""
+        limited = new.counting is not None or new.admitting is not None
+        script = self._create_admitted if limited else self._create
+        run_keys, arguments = call_of(new)
+        return self._created(script(run_keys, *arguments, read=fields_of))
+
+    async def _created(self, asked: Awaitable[Any]) -> Created:
+        reply = await asked
         match reply.get(b"refused"):
+            case b"rate":
+                raise Uncounted(read_admission(reply[b"counted"]))
             case b"key":
                 raise KeyReused
             case b"busy":
@@ -102,6 +105,8 @@ class Records:
             status=status_of(reply[b"status"]),
             created_at=int(reply[b"created"]) / MILLIS,
             priority=int(reply[b"priority"]),
+            counted=_admission(reply[b"counted"]),
+            admitted=_admission(reply[b"admitted"]),
         )
 
     async def read(self, owner: str, run_id: str) -> Record | None:
@@ -132,11 +137,12 @@ class Records:
 
     async def _take(self, run_id: str, *, only_to_end: bool = False) -> tuple[Claimed | None, Verdict | None]:
         """With a verdict, the run is taken to be ended so."""
+        safe_until = time.monotonic() + self.safe_seconds
         reply = await self._claim((keys.run_key(run_id),), run_id, _flag(only_to_end), read=fields_of)
         if not reply:
             return None, None
         record = record_of(fields_of(reply[b"record"]))
-        claimed = Claimed(Claim(run_id, record.claims), record, tuple(reply[b"steps"]))
+        claimed = Claimed(Claim(run_id, record.claims), record, tuple(reply[b"steps"]), safe_until)
         return claimed, reply[b"verdict"].decode() or None
 
     async def _end_idle(self, run_ids: Sequence[bytes]) -> None:
@@ -164,6 +170,7 @@ class Records:
         number, last = record.last_event + 1, encode_event(RunFailed(error))
         ending = ended(record, Ending(status, error=encode_error(error)), number)
         await self.write(Write(claimed.claim, first_event=number, events=(last,), ending=ending))
+        metrics.RUNS.labels(record.agent, outcome_of(error, None)).inc()
         return number, last
 
     async def renew(self, claims: Sequence[Claim]) -> Sequence[tuple[Claim, bool]]:
@@ -296,3 +303,7 @@ class Records:
 
 def _flag(value: bool) -> str:
     return "1" if value else ""
+
+
+def _admission(reply: bytes) -> Admission | None:
+    return read_admission(reply) if reply else None

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 from app.access.principal import Principal
 from app.agents.catalog import DEFAULT
 from app.agents.definition import Agent
+from app.durable.beginning import Beginning, Started
 from app.durable.callers import kept_caller, owner_of
 from app.durable.engine import Engine
 from app.durable.following import Following
 from app.durable.keeping import NO_KEY, IdempotencyKey, Keeping
-from app.durable.making import Accepted, Begun, new_record, new_run
-from app.durable.record import OVER, SOON, Created, NewRun, Page, Record, RunStatus, Webhook
+from app.durable.making import Accepted, Begun, new_record, new_run, new_work
+from app.durable.record import OVER, SOON, Page, Record, RunStatus, Webhook
 from app.durable.records import Records
 from app.durable.run_events import RunEvents
 from app.durable.worker import Worker
@@ -49,6 +50,7 @@ class DurableRuns:
         self._following = following
         self._engine = engine
         self._worker = worker
+        self._beginning = Beginning(limiter, records, worker)
         self._workers = workers
         self._webhooks = webhooks
 
@@ -69,11 +71,15 @@ class DurableRuns:
         agent = self._runner.check(principal, request)
         if keeping.webhook is not None:
             await self._check_webhook(keeping.webhook, principal)
-        headers = await self._limiter.count(principal, request.operation)
-        self._runner.check_input(principal, agent, request)
-        here = not keeping.start_at and priority == SOON and self._worker.take_place()
-        new = new_run(principal, request, keeping, key, agent, here=here, priority=priority, batch=batch)
-        created = await (self._create_here(new) if here else self._records.create(new))
+        if not (keeping.start_at or priority != SOON or batch) and self._worker.take_place():
+            started = await self._start_here(principal, request, keeping, key)
+            new, created, headers = started.new, started.created, started.headers
+        else:
+            headers = await self._limiter.count(principal, request.operation)
+            self._runner.check_input(principal, agent, request)
+            work = new_work(principal, request, keeping, batch)
+            new = new_run(work, owner_of(principal), agent.name, keeping, key, priority=priority)
+            created = await self._records.create(new)
         if created.replayed:
             record = await self._records.read(new.owner, created.run_id)
             if record is None:
@@ -84,17 +90,19 @@ class DurableRuns:
                 await self._ring(created.run_id, keeping.start_at, created.priority)
         return Accepted(record, created.replayed, headers)
 
-    async def _create_here(self, new: NewRun) -> Created:
+    async def _start_here(
+        self, principal: Principal, request: RunRequest, keeping: Keeping, key: IdempotencyKey
+    ) -> Started:
         """A run that this process has time for: it takes a worker's place at once, without a bell."""
-        created = None
+        started = None
         try:
-            created = await self._records.create(new)
+            started = await self._beginning.create(principal, request, keeping, key)
         finally:
-            if created is None or created.claim is None:
+            if started is None or started.created.claim is None:
                 self._worker.give_place()
-        if created.claim is not None:
-            self._worker.begin(created, new, placed=True)
-        return created
+        if started.created.claim is not None:
+            self._worker.begin(started.created, started.new, started.prepared, started.sent_at, placed=True)
+        return started
 
     async def _check_webhook(self, webhook: Webhook, principal: Principal) -> None:
         """Raises InvalidRequest."""
@@ -108,23 +116,20 @@ class DurableRuns:
     ) -> Begun:
         """A run that this process works on at once, and any other one if it dies. Raises as `submit` does; workers are
         needed for one only that waits for another run of its session."""
-        agent = self._runner.check(principal, request)
         if keeping.on_busy != "reject" and not self._workers:
             raise NoWorkers
-        headers = await self._limiter.count(principal, request.operation)
-        self._runner.check_input(principal, agent, request)
-        new = new_run(principal, request, keeping, key, agent, here=True)
-        created = await self._records.create(new)
+        started = await self._beginning.create(principal, request, keeping, key)
+        created, new = started.created, started.new
         here = created.claim is not None
         if here:
             self._following.works_on(created.run_id)
-        events = RunEvents(self._following.follow(new.owner, created.run_id))
+        events = self._following.follow(new.owner, created.run_id, new=here)
         if here:
             events.begin()  # before there are any
-            self._worker.begin(created, new)
+            self._worker.begin(created, new, started.prepared, started.sent_at)
         elif not created.replayed:
             await self._ring(created.run_id, priority=created.priority)
-        return Begun(created.run_id, agent, events, created.replayed, here, headers)
+        return Begun(created.run_id, started.prepared.run.agent, events, created.replayed, here, started.headers)
 
     async def read(self, principal: Principal, run_id: str) -> Record:
         """Raises NotFound."""
@@ -143,7 +148,7 @@ class DurableRuns:
         """The events after this number, as they come. Raises NotFound and EventsGone."""
         owner = owner_of(principal)
         await self._records.events(owner, run_id, after, 1)
-        return RunEvents(self._following.follow(owner, run_id, after))
+        return self._following.follow(owner, run_id, after)
 
     async def cancel(self, principal: Principal, run_id: str) -> RunStatus:
         """The status afterwards: `running` as long as its worker has not ended it. Raises NotFound and RunOver."""

@@ -8,11 +8,11 @@ from random import uniform
 from typing import Any
 
 from app.access.identity import Identity
-from app.durable.claimed_runs import ClaimedRuns
+from app.durable.claimed_runs import ClaimedRuns, Prepared
 from app.durable.engine import Engine
 from app.durable.journal import Readers
 from app.durable.places import Places
-from app.durable.record import SOON, Claimed, Created, NewRun, Record
+from app.durable.record import SOON, Claimed, Created, NewRun, Record, Work
 from app.durable.records import Records
 from app.errors import StateUnavailable
 from app.runs.runner import Runner
@@ -61,7 +61,10 @@ class Worker:
     async def work(self, run_id: str) -> None:
         """Work on the run until it is over, or another worker's. Does not raise."""
         async with self._places:
-            if self._stopping.is_set() or run_id in self._claimed.journals:
+            if self._stopping.is_set():
+                return
+            if (journal := self._claimed.journals.get(run_id)) is not None:
+                journal.rung = True
                 return
             try:
                 claimed = await self._records.claim(run_id)
@@ -78,14 +81,21 @@ class Worker:
         """Nothing came of it."""
         self._places.give()
 
-    def begin(self, created: Created, new: NewRun, *, placed: bool = False) -> None:
-        """Work on a run that was created to be worked on `here`. One that somebody reads takes no worker's place;
-        `placed`: it has the one that was taken for it."""
+    def prepare(self, work: Work) -> Prepared:
+        """A run that is to be created and worked on here. Raises what a plain run of this request would be refused
+        with."""
+        return self._claimed.prepare(work)
+
+    def begin(self, created: Created, new: NewRun, prepared: Prepared, sent_at: float, *, placed: bool = False) -> None:
+        """Work on a run that was created to be worked on `here`, when that was asked for at `sent_at` on the clock of
+        time.monotonic(). One that somebody reads takes no worker's place; `placed`: it has the one that was taken for
+        it."""
         if created.claim is None:
             raise ValueError(f"run {created.run_id} is not claimed")
         now = created.created_at or time.time()
         record = Record(new.work, new.owner, new.agent, "running", now, new.start_at, now, claims=1)
-        task = self._start(self._claimed.work_on(Claimed(created.claim, record, ())))
+        safe_until = sent_at + self._records.safe_seconds
+        task = self._start(self._claimed.work_on(Claimed(created.claim, record, (), safe_until), prepared))
         if placed:
             task.add_done_callback(lambda _: self._places.give())
         else:

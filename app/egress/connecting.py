@@ -13,8 +13,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from app.egress.addresses import is_public
 
-MOST_AT_ONCE = 8
-"""Names that are looked up."""
+MOST_AT_ONCE = 64
+"""Names that are looked up. One of a server that does not answer takes a place for some 10 s a request: with fewer
+places, one caller could hold all of them."""
 
 LookUp = Callable[..., Any]
 """Takes and returns what `socket.getaddrinfo` does, and waits."""
@@ -55,9 +56,12 @@ class Resolver(AbstractResolver):
         ]
 
     def _find(self, found: asyncio.Future[Any], host: str, port: int, family: int) -> None:
-        result, error = None, None
+        result: Any = None
+        error: Exception | None = None
         try:
             result = self._look_up(host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+        except UnicodeError:
+            error = socket.gaierror(socket.EAI_NONAME, "is no name")
         except Exception as raised:  # noqa: BLE001 - raised where it is awaited
             error = raised
         with suppress(RuntimeError):  # the loop is closed

@@ -50,7 +50,7 @@ class Egress:
             return checked
         if checked.scheme != "https":
             raise ValueError("is not an https:// address")
-        if _is_address(checked) and not is_public(checked.host or ""):
+        if _is_address(checked) and not is_public(checked.raw_host or ""):
             raise ValueError(_NOT_PUBLIC)
         return checked
 
@@ -115,5 +115,5 @@ def _parsed(url: str) -> URL:
 
 
 def _is_address(url: URL) -> bool:
-    host = url.host or ""
+    host = url.raw_host or ""  # `host` raises for what begins with xn-- and is no name
     return ":" in host or host.rpartition(".")[2].isdecimal()

@@ -19,7 +19,7 @@ from app.limits.headers import of_admission
 from app.limits.heartbeat import Heartbeat, OnLost
 from app.limits.model_rest import ModelRest
 from app.limits.on_record import refusal
-from app.limits.reservation import Held, Reservation, now
+from app.limits.reservation import Early, Held, Reservation, now
 from app.limits.scripts import ADMIT, SETTLE
 from app.limits.usage import UsageBook
 from app.limits.wire import Admission, Settlement, read_admission, read_settlement
@@ -34,6 +34,7 @@ BATCHES = "batches"
 Part = Literal["all", "rates", "work"]
 """Of what a run is checked against: its rates as it is asked for, the rest when it is worked on, or all at once."""
 
+_NOTHING = (0, 0)
 _CALLERS = 4096  # whose checks are kept ready
 
 
@@ -88,8 +89,33 @@ class Limiter:
     async def count(self, principal: Principal, operation: str) -> Mapping[str, str]:
         """Count a run towards its caller's rates, and only there: it begins later, with a reservation whose rates are
         `counted`. Returns the headers. Raises RateLimited, and LimitsUnavailable."""
-        found = self._find_checks(principal, operation, (0, 0), part="rates")
-        return await self.reserve(Reservation.begin(new_id(), operation, found, Growth((0, 0), (0, 0)), (0, 0)), _go_on)
+        return await self.reserve(self.counting(principal, operation), _go_on)
+
+    def counting(self, principal: Principal, operation: str) -> Reservation:
+        """What `count` asks, for whoever sends it together with other things: see `admission`."""
+        found = self._find_checks(principal, operation, _NOTHING, part="rates")
+        return Reservation.begin(new_id(), operation, found, Growth(_NOTHING, _NOTHING), _NOTHING)
+
+    def admission(self, reservation: Reservation) -> Call | None:
+        """The call of admit.lua for a run that begins, for whoever sends it together with other things; its reply is
+        `early` for `admitted`, or for `reserve`. None: nothing has to be asked."""
+        return self._calls.admission(reservation) if reservation.checks.asks else None
+
+    def early(self, admission: Admission, sent_at: float) -> Early:
+        """The reply to a call that was sent then, by time.monotonic()."""
+        return Early(admission, sent_at + self._lease_seconds)
+
+    def admitted(self, reservation: Reservation, early: Early) -> Mapping[str, str]:
+        """The headers, of an admission that this was the reply to. Raises RateLimited, and BudgetExceeded."""
+        try:
+            reservation.admitted(early.admission, early.lease_ends_at)
+        except AppError as error:
+            self._note(reservation, error)
+            raise
+        if reservation.earlier is not None:
+            return {}
+        self._observe(reservation, early.admission)
+        return of_admission(reservation.checks, early.admission)
 
     async def reserve(self, reservation: Reservation, on_lost: OnLost) -> Mapping[str, str]:
         """Admit the run, or take over what it holds. Returns headers that tell the caller where they stand.
@@ -100,31 +126,26 @@ class Limiter:
         asked = reservation.checks
         if not asked.asks:
             return {}
-        calls = self._calls
-        if reservation.earlier is not None:
-            keys, arguments = calls.renewal(reservation, resumes=True)
-        else:
-            keys, arguments = calls.admission(reservation)
-        lease_ends_at = now() + self._lease_seconds
         headers: Mapping[str, str] = {}
         try:
-            admission: Admission = await self._admission(keys, *arguments, read=read_admission)
+            early = reservation.early or await self._ask(reservation)
         except StateUnavailable as error:
             if asked.required:
                 raise LimitsUnavailable from error
             reservation.go_without()
         else:
-            try:
-                reservation.admitted(admission, lease_ends_at)
-            except AppError as error:
-                self._note(reservation, error)
-                raise
-            if reservation.earlier is None:
-                headers = of_admission(asked, admission)
-                self._observe(reservation, admission)
+            headers = self.admitted(reservation, early)
         if asked.holds:
             self._heartbeat.keep(reservation, on_lost)
         return headers
+
+    async def _ask(self, reservation: Reservation) -> Early:
+        calls, lease_ends_at = self._calls, now() + self._lease_seconds
+        if reservation.earlier is not None:
+            keys, arguments = calls.renewal(reservation, resumes=True)
+        else:
+            keys, arguments = calls.admission(reservation)
+        return Early(await self._admission(keys, *arguments, read=read_admission), lease_ends_at)
 
     def refuse(self, reservation: Reservation) -> NoReturn:
         """Raise what refused the run's growth, for its caller."""

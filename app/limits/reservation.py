@@ -37,6 +37,14 @@ class Held(Struct, frozen=True):
     """UTC, when the run was admitted: its budgets are those of this day. Empty: today."""
 
 
+class Early(Struct, frozen=True):
+    """The store's answer to an admission that was sent together with other things."""
+
+    admission: Admission
+    lease_ends_at: float
+    """As `expires_at`."""
+
+
 class Reservation(Struct, eq=False):
     """One run's. Made by Limiter.reservation and Limiter.resume; `run_id` is unique."""
 
@@ -56,6 +64,8 @@ class Reservation(Struct, eq=False):
     """How many of these the store has settled."""
     earlier: Held | None = None
     """What another process was admitted with, where this one goes on."""
+    early: Early | None = None
+    """It was asked about before it is to be reserved."""
     tight: bool = False
     """Whether a budget had less than was wanted."""
     refusal: AppError | None = None

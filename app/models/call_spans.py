@@ -1,12 +1,10 @@
 """The span of a model call: `chat {model}`, with all attempts of the call inside."""
 
 from collections.abc import Callable, Mapping
-from contextvars import Token
-from time import perf_counter
 
 from msgspec import Struct
 from msgspec.structs import replace
-from opentelemetry.trace import INVALID_SPAN, Span
+from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from app.messages import NANOS, Usage
@@ -14,12 +12,11 @@ from app.models.call_records import Attempt
 from app.models.prices import Price
 from app.models.protocol import Completion, ModelRequest, OnText
 from app.telemetry import conventions
-from app.telemetry.later import Later
-from app.telemetry.outgoing import sends
 
 
-def of_request(provider: str, name: str, request: ModelRequest) -> Mapping[str, AttributeValue]:
+def of_call(provider: str, name: str, record: "CallRecord") -> Mapping[str, AttributeValue]:
     """`name` is the model's at its provider."""
+    request = record.request
     attributes: dict[str, AttributeValue] = {
         conventions.OPERATION: conventions.CHAT,
         conventions.PROVIDER: provider,
@@ -33,35 +30,22 @@ def of_request(provider: str, name: str, request: ModelRequest) -> Mapping[str, 
         attributes[conventions.REQUEST_TEMPERATURE] = request.temperature
     if request.response_format is not None:
         attributes[conventions.OUTPUT_TYPE] = "json"
-    return attributes
+    return attributes | record.told()
 
 
 class CallRecord(Struct):
-    """What the span of a call that is recorded is told, from its begin to its end."""
+    """What the span of a call tells once it is exported. It refers to no span: no work for the garbage collector."""
 
-    span: Span
-    price: Price
     request: ModelRequest
-    content: bool
-    started: float
+    price: Price
     attempts: list[Attempt] = []
     pieces: list[str] = []
     """Of its text, where content is recorded."""
-    first: float = 0.0  # by time.perf_counter()
     tried: int = 0
+    """Attempts that passed the gates."""
+    started: float = 0.0  # by time.perf_counter(), as `first`
+    first: float = 0.0
     completion: Completion | None = None
-    token: Token[dict[str, int] | None] | None = None
-
-    @classmethod
-    def begin(cls, span: Span, price: Price, request: ModelRequest, *, content: bool) -> "CallRecord":
-        """The record of a call that begins now."""
-        record = cls(span, price, request, content, perf_counter())
-        record.token = sends.set({})
-        if content:
-            from app.telemetry.content import of_conversation  # most processes never record content
-
-            span.set_attributes(of_conversation(request.system, request.messages))
-        return record
 
     def listening(self, on_text: OnText) -> OnText:
         """`on_text`, with the text kept: for where content is recorded."""
@@ -81,29 +65,22 @@ class CallRecord(Struct):
 
         return pay
 
-    def begun(self) -> None:
-        """The first content has come."""
-        self.first = perf_counter()
-        self.span.add_event(conventions.FIRST_CONTENT)
+    def tell_question(self, span: Span) -> None:
+        """For where content is recorded."""
+        from app.telemetry.content import of_conversation  # most processes never record content
 
-    def refused(self, gate: str) -> None:
-        """One of our gates kept the call from the model."""
-        self.span.add_event(conventions.MODEL_REFUSED, {conventions.REFUSED_REASON: gate})
+        span.set_attributes(of_conversation(self.request.system, self.request.messages))
 
-    def end(self, completion: Completion | None, tried: int) -> None:
-        """The call is over, after so many attempts; None: without an answer."""
-        if self.token is not None:
-            sends.reset(self.token)
-        self.completion, self.tried = completion, tried
-        span, self.span = self.span, INVALID_SPAN  # which refers to this record: no work for the garbage collector
-        span.set_attributes(Later(self._told))
-        if self.content:
-            from app.telemetry.content import of_output
+    def tell_answer(self, span: Span) -> None:
+        """For where content is recorded: what was said, also where it is cut."""
+        from app.telemetry.content import of_output
 
-            text = "".join(self.pieces) if completion is None or completion.text is None else completion.text
-            span.set_attributes(of_output(text, () if completion is None else completion.tool_calls))
+        completion = self.completion
+        text = "".join(self.pieces) if completion is None or completion.text is None else completion.text
+        span.set_attributes(of_output(text, () if completion is None else completion.tool_calls))
 
-    def _told(self) -> Mapping[str, AttributeValue]:
+    def told(self) -> dict[str, AttributeValue]:
+        """What the call came to."""
         told = self._bill()
         told[conventions.ATTEMPTS] = self.tried
         if self.completion is not None:

@@ -14,7 +14,7 @@ from app.errors import AppError, ModelRateLimited
 from app.models.batching import BatchApi
 from app.models.breaker import Breaker
 from app.models.bulkhead import Bulkhead
-from app.models.call_spans import CallRecord, of_request
+from app.models.call_spans import CallRecord, of_call
 from app.models.circuit import Call as Entered
 from app.models.failure_table import GATES, class_of, rule_of
 from app.models.observed import ObservedModel, OnAttempt, unpaid
@@ -24,14 +24,16 @@ from app.models.resting import Resting
 from app.models.retries import Retries, again
 from app.models.trail import Trail
 from app.telemetry import metrics
-from app.telemetry.conventions import CHAT
+from app.telemetry.conventions import CHAT, FIRST_CONTENT, MODEL_REFUSED, REFUSED_REASON
 from app.telemetry.exemplars import exemplar
+from app.telemetry.recorded_spans import count_sends
 from app.telemetry.traces import Tracing
 
 
 class _Call(Struct):
     """One call of a model: what is asked, and how far it is."""
 
+    record: CallRecord
     request: ModelRequest
     on_text: OnText
     on_beside: OnBeside
@@ -39,15 +41,15 @@ class _Call(Struct):
     ends_at: float
     spare: bool
     trail: Trail
-    attempts: int = 0  # that passed the gates
     entered: Entered | None = None  # the attempt of now
     begun: bool = False  # content has gone out
-    record: CallRecord | None = None  # of a call with a span
+    span: Span | None = None  # None: nothing is recorded
 
     def begin(self) -> None:
         self.begun = True
-        if self.record is not None:
-            self.record.begun()
+        if self.span is not None:
+            self.record.first = perf_counter()
+            self.span.add_event(FIRST_CONTENT)
         if self.entered is not None:
             self.entered.good()
 
@@ -78,7 +80,7 @@ class ResilientModel:
         self.bulkhead = bulkhead
         self._retries = retries
         self._span = f"{CHAT} {self.name}"
-        self._describe = partial(of_request, self.provider, self.name)
+        self._describe = partial(of_call, self.provider, self.name)
         self._tracing = tracing or Tracing(None)
 
     @property
@@ -118,11 +120,18 @@ class ResilientModel:
         model could answer instead of one that asks to wait. `trail`: the run's calls so far.
         """
         trail = trail or Trail()
-        call = _Call(request, on_text, on_beside, on_attempt, ends_at, spare, trail)
+        record = CallRecord(request, self.price)
+        call = _Call(record, request, on_text, on_beside, on_attempt, ends_at, spare, trail)
         links = () if trail.replaced is None else trail.take_links()
-        with self._tracing.span(self._span, self._describe, request, SpanKind.CLIENT, links) as span:
+        with self._tracing.span(self._span, self._describe, record, SpanKind.CLIENT, links) as span:
             trail.last = span
-            completion = await (self._recorded(call, span) if span.is_recording() else self._complete(call))
+            if not span.is_recording():
+                completion = await self._complete(call)
+            elif self._tracing.content:
+                completion = await self._with_content(call, span)
+            else:
+                _observe(call, span)
+                completion = record.completion = await self._complete(call)
         if self._retries is not None:
             self._retries.earn()
         return completion
@@ -133,17 +142,16 @@ class ResilientModel:
         except AppError as error:
             return await self._again_or_raise(call, error)
 
-    async def _recorded(self, call: _Call, span: Span) -> Completion:
-        record = call.record = CallRecord.begin(span, self.price, call.request, content=self._tracing.content)
-        call.on_attempt = record.paying(call.on_attempt)
-        if record.content:
-            call.on_text = record.listening(call.on_text)
-        completion = None
+    async def _with_content(self, call: _Call, span: Span) -> Completion:
+        record = call.record
+        _observe(call, span)
+        record.tell_question(span)
+        call.on_text = record.listening(call.on_text)
         try:
-            completion = await self._complete(call)
+            record.completion = await self._complete(call)
+            return record.completion
         finally:
-            record.end(completion, call.attempts)
-        return completion
+            record.tell_answer(span)
 
     async def _again_or_raise(self, call: _Call, error: AppError) -> Completion:
         retries = self._retries
@@ -154,8 +162,8 @@ class ResilientModel:
         except AppError as last:
             if (reason := class_of(last)) in GATES:
                 metrics.MODEL_REFUSALS.labels(self.ref, reason).inc(1, exemplar())
-                if call.record is not None:
-                    call.record.refused(reason)
+                if call.span is not None:
+                    call.span.add_event(MODEL_REFUSED, {REFUSED_REASON: reason})
             raise
 
     async def _again(self, call: _Call, error: AppError, retries: Retries) -> Completion:
@@ -193,10 +201,10 @@ class ResilientModel:
     async def _let_in(self, call: _Call) -> Completion:
         entered = call.entered = None if self.breaker is None else self.breaker.enter()
         try:
-            call.attempts += 1
+            call.record.tried += 1
             call.trail.attempts += 1
             completion = await self.observed.generate(
-                call.request, call.on_text, call.on_beside, call.on_attempt, call.ends_at, call.begin, call.attempts
+                call.request, call.on_text, call.on_beside, call.on_attempt, call.ends_at, call.begin, call.record.tried
             )
         except BaseException as error:
             self._failed(error, entered)
@@ -229,3 +237,11 @@ class ResilientModel:
         if self.breaker is not None:
             await self.breaker.aclose()
         await self.observed.aclose()
+
+
+def _observe(call: _Call, span: Span) -> None:
+    """Have the span tell of the call, which begins now."""
+    call.span = span
+    call.record.started = perf_counter()
+    call.on_attempt = call.record.paying(call.on_attempt)
+    count_sends(span)

@@ -9,15 +9,26 @@ from app.settings import Settings
 if TYPE_CHECKING:
     from app.redaction.rule import Rule
 
+Count = Callable[[str, str], None]
+"""Told of each find: its kind, and the word of REDACT that it belongs to; a system prompt is of its own."""
 
-def build_redactor(settings: Settings, count: Callable[[str], None], failed: Callable[[], None]) -> Redactor | None:
-    """None if nothing is to be redacted: nothing is loaded then. Raises ConfigurationError for a rule that cannot be
-    used."""
+
+def build_redactor(
+    settings: Settings,
+    count: Count,
+    failed: Callable[[], None],
+    stays: Callable[[str], None] | None = None,
+) -> Redactor | None:
+    """None if nothing is to be redacted: nothing is loaded then. `stays` is told why a process cannot use Hyperscan.
+    Raises ConfigurationError for a rule that cannot be used."""
     if not settings.redact:
         return None
+    from app.redaction.candidates import unheard
     from app.redaction.engine import RuleRedactor
 
-    return RuleRedactor.of(_rules(settings), count, failed)
+    rules = _rules(settings)
+    groups = {rule.kind: rule.group for rule in rules}
+    return RuleRedactor.of(rules, lambda kind: count(kind, groups.get(kind, kind)), failed, stays or unheard)
 
 
 def compile_patterns(settings: Settings) -> None:

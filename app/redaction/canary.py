@@ -4,8 +4,8 @@ from base64 import b64encode
 from typing import NamedTuple
 
 from app.redaction.matching import Found
+from app.redaction.redactor import SYSTEM_PROMPT
 
-KIND = "system-prompt"
 TELLING = 32
 """Letters and digits in a row that give it away; fewer are anybody's words."""
 MAX_BYTES = 8_000
@@ -70,7 +70,7 @@ class Canary:
             goes_on = end == len(plain)
             if end - start >= TELLING:
                 stop = len(data) if goes_on else places[end - 1] + 1
-                found.append(Found(places[start], stop, KIND, True, self if goes_on else None))
+                found.append(Found(places[start], stop, SYSTEM_PROMPT, True, self if goes_on else None))
             elif goes_on:
                 open_from = places[start]
             before = start

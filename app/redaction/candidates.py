@@ -16,13 +16,20 @@ from app.errors import ConfigurationError
 Candidates = Callable[[bytes], Collection[int] | None]
 """The numbers of the patterns that occur in a text; None, or none, if there are none."""
 
+Stays = Callable[[str], None]
+"""Told why RE2 goes on, where Hyperscan was to take over."""
+
 HYPERSCAN_AFTER = 5_000
 """Scans of a process."""
 _RE2_BYTES = 64 << 20  # at most, for what RE2 keeps of what it has seen
 _LOWEST_PRIORITY = 19
 
 
-def candidates_of(patterns: tuple[str, ...]) -> Candidates:
+def unheard(_: str) -> None:
+    """For callers that do not care which of the two scans."""
+
+
+def candidates_of(patterns: tuple[str, ...], stays: Stays = unheard) -> Candidates:
     """For patterns that RE2 has read, if there is RE2. Raises ConfigurationError for one that Hyperscan does not read,
     if not."""
     try:
@@ -30,7 +37,7 @@ def candidates_of(patterns: tuple[str, ...]) -> Candidates:
     except ImportError:
         return _checked_by_hyperscan(patterns)
     database = _kept(patterns)
-    return Growing(patterns) if database is None else _scanning(database)
+    return Growing(patterns, stays=stays) if database is None else _scanning(database)
 
 
 def _kept(patterns: tuple[str, ...]) -> Any:
@@ -65,8 +72,9 @@ def _checked_by_hyperscan(patterns: tuple[str, ...]) -> Candidates:
 class Growing:
     """By RE2 first, by Hyperscan later: a callable like both."""
 
-    def __init__(self, patterns: tuple[str, ...], after: int = HYPERSCAN_AFTER) -> None:
+    def __init__(self, patterns: tuple[str, ...], after: int = HYPERSCAN_AFTER, stays: Stays = unheard) -> None:
         self._patterns = patterns
+        self._stays = stays
         self._left = after
         self._by = by_re2(patterns)
         self._counts = True
@@ -80,12 +88,12 @@ class Growing:
         return self._by(data)
 
     def grow(self) -> None:
-        """Scan by Hyperscan from now on, unless it cannot be imported or does not read a pattern."""
+        """Scan by Hyperscan from now on, unless it cannot be imported or does not read a pattern: `stays` is told."""
         try:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)  # of the thread, on Linux
             self._by = by_hyperscan(self._patterns)
-        except Exception:  # noqa: BLE001 - RE2 goes on
-            return
+        except Exception as error:  # noqa: BLE001 - RE2 goes on
+            self._stays(f"{type(error).__name__}: {error}")
 
 
 def by_re2(patterns: tuple[str, ...]) -> Candidates:

@@ -13,7 +13,7 @@ from app.redaction.token_checksums import TOKENS
 Check = Callable[[str], bool]
 
 _CARDS = (  # the first digits, from and to, and the lengths: ISO/IEC 7812 as the issuers use it
-    (4, 4, (13, 16, 19)),  # Visa
+    (4, 4, (16, 19)),  # Visa; those of 13 digits are gone, and articles have numbers of 13 that begin so
     (51, 55, (16,)),  # Mastercard
     (2221, 2720, (16,)),
     (34, 34, (15,)),  # American Express
@@ -26,10 +26,10 @@ _CARDS = (  # the first digits, from and to, and the lengths: ISO/IEC 7812 as th
     (38, 39, (14, 16)),
     (3528, 3589, (16, 19)),  # JCB
     (62, 62, (16, 17, 18, 19)),  # UnionPay
-    (50, 50, (13, 14, 15, 16, 17, 18, 19)),  # Maestro
-    (56, 58, (13, 14, 15, 16, 17, 18, 19)),
+    (50, 50, (16, 17, 18, 19)),  # Maestro; as long as an IMEI, which has the same check digit, none is issued
+    (56, 58, (16, 17, 18, 19)),
     (6304, 6304, (16, 17, 18, 19)),
-    (67, 67, (13, 14, 15, 16, 17, 18, 19)),
+    (67, 67, (16, 17, 18, 19)),
     (2200, 2204, (16, 17, 18, 19)),  # Mir
 )
 _GROUPED = re.compile(r"\d+|\d{4}(?:[ -]\d{4}){3}(?:[ -]\d{3})?|\d{4}[ -]\d{6}[ -]\d{4,5}|\d(?:[ -]\d)+")

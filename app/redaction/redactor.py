@@ -8,6 +8,10 @@ PLACEHOLDER = "[redacted: {kind}]"
 """What stands in the place of what was taken out."""
 
 
+SYSTEM_PROMPT = "system-prompt"
+"""The kind of a part of an agent's prompt, which no rule names."""
+
+
 class TextFilter(Protocol):
     """One for each text that comes in pieces; synchronous. Owns what it holds back. Raises GuardUnavailable where that
     cannot be looked at."""
@@ -37,8 +41,11 @@ class Redactor(Protocol):
     def filter(self, before: str = "") -> TextFilter:
         """For a text that comes in pieces, after another one that has left."""
 
-    def holds(self, lines: bytes) -> bool:
-        """Whether there may be something to take out of lines of JSON."""
+    def whole(self, before: str = "") -> TextFilter:
+        """The same for one that nobody reads before its end: it holds everything back, and costs less."""
+
+    def holds(self, text: str) -> bool:
+        """Whether something is to be taken out of a text. Nothing is counted."""
 
 
 def cleaned(redactor: Redactor | None, value: V) -> V:

@@ -36,7 +36,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     """Regular expression that RE2 and Hyperscan both read, over bytes of UTF-8. With a capturing group, that is what is
     taken out, else all of it is."""
     source: Annotated[str, Meta(pattern="^https?://")]
-    """Where its provider, or a standard, says what it looks like."""
+    """Where its provider, a standard, or a scanner that is maintained says what it looks like."""
     examples: Examples
     checksum: Word | None = None
     """Name of a check in `checksums.py` that what is found has to pass."""

@@ -5,7 +5,7 @@ Loaded only where something is redacted.
 
 from collections.abc import Collection, Sequence
 
-from app.redaction.candidates import candidates_of
+from app.redaction.candidates import Stays, candidates_of, unheard
 from app.redaction.matching import Found, Matcher, compiled
 from app.redaction.overlaps import merged
 from app.redaction.rule import Rule
@@ -19,12 +19,12 @@ def patterns_of(rules: Sequence[Rule]) -> tuple[str, ...]:
 class Scanner:
     """Built once a process; threads may share it."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], stays: Stays = unheard) -> None:
         """Raises ConfigurationError for a rule that cannot be used."""
         self._matchers = [Matcher(rule, place) for place, rule in enumerate(rules)]
         self._unclosed = [compiled(rule, _closed(rule.unclosed)) for rule in rules if rule.unclosed]
         self._openings = [(compiled(rule, rule.opening), rule) for rule in rules if rule.opening]
-        self.candidates = candidates_of(patterns_of(rules))
+        self.candidates = candidates_of(patterns_of(rules), stays)
         """Tells the numbers of those patterns that occur in a text."""
 
     def find(self, data: bytes) -> list[Found]:

@@ -16,8 +16,8 @@ def clean_messages(redactor: Redactor, messages: Sequence[Message]) -> tuple[Mes
 
 def _clean(redactor: Redactor, message: Message) -> Message:
     content = redactor.text(message.content)
-    changes: dict[str, Any] = {} if content == message.content else {"content": content}
-    if isinstance(message, AssistantMessage):
+    changes: dict[str, Any] = {} if content is message.content else {"content": content}
+    if isinstance(message, AssistantMessage) and (message.tool_calls or message.extras is not None):
         changes |= _changes(redactor, message, changed=bool(changes))
     return replace(message, **changes) if changes else message
 

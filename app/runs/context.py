@@ -1,10 +1,10 @@
 """What all steps of one run share: values, from which and on which the functions of the other modules work."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -24,6 +24,7 @@ from app.models.trail import Trail
 from app.redaction.redactor import cleaned
 from app.runs.events import Event, Reasoning, Token
 from app.runs.memory import Memory
+from app.runs.outcome import Outcome
 from app.runs.plan import Costs
 from app.runs.request import RunRequest
 from app.runs.state import RunState, after
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
     from app.runs.judging import Judging
     from app.runs.similar import SimilarQuestions
     from app.safety.judge import Judge
-    from app.safety.verdict import InputGuard
+    from app.safety.verdict import InputGuard, Verdict
+    from app.state.sessions import Recalled
 
 
 V = TypeVar("V")
@@ -128,8 +130,13 @@ class RunContext(Struct):
     earlier: "Tier | None" = None  # then: the session's tier so far
     journal: "Journal | None" = None
     """Where its steps are written; None: nowhere, for it ends with its process."""
+    recalled: "Coroutine[Any, Any, Recalled] | None" = None
+    """What its session holds, where that was asked before its begin."""
+    verdict: "Verdict | None" = None
+    """On what its caller has written, where that was checked before its begin."""
     judging: "Judging | None" = None  # where its question is judged
     span: Span = INVALID_SPAN
+    outcome: Outcome | None = None  # None: it is not over
     links: Sequence[Link] = ()  # of its span: to that of the worker before
     trail: Trail = field(default_factory=Trail)  # of its model calls
     admitted: bool = False
@@ -167,7 +174,8 @@ class RunContext(Struct):
 
     def _telling(self, redactor: "Redactor") -> "Telling":
         if self.telling is None:
-            self.telling = Telling(redactor.filter("".join(self.pieces)), redactor.filter())
+            new = redactor.filter if self.request.stream else redactor.whole
+            self.telling = Telling(new("".join(self.pieces)), new())
         return self.telling
 
     def end_telling(self, *, cut: bool = False) -> bool:
@@ -188,7 +196,7 @@ class RunContext(Struct):
 
     def break_off(self) -> None:
         """The model's answer was cut: what is held back leaves, as far as it may, if something has left before."""
-        if self.telling is not None and (self.pieces or self.beside == "reasoning"):
+        if self.telling is not None and (self.pieces or self.beside == "reasoning" or not self.request.stream):
             self.end_telling(cut=True)
         self.telling = None
 

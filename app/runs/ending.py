@@ -29,7 +29,6 @@ from app.runs.marking import keep_for_feedback
 from app.runs.outcome import BAD
 from app.runs.report import RunReport, count, report_of
 from app.telemetry.context import current
-from app.telemetry.conventions import OUTCOME
 from app.telemetry.failing import fail
 from app.telemetry.logs import log
 from app.telemetry.redactions import of_run
@@ -44,7 +43,7 @@ async def finish(run: RunContext, handle: RunHandle) -> None:
     """Settle what the run has used and keep what was said, in one round trip to the store; then its last event."""
     messages = () if run.state.refused else run.state.messages
     if run.journal is not None:
-        await run.journal.checkpoint()  # what another process has taken is not kept
+        await run.journal.hold()  # what another process has taken is not kept
         report = report_of(run)
         await _end_in_journal(run, run.journal, messages, RunFinished(answer_of(run, report)))
         _conclude(run, handle, report)
@@ -142,7 +141,7 @@ async def _fail_in_journal(run: RunContext, handle: RunHandle, journal: Journal,
         return
     handle.commit()
     if run.admitted:
-        await journal.checkpoint()
+        await journal.hold()
     await _end_in_journal(run, journal, _interrupted(run, error), RunFailed(error))
     _fail(run, handle, error)
 
@@ -176,10 +175,9 @@ def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: Base
 
 def _count(run: RunContext, handle: RunHandle, report: RunReport) -> None:
     handle.report = report
+    run.outcome = report.outcome
     count(run, report)
     _put_redactions_on_record(run)
-    if run.span.is_recording():
-        run.span.set_attribute(OUTCOME, report.outcome)
 
 
 def _put_redactions_on_record(run: RunContext) -> None:

@@ -93,6 +93,10 @@ class Journal(Protocol):
         """Return when the steps so far are written and what they cost is settled; with `growth`, that is reserved.
         Raises NotApproved."""
 
+    async def hold(self) -> None:
+        """Return when the run is this process's, so that what was said may be kept: a checkpoint, where that is not
+        known without one."""
+
     async def now(self) -> float:
         """By the store's clock, in seconds since the epoch. Raises StateUnavailable."""
 

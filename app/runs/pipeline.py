@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from time import perf_counter
+from typing import Any
 
 from app.errors import AppError, DeadlineExceeded, StateUnavailable
 from app.models.tiers import AUTO
@@ -21,6 +22,7 @@ from app.runs.loop import loop
 from app.runs.pausing import pause
 from app.runs.resuming import resume
 from app.runs.steps import Asked
+from app.state.sessions import Recalled
 from app.telemetry.context import current
 from app.telemetry.conventions import GUARD_CATEGORY, GUARD_RULE, GUARD_VERDICT, INVOKE_AGENT
 from app.telemetry.logs import log
@@ -63,10 +65,15 @@ async def _begin(run: RunContext, handle: RunHandle) -> None:
         run.journal.mark()
 
 
+def recall(run: RunContext) -> Coroutine[Any, Any, Recalled] | None:
+    """Ask for what the run's session holds; None: nothing that counts."""
+    return None if run.request.session_id is None or run.request.history is not None else run.memory.ask()
+
+
 async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, str]:
     """In one round trip to the store. Returns headers that tell the caller where they stand."""
     memory = run.memory
-    asked = None if run.request.session_id is None or run.request.history is not None else memory.ask()
+    asked = run.recalled or recall(run)
     if run.agent.cache.enabled and asked is None and run.request.history is None:
         cache.ask_early(run)
     try:
@@ -95,7 +102,8 @@ async def _admit_and_recall(run: RunContext, handle: RunHandle) -> Mapping[str, 
 
 def _check(run: RunContext) -> None:
     """Raises UnsafeInput, GuardUnavailable: nothing has happened then, but the caller's rates are counted."""
-    verdict = check_input(run.services, run.principal, run.agent, run.request, run.reservation.run_id)
+    if (verdict := run.verdict) is None:
+        verdict = check_input(run.services, run.principal, run.agent, run.request, run.reservation.run_id)
     if verdict.kind != "allow" and run.span.is_recording():
         run.span.add_event(GUARD_VERDICT, {GUARD_RULE: verdict.rule, GUARD_CATEGORY: verdict.category})
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, TypeVar, get_args
+from typing import Any, NamedTuple, get_args
 
 from app.access.principal import Principal
 from app.agents.catalog import DEFAULT
@@ -27,7 +27,7 @@ from app.runs.estimates import (
 from app.runs.feed import Feed
 from app.runs.guarding import check_input
 from app.runs.handle import RunHandle
-from app.runs.journal import Earlier, Journal
+from app.runs.journal import Earlier
 from app.runs.judging import is_judged, most_of_judge
 from app.runs.memory import Memory
 from app.runs.pipeline import execute
@@ -37,11 +37,11 @@ from app.runs.request import RunRequest
 from app.runs.resuming import held_of
 from app.runs.toolset import Toolset, toolset
 from app.safety.policy import may_ask
+from app.safety.verdict import Verdict
 from app.telemetry.logs import log
 from app.telemetry.traces import link_to
 from app.tools.registry import Registry
 
-J = TypeVar("J", bound=Journal)
 Pipeline = Callable[[RunContext, RunHandle], Coroutine[Any, Any, None]]
 
 _LAST_WORDS_SECONDS = 2.0
@@ -101,9 +101,9 @@ class Runner:
             return False
         return self._may_pause(agent, self._tools(principal, agent, request), request.session_id is not None)
 
-    def check_input(self, principal: Principal, agent: Agent, request: RunRequest) -> None:
+    def check_input(self, principal: Principal, agent: Agent, request: RunRequest, run_id: str = "") -> Verdict:
         """Of a run that is to begin later. Raises UnsafeInput, GuardUnavailable."""
-        check_input(self._services, principal, agent, request)
+        return check_input(self._services, principal, agent, request, run_id)
 
     def take_up(
         self,
@@ -111,19 +111,15 @@ class Runner:
         request: RunRequest,
         run_id: str,
         session_id: str,
-        make_journal: Callable[[RunContext, RunHandle], J],
-        earlier: Earlier | None,
-    ) -> tuple[RunHandle, J]:
-        """A run with a journal, whose rates were counted as it was submitted, to be begun; with `earlier`, it goes on
-        from there. Its events are the journal's: the handle has none of them. Raises as `start` does."""
+        earlier: Earlier | None = None,
+    ) -> tuple[RunContext, RunHandle]:
+        """A run that gets a journal, whose rates are counted as it is submitted, to be begun; with `earlier`, it goes
+        on from there. Raises as `start` does."""
         feed = Feed()
         run = self._context(principal, request, feed, Kept(run_id, session_id, earlier))
-        handle = self._handle(run, feed)
-        journal = run.journal = make_journal(run, handle)
-        run.emit = journal.emit
         if earlier is not None:
             run.links = link_to(earlier.carried.traceparent)
-        return handle, journal
+        return run, self._handle(run, feed)
 
     def _resolve(
         self, principal: Principal, request: RunRequest

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 from msgspec import Struct
+from opentelemetry.trace import INVALID_SPAN, Span
 from opentelemetry.util.types import AttributeValue
 
 from app.runs.context import RunContext
 from app.telemetry import conventions
+from app.telemetry.recorded_spans import RecordedSpan
 
 
 class Begun(Struct, frozen=True):
@@ -39,7 +41,15 @@ def of_iteration(number: int) -> Mapping[str, AttributeValue]:
 
 
 def end(run: RunContext) -> None:
-    """Tell the run's span what it came to and what it has cost, however it ends."""
+    """Have the run's span tell what it came to and what it has cost, however it ends. Nothing changes it afterwards."""
+    span, run.span = run.span, INVALID_SPAN  # which refers to the run from now on: no work for the garbage collector
+    if isinstance(span, RecordedSpan):
+        span.tell_at_end(_of_end, run)
+    if run.services.tracing.content:
+        _tell_content(run, span)
+
+
+def _of_end(run: RunContext) -> Mapping[str, AttributeValue]:
     state, reused = run.state, run.state.reused
     attributes: dict[str, AttributeValue] = {
         conventions.RESPONSE_MODEL: run.model.name,
@@ -49,6 +59,8 @@ def end(run: RunContext) -> None:
         conventions.ATTEMPTS: run.attempts,
         conventions.CACHED: reused is not None,
     }
+    if run.outcome is not None:
+        attributes[conventions.OUTCOME] = run.outcome
     if state.uncertain_tokens:
         attributes[conventions.UNCERTAIN] = True
     if state.finish_reason is not None:
@@ -57,16 +69,14 @@ def end(run: RunContext) -> None:
         attributes[conventions.FALLBACK_FROM] = run.fallback_from
     if reused is not None:
         attributes[conventions.CACHE_AGE] = reused.age_seconds
-    run.span.set_attributes(attributes)
-    if run.services.tracing.content:
-        _tell_content(run)
+    return attributes
 
 
-def _tell_content(run: RunContext) -> None:
+def _tell_content(run: RunContext, span: Span) -> None:
     from app.telemetry.content import of_conversation, of_output  # most processes never record content
 
-    run.span.set_attributes(of_conversation("", [run.memory.question]))
-    run.span.set_attributes(of_output(run.state.text or "".join(run.pieces)))
+    span.set_attributes(of_conversation("", [run.memory.question]))
+    span.set_attributes(of_output(run.state.text or "".join(run.pieces)))
 
 
 def looked_up(run: RunContext, result: str) -> None:

@@ -38,7 +38,8 @@ class SafetySettings(BaseModel):
     )
     tools: ToolNames = Field(
         ("calculator", "clock"),
-        description="Tools that agents have unless their files say otherwise, comma-separated; or none",
+        description="Tools that agents have unless their files say otherwise, comma-separated (`files__*` stands for "
+        "all whose names begin so); or none",
     )
     when_tainted: Literal["approve", "off", "allow"] = Field(
         "approve",

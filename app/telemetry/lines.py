@@ -18,6 +18,8 @@ from app.telemetry.context import RequestContext, current
 from app.telemetry.scrubbing import redactor_of_process
 
 if TYPE_CHECKING:
+    from app.redaction.redactor import Redactor
+    from app.telemetry.clean_lines import LineCleaner
     from app.telemetry.log_files import LogFile
 
 WRITE_AFTER_SECONDS = 0.005
@@ -109,6 +111,7 @@ class Lines:
         self._waiting: deque[Line | Rendered] = deque()  # exporters log from threads: no lock, it is atomic
         self._flushes = False  # soon
         self._writing = RLock()  # a scanner that broke is logged meanwhile
+        self._cleaner: LineCleaner | None = None
         atexit.register(self.flush)
 
     def add(self, line: Line | Rendered) -> None:
@@ -127,11 +130,8 @@ class Lines:
             lines = [waiting.popleft() for _ in range(len(waiting))]  # whatever becomes of these, the next are written
             if lines:
                 written = written_of(lines)
-                if (redactor := redactor_of_process()) is not None:
-                    from app.telemetry.clean_lines import clean  # which needs this module
-
-                    if cleaned := clean(redactor, lines, written):
-                        lines, written = cleaned, written_of(cleaned)
+                if (redactor := redactor_of_process()) is not None and (cleaned := self._cleaned(redactor, lines)):
+                    lines, written = cleaned, written_of(cleaned)
                 text = visible(written)
                 if self._file is not None:
                     self._file.write(text)
@@ -139,6 +139,13 @@ class Lines:
                     self._error_file.write(visible(written_of(errors)))
                 self._out.write(text)
                 self._out.flush()
+
+    def _cleaned(self, redactor: "Redactor", lines: list[Line | Rendered]) -> list[Line | Rendered] | None:
+        if self._cleaner is None or self._cleaner.redactor is not redactor:
+            from app.telemetry.clean_lines import LineCleaner  # which needs this module
+
+            self._cleaner = LineCleaner(redactor)
+        return self._cleaner.clean(lines)
 
 
 def _is_error(line: Line | Rendered) -> bool:

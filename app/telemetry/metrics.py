@@ -43,7 +43,7 @@ RUN_RESUMPTIONS = Counter(
 DEAD_RUNS = Counter("agent_dead_runs", "Background runs that were given up since their workers died", ["agent"])
 MCP_TOOLS = Gauge("agent_mcp_tools", "Tools of MCP servers; only those that are `on` can be called", ["state"])
 REDACTIONS = Counter(
-    "agent_redactions", "Secrets, personal data and system prompts taken out of what left a run", ["kind"]
+    "agent_redactions", "Secrets, personal data and system prompts taken out of what left a run", ["group"]
 )
 GUARD_VERDICTS = Counter(
     "agent_guard_verdicts",

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from contextvars import ContextVar
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -14,14 +13,11 @@ from app.errors import ModelError
 from app.telemetry import conventions
 from app.telemetry.failing import fail_by
 from app.telemetry.propagation import trace_headers
+from app.telemetry.recorded_spans import RecordedSpan, sent_before
 from app.telemetry.traces import Tracing
 
 _PORTS = {"http": 80, "https": 443}
 _FIRST_ERROR = 400
-
-
-sends: ContextVar[dict[str, int] | None] = ContextVar("sends", default=None)
-"""Within a model call that is recorded: how many requests it has sent so far, by URL."""
 
 
 class Target(Struct, frozen=True):
@@ -60,19 +56,8 @@ class Outgoing:
         return Target(method, shown, attributes, self._tracing.propagation.tells(url))
 
 
-def _attributes(sent: tuple[Target, int]) -> Mapping[str, AttributeValue]:
-    """The target, and how many requests the same model call has sent to it before."""
-    target, before = sent
-    return {**target.attributes, conventions.HTTP_RESEND_COUNT: before} if before else target.attributes
-
-
-def _sent_before(target: Target) -> int:
-    sent = sends.get()
-    if sent is None:
-        return 0
-    before = sent.get(target.url, 0)
-    sent[target.url] = before + 1
-    return before
+def _attributes(target: Target) -> Mapping[str, AttributeValue]:
+    return target.attributes
 
 
 class OutgoingCall:
@@ -89,9 +74,11 @@ class OutgoingCall:
     def __enter__(self) -> "OutgoingCall":
         target = self._target
         self._scope: AbstractContextManager[Span] = self._tracing.span(
-            target.method, _attributes, (target, _sent_before(target)), SpanKind.CLIENT
+            target.method, _attributes, target, SpanKind.CLIENT
         )
-        self.span = self._scope.__enter__()
+        self.span = span = self._scope.__enter__()
+        if isinstance(span, RecordedSpan) and (before := sent_before(span, target.url)):
+            span.set_attribute(conventions.HTTP_RESEND_COUNT, before)
         return self
 
     @property

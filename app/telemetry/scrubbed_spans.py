@@ -79,7 +79,7 @@ def _shown(attributes: Attributes) -> Attributes:
 
 def _holds(redactor: Redactor, texts: str) -> bool:
     try:
-        return redactor.holds(texts.encode("utf-8", "replace"))
+        return redactor.holds(texts)
     except GuardUnavailable:
         return True
 

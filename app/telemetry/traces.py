@@ -19,6 +19,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from app.settings import Settings
 from app.telemetry.context import current
+from app.telemetry.late_spans import LateSpan
 from app.telemetry.logs import log
 from app.telemetry.otlp import check_environment, endpoint_is_set, hide_secret_headers
 from app.telemetry.propagation import NOBODY, Propagation, hosts_of
@@ -81,9 +82,23 @@ class Tracing:
             return recording
         return None if self._worth is None else Recording(trace_id, self._keep, self._worth)
 
-    def join(self, trace_id: str, *, sampled: bool) -> Recording | None:
-        """The recording of work that a request has left to this process: it has no outermost span of its own."""
-        return Recording(trace_id, self._keep) if sampled and self._keep is not None else None
+    @contextmanager
+    def joined(self, traceparent: str) -> Iterator[tuple[str, Recording | None]]:
+        """The trace id and the recording of work that a request has left, whose spans are below the one that
+        `traceparent` names: it has no outermost span of its own."""
+        if self._keep is None and traceparent:  # as `propagation.traceparent` has made it
+            yield traceparent[3:35], None
+            return
+        trace_id, sampled = self.decide(traceparent or None)
+        recording = None
+        if self._keep is not None and (sampled or self._worth is not None):
+            recording = Recording(trace_id, self._keep, None if sampled else self._worth)
+        try:
+            with below(traceparent):
+                yield trace_id, recording
+        finally:
+            if recording is not None:
+                recording.close()
 
     def span(
         self,
@@ -99,10 +114,12 @@ class Tracing:
         recording = current.get().recording
         if recording is None or recording.over:
             return NOT_RECORDING
+        if recording.sampled:
+            return RecordedSpan(recording, name, kind, attributes, of, links)  # type: ignore[return-value]
         if len(recording.spans) >= MAX_SPANS:
             recording.left_out += 1
             return NOT_RECORDING
-        return RecordedSpan(recording, name, kind, attributes, of, links)  # type: ignore[return-value]
+        return LateSpan(recording, name, kind, attributes, of, links)  # type: ignore[return-value]
 
     async def aclose(self) -> None:
         """Export what is left, for at most a few seconds: a collector that is away must not hold the process."""

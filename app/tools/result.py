@@ -63,7 +63,8 @@ def returned(tool: Tool, value: Any, redactor: Redactor | None = None) -> ToolRe
     """The result of a tool that returned; one that failed elsewhere returns a result of its own. Raises ValueError or
     TypeError for what has no JSON form, GuardUnavailable for what cannot be looked at."""
     if type(value) is ToolResult:
-        return value if redactor is None else replace(value, content=redactor.text(value.content))
+        content = value.content if redactor is None else redactor.text(value.content)
+        return replace(value, content=cut(content, MAX_MESSAGE_CHARS))
     output = render(value, tool.max_output_chars, redactor)
     return ToolResult("ok", output.text, output.result, untrusted=tool.untrusted)
 

@@ -176,7 +176,7 @@ async def test_a_plain_run_asks_the_record_nothing(book: Book) -> None:
 
 
 async def test_what_was_taken_out_of_a_run_is_on_record_by_kind(book: Book) -> None:
-    redactor = RuleRedactor.of(rules("cards"), redacted, redaction_failed)
+    redactor = RuleRedactor.of(rules("cards"), lambda kind: redacted(kind, "cards"), redaction_failed)
     stage = Stage(ScriptedModel(answers("4111 1111 1111 1111"), answers("hi")), audit=book, redactor=redactor)
     finished = (await stage.events())[-1]
     await stage.answer()

@@ -31,7 +31,7 @@ def test_the_service_reads_the_agents_of_the_values(render: Render, tmp_path: Pa
     [config] = [one for one in rendered.of("ConfigMap") if one["metadata"]["name"] == volume["configMap"]["name"]]
     for name, text in config["data"].items():
         (tmp_path / name).write_text(text)
-        assert yaml.safe_load(text) == AGENTS[name.removesuffix(".yaml")]
+        assert yaml.load(text, yaml.CSafeLoader) == AGENTS[name.removesuffix(".yaml")]
     agents = Agents(load(None, agents_dir=tmp_path), {"demo": None}, ("calculator", "clock"))
     assert set(agents) == {"default", "poet", "clerk"}
     assert (agents["poet"].system_prompt, agents["clerk"].public) == (AGENTS["poet"]["prompt"], False)

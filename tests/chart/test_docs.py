@@ -46,7 +46,7 @@ def test_the_values_for_models_render(helm: str) -> None:
 
 
 def test_each_value_that_the_guide_names_exists() -> None:
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    values = yaml.load((CHART / "values.yaml").read_text(), yaml.CSafeLoader)
     paths = re.findall(r"`([a-z][A-Za-z]+(?:\.[A-Za-z]+)+)(?:\.\*)?(?::[^`]*)?`", GUIDE)
     named = [path for path in paths if path.split(".")[0] in values]
     assert len(named) > 15
@@ -58,12 +58,12 @@ def test_each_value_that_the_guide_names_exists() -> None:
 
 
 def test_the_chart_says_whose_it_is_and_which_images_it_runs() -> None:
-    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    chart = yaml.load((CHART / "Chart.yaml").read_text(), yaml.CSafeLoader)
+    values = yaml.load((CHART / "values.yaml").read_text(), yaml.CSafeLoader)
     for name in ("home", "icon", "sources", "maintainers", "keywords"):
         assert chart[name], name
     notes = chart["annotations"]
-    images = {one["name"]: one["image"] for one in yaml.safe_load(notes["artifacthub.io/images"])}
+    images = {one["name"]: one["image"] for one in yaml.load(notes["artifacthub.io/images"], yaml.CSafeLoader)}
     ollama = values["ollama"]["image"]
     assert images == {
         "agent-api": f"{values['image']['repository']}:{chart['appVersion']}",
@@ -72,5 +72,5 @@ def test_the_chart_says_whose_it_is_and_which_images_it_runs() -> None:
     for name in ("links", "changes"):
         assert all(
             one.keys() in ({"name", "url"}, {"kind", "description"})
-            for one in yaml.safe_load(notes[f"artifacthub.io/{name}"])
+            for one in yaml.load(notes[f"artifacthub.io/{name}"], yaml.CSafeLoader)
         )

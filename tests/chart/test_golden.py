@@ -20,7 +20,7 @@ GOLDEN = Path(__file__).parent / "golden"
 def test_the_rendered_manifests_are_the_accepted_ones(template: Template, case: str) -> None:
     path = GOLDEN / f"{case}.yaml"
     manifests = sorted(
-        (one for one in yaml.safe_load_all(template(CASES[case])) if one),
+        (one for one in yaml.load_all(template(CASES[case]), yaml.CSafeLoader) if one),
         key=lambda one: (one["kind"], one["metadata"]["name"]),
     )
     rendered = yaml.safe_dump_all(manifests, width=1000)

@@ -52,7 +52,7 @@ def validator(version: str, group_version: str, kind: str) -> jsonschema.Draft7V
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("values", VALUES)
 def test_each_manifest_is_valid(template: Template, values: str, version: str) -> None:
-    manifests = [one for one in yaml.safe_load_all(template(VALUES[values])) if one]
+    manifests = [one for one in yaml.load_all(template(VALUES[values]), yaml.CSafeLoader) if one]
     for one in manifests:
         for error in validator(version, one["apiVersion"], one["kind"]).iter_errors(one):
             pytest.fail(f"{one['kind']} {one['metadata']['name']}: {error.json_path}: {error.message}")
@@ -65,7 +65,7 @@ def test_a_field_that_no_version_has_is_found() -> None:
 
 
 def test_the_oldest_version_checked_is_the_oldest_that_the_chart_accepts() -> None:
-    wanted = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"]
+    wanted = yaml.load((CHART / "Chart.yaml").read_text(), yaml.CSafeLoader)["kubeVersion"]
     oldest = min(VERSIONS, key=lambda version: [int(part) for part in version.split(".")])
     assert wanted == f">={'.'.join(oldest.split('.')[:2])}.0-0"
 
@@ -89,7 +89,7 @@ EXPLAINED = {"Deployment few replicas", "Deployment does not have a host podAnti
 @pytest.mark.parametrize("values", VALUES)
 def test_kube_score_finds_nothing_critical_and_nothing_unexplained(template: Template, values: str) -> None:
     kube_score = tool("kube-score")
-    documents = [one for one in yaml.safe_load_all(template(VALUES[values])) if one]
+    documents = [one for one in yaml.load_all(template(VALUES[values]), yaml.CSafeLoader) if one]
     installed = [one for one in documents if "helm.sh/hook" not in (one["metadata"].get("annotations") or {})]
     command = [kube_score, "score", "--kubernetes-version", "v1.34", "--output-format", "ci"]
     command += ["--ignore-test", "container-image-pull-policy", "-"]
@@ -109,7 +109,7 @@ def test_checkov_finds_nothing_unexplained(template: Template, values: str, tmp_
     if not shutil.which("checkov") and not os.environ.get("REQUIRE_CHART_TOOLS"):
         pytest.skip("checkov is not on PATH; make helm-lint installs it")
     checkov = run(str(ROOT / "scripts" / "checkov")).strip()
-    documents = [one for one in yaml.safe_load_all(template(VALUES[values])) if one]
+    documents = [one for one in yaml.load_all(template(VALUES[values]), yaml.CSafeLoader) if one]
     installed = [one for one in documents if "helm.sh/hook" not in (one["metadata"].get("annotations") or {})]
     (tmp_path / "manifests.yaml").write_text(yaml.safe_dump_all(installed))
     command = [
@@ -144,6 +144,6 @@ def test_the_neighbours_are_valid() -> None:
     for path in sorted((ROOT / "k8s").rglob("*.yaml")):
         if path.name == "kustomization.yaml":
             continue
-        for one in yaml.safe_load_all(path.read_text()):
+        for one in yaml.load_all(path.read_text(), yaml.CSafeLoader):
             for error in validator(VERSIONS[-1], one["apiVersion"], one["kind"]).iter_errors(one):
                 pytest.fail(f"{path.name}: {one['kind']}: {error.json_path}: {error.message}")

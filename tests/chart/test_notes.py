@@ -28,7 +28,7 @@ def notes(helm: str, tmp_path: Path) -> Notes:
         command += ["--show-only", "templates/notes.yaml", "--values", "-"]
         done = subprocess.run(command, input=yaml.safe_dump(values), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        shown: str = yaml.safe_load(done.stdout)["notes"]
+        shown: str = yaml.load(done.stdout, yaml.CSafeLoader)["notes"]
         return shown
 
     return rendered

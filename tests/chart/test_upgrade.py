@@ -13,8 +13,8 @@ import yaml
 from tests.chart.conftest import CHART, RenderError, Template, parsed
 from tests.chart.values import EVERYTHING, KEDA
 
-OLD: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "old-values.yaml").read_text())
-NEW: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
+OLD: dict[str, Any] = yaml.load((Path(__file__).parent / "old-values.yaml").read_text(), yaml.CSafeLoader)
+NEW: dict[str, Any] = yaml.load((CHART / "values.yaml").read_text(), yaml.CSafeLoader)
 
 
 def chart_with(folder: Path, values: dict[str, Any] | None = None, changes: dict[str, str] | None = None) -> Path:
@@ -72,7 +72,7 @@ def groups(node: dict[str, Any], old: Any, path: tuple[str, ...] = ()) -> Iterat
 
 
 @pytest.mark.parametrize("path", list(groups(NEW, OLD)), ids=".".join)
-@pytest.mark.parametrize("everything", [EVERYTHING, yaml.safe_load(KEDA)], ids=["everything", "keda"])
+@pytest.mark.parametrize("everything", [EVERYTHING, yaml.load(KEDA, yaml.CSafeLoader)], ids=["everything", "keda"])
 def test_each_new_value_may_be_missing(template: Template, path: tuple[str, ...], everything: dict[str, Any]) -> None:
     """However the rest is set; null takes a value away as if the chart had none."""
     values = json.loads(json.dumps(everything))

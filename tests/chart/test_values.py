@@ -11,7 +11,7 @@ import yaml
 
 from tests.chart.conftest import CHART, KIND_VALUES, Render, RenderError
 
-VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
+VALUES: dict[str, Any] = yaml.load((CHART / "values.yaml").read_text(), yaml.CSafeLoader)
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 
@@ -110,7 +110,7 @@ STRICT = [
 def test_the_defaults_are_valid() -> None:
     VALIDATOR.validate(VALUES)
     VALIDATOR.validate(FILLED)
-    VALIDATOR.validate(yaml.safe_load(KIND_VALUES.read_text()))
+    VALIDATOR.validate(yaml.load(KIND_VALUES.read_text(), yaml.CSafeLoader))
 
 
 def test_the_schema_has_no_value_that_the_chart_has_not() -> None:

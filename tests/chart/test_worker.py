@@ -13,7 +13,7 @@ from tests.chart.reading import variables
 from tests.chart.values import EVERYTHING, WORKER, WORKER_KEDA
 
 REDIS: dict[str, Any] = {"redis": {"existingSecret": "redis"}}
-VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
+VALUES: dict[str, Any] = yaml.load((CHART / "values.yaml").read_text(), yaml.CSafeLoader)
 
 
 def named(rendered: Rendered, kind: str, name: str = "agent-api-worker") -> Manifest:
@@ -57,7 +57,7 @@ def test_it_has_no_api_and_is_probed_beside_its_metrics(render: Render) -> None:
     assert "lifecycle" not in own
 
 
-@pytest.mark.parametrize("values", [WORKER, yaml.safe_load(WORKER_KEDA)], ids=["everything", "keda"])
+@pytest.mark.parametrize("values", [WORKER, yaml.load(WORKER_KEDA, yaml.CSafeLoader)], ids=["everything", "keda"])
 def test_no_service_of_the_api_leads_to_a_worker(render: Render, values: dict[str, Any]) -> None:
     rendered = render(**values)
     labels = worker(rendered)["metadata"]["labels"]
@@ -119,7 +119,7 @@ def test_what_it_is_scaled_on(render: Render) -> None:
 
 
 def test_keda_asks_prometheus_for_the_age_of_the_queue(render: Render) -> None:
-    rendered = render(**yaml.safe_load(WORKER_KEDA))
+    rendered = render(**yaml.load(WORKER_KEDA, yaml.CSafeLoader))
     assert not rendered.of("HorizontalPodAutoscaler")
     [trigger] = rendered.one("ScaledObject")["spec"]["triggers"]
     assert trigger == {
@@ -241,7 +241,7 @@ def paths(node: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[st
 
 
 @pytest.mark.parametrize("path", list(paths(VALUES["worker"])), ids=".".join)
-@pytest.mark.parametrize("values", [WORKER, yaml.safe_load(WORKER_KEDA)], ids=["everything", "keda"])
+@pytest.mark.parametrize("values", [WORKER, yaml.load(WORKER_KEDA, yaml.CSafeLoader)], ids=["everything", "keda"])
 def test_each_value_of_it_may_be_missing(render: Render, path: tuple[str, ...], values: dict[str, Any]) -> None:
     given = json.loads(json.dumps(values))
     node = given["worker"]

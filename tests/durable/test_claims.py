@@ -176,8 +176,12 @@ async def test_a_cancelled_run_whose_worker_died_is_ended_by_whoever_looks(store
     assert record.status == "cancelled"
 
 
+def counted(agent: str, outcome: str) -> float:
+    return metrics.RUNS.labels(agent, outcome)._value.get()  # type: ignore[no-any-return]
+
+
 async def test_a_run_for_which_no_worker_had_time_expires(store: Store) -> None:
-    records = process(store, run_queue_seconds=0.02)
+    records, before = process(store, run_queue_seconds=0.02), counted("default", "deadline")
     await queued(records, "a")
     await begun(records, "going-on")
     await queued(records, "b", session="s")
@@ -188,6 +192,7 @@ async def test_a_run_for_which_no_worker_had_time_expires(store: Store) -> None:
     assert await records.due() == []
     ended = [await records.read(OWNER, run_id) for run_id in ("a", "b", "behind")]
     assert [record and record.status for record in ended] == ["expired"] * 3
+    assert counted("default", "deadline") == before + 3
     assert all(record and isinstance(decode_error(record.error), RunExpired) for record in ended)
     going_on = await records.read(OWNER, "going-on")
     assert going_on is not None

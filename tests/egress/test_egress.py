@@ -124,6 +124,13 @@ async def test_a_name_with_an_address_that_is_not_public_is_refused(addresses: l
     assert await sent(made, "https://hooks.example/") in ("address_refused", "dns")
 
 
+@pytest.mark.parametrize("host", ["xn--a.example", "xn--.example", "hooks.xn--a"])
+async def test_what_begins_like_a_name_of_another_script_and_is_none_is_a_host_that_there_is_not(host: str) -> None:
+    made = egress(look_up=socket.getaddrinfo)
+    url = made.check_url(f"https://{host}/")
+    assert await sent(made, url) == "dns"
+
+
 async def test_a_public_name_passes() -> None:
     made = egress(look_up=answering(["8.8.8.8", "2606:4700::1"]))
     await made.check("https://hooks.example:8443/in?a=b#c")

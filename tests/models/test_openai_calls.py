@@ -8,6 +8,7 @@ import pytest
 from app.messages import ToolCall, UserMessage
 from app.models.providers.http import Http
 from app.models.providers.openai.model import OpenAIModel
+from app.models.providers.tool_calls import call_with_json, parsed_arguments
 from tests.models.openai_server import ONE, ONE_JSON, TWO, TWO_JSON, ask, call, calls, chunk, says, stream, whole
 from tests.models.servers import Provider, Reply
 
@@ -208,3 +209,14 @@ async def test_malformed_arguments_go_back_as_an_object(provider: Provider, mode
     assert heard.completion.tool_calls == (ToolCall("a", "calculator", {}, '{"expression": 1 +'),)
     await ask(model, [UserMessage("hello"), *heard.messages()])
     assert provider.received[1].body["messages"][-2]["tool_calls"][0]["function"]["arguments"] == "{}"
+
+
+@pytest.mark.parametrize("depth", [101, 900, 985, 5_000])
+@pytest.mark.parametrize(("begin", "end"), [('{"a":', "}"), ("[", "]")])
+def test_arguments_that_are_nested_very_deep_are_malformed(depth: int, begin: str, end: str) -> None:
+    text = f'{{"x":{begin * depth}1{end * depth}}}'
+    assert call_with_json("1", "calculator", text).malformed == text
+
+
+def test_arguments_of_many_values_side_by_side_are_as_they_are() -> None:
+    assert parsed_arguments(f'{{"x":[{"[]," * 500}[]]}}') == {"x": [[]] * 501}

@@ -37,7 +37,7 @@ class Prometheus:
     """Use in `with`; keeps its files in `folder`, whose name is its own. Scrapes every second."""
 
     def __init__(self, command: list[str], folder: Path, target: str) -> None:
-        config = yaml.safe_load((ROOT / "k8s" / "prometheus.yml").read_text())
+        config = yaml.load((ROOT / "k8s" / "prometheus.yml").read_text(), yaml.CSafeLoader)
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         config["scrape_configs"] = [
             {"job_name": "agent-api", "static_configs": [{"targets": [target], "labels": LABELS}]}

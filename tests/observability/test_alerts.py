@@ -16,7 +16,9 @@ from tests.observability.signals import ABSENT, RUNS_OF_ALL_KINDS, SIGNALS, runs
 
 Verify = Callable[..., None]
 
-ALERTS = {rule["alert"] for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]}
+ALERTS = {
+    rule["alert"] for group in yaml.load(RULES.read_text(), yaml.CSafeLoader)["groups"] for rule in group["rules"]
+}
 BAD = {name: signal.bad for name, signal in SIGNALS.items()}
 GOOD = {name: signal.good for name, signal in SIGNALS.items()}
 

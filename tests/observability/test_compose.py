@@ -10,9 +10,9 @@ import yaml
 from tests.observability.conftest import ROOT, RULES
 from tests.observability.dashboard import DASHBOARD
 
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
+COMPOSE = yaml.load((ROOT / "docker-compose.yaml").read_text(), yaml.CSafeLoader)
 SERVICES = COMPOSE["services"]
-CONFIGS = {name: yaml.safe_load(one["content"]) for name, one in COMPOSE["configs"].items()}
+CONFIGS = {name: yaml.load(one["content"], yaml.CSafeLoader) for name, one in COMPOSE["configs"].items()}
 
 
 def test_its_images_are_those_of_the_local_cluster() -> None:

@@ -9,8 +9,8 @@ from tests.observability.conftest import ROOT, RULES
 from tests.observability.expressions import reads, unknown
 from tests.observability.runbooks import PARTS, TEXT, chapters, queries
 
-RULE_LIST = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
-VALUES = yaml.safe_load((ROOT / "charts/agent-api/values.yaml").read_text())
+RULE_LIST = [rule for group in yaml.load(RULES.read_text(), yaml.CSafeLoader)["groups"] for rule in group["rules"]]
+VALUES = yaml.load((ROOT / "charts/agent-api/values.yaml").read_text(), yaml.CSafeLoader)
 
 
 def test_each_alert_has_its_chapter_and_each_chapter_its_alert() -> None:

@@ -37,7 +37,10 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ends]:
         values = {"TAKEN": taken.getsockname()[1], "BROKEN": package}
         yield {
             kind: pool.submit(
-                run_to_end, folder, **{name: values.get(str(value), value) for name, value in settings.items()}
+                run_to_end,
+                folder,
+                fresh=True,
+                **{name: values.get(str(value), value) for name, value in settings.items()},
             )
             for kind, (settings, _) in BAD.items()
         }
@@ -146,7 +149,7 @@ def test_an_env_file_that_cannot_be_read_stops_the_start_with_its_name(tmp_path:
         env.mkdir()
     else:
         env.write_bytes(b"SYSTEM_PROMPT=Gr\xfc\xdfe\n")
-    status, out, err = run_to_end(tmp_path)
+    status, out, err = run_to_end(tmp_path, fresh=True)
     assert (status, out) == (2, "")
     assert ".env: " in err
     assert "Traceback" not in err

@@ -26,7 +26,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def worker(store: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
-    started = WorkerProcess(tmp_path_factory.mktemp("workers") / "one", redis_url=store.url)
+    started = WorkerProcess(tmp_path_factory.mktemp("workers") / "one", fresh=True, redis_url=store.url)
     yield started
     assert started.end() == 0
 
@@ -42,7 +42,7 @@ def test_it_is_probed_beside_its_metrics(worker: WorkerProcess) -> None:
 def test_it_works_on_what_an_api_without_workers_took(
     worker: WorkerProcess, store: RedisServer, tmp_path: Path
 ) -> None:
-    api = Service(tmp_path / "api", redis_url=store.url, workers=0)
+    api = Service(tmp_path / "api", fresh=True, redis_url=store.url, workers=0)
     created = api.client.post("/runs", json={"message": "What is 6 * 7?"})
     assert created.status_code == 202
     end = time.monotonic() + 20
@@ -55,7 +55,7 @@ def test_it_works_on_what_an_api_without_workers_took(
 
 
 def test_it_leaves_with_0_when_it_is_told_to(store: RedisServer, tmp_path: Path) -> None:
-    leaving = WorkerProcess(tmp_path / "leaving", redis_url=store.url)
+    leaving = WorkerProcess(tmp_path / "leaving", fresh=True, redis_url=store.url)
     assert leaving.get("/live").status_code == 200
     started = time.monotonic()
     assert leaving.end() == 0
@@ -73,7 +73,7 @@ def test_it_leaves_with_0_when_it_is_told_to(store: RedisServer, tmp_path: Path)
     ],
 )
 def test_what_cannot_be_used_stops_the_start_with_its_name(tmp_path: Path, settings: dict[str, Any], said: str) -> None:
-    status, out, err = run_to_end(tmp_path, command=("worker",), **settings)
+    status, out, err = run_to_end(tmp_path, command=("worker",), fresh=True, **settings)
     assert status == 2
     assert said in err
     assert "Traceback" not in err

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.redaction import benign
+from tests.redaction.benign_threads import KINDS, pasted
 from tests.redaction.planted import PLACEHOLDER
 from tests.redaction.redactors import redactor_of
 
@@ -50,3 +51,15 @@ def test_at_most_one_redaction_in_100_kb_of_text_without_secrets(text: str) -> N
 )
 def test_placeholders_and_names_stay(text: str) -> None:
     assert redactor_of("secrets", "cards", "ibans", "national-ids").text(text) == text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_people_paste_stays(kind: str) -> None:
+    text = pasted(kind, 100)
+    said = redactor_of("secrets", "cards", "ibans", "national-ids").text(text)
+    assert len(PLACEHOLDER.findall(said)) <= MOST_PER_100_KB * len(text) / 100_000
+
+
+def test_an_articles_and_a_devices_number_are_no_cards() -> None:
+    for number in ("4012888888881", "502086763990969", "674434214145316"):
+        assert redactor_of("cards").text(f"No. {number}") == f"No. {number}"

@@ -21,7 +21,7 @@ def test_nothing_is_loaded_where_nothing_is_redacted() -> None:
 
 
 def test_kinds_are_those_of_the_setting() -> None:
-    redactor = build_redactor(load(None, redact="emails"), lambda _: None, lambda: None)
+    redactor = build_redactor(load(None, redact="emails"), lambda *_: None, lambda: None)
     assert redactor is not None
     assert redactor.text("jane@example.org 4111 1111 1111 1111") == "[redacted: email] 4111 1111 1111 1111"
 
@@ -31,11 +31,11 @@ def test_rules_of_a_folder_join_the_services_own(tmp_path: Path) -> None:
         "- id: acme\n  kind: acme-key\n  group: secrets\n  pattern: '\\bacme_\\d{4}\\b'\n  source: https://acme.example\n"
         "  examples: {positive: [acme_1234, acme_5678], negative: [acme, acme_1]}\n"
     )
-    redactor = build_redactor(load(None, redaction_rules_dir=str(tmp_path)), lambda _: None, lambda: None)
+    redactor = build_redactor(load(None, redaction_rules_dir=str(tmp_path)), lambda *_: None, lambda: None)
     assert redactor is not None
     assert redactor.text("acme_1234 4111 1111 1111 1111") == "[redacted: acme-key] [redacted: card]"
 
 
 def test_a_folder_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="REDACTION_RULES_DIR"):
-        build_redactor(load(None, redaction_rules_dir=str(tmp_path / "no")), lambda _: None, lambda: None)
+        build_redactor(load(None, redaction_rules_dir=str(tmp_path / "no")), lambda *_: None, lambda: None)

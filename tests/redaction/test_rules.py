@@ -1,6 +1,9 @@
 """Rules of redaction: each finds what its examples say, whichever of the two scanners there is."""
 
 import builtins
+import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,8 @@ from app.redaction import rule
 from app.redaction.candidates import Growing, by_hyperscan, by_re2
 from app.redaction.rule import Rule, joined
 from app.redaction.scanner import Scanner
+from app.telemetry.redactions import without_hyperscan
+from tests.logged import capture_logs
 from tests.redaction.redactors import rules
 
 VALID = """
@@ -68,13 +73,30 @@ def test_hyperscan_reads_all_rules_and_finds_the_same_as_re2() -> None:
             assert set(slow(example.encode()) or ()) == set(fast(example.encode()) or ())
 
 
+def _in_a_thread(work: Callable[[], None]) -> None:
+    """As a process does: the thread has the lowest priority from then on."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
 def test_a_process_goes_over_to_hyperscan_once_it_has_scanned_enough() -> None:
     growing = Growing((r"\bacme_\d{4}\b",), after=2)
     for _ in range(5):
         assert list(growing(b"an acme_1234") or ()) == [0]
-    growing.grow()
+    _in_a_thread(growing.grow)
     assert list(growing(b"an acme_1234") or ()) == [0]
     assert not growing(b"an acme_123")
+
+
+def test_a_process_that_cannot_go_over_to_hyperscan_says_so_and_scans_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    growing = Growing((r"\bacme_\d{4}\b",), after=2, stays=without_hyperscan)
+    monkeypatch.setitem(sys.modules, "hyperscan", None)
+    monkeypatch.delitem(sys.modules, "app.patterns.database", raising=False)
+    with capture_logs() as lines:
+        _in_a_thread(growing.grow)
+    assert list(growing(b"an acme_1234") or ()) == [0]
+    assert [(line["event"], "hyperscan" in line["error"]) for line in lines] == [("redaction.without_hyperscan", True)]
 
 
 def _load(folder: Path, pattern: str, more: str = "") -> Scanner:

@@ -71,6 +71,13 @@ async def test_a_streamed_answer_is_clean_one_character_a_piece_and_so_is_what_i
     assert [message.content for message in kept[0].messages] == ["my card [redacted: card]", finished.answer.answer]
 
 
+async def test_a_model_is_asked_to_tell_text_together_where_each_piece_is_looked_at() -> None:
+    looked, plain = _stage(answers("Fine.")), Stage(ScriptedModel(answers("Fine.")))
+    for stage in (looked, plain):
+        await stage.events(stream=True)
+    assert [stage.model.requests[0].together for stage in (looked, plain)] == [True, False]
+
+
 async def test_the_model_reads_what_the_user_wrote_now_and_not_what_was_kept() -> None:
     stage = _stage(answers("Fine."))
     await stage.answer(f"my card {CARD}", session_id="s")

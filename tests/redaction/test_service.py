@@ -176,7 +176,7 @@ def test_nothing_is_in_the_store_the_log_or_the_traces_afterwards(
     _until(lambda: "[redacted: card]" in repr(collector.spans))
     assert is_clean(service.raw_log())
     assert is_clean(repr(collector.spans))
-    assert service.metrics()['agent_redactions_total{kind="card"}'] > 0
+    assert service.metrics()['agent_redactions_total{group="cards"}'] > 0
 
 
 def _ended(service: Service, run_id: str) -> dict[str, Any]:

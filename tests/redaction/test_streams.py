@@ -121,6 +121,18 @@ def test_the_first_word_of_prose_leaves_at_once_and_the_next_with_the_one_after_
     assert held.end() == "you"
 
 
+@pytest.mark.parametrize("before", [" ", "\n\n", "\t "])
+def test_white_space_before_the_first_word_leaves_with_it(before: str) -> None:
+    held = default_redactor().filter()
+    assert held.feed(before) == ""
+    assert held.feed("Hello") == f"{before}Hello"
+    held = default_redactor().filter()
+    assert held.feed(f"{before}w00") == ""
+    assert held.feed(" w01") == f"{before}w00 "
+    held = default_redactor().filter()
+    assert held.feed(before) + held.end() == before
+
+
 def test_a_first_word_that_begins_like_a_secret_waits() -> None:
     held = default_redactor().filter()
     assert held.feed("eyJ") == ""

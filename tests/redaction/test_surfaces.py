@@ -13,7 +13,7 @@ from app.messages import Extras, ToolCall
 from app.models.protocol import Completion
 from app.runs.events import Event, Reasoning, RunFailed, Token, ToolFinished, ToolStarted
 from app.tools import Tool, ToolError, tool
-from tests.doubles import USAGE, Script, ScriptedModel, answers, asks_for
+from tests.doubles import USAGE, Script, ScriptedModel, Step, answers, asks_for
 from tests.redaction.carried import CARRIED, as_json, each_character, leaks, split_at, splits, values, whole
 from tests.redaction.redactors import default_redactor
 from tests.stage import Stage
@@ -84,7 +84,7 @@ async def test_reasoning_in_two_pieces_cut_at_every_place_of_every_other_secret(
 
 
 async def test_text_and_reasoning_one_character_a_chunk_and_what_a_session_keeps_of_them() -> None:
-    thought = [("reasoning", piece) for piece in each_character()]
+    thought: list[Step] = [("reasoning", piece) for piece in each_character()]
     extras = Extras("double/scripted", {"thinking": whole()})
     stage = _stage([*thought, *each_character(), Completion("stop", USAGE, extras=extras)], answers("And so?"))
     events = await stage.events(whole(), session_id="s", stream=True)
@@ -99,7 +99,9 @@ async def test_text_and_reasoning_one_character_a_chunk_and_what_a_session_keeps
 async def test_an_answer_that_is_cut_within_a_secret(place: int) -> None:
     """Its beginning stays away as well: of as many secrets as can be cut so, each as the last of a text."""
     ends = [one for one in CARRIED if len(one.secret) > place][place % 5 :: 5]
-    scripts = [[f"See {one.before}{one.secret[:place]}", ModelUnavailable("gone", reason="cut")] for one in ends]
+    scripts: list[Script] = [
+        [f"See {one.before}{one.secret[:place]}", ModelUnavailable("gone", reason="cut")] for one in ends
+    ]
     stage = _stage(*scripts, model_retries=0)
     for _ in ends:
         events = await stage.events(stream=True)

@@ -211,3 +211,14 @@ async def check_shelf(store: Store, index: str, sizes: str, most: int) -> None:
         rows = await store.call("HVALS", key)
         if rows:  # else it is gone from the other shelf
             assert by_key[key] == sum(map(len, rows)) - len(str(by_key[key]))
+
+
+async def test_a_turn_that_is_appended_again_is_as_it_was_said_last_and_counts_so(store: Store) -> None:
+    """Two workers of one run may have had different answers: that of the one that ends it is the run's."""
+    sessions = sessions_of(store)
+    for text in ("a longer first answer", "the last"):
+        await sessions.append("ada", "s", turn(text=text), began=5)
+    assert await sessions.load("ada", "s") == [turn(text="the last")]
+    kept = [key for key in await store.call("KEYS", "*") if await store.call("TYPE", key) == b"hash"]
+    sizes = [size for key in kept if (size := await store.call("HGET", key, "bytes")) is not None]
+    assert list(map(int, sizes)) == [len(msgspec.json.encode(turn(text="the last")))]

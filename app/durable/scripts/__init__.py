@@ -6,7 +6,7 @@ all begin with the hash tag of limits, and so are in one slot of a cluster. `bou
 
 from pathlib import Path
 
-from app.limits.scripts import clock, settling
+from app.limits.scripts import admitting, clock, settling
 
 _HERE = Path(__file__).parent
 
@@ -16,7 +16,8 @@ def _read(name: str, before: str, *with_: str) -> str:
     return before + "".join((_HERE / f"{part}.lua").read_text(encoding="utf-8") for part in ("run", *with_, name))
 
 
-CREATE = _read("create", clock())
+CREATE = _read("create", f"{clock()}local admit\n")
+CREATE_ADMITTED = _read("create", admitting())
 LIST = _read("list", clock(), "page")
 CLAIM = _read("claim", clock())
 RENEW = _read("renew", clock())

@@ -1,11 +1,12 @@
 -- Keep a new run, or find the one that its Idempotency-Key has made.
--- KEYS: the record.
+-- KEYS: the record; those of what it is counted towards; those of what it holds.
 -- ARGV: run, owner, agent, session, the session if the caller named it or '', 'reject', 'enqueue' or 'interrupt', start
 --   (ms), priority, Idempotency-Key or '', fingerprint of the body, '1' if the run is claimed at once or '', '1' if it is
---   part of a batch or '', work.
+--   part of a batch or '', work; number of keys and of arguments of what it is counted towards; these arguments; those of
+--   what it holds, both as admit.lua has them.
 -- Returns names and values: run, status, created, claim ('' without one), priority, replayed, idle: [interrupted runs that
---   no worker has]; or refused: 'key', 'full' or 'busy', and then the run that is not
---   over, and its status.
+--   no worker has], counted, admitted (replies of admit.lua, or ''); or refused: 'key', 'full', 'busy', and then the run
+--   that is not over, and its status, or 'rate', and then counted.
 
 local id, owner, session, named, on_busy = ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[6]
 local priority, fingerprint, here, of_batch = ARGV[8], ARGV[10], ARGV[11] == '1', ARGV[12] == '1'
@@ -13,6 +14,24 @@ local key, shelf = KEYS[1], TAG .. 'runs-of:' .. owner
 local line = named ~= '' and shelf .. '|session:' .. named or ''
 local keyed = ARGV[9] ~= '' and shelf .. '|key:' .. ARGV[9]
 local KEYED_SECONDS, LATER = 86400, '9'
+local FIXED = 15 -- arguments before those of its limits
+local held_keys, held_at = 2 + ARGV[14], FIXED + 1 + ARGV[15] -- where what it holds begins
+
+local function part(list, from, to)
+  local found = {}
+  for at = from, to do
+    found[#found + 1] = list[at]
+  end
+  return found
+end
+
+local counted, admitted = '', ''
+if admit and held_at > FIXED + 1 then
+  counted = admit(part(KEYS, 2, held_keys - 1), part(ARGV, FIXED + 1, held_at - 1))
+  if string.find(counted, '^{"refusal"') then
+    return { 'refused', 'rate', 'counted', counted }
+  end
+end
 
 if keyed then
   local made = redis.call('HMGET', keyed, 'run', 'fingerprint', 'created')
@@ -21,7 +40,7 @@ if keyed then
   elseif made[1] and made[1] ~= id then
     local status = redis.call('HGET', run_key(made[1]), 'status') or 'queued'
     return { 'run', made[1], 'status', status, 'created', made[3], 'claim', '', 'priority', priority, 'replayed', '1',
-      'idle', {} }
+      'idle', {}, 'counted', counted, 'admitted', '' }
   end
 end
 
@@ -29,7 +48,7 @@ local known = redis.call('HMGET', key, 'status', 'created', 'claim', 'priority')
 if known[1] then -- sent again
   local claim = here and known[1] == 'running' and known[3] == '1' and '1' or ''
   return { 'run', id, 'status', known[1], 'created', known[2], 'claim', claim, 'priority', known[4], 'replayed', '',
-    'idle', {} }
+    'idle', {}, 'counted', counted, 'admitted', '' }
 end
 
 local start = math.max(now, tonumber(ARGV[7]))
@@ -90,6 +109,9 @@ if line ~= '' then
 end
 if begins then
   redis.call('ZADD', LEASES, whole(now + bounds.lease), id)
+  if admit and held_at <= #ARGV then
+    admitted = admit(part(KEYS, held_keys, #KEYS), part(ARGV, held_at, #ARGV))
+  end
 else
   look_at(id, priority, #before > 0 and start + bounds.queue or start)
 end
@@ -98,4 +120,4 @@ if keyed then
   redis.call('EXPIRE', keyed, KEYED_SECONDS)
 end
 return { 'run', id, 'status', begins and 'running' or 'queued', 'created', whole(now), 'claim', begins and '1' or '',
-  'priority', priority, 'replayed', '', 'idle', idle }
+  'priority', priority, 'replayed', '', 'idle', idle, 'counted', counted, 'admitted', admitted }

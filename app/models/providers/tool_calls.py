@@ -12,6 +12,8 @@ import msgspec
 from app.messages import ToolCall
 from app.models.protocol import ToolSpec
 
+MAX_DEPTH = 100
+"""Of arguments: what is nested deeper cannot be kept and read again everywhere."""
 _KEPT = 256
 _JSON = msgspec.json.Decoder()
 _VALID_ID = re.compile(r"[a-zA-Z0-9_-]{1,40}")
@@ -61,7 +63,7 @@ def _in_few_words(schema: Any) -> Any:
 
 def call_with_json(call_id: str | None, name: str, arguments: str, tools: Collection[str] = ()) -> ToolCall:
     """A call of one of the `tools` whose arguments are text. Empty text and `null` are no arguments; anything else that
-    is not an object is `malformed`."""
+    is not an object, or is nested deeper than MAX_DEPTH, is `malformed`."""
     parsed = parsed_arguments(arguments)
     name = valid_name(name.strip(), tools)
     if parsed is None:
@@ -77,10 +79,22 @@ def parsed_arguments(text: str) -> dict[str, Any] | None:
     try:
         value = _JSON.decode(text)
     except msgspec.MsgspecError:
-        return _repeated(text)
+        value = _repeated(text)
+    except RecursionError:
+        return None
     if isinstance(value, str):
         return parsed_arguments(value)
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and not _is_deep(text, value) else None
+
+
+def _is_deep(text: str, value: Any) -> bool:
+    if text.count("{") + text.count("[") <= MAX_DEPTH:
+        return False
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [each for values in inner for each in values if isinstance(each, dict | list)]
+    return bool(level)
 
 
 def _repeated(text: str) -> dict[str, Any] | None:

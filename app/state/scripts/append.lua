@@ -1,5 +1,5 @@
--- Keep a turn, unless its session was deleted since the turn's run began. Where there is too much the oldest go until half
--- is left: a session that lost a turn with each new one would begin differently each time, and providers' caches read
+-- Keep a turn, unless its session was deleted since the turn's run began; one that is there already is replaced. Where
+-- there is too much the oldest go until half is left: a session that lost a turn with each new one would begin differently each time, and providers' caches read
 -- a prompt only as far as it begins like the one before.
 -- ARGV: the turn's id, the turn, when its run began (µs; '': now). `bounds` are set by sessions.py: most turns and bytes of
 --   a session, seconds it is kept; most sessions and bytes of each shelf.
@@ -14,11 +14,13 @@ if deletion and tonumber(deletion) >= began then
   return 0
 end
 
-if redis.call('HSETNX', session, string.format('%016.0f:%s', began, ARGV[1]), turn) == 0 then
-  return 1 -- of a run that goes on after its process died: it is there
+local field, added = string.format('%016.0f:%s', began, ARGV[1]), #turn
+if redis.call('HSETNX', session, field, turn) == 0 then -- of a run that goes on after its process died: its end counts
+  added = added - redis.call('HSTRLEN', session, field)
+  redis.call('HSET', session, field, turn)
 end
-local bytes = redis.call('HINCRBY', session, 'bytes', #turn)
-local before = bytes - #turn
+local bytes = redis.call('HINCRBY', session, 'bytes', whole(added))
+local before = bytes - added
 local turns = redis.call('HLEN', session) - 1
 if turns > most_turns or bytes > most_bytes then
   local fields = redis.call('HKEYS', session)

@@ -1,32 +1,27 @@
-"""A call in a process of its own: started for it with nothing of the service, ended with all that it started."""
+"""A call in a process of its own: made for it with nothing of the service, ended with all that it started."""
 
 import asyncio
-import ctypes
 import json
-import os
+import re
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping
-from contextlib import suppress
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from app.tools.context import ToolContext
+from app.tools.isolation.processes import CallProcess, template
 from app.tools.isolation.wire import LENGTH_BYTES, CallSent, ResultSent
-from app.tools.result import ToolResult
+from app.tools.output import clean
+from app.tools.result import MAX_MESSAGE_CHARS, ToolResult
 from app.tools.tool import Tool
-
-_CHILD = str(Path(__file__).with_name("child.py"))
-_KEPT = ("PATH", "LANG", "TZ")
-"""What the process is told of the environment."""
 
 _MOST_SECONDS = 86_400.0
 _MOST_BYTES = 16 * 1024 * 1024
-_SET_DUMPABLE = 4  # of prctl
+_MOST_SOURCES = 100
+_MOST_SOURCE_CHARS = 2_048
+_IS_WORD = re.compile(r"[A-Z_][A-Za-z0-9_]{0,63}").fullmatch
+"""The name of an exception. The service's own words, such as for a call that was not made, begin in lower case."""
 
 
 async def call_in_process(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> Any:
@@ -34,53 +29,43 @@ async def call_in_process(tool: Tool, arguments: Mapping[str, Any], context: Too
 
     Cancelled, it ends the process and all that it has started.
     """
-    hide()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",
-        "-B",
-        _CHILD,
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=DEVNULL,
-        cwd="/",
-        env={name: os.environ[name] for name in _KEPT if name in os.environ},
-        start_new_session=True,
-    )
+    process = await template.process()
     try:
+        await process.begun()
         sent = await _exchange(process, _start(tool), _call(tool, arguments, context))
     except (asyncio.IncompleteReadError, ConnectionError):
-        return _broken(tool, await process.wait())
+        return _broken(tool, await process.end())
     except (ValueError, msgspec.DecodeError):
         return _failed("The tool's process gave a result that is too large, or none that can be read.", "bad_result")
     finally:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-    context.sources.extend(sent.sources)
+        await process.end()
+    return _taken(tool, sent, context)
+
+
+def _taken(tool: Tool, sent: ResultSent, context: ToolContext) -> Any:
+    """What the process says of its call, within bounds: it may be somebody else's by now."""
+    context.sources.extend([source[:_MOST_SOURCE_CHARS] for source in sent.sources[:_MOST_SOURCES]])
     if sent.handed_over is not None:
-        context.hand_over(*sent.handed_over)
+        context.hand_over(*[clean(words[:MAX_MESSAGE_CHARS]) for words in sent.handed_over])
     if sent.status == "ok":
         return sent.result
-    return ToolResult(sent.status, sent.content, fault=sent.fault, untrusted=tool.untrusted)
+    fault = sent.fault if sent.fault is not None and _IS_WORD(sent.fault) else "ToolError"
+    return ToolResult("error", sent.content, fault=fault, untrusted=tool.untrusted)
 
 
-async def _exchange(process: Process, start: bytes, call: bytes) -> ResultSent:
-    assert process.stdin is not None  # noqa: S101 - asked for above
-    assert process.stdout is not None  # noqa: S101
+async def _exchange(process: CallProcess, start: bytes, call: bytes) -> ResultSent:
     for message in (start, call):
-        process.stdin.write(len(message).to_bytes(LENGTH_BYTES, "big") + message)
-    await process.stdin.drain()
-    length = int.from_bytes(await process.stdout.readexactly(LENGTH_BYTES), "big")
+        process.writer.write(len(message).to_bytes(LENGTH_BYTES, "big") + message)
+    await process.writer.drain()
+    length = int.from_bytes(await process.reader.readexactly(LENGTH_BYTES), "big")
     if length > _MOST_BYTES:
         raise ValueError("too large")
-    return msgspec.json.decode(await process.stdout.readexactly(length), type=ResultSent)
+    return msgspec.json.decode(await process.reader.readexactly(length), type=ResultSent)
 
 
 def _start(tool: Tool) -> bytes:
     limits = {"memory_bytes": tool.process.memory_bytes, "cpu_seconds": tool.process.cpu_seconds}
-    path = [os.path.abspath(part) for part in sys.path]  # noqa: PTH100 - the process is in another folder
-    return json.dumps({"module": tool.function.__module__, "path": path, **limits}).encode()
+    return json.dumps({"module": tool.function.__module__, **limits}).encode()
 
 
 def _call(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> bytes:
@@ -112,10 +97,3 @@ def _broken(tool: Tool, code: int) -> ToolResult:
 
 def _failed(message: str, fault: str) -> ToolResult:
     return ToolResult("error", message, fault=fault)
-
-
-@cache
-def hide() -> None:
-    """Have the kernel keep this process's memory and environment from others of the same user, such as its tools'."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0)

@@ -132,7 +132,7 @@ async def test_a_person_sees_no_secret_and_the_tool_is_called_with_it(store: Sto
         used.append(token)
         return "in"
 
-    redactor = build_redactor(brief(), lambda _: None, lambda: None)
+    redactor = build_redactor(brief(), lambda *_: None, lambda: None)
     people = People(store)
     calls = asks_for(ToolCall("a", "login", {"token": "4111 1111 1111 1111"}))
     process = Process(store, calls, answers("In."), tools=[login], redactor=redactor)

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from app.messages import ToolCall
 from app.runs.events import ApprovalRequired, RunPaused
 from app.state.in_process import InProcessStore
 from app.state.redis import connect
-from app.state.store import Store
+from app.state.store import Argument, Store
 from app.telemetry.traces import Tracing
 from tests.doubles import answers, asks_for
 from tests.durable.approvals.bank import PAYS, Bank, paused, reserved
@@ -229,4 +230,39 @@ async def test_a_process_that_is_alone_and_has_no_workers_goes_on_with_what_was_
             await asyncio.sleep(0.01)
     worker.stop()
     await running
+    assert bank.paid == [7]
+
+
+class Held:
+    """A store whose reply to a pause is on its way for a while."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.written, self.told = asyncio.Event(), asyncio.Event()
+
+    def call(self, *command: Argument) -> asyncio.Future[Any]:
+        reply = self._store.call(*command)
+        return asyncio.ensure_future(self._late(reply)) if "waiting" in command else reply
+
+    async def _late(self, reply: asyncio.Future[Any]) -> Any:
+        found = await reply
+        self.written.set()
+        await self.told.wait()
+        return found
+
+    async def aclose(self) -> None: ...
+
+
+async def test_what_is_decided_before_its_worker_knows_of_the_pause_goes_on_at_once(store: Store) -> None:
+    held, bank, people = Held(store), Bank(), People(store)
+    process = bank.process(held)
+    run_id = await process.submit()
+    working = process.works(run_id)
+    await held.written.wait()
+    await people.decide()
+    await process.worker.work(run_id)  # the bell, which finds the run in this process yet
+    held.told.set()
+    await working
+    assert process.engine.rung == [run_id]
+    await bank.process(store, *PAYS[1:]).works(run_id)
     assert bank.paid == [7]

@@ -1,9 +1,13 @@
 """Tools that run in processes of their own, and what they try there."""
 
 import asyncio
+import ctypes
+import json
 import os
 import resource
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -118,3 +122,63 @@ async def write_much(file: str) -> str:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     await asyncio.to_thread(Path(file).write_bytes, b"x" * 100_000_000)
     return "wrote it"
+
+
+@tool(isolation="process", timeout_seconds=60)
+async def flee(file: str) -> str:
+    """Leave the session, the way daemons do."""
+    return _flee(Path(file))
+
+
+def _flee(file: Path) -> str:
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.setsid()
+            file.write_text(str(os.getpid()))
+            time.sleep(600)
+        os._exit(0)
+    os.wait()
+    while not file.exists() or not file.read_text():
+        time.sleep(0.01)
+    return "fled"
+
+
+@tool(isolation="process", timeout_seconds=60)
+async def wait_for(file: str) -> str:
+    """Wait for a file, after telling so."""
+    return _wait_for(Path(file))
+
+
+def _wait_for(file: Path) -> str:
+    file.with_suffix(".waiting").touch()
+    while not file.exists():
+        time.sleep(0.01)
+    return "it is there"
+
+
+@tool(isolation="process")
+async def hidden() -> bool:
+    """Whether processes of the same user can look into this one."""
+    return bool(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) == 0)  # PR_GET_DUMPABLE
+
+
+@tool(isolation="process", timeout_seconds=30)
+async def stop_parent(how: str) -> str:
+    """Stop or end what this process is a copy of."""
+    os.kill(os.getppid(), signal.SIGSTOP if how == "stop" else signal.SIGKILL)
+    return "stopped it"
+
+
+@tool(isolation="process")
+async def claim(status: str, fault: str) -> str:
+    """Answer for the process, past all that is in front of it."""
+    result: dict[str, Any] = {"status": status, "content": "x" * 1_000_000, "result": None, "fault": fault}
+    result |= {"sources": ["s" * 10_000] * 1_000, "handed_over": ["r" * 100_000, "s" * 100_000]}
+    reply = json.dumps(result).encode()
+    for fd in range(3, 64):
+        with suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(fd).st_mode) and os.get_blocking(fd):
+                with socket.socket(fileno=os.dup(fd)) as exchange:
+                    exchange.sendall(len(reply).to_bytes(8, "big") + reply)
+    os._exit(0)

@@ -19,6 +19,7 @@ from app.telemetry.traces import Tracing
 from app.tools import Tool, ToolContext, tool
 from app.tools.call import call_tool
 from app.tools.isolation.limits import ProcessLimits
+from app.tools.isolation.processes import template
 from app.tools.registry import Registry
 from app.tools.result import ToolResult
 from tests.doubles import ADA
@@ -59,6 +60,7 @@ def target(fd: int) -> str:
 async def test_nothing_of_the_service_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "s3cret")
     monkeypatch.setenv("TZ", "Europe/Berlin")
+    template.discard()  # the next one begins with this environment
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     context = ToolContext(CALLER, "a-run", iteration=2, deadline=asyncio.get_running_loop().time() + 12)
     with (tmp_path / "held").open("w") as held:
@@ -162,9 +164,57 @@ async def test_a_cancelled_call_ends_its_processes(tmp_path: Path) -> None:
     await until(lambda: gone(*pids))
 
 
+async def test_what_leaves_the_session_of_a_call_is_ended_with_it_and_other_calls_go_on(tmp_path: Path) -> None:
+    file, go = tmp_path / "pid", tmp_path / "go"
+    other = asyncio.create_task(run(tools.wait_for, file=str(go)))
+    await until(go.with_suffix(".waiting").exists)
+    assert (await run(tools.flee, file=str(file))).content == "fled"
+    await until(lambda: gone(int(file.read_text())))
+    go.touch()
+    assert (await other).status == "ok"
+
+
+async def test_calls_cannot_look_into_each_other() -> None:
+    assert (await run(tools.hidden)).result is True
+
+
+@pytest.mark.parametrize(("status", "fault"), [("error", "invalid_arguments"), ("unknown", "a\nlog line"), ("ok", "")])
+async def test_what_a_process_says_of_its_call_is_taken_within_bounds(status: str, fault: str) -> None:
+    """It cannot claim that the call was not made, or fill logs and records."""
+    result = await run(tools.claim, status=status, fault=fault)
+    assert (result.status, result.fault) == (("ok", None) if status == "ok" else ("error", "ToolError"))
+    assert len(result.content) < 2_100
+    assert [len(source) for source in result.sources] == [2_048] * 100
+    assert result.handed_over is None or max(map(len, result.handed_over)) <= 2_000
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_a_tool_that_ends_what_its_process_is_a_copy_of_harms_no_later_call(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.tools.isolation.processes.BEGIN_SECONDS", 3.0)
+    monkeypatch.setattr("app.tools.isolation.processes.END_SECONDS", 0.2)
+    await run(tools.stop_parent, how=how)
+    results = [await run(tools.add, a=41) for _ in range(3)]
+    assert results[-1].content == "42"
+    assert len([each for each in results if each.status == "error"]) <= 1
+
+
+async def test_many_calls_at_once_have_their_own_processes_and_results() -> None:
+    results = await asyncio.gather(*[run(tools.add, a=number) for number in range(30)])
+    assert [each.result for each in results] == list(range(1, 31))
+    await until(lambda: _copies() == [])
+
+
+def _copies() -> list[int]:
+    assert template._process
+    pid = template._process.pid
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 SPY = """
 import os
-from app.tools.isolation.process import hide
+from app.tools.isolation.processes import hide
 
 if os.getuid() == 0:  # whom nothing is hidden from
     os.setgid(65534)

@@ -116,6 +116,29 @@ def test_a_pattern_that_can_be_checked_is() -> None:
         check({"a": "12x"})
 
 
+@pytest.mark.parametrize(
+    ("schema", "value"), [({"multipleOf": 0.1}, 10**400), ({"pattern": "a"}, "\ud800"), ({"maximum": 1.5}, 10**400)]
+)
+def test_arguments_that_no_float_or_pattern_takes_are_refused_like_any_other(
+    schema: dict[str, Any], value: object
+) -> None:
+    check = check_of("one__x", usable_schema({"type": "object", "properties": {"a": schema}}))
+    with pytest.raises(ValidationError):
+        check({"a": value})
+
+
+def test_alternatives_for_many_values_are_refused_before_they_take_long() -> None:
+    choices = [*[{"pattern": f"^a{number}$"} for number in range(480)], {"type": "string"}]
+    schema = {"type": "object", "properties": {"a": {"type": "array", "items": {"anyOf": choices}}}}
+    check = check_of("one__x", usable_schema(schema))
+    started = time.process_time()
+    with pytest.raises(ValidationError, match="too many values for what the schema asks"):
+        check({"a": ["x"] * 1_990})
+    assert time.process_time() - started < 10
+    check({"a": ["x"] * 20})  # each check has steps of its own
+    check({"a": ["x"] * 20})
+
+
 def test_arguments_of_very_many_values_are_refused_at_once() -> None:
     check = check_of("one__x", usable_schema({"type": "object", "properties": {"a": {"uniqueItems": True}}}))
     with pytest.raises(ValidationError, match="more than"):
