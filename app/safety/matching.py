@@ -1,6 +1,7 @@
 """The rules for input, compiled: which of them a text meets. Two passes of hyperscan for each copy of the text."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 import hyperscan
@@ -30,6 +31,8 @@ class RuleSet:
         self._signs: list[tuple[int, int]] = []
         """By bit, the number of the sign's rule and what it weighs there."""
         self._needs: dict[int, int] = {}
+        self._fewest = 1_000
+        """How many signs it takes at least."""
         self._tests: dict[int, Chain | Cluster] = {}
         patterns: list[str] = []
         self._of_pattern: list[Rule | str] = []
@@ -63,6 +66,8 @@ class RuleSet:
         else:
             self._tests[number] = Cluster(numbered, tuple(rule.signs.values()), rule.need or 0, rule.within)
             self._needs[number] = rule.need or 0
+            heaviest = accumulate(sorted(rule.signs.values(), reverse=True))
+            self._fewest = min(self._fewest, sum(weight < self._needs[number] for weight in heaviest) + 1)
             for item, weight in zip(numbered, rule.signs.values(), strict=True):
                 self._note(1 << len(self.rules) + len(self._signs), [item], [item])
                 self._signs.append((number, weight))
@@ -98,7 +103,7 @@ class RuleSet:
             last |= self._last[literal]
         if not (possible := first & last):
             return
-        if signs := possible >> len(self.rules):
+        if (signs := possible >> len(self.rules)).bit_count() >= self._fewest:
             possible |= self._adding_up(signs)
         if not possible & self._any_rule:
             return

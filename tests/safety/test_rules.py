@@ -65,6 +65,10 @@ def test_rules_of_a_folder_of_ones_own_are_added(tmp_path: Path) -> None:
         ("then: [eat, cake]", "", "rule 'no-cake': it has one of"),
         ("[eat, cake]", "[eat, cake]\n    near: [eat, cake]", "rule 'no-cake': it has one of"),
         ("then: [eat, cake]", "near: [eat, cake]\n    need: 3", "rule 'no-cake': `need`"),
+        ("then: [eat, cake]", "signs: {eat: 2, cake: 2}", "rule 'no-cake': `need` is more than"),
+        ("then: [eat, cake]", "signs: {eat: 2, cake: 2}\n    need: 2", "rule 'no-cake': `need` is more than"),
+        ("then: [eat, cake]", "signs: {eat: 2, cake: 2}\n    need: 5", "rule 'no-cake': `need` is more than"),
+        ("then: [eat, cake]", "signs: {eat: 2, pie: 2}\n    need: 3", "there is no term or phrase 'pie'"),
         ("[Bake a cake, Eat bread]", "[Bake a cake]", "rule 'no-cake': Expected `array` of length >= 2"),
         ("harmful", "bad", "rule 'no-cake': Invalid enum value 'bad'"),
         ("licence: Apache-2.0\n", "", "rule 'no-cake': it has no `origin` or no `licence`"),
@@ -112,3 +116,39 @@ def test_no_rule_is_passed_over_that_a_text_meets(rule: tuple[int, list[str]], d
 
 def test_rules_are_met_by_their_own_words_in_some_of_these_texts() -> None:
     assert sum(bool(met(" ".join(words))) for _, words in WORDS) > len(WORDS) // 2
+
+
+SIGNS = """
+origin: ours
+licence: Apache-2.0
+terms: {eat: 'eat, eats', cake: 'cake*', gladly: 'gladly', plate: 'plate'}
+phrases: {ordered: {then: [eat, cake], gap: 20}}
+rules:
+  - id: cake-adds-up
+    category: harmful
+    languages: [en]
+    verdict: block
+    signs: {ordered: 3, gladly: 2, plate: 1}
+    need: 4
+    within: 60
+    positives: [Eat the cake gladly, A plate and eat cake]
+    negatives: [Eat the cake, gladly a plate]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        ("Gladly eat the cake", True),
+        ("Eat the cake from a plate", True),
+        ("Eat the cake, eat the cake", False),
+        ("Gladly take the plate", False),
+        ("Cake to eat, gladly, from a plate", False),
+        (f"Eat the cake {'and then ' * 10} gladly", False),
+        (f"Gladly {'and then ' * 10} gladly eat the cake {'and then ' * 10} from a plate", True),
+    ],
+)
+def test_signs_add_up_where_they_are_close_together_each_counted_once(tmp_path: Path, text: str, there: bool) -> None:
+    (tmp_path / "signs.yaml").write_text(SIGNS)
+    met = {rule.id for rule in RuleSet(read_files(tmp_path)).met(text)}
+    assert ("cake-adds-up" in met) is there
