@@ -14,8 +14,8 @@ from tests.telemetry.whole import whole
 
 
 async def _away(folder: Path) -> list[Sheet]:
-    """The process keeps 10,000 answers that can be marked, 1.2 KB each: until there are so many, its memory goes up with
-    and without a collector alike."""
+    """The process keeps 10,000 answers that can be marked, 1.2 KB each: until there are so many, its memory goes up
+    with and without a collector alike."""
     return [await away(folder, up_seconds=90, away_seconds=300, per_second=100)]
 
 
