@@ -5,10 +5,14 @@ import asyncio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from app.durable import keys
+from app.durable.ended import ended
 from app.durable.record import Claim, Ending, RunTaken, Write
+from app.durable.replies import encode_work
 from app.errors import EventsGone, NotFound, StateUnavailable
+from app.messages import UserMessage
 from app.state.redis import connect
 from app.state.store import Store
 from tests.durable.stage import OWNER, begun, end, event, events, new_run, process, queued, steps
@@ -180,3 +184,25 @@ async def test_events_are_kept_byte_by_byte(store: Store) -> None:
     lines = ('token {"text":"ü\\n\\u0000 漢"}'.encode(), b"x", b'token {"text":""}')
     await records.write(Write(claim, first_event=1, events=lines))
     assert [line for _, line in await records.events(OWNER, "a", 0)] == list(lines)
+
+
+async def test_of_what_was_asked_nothing_is_left_when_a_run_is_over(store: Store) -> None:
+    records = process(store)
+    claim = await begun(records, "a")
+    record = await records.read(OWNER, "a")
+    assert record is not None
+    words = replace(record.work.request, message="marked", system="marked", history=(UserMessage("marked"),))
+    record = replace(record, work=replace(record.work, request=words))
+    await store.call("HSET", keys.run_key("a"), "work", encode_work(record.work))
+    await records.write(Write(claim, first_step=1, steps=(b'"marked"',)))
+    assert "marked" in repr(await store.call("HGETALL", keys.run_key("a")))
+    await records.write(Write(claim, ending=ended(record, Ending("succeeded"), 0)))
+    assert "marked" not in repr(await store.call("HGETALL", keys.run_key("a")))
+    assert await store.call("EXISTS", keys.steps_key("a")) == 0
+    left = await records.read(OWNER, "a")
+    assert left is not None
+    assert (left.status, left.work.session_id, left.work.caller) == (
+        "succeeded",
+        record.work.session_id,
+        record.work.caller,
+    )

@@ -1,10 +1,10 @@
 -- Write what a worker has come to: steps, events, what its run has used, its end, what a person is asked. All of it, or
 -- nothing. What is numbered and is there already is passed over.
 -- KEYS: the record; those of the settlement. ARGV: run, claim, number of the first step, of steps, number of the first
---   event, of events, carried or '', the status that ends the run, or 'waiting', or '', answer, error, delivery, what is kept of
---   the work or '', until when it waits (ms), number of approvals that are asked for, of those that are used up; steps; events; for each that is asked
---   for the approval, team, tool, binding, when it expires (ms), what is asked; for each that is used up the approval and
---   the binding; arguments of the settlement, as settle.lua has them.
+--   event, of events, carried or '', the status that ends the run, or 'waiting', or '', answer, error, delivery, what is
+--   kept of the work then or '', until when it waits (ms), number of approvals that are asked for, of those that are used
+--   up; steps; events; for each that is asked for the approval, team, tool, binding, when it expires (ms), what is asked;
+--   for each that is used up the approval and the binding; arguments of the settlement, as settle.lua has them.
 -- Returns names and values: cancelling, next (the run that is due now: of the session, or this one, on which all was decided
 --   meanwhile; or ''), settlement (the reply of settle.lua, or '{}'), closed: [approval, status, tool of each that waits no
 --   more]; or taken: 'lost' if the store does not know the run as the worker does, or ''; or unapproved: [approvals that do
