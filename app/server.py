@@ -108,7 +108,7 @@ def serve() -> int:
     return 0 if server.started else 1
 
 
-def _listen(settings: Settings) -> tuple[Sequence[socket.socket], Sequence[socket.socket]]:
+def _listen(settings: Settings) -> tuple[list[socket.socket], list[socket.socket]]:
     """The sockets of the API and of the metrics. Raises ConfigurationError, and leaves none open then."""
     with ExitStack() as opened:
         sockets = listen(settings.host, settings.port, "PORT")

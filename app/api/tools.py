@@ -66,7 +66,7 @@ def routes(
         call = ToolCall(new_id(), name, body.root)
         context = ToolContext(principal, run_id=call.id)
         if not having:
-            audit.note(call_unknown(context, call))
+            audit.note(replace(call_unknown(context, call), run_id=""))  # of no run: see audit/repeats.py
             raise NotFound(f"There is no tool called {name[:64]!r}.")
         known = tools.subset((name,))
         headers: dict[str, str] = {}
@@ -78,7 +78,8 @@ def routes(
                 yield
 
         if why := why_not_by_hand(known[name], body.root, having):
-            audit.note(replace(entry_of_call(context, call, name), decision="refused", why="needs_approval"))
+            refused = replace(entry_of_call(context, call, name), decision="refused", why="needs_approval", run_id="")
+            audit.note(refused)
             raise Forbidden(f"{why} So it is not called by hand: ask an agent that has it, in a run that can wait.")
         calling = tool_calls.call_tool(known, context, call, slot=slot, tracing=tracing, audit=audit, redactor=redactor)
         result = await cancel_on_disconnect(calling, request, lifecycle)

@@ -47,7 +47,9 @@ class Repeats:
 def repeats(entry: Entry) -> bool:
     """Whether there may be any number of such an entry, for nothing but the asking."""
     stranger = bool(entry.address) and entry.action == "guard"
-    return entry.decision == "refused" and (entry.action in ("authenticate", "limit") or stranger)
+    by_hand = entry.action == "tool" and not entry.run_id
+    always = entry.action in ("authenticate", "limit", "approval")
+    return entry.decision == "refused" and (always or stranger or by_hand)
 
 
 def _what(entry: Entry) -> Entry:

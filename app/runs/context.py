@@ -24,6 +24,7 @@ from app.models.trail import Trail
 from app.redaction.redactor import cleaned
 from app.runs.events import Event, Reasoning, Token
 from app.runs.memory import Memory
+from app.runs.outcome import Outcome
 from app.runs.plan import Costs
 from app.runs.request import RunRequest
 from app.runs.state import RunState, after
@@ -135,6 +136,7 @@ class RunContext(Struct):
     """On what its caller has written, where that was checked before its begin."""
     judging: "Judging | None" = None  # where its question is judged
     span: Span = INVALID_SPAN
+    outcome: Outcome | None = None  # None: it is not over
     links: Sequence[Link] = ()  # of its span: to that of the worker before
     trail: Trail = field(default_factory=Trail)  # of its model calls
     admitted: bool = False

@@ -29,7 +29,6 @@ from app.runs.marking import keep_for_feedback
 from app.runs.outcome import BAD
 from app.runs.report import RunReport, count, report_of
 from app.telemetry.context import current
-from app.telemetry.conventions import OUTCOME
 from app.telemetry.failing import fail
 from app.telemetry.logs import log
 from app.telemetry.redactions import of_run
@@ -176,10 +175,9 @@ def _conclude(run: RunContext, handle: RunHandle, report: RunReport, error: Base
 
 def _count(run: RunContext, handle: RunHandle, report: RunReport) -> None:
     handle.report = report
+    run.outcome = report.outcome
     count(run, report)
     _put_redactions_on_record(run)
-    if run.span.is_recording():
-        run.span.set_attribute(OUTCOME, report.outcome)
 
 
 def _put_redactions_on_record(run: RunContext) -> None:

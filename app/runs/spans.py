@@ -1,7 +1,6 @@
 """The span of a run, `invoke_agent {agent}`, and of an iteration: what they say of it."""
 
 from collections.abc import Mapping
-from functools import partial
 
 from msgspec import Struct
 from opentelemetry.trace import INVALID_SPAN, Span
@@ -9,7 +8,7 @@ from opentelemetry.util.types import AttributeValue
 
 from app.runs.context import RunContext
 from app.telemetry import conventions
-from app.telemetry.later import Later
+from app.telemetry.recorded_spans import RecordedSpan
 
 
 class Begun(Struct, frozen=True):
@@ -44,7 +43,8 @@ def of_iteration(number: int) -> Mapping[str, AttributeValue]:
 def end(run: RunContext) -> None:
     """Have the run's span tell what it came to and what it has cost, however it ends. Nothing changes it afterwards."""
     span, run.span = run.span, INVALID_SPAN  # which refers to the run from now on: no work for the garbage collector
-    span.set_attributes(Later(partial(_of_end, run)))
+    if isinstance(span, RecordedSpan):
+        span.tell_at_end(_of_end, run)
     if run.services.tracing.content:
         _tell_content(run, span)
 
@@ -59,6 +59,8 @@ def _of_end(run: RunContext) -> Mapping[str, AttributeValue]:
         conventions.ATTEMPTS: run.attempts,
         conventions.CACHED: reused is not None,
     }
+    if run.outcome is not None:
+        attributes[conventions.OUTCOME] = run.outcome
     if state.uncertain_tokens:
         attributes[conventions.UNCERTAIN] = True
     if state.finish_reason is not None:

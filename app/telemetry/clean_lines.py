@@ -62,8 +62,9 @@ class LineCleaner:
                     if not field[0].endswith("_id"):
                         if field not in known:
                             fields.append(field)
-                    elif field[0] in _CHOSEN and not _is_ours(value):
+                    elif field[0] in _CHOSEN and not _is_ours(value) and field not in known:
                         texts.append(value)
+                        fields.append(field)
                 elif type(value) not in _HOLD_NOTHING:
                     texts += texts_of(msgspec.json.decode(encoded(dict([field]))))
         return texts, fields

@@ -128,7 +128,16 @@ SHAPES: Mapping[str, Shape] = {
         frozenset({OPERATION, AGENT_NAME, CONVERSATION_ID, REQUEST_MODEL, USER_ID, RUN_ID, OUTCOME, CACHED})
         | {COST_USD, ATTEMPTS, INPUT_TOKENS, OUTPUT_TOKENS},
         frozenset({RESPONSE_MODEL, FINISH_REASON, FALLBACK_FROM, CACHE_AGE})
-        | {ROUTE_TIER, ROUTE_REASON, ERROR_TYPE, UNCERTAIN, INPUT_MESSAGES, OUTPUT_MESSAGES},
+        | {
+            ROUTE_TIER,
+            ROUTE_REASON,
+            ERROR_TYPE,
+            UNCERTAIN,
+            INPUT_MESSAGES,
+            OUTPUT_MESSAGES,
+            TRACE_LATE,
+            TRACE_LEFT_OUT,
+        },
         {
             CACHE_LOOKUP: frozenset({CACHE_RESULT}),
             EVALUATION: _EVALUATION,

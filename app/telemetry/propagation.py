@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from opentelemetry import trace
 
 from app.telemetry.context import current
-from app.telemetry.recorded_spans import RecordedSpan, current_record
+from app.telemetry.late_spans import current_record
+from app.telemetry.recorded_spans import RecordedSpan
 from app.urls import HostSet, host_of
 
 if TYPE_CHECKING:  # half of the time that the process of a tool takes to start

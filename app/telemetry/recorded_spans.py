@@ -2,11 +2,10 @@
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
 from random import getrandbits
 from time import time_ns
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from opentelemetry.context import attach, detach
 from opentelemetry.trace import (
@@ -27,12 +26,14 @@ from app.telemetry.failing import fail
 if TYPE_CHECKING:
     from app.telemetry.recording import Recording
 
+T = TypeVar("T")
 Attributes = Mapping[str, AttributeValue]
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
 class RecordedSpan:
-    """A span as OpenTelemetry's API has it, for `with`: the current one within the block, which ends it.
+    """A span as OpenTelemetry's API has it, for `with`: the current one within the block, which ends it. Of a request
+    that is sampled; see `late_spans` for the others.
 
     No Struct: of a dozen fields most are set once, or never, and Python sets those of its own classes faster.
     """
@@ -43,6 +44,7 @@ class RecordedSpan:
     end_time = 0
     more: tuple[Attributes, ...] = ()
     """Attributes that were set, one after another."""
+    told: tuple[Callable[[Any], Attributes], Any] | None = None
     events: tuple[tuple[str, Any, int], ...] = ()
     status: Status | None = None
     sent: list[str] | None = None
@@ -69,33 +71,19 @@ class RecordedSpan:
         self.links = links
 
     def __enter__(self) -> Self:
-        recording = self.recording
-        if recording.sampled:  # instrumented libraries see it, too
-            self.parent = get_current_span()
-            self._token = attach(set_span_in_context(self))  # type: ignore[arg-type]
-        else:
-            self.parent = current_record.get()
-            self._token = current_record.set(self)
-            recording.spans.append(self)
-            recording.open += 1
+        self.parent = get_current_span()  # instrumented libraries see it, too
+        self._token = attach(set_span_in_context(self))  # type: ignore[arg-type]
         self.start_time = time_ns()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
     ) -> None:
-        recording = self.recording
         if error is not None:
             fail(self, error)  # type: ignore[arg-type]
         self.end_time = time_ns()
-        if recording.sampled:
-            detach(self._token)
-            recording.keep(self)
-        else:
-            current_record.reset(self._token)
-            recording.open -= 1
-            if recording.end:
-                recording.decide()
+        detach(self._token)
+        self.recording.keep(self)
 
     def end(self, end_time: int | None = None) -> None:
         """Does nothing: the block ends it."""
@@ -103,7 +91,8 @@ class RecordedSpan:
     @property
     def id(self) -> int:
         """Made when somebody asks."""
-        self._id = self._id or getrandbits(64) or 1
+        if not self._id:
+            self._id = getrandbits(64) or 1
         return self._id
 
     def get_span_context(self) -> SpanContext:
@@ -122,6 +111,10 @@ class RecordedSpan:
 
     def set_attributes(self, attributes: Attributes) -> None:
         self.more = (*self.more, attributes)
+
+    def tell_at_end(self, tell: Callable[[T], Attributes], of: T) -> None:
+        """Have what `tell` returns of `of`, too; asked for as `attributes` are. Overwrites what was set before."""
+        self.told = (tell, of)
 
     def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
         self.events = (*self.events, (name, attributes, timestamp or time_ns()))
@@ -149,8 +142,6 @@ class RecordedSpan:
 
 
 Span.register(RecordedSpan)
-current_record: ContextVar[RecordedSpan | None] = ContextVar("current_record", default=None)
-"""Of a request that is not sampled: OpenTelemetry's own context would cost more than all else that it keeps."""
 
 
 def ids_of(span: Span) -> tuple[str, str]:

@@ -40,6 +40,9 @@ class Recorder:
         attributes = {**record.attributes(record.of)}
         for more in record.more:
             attributes.update(more)
+        if record.told is not None:
+            tell, of = record.told
+            attributes.update(tell(of))
         span = ReadableSpan(
             name=record.name,
             context=own,

@@ -65,7 +65,7 @@ class Recording:
     root: RecordedSpan | None = None
     """The request's own span, of one that is not sampled only from the verdict on."""
     exchange: Exchange | None = None
-    """From the request's end to the verdict."""
+    """From the request's end to the verdict; None: it is other work than a request."""
     open = 0
     """How many spans are going on that wait for the verdict."""
     left_out = 0
@@ -97,8 +97,14 @@ class Recording:
             root.__exit__(None, None, None)
             root.of = self.root = None  # what refers to itself is work for the garbage collector
             return
+        if exchange.status >= FIRST_FAILURE:
+            self.failed = True
         self.exchange = exchange
-        self.failed |= exchange.status >= FIRST_FAILURE
+        self.decide()
+
+    def close(self) -> None:
+        """Work is over that a request has left to this process, which has no span of its own here."""
+        self.end = time_ns()
         self.decide()
 
     def tell(self, *, failed: bool, fell_back: bool, cost_usd: float) -> None:
@@ -116,7 +122,7 @@ class Recording:
 
     def decide(self) -> None:
         """Keep or forget it, unless one of its spans is still going on."""
-        if self.open or self.exchange is None or self.worth is None:
+        if self.open or self.over or self.worth is None:
             return
         reason = self.worth.reason(self) if self.spans else None  # without a span there was no run
         self.over = True
@@ -124,14 +130,17 @@ class Recording:
             self._keep_all(self.exchange, reason)
         self.spans, self.exchange = [], None
 
-    def _keep_all(self, exchange: Exchange, reason: str) -> None:
+    def _keep_all(self, exchange: Exchange | None, reason: str) -> None:
         self.exported = True
-        self.root = root = _root(self)
-        root.of, root.start_time, root.end_time = exchange, self.start, self.end
-        root.set_attribute(TRACE_LATE, reason)
+        spans, outermost = sorted(self.spans, key=attrgetter("end_time")), self.spans[0]
+        if exchange is not None:
+            self.root = outermost = _root(self)
+            outermost.of, outermost.start_time, outermost.end_time = exchange, self.start, self.end
+            spans.append(outermost)  # the last one, also where a run has outlived its request
+        outermost.set_attribute(TRACE_LATE, reason)
         if self.left_out:
-            root.set_attribute(TRACE_LEFT_OUT, self.left_out)
-        for span in (*sorted(self.spans, key=attrgetter("end_time")), root):
+            outermost.set_attribute(TRACE_LEFT_OUT, self.left_out)
+        for span in spans:
             self.keep(span)
         self.root = None
 

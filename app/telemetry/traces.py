@@ -19,6 +19,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from app.settings import Settings
 from app.telemetry.context import current
+from app.telemetry.late_spans import LateSpan
 from app.telemetry.logs import log
 from app.telemetry.otlp import check_environment, endpoint_is_set, hide_secret_headers
 from app.telemetry.propagation import NOBODY, Propagation, hosts_of
@@ -89,9 +90,15 @@ class Tracing:
             yield traceparent[3:35], None
             return
         trace_id, sampled = self.decide(traceparent or None)
-        recording = Recording(trace_id, self._keep) if sampled and self._keep is not None else None
-        with below(traceparent):
-            yield trace_id, recording
+        recording = None
+        if self._keep is not None and (sampled or self._worth is not None):
+            recording = Recording(trace_id, self._keep, None if sampled else self._worth)
+        try:
+            with below(traceparent):
+                yield trace_id, recording
+        finally:
+            if recording is not None:
+                recording.close()
 
     def span(
         self,
@@ -107,10 +114,12 @@ class Tracing:
         recording = current.get().recording
         if recording is None or recording.over:
             return NOT_RECORDING
+        if recording.sampled:
+            return RecordedSpan(recording, name, kind, attributes, of, links)  # type: ignore[return-value]
         if len(recording.spans) >= MAX_SPANS:
             recording.left_out += 1
             return NOT_RECORDING
-        return RecordedSpan(recording, name, kind, attributes, of, links)  # type: ignore[return-value]
+        return LateSpan(recording, name, kind, attributes, of, links)  # type: ignore[return-value]
 
     async def aclose(self) -> None:
         """Export what is left, for at most a few seconds: a collector that is away must not hold the process."""

@@ -234,6 +234,21 @@ async def test_equal_refusals_of_a_caller_are_one_entry_a_minute_beside_the_firs
     assert found[0].request_id == "0"
 
 
+@pytest.mark.parametrize(
+    ("action", "run_id", "entries"), [("tool", "", 2), ("approval", "a-run", 2), ("tool", "a-run", 50)]
+)
+async def test_calls_by_hand_and_decisions_that_are_refused_again_and_again_are_two_entries(
+    store: Store, action: Any, run_id: str, entries: int
+) -> None:
+    """Calls of runs are each on record: nobody has them made for nothing but the asking."""
+    made = recording(store)
+    for number in range(50):
+        made.audit.note(Entry(action, "refused", "ada", on="x", why="y", run_id=run_id, arguments=str(number)))
+    await made.aclose()
+    found = [record.entry for record in await records(store)]
+    assert (len(found), sum(entry.count for entry in found)) == (entries, 50)
+
+
 async def test_strangers_cannot_fill_the_store_however_many_addresses_they_have(store: Store) -> None:
     made = recording(store)
     for number in range(10_000):

@@ -14,6 +14,7 @@ from app.durable.event_codec import decode_error
 from app.errors import Unauthorized
 from app.messages import ToolCall
 from app.state.in_process import InProcessStore
+from app.telemetry.recording import Worth
 from app.telemetry.traces import Tracing
 from app.tools import tool
 from tests.access.keys import KEY, OTHER, line
@@ -72,6 +73,24 @@ async def test_a_resumed_run_stays_in_its_trace_and_links_to_the_worker_before(s
     (link,) = resumed.links
     assert link.context.trace_id == resumed.context.trace_id
     assert link.context.span_id not in (resumed.context.span_id, resumed.parent.span_id)
+
+
+@pytest.mark.parametrize(
+    ("slow_seconds", "names"), [(0, ["chat scripted", "agent.iteration", "invoke_agent default"]), (60, [])]
+)
+async def test_a_background_run_that_is_not_sampled_is_traced_late_if_it_was_worth_it(
+    store: InProcessStore, slow_seconds: float, names: list[str]
+) -> None:
+    exporter = InMemorySpanExporter()
+    worth = Worth(slow_seconds, dear_usd=1)
+    process = Process(store, answers("Hello."), tracing=Tracing(recorder_to(exporter), worth=worth))
+    run_id = await process.submit(traceparent=f"{PARENT[:-2]}00")
+    await process.works(run_id)
+    await process.answered(run_id)
+    spans = exporter.get_finished_spans()
+    assert [span.name for span in spans] == names
+    assert {f"{span.context.trace_id:032x}" for span in spans if span.context} <= {PARENT.split("-")[1]}
+    assert not spans or spans[-1].parent is None
 
 
 def with_keys(path: Path, *lines: str) -> Identity:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 import urllib.parse
+import uuid
 from typing import Any
 
 import pytest
@@ -64,12 +65,13 @@ def test_an_agent_run_is_answered(api: str) -> None:
 
 
 def test_a_session_is_kept_in_valkey(api: str) -> None:
-    first = json.loads(fetch(f"{api}/chat", {"message": "Hello", "session_id": "e2e-session"}))
+    session = f"e2e-{uuid.uuid4()}"
+    first = json.loads(fetch(f"{api}/chat", {"message": "Hello", "session_id": session}))
     assert first["degraded"] == []
-    history = json.loads(fetch(f"{api}/sessions/e2e-session"))
+    history = json.loads(fetch(f"{api}/sessions/{session}"))
     assert "Hello" in json.dumps(history)
-    keys = kubectl("exec", "valkey-0", "--", "valkey-cli", "keys", "*e2e-session*", namespace="platform")
-    assert "e2e-session" in keys
+    keys = kubectl("exec", "valkey-0", "--", "valkey-cli", "keys", f"*{session}*", namespace="platform")
+    assert session in keys
 
 
 def test_the_trace_of_an_answer_is_in_jaeger_with_its_spans_in_order(api: str, jaeger: str) -> None:

@@ -147,7 +147,14 @@ async def _use_runs(store: Store, principal: Principal) -> None:
     records.on_due(due.append)
     ids = [f"{name}-of-{principal.user}" for name in ("first", "second", "third")]
     keyed = {"idempotency_key": "k", "fingerprint": "f"}
-    assert (await records.create(new_run(ids[0], owner=owner, session="s", here=True, **keyed))).claim
+    limits: dict[str, Any] = {
+        "counting": limiter.admission(limiter.counting(principal, "chat")),
+        "admitting": limiter.admission(limiter.reservation(principal, "chat", ids[0], (1_000, 1_000_000))),
+    }
+    created = await records.create(new_run(ids[0], owner=owner, session="s", here=True, **keyed, **limits))
+    assert created.claim
+    assert created.admitted
+    assert created.admitted.budgets
     assert (await records.create(new_run(ids[1], owner=owner, session="s", **keyed))).replayed
     await records.create(new_run(ids[1], owner=owner, session="s", on_busy="enqueue"))
     assert [record.work.run_id for record in (await records.list(owner)).runs] == ids[1::-1]

@@ -247,3 +247,25 @@ def test_a_header_that_cannot_be_read_spoils_no_span(monkeypatch: pytest.MonkeyP
     [root] = stage.kept()
     assert (root.name, root.attributes["url.path"]) == ("POST", "/chat")
     assert root.attributes["http.response.status_code"] == 200
+
+
+def test_work_that_a_request_has_left_is_kept_late_below_no_span_once_it_is_worth_it(stage: Stage) -> None:
+    recording = stage.recording
+    with stage.span("run"), stage.span("call"):
+        recording.tell(failed=True, fell_back=False, cost_usd=0)
+    recording.close()
+    call, run = stage.kept()
+    assert (call.name, run.name) == ("call", "run")
+    assert run.parent is None
+    assert call.parent == run.context
+    assert run.attributes["agent.trace.late"] == "failed"
+    recording.close()
+    assert len(stage.kept()) == 2
+
+
+def test_work_that_a_request_has_left_is_forgotten_when_it_is_worth_nothing(stage: Stage) -> None:
+    with stage.span("run"):
+        stage.recording.close()  # the verdict waits for the span
+        assert not stage.recording.over
+    assert stage.recording.over
+    assert not stage.kept()

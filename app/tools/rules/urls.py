@@ -25,6 +25,8 @@ class Url:
         url = str(value)
         if len(url) > MAX_CHARS:
             return f"has more than {MAX_CHARS} characters"
+        if url != url.strip():
+            return "has white space around it"
         try:
             checked = http_url(url)
         except ValueError as error:

@@ -127,6 +127,8 @@ def test_addresses_of_the_hosts_pass(url: str) -> None:
         "file:///etc/passwd",
         "https://docs.example\n.evil.example/",
         "https://docs.example:0/",
+        "https://docs.example/\r\n",
+        " https://docs.example/",
         "//docs.example/",
         "https://d\u043ecs.example/",
         "https://docs.example/" + "x" * 3_000,
