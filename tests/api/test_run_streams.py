@@ -71,7 +71,7 @@ def alike(text: str) -> str:
 
 @pytest.mark.parametrize("path", ["/chat/stream", "/chat", "/api/chat/stream", "/agent/run"])
 async def test_a_stream_that_can_be_resumed_looks_as_any_other(service: Service, upstream: Upstream, path: str) -> None:
-    upstream.will(says("Hel", "lo", " there"))
+    upstream.will(replace(says("Hel", "lo", " there"), pause=0.05))  # each is read alone
     body = {"query": "hi", "stream": True}
     plain, _ = await text_of(service, "POST", path, body)
     kept, headers = await text_of(service, "POST", path, {**body, "resumable": True})

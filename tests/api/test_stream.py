@@ -9,7 +9,7 @@ import pytest
 from app.api import streams
 from tests.api.events import DONE, blocks, parse, parse_all
 from tests.api.serving import serving
-from tests.conftest import Failing
+from tests.conftest import Failing, Serve
 from tests.models.servers import Reply
 from tests.service import Service, problem_of
 from tests.upstream import MODEL, Upstream, refuses, says, says_whole
@@ -145,10 +145,13 @@ async def test_a_silent_run_is_kept_alive_by_comments(monkeypatch: pytest.Monkey
     assert seen[-1] == DONE
 
 
-def test_events_that_are_ready_together_are_written_together(relay: Service, upstream: Upstream) -> None:
-    whole = says(*["word "] * 200)  # a longer word would be one piece
+def test_events_that_are_ready_together_are_written_together(serve: Serve, upstream: Upstream) -> None:
+    """Without redaction, which makes one piece of the text of one read."""
+    url = f"{upstream.url}/v1"
+    unredacted = serve(models=MODEL, openai_base_url=url, unknown_price="allow", redact="none")
+    whole = says(*["word "] * 200)
     upstream.will(whole.with_pieces([whole.whole()]))
-    with streaming(relay) as response:
+    with streaming(unredacted) as response:
         chunks = list(response.iter_raw())
     assert len(parse_all(b"".join(chunks).decode())) > 200
     assert len(chunks) < 50
