@@ -11,6 +11,7 @@ from bench.measurement import Spec
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 _ANSWER = b" w62 w63"
+_FIRST_TOKEN = b"w00"
 
 
 class Run:
@@ -21,6 +22,7 @@ class Run:
         self.open = True
         self.latencies: list[float] = []
         self.first_bytes: list[float] = []
+        self.first_tokens: list[float] = []
         self.errors: Counter[str] = Counter()
         self._turn = 0
         self._session = 0
@@ -37,6 +39,7 @@ class Run:
     def clear(self) -> None:
         self.latencies.clear()
         self.first_bytes.clear()
+        self.first_tokens.clear()
         self.errors.clear()
 
 
@@ -48,6 +51,7 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._started = 0.0
         self._first = 0.0
+        self._token = 0.0
         self._turns = 0
         self._session = run.new_session()
         self._done = self._stream_done if run.spec.stream else self._plain_done
@@ -75,8 +79,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer
         if not buffer:
-            self._first = time.perf_counter()
+            self._first, self._token = time.perf_counter(), 0.0
         buffer += data
+        if not self._token and _FIRST_TOKEN in buffer:
+            self._token = time.perf_counter()
         problem = self._done(buffer)
         if problem is None:
             return
@@ -86,6 +92,7 @@ class Connection(asyncio.Protocol):
         else:
             self._run.latencies.append(now - self._started)
             self._run.first_bytes.append(self._first - self._started)
+            self._run.first_tokens.append(self._token - self._started)
         buffer.clear()
         if self._run.open:
             self.send()

@@ -34,6 +34,7 @@ _ON_TO_OFF = (
 _P99_TO_P50 = 3
 _TOKEN_MICROSECONDS = {"stream": 20, "paced": 80}
 _RESUMABLE_MICROSECONDS = 3  # a token more
+_RESUMABLE_MILLISECONDS = 1  # until the first token, more, where nothing else is going on
 _REDACTION_MICROSECONDS = 5  # a token more
 _HELD_MEGABYTES = 50
 _IDLE_MEGABYTES = 110
@@ -67,6 +68,12 @@ def judge(outcome: Outcome) -> Iterator[Goal]:
         if cell.kind == "stream" and plain and kept:
             yield _at_most(
                 f"CPU a token of resumable streams, more, {cell}", kept - plain, _RESUMABLE_MICROSECONDS, "{:.1f} µs"
+            )
+    for cell in outcome.cells:
+        plain, kept = (outcome.median(target, cell, "first_token_p50_ms") for target in (AGENT_API, RESUMABLE))
+        if cell.kind == "stream" and cell.connections == 1 and plain and kept:
+            yield _at_most(
+                f"first token of resumable streams, later, {cell}", kept - plain, _RESUMABLE_MILLISECONDS, "{:.2f} ms"
             )
     for cell in outcome.cells:
         with_, without = (outcome.median_of(target, cell, cpu_per_token) for target in (AGENT_API, UNGUARDED))

@@ -55,7 +55,8 @@ async def measure(spec: Spec) -> Result:
     seconds, used = time.perf_counter() - start, cpu_seconds(spec.server_pid) - cpu
     own = time.process_time() - own
     rss = resident_bytes(spec.server_pid)
-    latencies, first_bytes, errors = list(run.latencies), list(run.first_bytes), run.errors + early_errors
+    latencies, errors = list(run.latencies), run.errors + early_errors
+    first_bytes, first_tokens = list(run.first_bytes), list(run.first_tokens)
     run.open = False
     for connection in connections:
         connection.close()
@@ -72,6 +73,7 @@ async def measure(spec: Spec) -> Result:
         p95_ms=percentile(latencies, 0.95) * 1000,
         p99_ms=percentile(latencies, 0.99) * 1000,
         first_byte_p50_ms=percentile(first_bytes, 0.50) * 1000,
+        first_token_p50_ms=percentile(first_tokens, 0.50) * 1000,
     )
 
 

@@ -50,3 +50,4 @@ class Result:
     p95_ms: float = 0.0
     p99_ms: float = 0.0
     first_byte_p50_ms: float = 0.0
+    first_token_p50_ms: float = 0.0

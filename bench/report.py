@@ -51,7 +51,7 @@ def _figures(outcome: Outcome) -> Iterator[str]:
     for kind, title in titles.items():
         streamed = kind != "plain"
         head = ["connections", "server", "requests/s", "of aiohttp floor", "by CPU", "CPU µs/request"]
-        head += ["CPU µs/token", "first byte p50 ms"] if streamed else []
+        head += ["CPU µs/token", "first byte p50 ms", "first token p50 ms"] if streamed else []
         head += ["p50 ms", "p95 ms", "p99 ms", "p99/p50", "core %", "load core %", "errors"]
         rows = [
             _row(outcome, target, cell, streamed)
@@ -77,7 +77,8 @@ def _row(outcome: Outcome, target: str, cell: Cell, streamed: bool) -> list[str]
     spread = f" ({min(rates):.0f} to {max(rates):.0f})" if len(rates) > 1 else ""
     row = [str(cell.connections), target, f"{outcome.median_of(target, cell, rate):.0f}{spread}"]
     row += [*("" if ratio is None else f"{ratio:.2f}" for ratio in ratios), f"{request:.0f}"]
-    row += [f"{token:.1f}", f"{median('first_byte_p50_ms'):.2f}"] if streamed else []
+    if streamed:
+        row += [f"{token:.1f}", *(f"{median(f'first_{what}_p50_ms'):.2f}" for what in ("byte", "token"))]
     row += [f"{value:.2f}" for value in (p50, median("p95_ms"), p99)]
     errors = sum(result.errors for result in outcome.results[target][cell])
     row += [f"{p99 / p50:.1f}" if p50 else "", f"{100 * (used or 0):.0f}"]

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 from bench import goals, report
 from bench.cells import Cell, Memory
 from bench.measurement import Result
 from bench.outcome import Outcome
-from bench.targets import AGENT_API, AIOHTTP, CACHED, HTTPX, LITELLM, RESILIENT, UNRESILIENT
+from bench.targets import AGENT_API, AIOHTTP, CACHED, HTTPX, LITELLM, RESILIENT, RESUMABLE, UNRESILIENT
 
 
 def result(requests: int, *, cpu: float = 1.0, p50: float = 1.0, p99: float = 2.0) -> Result:
@@ -52,6 +54,16 @@ def test_a_token_carries_its_share_of_the_whole_request() -> None:
         "CPU a token, stream 16": True,
         "CPU a token, paced 64": False,
     }
+
+
+def test_the_first_token_of_a_stream_that_is_kept_is_compared_with_that_of_one_that_is_not() -> None:
+    cell = Cell("stream", 1)
+    outcome = Outcome(cells=[cell])
+    for target, first, cpu in ((AGENT_API, 1.0, 1.28), (RESUMABLE, 2.1, 1.4)):
+        outcome.add(target, cell, replace(result(1000, cpu=cpu), first_token_p50_ms=first))
+    found = verdicts(outcome)
+    assert found["CPU a token of resumable streams, more, stream 1"] is True
+    assert found["first token of resumable streams, later, stream 1"] is False
 
 
 def test_memory_is_judged_above_idle_and_by_the_number_of_streams() -> None:

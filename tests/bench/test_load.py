@@ -61,6 +61,7 @@ async def test_good_answers_are_counted_and_timed(stream: bool) -> None:
     result = await load(lambda: Upstream(asyncio.get_running_loop()), stream=stream)
     assert result.errors == 0
     assert result.requests >= 3
+    assert not stream or result.first_byte_p50_ms <= result.first_token_p50_ms <= result.p50_ms
     assert 0 < result.first_byte_p50_ms <= result.p50_ms <= result.p95_ms <= result.p99_ms
     assert result.server_rss_bytes > 1_000_000
 
