@@ -88,6 +88,7 @@ NUMBERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "TOOL_PROCESS_BYTES": (str(2**26), str(2**36), (str(2**26 - 1), str(2**36 + 1))),
     "TOOL_PROCESS_CPU_SECONDS": ("1", "3600", ("0", "3601")),
     "AUDIT_DAYS": ("1", "3650", ("0", "3651")),
+    "AUDIT_RECORDS": ("1000", str(10**9), ("999", str(10**9 + 1))),
     "AUDIT_HEAD_SECONDS": ("1", "3600", ("0", "3601")),
 }
 """The smallest value, the largest, and some beyond them."""

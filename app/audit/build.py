@@ -20,7 +20,7 @@ class Recording:
         stream = Stream(store, settings.audit_days)
         self.audit = Recorder(Writer(stream))
         self.sealing = Sealing(self.audit, settings.audit_key_file, settings.audit_head_seconds)
-        most = None if settings.redis_url else MOST_IN_PROCESS
+        most = settings.audit_records if settings.redis_url else min(settings.audit_records, MOST_IN_PROCESS)
         self.retention = Retention(stream, self.sealing, most=most)
 
     async def run(self) -> None:

@@ -1,4 +1,4 @@
-"""Trims what is older than AUDIT_DAYS, and signs where the chains begin from then on."""
+"""Trims what is older than AUDIT_DAYS, or more than AUDIT_RECORDS, and signs where the chains begin from then on."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ from app.settings.kinds import DAY
 from app.state.store import Script
 from app.telemetry.logs import log
 
-HOUR = 3_600.0
+HOUR, MINUTE = 3_600.0, 60.0
 _LEASE_SECONDS = 600
 MOST_IN_PROCESS = 10_000
 """Records without a server, whose memory is this process's."""
@@ -29,8 +29,8 @@ MOST_IN_PROCESS = 10_000
 class Retention:
     """Built once a process; one of all processes trims at a time."""
 
-    def __init__(self, stream: Stream, sealing: Sealing, *, most: int | None = None) -> None:
-        """`most` records are kept, however young they are; None: all."""
+    def __init__(self, stream: Stream, sealing: Sealing, *, most: int) -> None:
+        """`most` records are kept, however young they are: nobody can fill the store with calls."""
         self._stream = stream
         self._sealing = sealing
         self._milliseconds = round(stream.days * DAY * 1000)
@@ -38,13 +38,24 @@ class Retention:
         self._trim = Script(stream.store, TRIM_RECORDS)
 
     async def run(self) -> None:
-        """Once an hour, until cancelled."""
+        """Once an hour, and within a minute where there are too many, until cancelled."""
+        loop = asyncio.get_running_loop()
+        trimmed_at = loop.time()
         while True:
-            await asyncio.sleep(HOUR * random.uniform(0.9, 1.1))  # noqa: S311 - processes do not trim all at once
+            await asyncio.sleep(MINUTE * random.uniform(0.9, 1.1))  # noqa: S311 - processes do not trim all at once
             try:
+                spare = await self._spare()
+                if spare <= 0 and loop.time() - trimmed_at < HOUR:
+                    continue
+                trimmed_at = loop.time()
                 await self.trim()
+                if spare > 0:
+                    log.warning("audit.full", records=self._most, detail="the oldest were removed; see AUDIT_RECORDS")
             except StateUnavailable as error:
                 log.warning("audit.untrimmed", error=repr(error.__cause__))
+
+    async def _spare(self) -> int:
+        return int(await self._stream.store.call("XLEN", STREAM)) - self._most
 
     async def trim(self) -> int:
         """Returns the number of records that went. Raises StateUnavailable."""
@@ -63,11 +74,9 @@ class Retention:
 
     async def _next_page(self) -> list[Stored]:
         """The oldest records, as far as they are to go."""
-        call = self._stream.store.call
-        asked, counted = call("TIME"), call("XLEN", STREAM)
+        asked, spare = self._stream.store.call("TIME"), await self._spare()
         seconds, _ = await asked
         before = int(seconds) * 1000 - self._milliseconds
-        spare = 0 if self._most is None else int(await counted) - self._most
         async for page in self._stream.pages():
             old = list(takewhile(lambda stored: order_of(stored.id)[0] < before, page))
             return max(old, page[: max(spare, 0)], key=len)

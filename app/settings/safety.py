@@ -84,6 +84,13 @@ class SafetySettings(BaseModel):
         True, description="Whether refusals, tool calls, approvals and administration are put on record"
     )
     audit_days: int = Field(90, ge=1, le=3_650, description="How long the record is kept in the store")
+    audit_records: int = Field(
+        1_000_000,
+        ge=1_000,
+        le=1_000_000_000,
+        description="Maximum of records kept in the store, about 0.5 KB each; of more the oldest go before their time. "
+        "Without REDIS_URL 10,000 at most",
+    )
     audit_head_seconds: int = Field(
         60, ge=1, le=3_600, description="How often the signed head of the record is written to the log"
     )

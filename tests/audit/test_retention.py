@@ -1,10 +1,13 @@
 """What is old goes, and what stays can be verified all the same."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
+from app.audit import retention as module
 from app.audit.keys import ANCHORS, HEADS, STREAM, TRIMMED, TRIMMING, WRITERS
 from app.audit.record import decode
 from app.audit.retention import Retention
@@ -12,6 +15,7 @@ from app.audit.signing import make_key_files, read_public_key
 from app.audit.stream import PAGE, Stream
 from app.state.store import Store
 from tests.audit.stage import CALL, kept, kinds, rechained, recording, rewrite, written
+from tests.logged import capture_logs
 
 WEEK_MS = 7 * 86_400_000
 
@@ -30,7 +34,7 @@ async def age(store: Store, count: int, milliseconds: int = WEEK_MS) -> None:
 
 def retention(store: Store, days: float = 1, **settings: Any) -> Retention:
     made = recording(store, **settings)
-    return Retention(Stream(store, days), made.sealing)
+    return Retention(Stream(store, days), made.sealing, most=1_000_000)
 
 
 async def test_old_records_go_and_the_rest_holds_together(server: Store, tmp_path: Path) -> None:
@@ -118,6 +122,23 @@ async def test_one_process_trims_at_a_time(server: Store) -> None:
     assert await Retention(Stream(server, 0), recording(server).sealing, most=0).trim() == 0
     await server.call("DEL", TRIMMING)
     assert await Retention(Stream(server, 0), recording(server).sealing, most=0).trim() == 5
+
+
+async def test_of_more_than_may_be_kept_the_oldest_go_within_a_minute(
+    server: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However young they are: whoever calls as often as they may does not fill the store."""
+    monkeypatch.setattr(module, "MINUTE", 0.01)
+    await written(server, 2 * PAGE + 100)
+    with capture_logs() as lines:
+        task = asyncio.create_task(Retention(Stream(server, 30), recording(server).sealing, most=100).run())
+        for _ in range(1_000):
+            await asyncio.sleep(0.01)
+            if any(line["event"] == "audit.full" for line in lines):
+                break
+        task.cancel()
+    assert len(await kept(server)) == 100
+    assert await kinds(server) == set()
 
 
 async def test_without_a_server_the_newest_records_are_kept(store: Store) -> None:
