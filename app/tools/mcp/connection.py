@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import inf
 from ssl import SSLContext
 from typing import Any, Literal
 
@@ -50,6 +51,7 @@ class Connection:
         self._tls = tls
         self._on_look = on_look
         self._client: Client | None = None
+        self._due = inf  # when the connection is given up, by the loop's time
         self._tried = asyncio.Event()
         self._wake = asyncio.Event()
 
@@ -98,15 +100,26 @@ class Connection:
     async def _attempt(self) -> BaseException:
         """One connection, from its begin to its end: returns what ended it, whatever that was."""
         # A task of its own, which is cancelled until it is over: the SDK's scopes may swallow a cancellation.
+        self._give_up_in(CONNECT_SECONDS)
         task = asyncio.create_task(self._stay_connected(), name=f"mcp {self.server.name}")
+        late = False
         try:
-            await asyncio.wait((task,))
+            while not task.done():
+                await asyncio.wait((task,), timeout=_AGAIN_SECONDS)
+                late = asyncio.get_running_loop().time() >= self._due
+                if late:
+                    task.cancel()
         except asyncio.CancelledError:
             while not task.done():
                 task.cancel()
                 await asyncio.wait((task,), timeout=_AGAIN_SECONDS)
             raise
+        if late:
+            return TimeoutError()
         return asyncio.CancelledError() if task.cancelled() else task.exception() or ConnectionError()
+
+    def _give_up_in(self, seconds: float) -> None:
+        self._due = asyncio.get_running_loop().time() + seconds
 
     async def _stay_connected(self) -> None:
         """Raises whatever ends the connection."""
@@ -116,18 +129,18 @@ class Connection:
             message_handler=self._heard,
             client_info=types.Implementation(name="agent-api", version=__version__),
         )
-        time = asyncio.get_running_loop().time
-        async with asyncio.timeout(CONNECT_SECONDS) as deadline, client:
+        async with client:
             try:
                 while True:
                     self._take(await look(client, self._pinned, self.server.allows))
                     self._client = client
                     self._tried.set()
-                    deadline.reschedule(None)
+                    self._due = inf
                     await self._until_next_look()
-                    deadline.reschedule(time() + CONNECT_SECONDS)
+                    self._give_up_in(CONNECT_SECONDS)
             finally:
                 self._client = None
+                self._give_up_in(CONNECT_SECONDS)
 
     async def _until_next_look(self) -> None:
         await asyncio.sleep(SOONEST_SECONDS)
