@@ -34,7 +34,17 @@ async def house(redis_server: RedisServer, _upstream: Upstream) -> AsyncIterator
     """Three processes, as far as the store can tell."""
     redis_server.ask("FLUSHALL")
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(serving(**settings(redis_server, _upstream))) for _ in range(3)]
+        house = [await stack.enter_async_context(serving(**settings(redis_server, _upstream))) for _ in range(3)]
+        for service in house:
+            await connected(service)
+        yield house
+
+
+async def connected(service: Service) -> None:
+    """The start of the next one holds up this loop: a first connection may take too long, and is made again."""
+    async with asyncio.timeout(30):
+        while (await service.ask("GET", "/sessions"))[0] != 200:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.1)
 
 
 def settings(server: RedisServer, upstream: Upstream) -> dict[str, Any]:
