@@ -48,8 +48,7 @@ class Retention:
                 if spare <= 0 and loop.time() - trimmed_at < HOUR:
                     continue
                 trimmed_at = loop.time()
-                await self.trim()
-                if spare > 0:
+                if await self.trim() and spare > 0:
                     log.warning("audit.full", records=self._most, detail="the oldest were removed; see AUDIT_RECORDS")
             except StateUnavailable as error:
                 log.warning("audit.untrimmed", error=repr(error.__cause__))

@@ -115,13 +115,12 @@ class RunJournal:
 
     def emit(self, event: Event) -> None:
         self.last += 1
-        events = self._events
-        events.append(b"token " + _encode(event) if type(event) is Token else encode_event(event))
+        self._events.append(encode_event(event))
         if not self._speaking and isinstance(event, (Token, Reasoning)):
             self._speak()
         if self._timer is None:
             self._schedule()
-        elif len(events) == TOGETHER and not self._turn.locked():
+        elif len(self._events) == TOGETHER and not self._turn.locked():
             self._timer.cancel()
             self._timer = self._loop.call_soon(self._begin_flush)
 

@@ -226,7 +226,14 @@ def test_what_cannot_be_done_is_said(
     assert says in err
 
 
-def test_a_key_is_made_once_that_is_on_record(tmp_path: Path, command: Command, store: RedisServer) -> None:
+def test_a_key_is_made_once_that_is_on_record(
+    service: Service, tmp_path: Path, command: Command, store: RedisServer
+) -> None:
+    assert ask(service, "POST", "/api/tools/put", {"text": "before the key"}).json()["success"]
+    end = time.monotonic() + 20
+    while not command.run("heads")[1]:  # the service's own, a second later
+        assert time.monotonic() < end
+        time.sleep(0.1)
     make = ("keys", "new", "--user", "eve")
     status, out, err = run_to_end(tmp_path, command=make, redis_url=store.url)
     assert status == 0

@@ -1,6 +1,6 @@
 -- Keep a turn, unless its session was deleted since the turn's run began; one that is there already is replaced. Where
--- there is too much the oldest go until half is left: a session that lost a turn with each new one would begin differently each time, and providers' caches read
--- a prompt only as far as it begins like the one before.
+-- there is too much the oldest go until half is left: a session that lost a turn with each new one would begin differently
+-- each time, and providers' caches read a prompt only as far as it begins like the one before.
 -- ARGV: the turn's id, the turn, when its run began (µs; '': now). `bounds` are set by sessions.py: most turns and bytes of
 --   a session, seconds it is kept; most sessions and bytes of each shelf.
 -- Returns 1, or 0 for a deleted session.

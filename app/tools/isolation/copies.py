@@ -10,6 +10,7 @@ import struct
 import sys
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from pathlib import Path
 
 from app.tools.isolation.child import work_on
 
@@ -121,7 +122,6 @@ def _kill(how: Callable[[int, int], None], pid: int) -> None:
 
 def _children() -> list[int]:
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children") as file:  # noqa: PTH123
-            return [int(pid) for pid in file.read().split()]
+        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
     except OSError:  # a kernel that does not tell
         return []

@@ -89,13 +89,13 @@ class Template:
         return CallProcess(self, await asyncio.open_connection(sock=ours), held)
 
     def _send(self, *ends: socket.socket) -> None:
-        if self._process is None or self._process.poll() is not None:
+        control = self._control
+        if control is None or self._process is None or self._process.poll() is not None:
             self.discard()
-            self._start()
-        assert self._control is not None  # noqa: S101 - for the type checker
-        socket.send_fds(self._control, [b"+"], [end.fileno() for end in ends])
+            control = self._start()
+        socket.send_fds(control, [b"+"], [end.fileno() for end in ends])
 
-    def _start(self) -> None:
+    def _start(self) -> socket.socket:
         hide()
         control, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         with theirs:
@@ -109,8 +109,9 @@ class Template:
                 start_new_session=True,
             )
         self._control = control
-        control.sendall(json.dumps([os.path.abspath(part) for part in sys.path]).encode())  # noqa: PTH100
+        control.sendall(json.dumps([str(Path(part).absolute()) for part in sys.path]).encode())
         control.setblocking(False)  # a template that was stopped must not stop the service
+        return control
 
     def discard(self) -> None:
         """End it, and all copies with it."""

@@ -12,6 +12,7 @@ import os
 import resource
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 _DUMPABLE, _CHILD_SUBREAPER, _NO_NEW_PRIVILEGES = 4, 36, 38  # of prctl
@@ -40,8 +41,7 @@ def _take_control() -> socket.socket:
 def _protect() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
-        with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - where memory is short, copies go first
-            file.write("1000")
+        Path("/proc/self/oom_score_adj").write_text("1000")  # where memory is short, copies go first
         prctl: Any = ctypes.CDLL(None).prctl
         prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
         prctl(_DUMPABLE, 0, 0, 0, 0)  # no copy looks into this process, or into another copy

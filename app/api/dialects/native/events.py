@@ -69,8 +69,6 @@ def kept_frames(show: ShowAnswer, path: str) -> KeptFrame:
     frame = frames(show, path)
 
     def kept_frame(number: int, line: bytes) -> bytes:
-        if line.startswith(b"token "):
-            return b"id: %d\nevent: token\ndata: %b\n\n" % (number, line[6:])
         name, _, data = line.partition(b" ")
         if name in _SHOWN_OTHERWISE:
             return frame(number, decode_event(line))
