@@ -13,6 +13,8 @@ import uvicorn
 from app.main import create_app
 from app.settings import load
 
+_KEEP_ALIVE_SECONDS = 2.0  # less than the server's, which may close a connection as it is used again
+
 
 class Service:
     """Asks the service over HTTP."""
@@ -65,7 +67,8 @@ async def serving(**settings: Any) -> AsyncIterator[Service]:
     while not server.started:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     try:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        connector = aiohttp.TCPConnector(keepalive_timeout=_KEEP_ALIVE_SECONDS)
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", connector=connector) as session:
             yield Service(port, session)
     finally:
         server.should_exit = True

@@ -25,6 +25,18 @@ PIECES = {piece for one in CARRIED for piece in pieces_of(one.secret) - _AROUND 
 """Of secrets, without those that the words around one have as well, that all of a kind begin with, or that any id may
 have."""
 
+_SECRETS = "\0".join(one.secret for one in CARRIED)
+_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_IDS = re.compile(
+    rf"(?<![0-9A-Za-z])(?:{_UUID}|[0-9a-f]{{64}}|[0-9a-f]{{32}}|[0-9a-f]{{16}}|[0-9]{{13,}})(?![0-9A-Za-z])"
+)
+
+
+def _without_ids(text: str) -> str:
+    """Ids, digests and times of the service are random: among thousands of them, one has eight characters in a row as
+    some secret has them by chance. Those that are part of a secret stay."""
+    return _IDS.sub(lambda found: found[0] if found[0] in _SECRETS else "\0", text)
+
 
 def leaks(shown: str) -> list[str]:
     """Pieces of secrets in what a surface shows: as it is, and as the strings of its JSON."""
@@ -32,7 +44,7 @@ def leaks(shown: str) -> list[str]:
     for _ in range(3):  # JSON in JSON in JSON
         read = read.replace("\\n", "\n").replace('\\"', '"').replace("\\\\", "\\")
     texts = {shown, read, shown.encode().decode("unicode_escape", "ignore") if "\\u" in shown else shown}
-    return sorted(PIECES & set().union(*(pieces_of(PLACEHOLDER.sub("\0", text)) for text in texts)))
+    return sorted(PIECES & set().union(*(pieces_of(PLACEHOLDER.sub("\0", _without_ids(text))) for text in texts)))
 
 
 def whole() -> str:
